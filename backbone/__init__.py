@@ -1,0 +1,1 @@
+"""What every service stands on. It knows no pizza and imports nothing of ours."""

@@ -1,0 +1,138 @@
+"""A poll's batch: its deliveries, read and checked, and the ranges of offsets that they stand for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from backbone import contracts
+from backbone.envelope import Envelope, Undecodable, from_record
+from backbone.errors import SlicelineError
+from backbone.events import Event, Payload
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+
+class Record(Protocol):
+    """What we use of a Kafka record; a dead letter that is tried again has the same."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Mismatch(SlicelineError):
+    """The event fits its contract but not this reader's view of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to."""
+
+    record: Record
+    key: str
+    event: Event[Any] | None = None
+    broken: Exception | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it was read."""
+        return self.record.topic, self.record.partition
+
+
+def read(record: Record, views: Mapping[str, type[Payload]]) -> Delivery:
+    """Decode and check a record. Whatever is wrong with it is told in the delivery, never raised."""
+    key = _parking_key(record)
+    if declared_type(record) not in views:
+        return Delivery(record, key, broken=_untyped(record))
+    try:
+        envelope = from_record(record.key, record.value, record.headers)
+        contracts.check(envelope.type, envelope.data)
+        return Delivery(record, key, _event(envelope, views[envelope.type]))
+    except SlicelineError as error:
+        return Delivery(record, key, broken=error)
+
+
+def declared_type(record: Record) -> str | None:
+    """The type that a record claims to be, before anything is checked."""
+    for name, value in record.headers:
+        if name == "ce_type" and value is not None:
+            return value.decode(errors="replace")
+    return None
+
+
+def _untyped(record: Record) -> Exception | None:
+    """A record that does not even name a type is broken; one of a foreign type is merely not for us."""
+    return None if declared_type(record) else Undecodable("it has no ce_type")
+
+
+def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
+    try:
+        data = msgspec.json.decode(envelope.data, type=view)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Mismatch(f"{envelope.type} does not fit {view.__module__}.{view.__name__}: {error}") from error
+    return Event(
+        id=envelope.id,
+        type=envelope.type,
+        source=envelope.source,
+        subject=envelope.subject,
+        time=datetime.fromisoformat(envelope.time),
+        key=envelope.partitionkey,
+        correlationid=envelope.correlationid,
+        causationid=envelope.causationid,
+        occurrenceid=envelope.occurrenceid,
+        sequence=envelope.sequence,
+        traceparent=envelope.traceparent,
+        data=data,
+    )
+
+
+def _parking_key(record: Record) -> str:
+    """The key behind which later events wait; a record without one holds up nobody but itself."""
+    if record.key is None:
+        return f"@{record.partition}:{record.offset}"
+    return printable(record.key.decode(errors="backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Text that Postgres can hold: it refuses NUL, even where JSON allows it."""
+    return text.replace("\x00", "\\x00")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Deliveries in the order they arrived, and for each partition the offsets [start, next) they settle."""
+
+    deliveries: Sequence[Delivery]
+    ranges: Mapping[Place, tuple[int, int]]
+
+    @property
+    def starts(self) -> dict[Place, int]:
+        """Where the batch begins in each partition; the stored offset must say the same."""
+        return {place: start for place, (start, _) in self.ranges.items()}
+
+    @property
+    def ends(self) -> dict[Place, int]:
+        """The next offset of each partition once the batch is done."""
+        return {place: end for place, (_, end) in self.ranges.items()}
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Two batches that settle, one after the other, exactly what this one would."""
+        middle = len(self.deliveries) // 2
+        first, second = self.deliveries[:middle], self.deliveries[middle:]
+        border = {each.place: each.record.offset for each in reversed(second)}
+        before = {place: (start, border.get(place, end)) for place, (start, end) in self.ranges.items()}
+        after = {place: (before[place][1], self.ranges[place][1]) for place in border}
+        return Batch(first, before), Batch(second, after)

@@ -1,0 +1,243 @@
+"""The consumer runner: reads a service's topics and turns every poll's batch into one transaction.
+
+The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. A passing
+fault is waited out and never skipped; a batch that fails otherwise is halved until the guilty event stands alone and
+is parked.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from backbone import metrics, sql
+from backbone.batch import Batch, Place, read
+from backbone.database import Database
+from backbone.envelope import topic_of
+from backbone.faults import is_passing
+from backbone.handling import Fenced, Handling
+from backbone.parts import RESTART, Part, describe, keep_running, report
+from backbone.service import Service
+
+BATCH = 500
+_LOOK_AT_LAG = 5.0
+
+
+class Consumer:
+    """Reads for one service until stopped."""
+
+    def __init__(self, service: Service[Any], database: Database, kafka: str, *, stuck_after: float = 60.0) -> None:
+        """`stuck_after`: seconds without progress, though there is something to read, after which it starts anew."""
+        self.part = Part("consumer")
+        self._service = service
+        self._database = database
+        self._kafka = kafka
+        self._stuck_after = stuck_after
+        self._handling = Handling(service, database)
+        self._stop = asyncio.Event()
+        self._client: AIOKafkaConsumer | None = None
+        self._positions: dict[Place, int] = {}
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+
+    @property
+    def topics(self) -> list[str]:
+        """What it reads, derived from the handlers."""
+        return sorted({topic_of(view.TYPE) for view in self._service.handlers})
+
+    def stop(self) -> None:
+        """Finish the batch in hand, then return from `run`."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Read until `stop`; a client that fails or hangs is replaced."""
+        await keep_running(self.part, self._session, self._stop)
+
+    async def _session(self) -> None:
+        self._client = client = self._new_client()
+        self._positions = {}
+        try:
+            await asyncio.wait_for(client.start(), 30)
+            client.subscribe(self.topics, listener=_Rebalance(self))
+            await self._read(client)
+        finally:
+            with suppress(Exception):
+                await asyncio.wait_for(client.stop(), 5)
+
+    def _new_client(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            client_id=f"sliceline-{self._service.name}",
+            group_id=self._service.name,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=300_000,
+            request_timeout_ms=20_000,
+        )
+
+    async def _read(self, client: AIOKafkaConsumer) -> None:
+        watch = _LagWatch(self._stuck_after)
+        committed: dict[Place, int] = {}
+        while not self._stop.is_set():
+            self.part.beat()
+            await self._synchronise(client)
+            records = await client.getmany(timeout_ms=500, max_records=BATCH)
+            if batch := self._batch_of(records):
+                await self._work_off(batch)
+            if watch.is_due():
+                await watch.look(client, self._positions)
+                committed = await self._tell_kafka(client, committed)
+        await self._tell_kafka(client, committed)
+
+    async def _synchronise(self, client: AIOKafkaConsumer) -> None:
+        """Start every newly assigned partition where the database says, not where Kafka thinks."""
+        assigned = client.assignment()
+        if new := [each for each in assigned if (each.topic, each.partition) not in self._positions]:
+            stored = await self._stored_offsets(new)
+            unknown = [each for each in new if (each.topic, each.partition) not in stored]
+            beginnings = await client.beginning_offsets(unknown) if unknown else {}
+            for each in new:
+                place = each.topic, each.partition
+                self._positions[place] = stored.get(place, beginnings.get(each, 0))
+                client.seek(each, self._positions[place])
+        if assigned:
+            self.part.ready()
+
+    async def _stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Place, int]:
+        topics, numbers = zip(*partitions, strict=True)
+        async with self._database.transaction() as tx:
+            rows = await tx.raw.fetch(sql.OFFSETS_READ, self._service.name, list(topics), list(numbers))
+        return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    def _batch_of(self, records: Mapping[TopicPartition, list[Any]]) -> Batch | None:
+        """What was read of partitions that are in step; a partition that is not will be sought and read again."""
+        known = {(at.topic, at.partition): found for at, found in records.items() if found}
+        ranges = {
+            place: (self._positions[place], found[-1].offset + 1)
+            for place, found in known.items()
+            if place in self._positions
+        }
+        deliveries = [read(each, self._handling.views) for place in ranges for each in known[place]]
+        return Batch(deliveries, ranges) if ranges else None
+
+    async def _work_off(self, batch: Batch) -> None:
+        """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
+        self._at_rest.clear()
+        try:
+            await self._settle(batch)
+        except Fenced:
+            self.forget(batch.ranges)
+        finally:
+            self._at_rest.set()
+
+    async def _settle(self, batch: Batch) -> None:
+        if not batch.ranges:
+            return
+        error = await self._outlast(lambda: self._handling.apply(batch))
+        if error is not None and len(batch.deliveries) > 1:
+            for half in batch.halves():
+                await self._settle(half)
+            return
+        if error is not None:
+            guilty = error
+            await self._outlast(lambda: self._handling.park(batch, guilty))
+        self._positions.update({place: end for place, end in batch.ends.items() if place in self._positions})
+
+    async def _outlast(self, work: Any) -> Exception | None:
+        """Repeat work until it succeeds or fails for good; returns the lasting error. Raises Fenced."""
+        attempt = 0
+        while True:
+            try:
+                await work()
+            except Fenced:
+                raise
+            except Exception as error:
+                if not is_passing(error):
+                    return error
+                attempt += 1
+                await self._wait_out(error, attempt)
+            else:
+                self.part.ready()
+                return None
+
+    async def _wait_out(self, error: Exception, attempt: int) -> None:
+        if self._stop.is_set():
+            raise Fenced  # stopping: what is not committed is read again at the next start
+        delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
+        self.part.problem = describe(error)
+        report("consumer", error, delay)
+        await self.part.rest(delay)
+
+    async def _tell_kafka(self, client: AIOKafkaConsumer, told: dict[Place, int]) -> dict[Place, int]:
+        assigned = client.assignment()
+        news = {
+            TopicPartition(*place): offset
+            for place, offset in self._positions.items()
+            if told.get(place) != offset and TopicPartition(*place) in assigned
+        }
+        if news:
+            with suppress(KafkaError):
+                await client.commit(news)
+        return dict(self._positions)
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """These partitions are no longer in step: seek them anew if they are still assigned."""
+        for place in places:
+            self._positions.pop(place, None)
+
+    async def rest(self) -> None:
+        """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._at_rest.wait(), 5)
+
+
+class _Rebalance(ConsumerRebalanceListener):
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._consumer.rest()
+        self._consumer.forget((each.topic, each.partition) for each in revoked)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._consumer.forget((each.topic, each.partition) for each in assigned)
+
+
+class Hung(KafkaError):
+    """There is something to read, but the client brings nothing (seen after broker restarts)."""
+
+
+class _LagWatch:
+    """Compares where we are with the topics' real ends, because a hanging client does not know that it hangs."""
+
+    def __init__(self, stuck_after: float) -> None:
+        self._stuck_after = stuck_after
+        self._next = 0.0
+        self._seen: dict[Place, int] = {}
+        self._moved = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    async def look(self, client: AIOKafkaConsumer, positions: Mapping[Place, int]) -> None:
+        self._next = time.monotonic() + _LOOK_AT_LAG
+        ends = await asyncio.wait_for(client.end_offsets([TopicPartition(*place) for place in positions]), 20)
+        lag: dict[str, int] = {}
+        for place, position in positions.items():
+            lag[place[0]] = lag.get(place[0], 0) + max(0, ends[TopicPartition(*place)] - position)
+        for topic, behind in lag.items():
+            metrics.LAG.labels(topic).set(behind)
+        if not any(lag.values()) or self._seen != positions:
+            self._moved = time.monotonic()
+        self._seen = dict(positions)
+        if time.monotonic() - self._moved > self._stuck_after:
+            raise Hung(f"{sum(lag.values())} records waiting, none arrived for {self._stuck_after:.0f} s")

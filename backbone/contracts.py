@@ -1,0 +1,110 @@
+"""The contracts: one JSON Schema (2020-12) per event version, in schemas/<service>/<event>.v<N>.json.
+
+An event is checked when it is published and again when it is read. Schemas are loaded when first asked for.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import orjson
+
+from backbone.envelope import MalformedType, TypeName, parse_type
+from backbone.errors import SlicelineError
+from backbone.events import Payload
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+_ORIGIN = "https://sliceline.invalid"
+_MOST_ERRORS = 20
+# Stands for the offending value in messages: they reach logs, where customer data has no place.
+_MASK = "the value"
+
+Schema = dict[str, Any]
+
+
+class ContractBroken(SlicelineError):
+    """The event's data does not fit its schema."""
+
+    def __init__(self, event_type: str, errors: list[tuple[str, str]]) -> None:
+        found = "; ".join(f"{path or 'data'}: {message}" for path, message in errors)
+        super().__init__(f"The data of {event_type} does not fit its schema. {found}")
+        self.type = event_type
+        self.errors = errors
+
+
+class UnknownContract(SlicelineError):
+    """No schema describes the event type."""
+
+    def __init__(self, event_type: str) -> None:
+        super().__init__(f"No schema describes {event_type!r}. Write it to schemas/<service>/<event>.v<N>.json.")
+        self.type = event_type
+
+
+def check(event_type: str, data: object) -> None:
+    """Hold data against its schema: JSON text as bytes, or what JSON text decodes to.
+
+    Raises ContractBroken, which lists (dotted path, message) and never a value, or UnknownContract.
+    """
+    validator = _validator(event_type)
+    try:
+        value = orjson.loads(data) if isinstance(data, bytes) else data
+        if validator.is_valid(value):
+            return
+        errors = _errors(validator, value)
+    except ValueError as error:  # not JSON at all
+        errors = [("", str(error))]
+    raise ContractBroken(event_type, errors)
+
+
+def dataschema(event_type: str) -> str:
+    """Name the schema of an event type: `https://sliceline.invalid/schemas/<service>/<event>.v<N>.json`.
+
+    CloudEvents wants an absolute URI there, and a schema wants a name that outlives hosts and ports. So this
+    is an identifier, the schema's `$id`, at a host that never resolves (RFC 6761); its path is where the
+    service that publishes the event serves the schema.
+    """
+    service, event, version = parse_type(event_type)
+    return f"{_ORIGIN}/schemas/{service}/{event}.v{version}.json"
+
+
+def schema_of(event_type: str) -> Schema:
+    """Read the schema of an event type. Raises UnknownContract."""
+    try:
+        schema: Schema = orjson.loads(_file_of(parse_type(event_type)).read_bytes())
+    except (MalformedType, FileNotFoundError):
+        raise UnknownContract(event_type) from None
+    return schema
+
+
+def schemas_of(service: str) -> list[str]:
+    """List the event types a service has schemas for, by name, then by version."""
+    files = (SCHEMAS / service).glob("*.json")
+    return sorted((f"sliceline.{service}.{file.stem}" for file in files), key=parse_type)
+
+
+def consumer_schema(payload: type[Payload]) -> Schema:
+    """Describe what a reader uses of an event: its narrow view as one self-contained schema, keys sorted."""
+    described = msgspec.json.schema(payload)
+    definitions: Schema = described.pop("$defs")
+    root = definitions.pop(described["$ref"].removeprefix("#/$defs/"))
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
+    ordered: Schema = orjson.loads(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS))
+    return ordered
+
+
+def _file_of(name: TypeName) -> Path:
+    return SCHEMAS / name.service / f"{name.event}.v{name.version}.json"
+
+
+@cache
+def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        schema_of(event_type), validate_formats=True, ignore_unknown_formats=False, mask=_MASK, offline=True
+    )
+
+
+def _errors(validator: jsonschema_rs.Draft202012Validator, value: object) -> list[tuple[str, str]]:
+    found = ((".".join(map(str, error.instance_path)), error.message) for error in validator.iter_errors(value))
+    return [error for error, _ in zip(found, range(_MOST_ERRORS), strict=False)]

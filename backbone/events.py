@@ -1,0 +1,45 @@
+"""What travels between services, as a writer says it and as a handler sees it."""
+
+from datetime import datetime
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event says. Its writer declares it whole, a reader only the fields it uses, under the same TYPE."""
+
+    TYPE: ClassVar[str]
+
+
+P = TypeVar("P", bound=Payload)
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What led to a transaction; everything published in it carries this on."""
+
+    correlationid: str
+    causationid: str | None = None
+    traceparent: str | None = None
+
+
+class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
+    """An event as a handler gets it: the envelope's attributes and the reader's view of the data."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    key: str
+    correlationid: str
+    causationid: str | None
+    occurrenceid: str
+    sequence: int
+    traceparent: str | None
+    data: P
+
+    @property
+    def cause(self) -> Cause:
+        """What this event passes on to whatever its handling publishes."""
+        return Cause(self.correlationid, self.id, self.traceparent)

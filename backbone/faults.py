@@ -1,0 +1,39 @@
+"""Which errors pass by themselves (wait and try again) and which stay (park)."""
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+import httpx
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+# SQLSTATE classes, PostgreSQL manual appendix A: connection, transaction rollback (deadlock, serialization),
+# insufficient resources, operator intervention, system error; and lock not available.
+_PASSING_SQLSTATES = ("08", "40", "53", "57", "58", "55P03", "25P03")
+_PASSING_TYPES = (OSError, asyncio.TimeoutError, KafkaError, PoolTimeout, httpx.TransportError, asyncpg.InterfaceError)
+
+# asyncpg calls these interface errors too, but they say that we sent something wrong.
+_OUR_MISTAKES = (asyncpg.DataError, asyncpg.exceptions._base.DataError, asyncpg.ClientConfigurationError)
+
+
+def is_passing(error: BaseException) -> bool:
+    """True when the same work may succeed later without anybody changing anything."""
+    return any(_passes(each) for each in _chain(error))
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(sqlstate, str):
+        return sqlstate.startswith(_PASSING_SQLSTATES)
+    return isinstance(error, _PASSING_TYPES) and not isinstance(error, _OUR_MISTAKES)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it wraps: SQLAlchemy's `orig`, and explicit causes."""
+    while error is not None:
+        yield error
+        error = getattr(error, "orig", None) or error.__cause__

@@ -1,0 +1,111 @@
+"""How a batch becomes effects: everything a consumer does inside the one transaction of a batch."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+from structlog.contextvars import bound_contextvars
+
+from backbone import inbox, metrics, parking, sql
+from backbone.batch import Batch, Delivery
+from backbone.database import Database, Tx
+from backbone.errors import SlicelineError
+from backbone.events import Event
+from backbone.service import Service
+from backbone.telemetry import span
+
+
+class Fenced(SlicelineError):
+    """Another replica has moved the partition's offset: it owns the partition now."""
+
+
+class Handling:
+    """Applies batches to one service's database. A consumer and a redrive share it."""
+
+    def __init__(self, service: Service[Any], database: Database) -> None:
+        self._service = service
+        self._database = database
+        self._handlers = {view.TYPE: handler for view, handler in service.handlers.items()}
+        self.views = {view.TYPE: view for view in service.handlers}
+
+    async def apply(self, batch: Batch) -> None:
+        """Effects, inbox, new events, jobs and offsets of a batch, all or nothing.
+
+        Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
+        """
+        async with self._database.transaction() as tx:
+            await self._fence(tx, batch)
+            ours = [each for each in batch.deliveries if each.event or each.broken]
+            fresh = await self._admit(tx, await parking.sift(tx, self._service.name, ours))
+            await self._handle(tx, fresh)
+            await self._move(tx, batch)
+        _count(batch, ours, fresh)
+
+    async def park(self, batch: Batch, error: Exception) -> None:
+        """Set the one event of a batch aside and go past it."""
+        async with self._database.transaction() as tx:
+            await self._fence(tx, batch)
+            await parking.park(tx, self._service.name, batch.deliveries[0], error)
+            await self._move(tx, batch)
+
+    async def redrive(self, topic: str, key: str) -> bool:
+        """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
+        async with self._database.transaction() as tx:
+            row = await parking.oldest(tx, self._service.name, topic, key)
+            if row is None:
+                return False
+            await self._handle(tx, await self._admit(tx, [parking.delivery_of(row, self.views)]))
+            await tx.raw.execute(sql.LETTER_DELETE, row["id"])
+        return True
+
+    async def _admit(self, tx: Tx, deliveries: Sequence[Delivery]) -> list[Event[Any]]:
+        for each in deliveries:
+            if each.broken:
+                raise each.broken
+        listened = [each for each in deliveries if each.event]
+        return [each.event for each in await inbox.claim(tx, self._service.name, listened) if each.event]
+
+    async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
+        if events and self._service.lock:
+            await self._service.lock(events, tx)
+        for event in events:
+            tx.cause = event.cause
+            await self._handle_one(tx, event)
+
+    async def _handle_one(self, tx: Tx, event: Event[Any]) -> None:
+        attributes = {"messaging.system": "kafka", "cloudevents.event_id": event.id, "sliceline.key": event.key}
+        with (
+            bound_contextvars(event_id=event.id, event_type=event.type, key=event.key),
+            span(f"process {event.type}", SpanKind.CONSUMER, parent=event.traceparent, attributes=attributes),
+        ):
+            await self._handlers[event.type](event, tx)
+
+    async def _fence(self, tx: Tx, batch: Batch) -> None:
+        consumer, (topics, partitions, starts) = self._service.name, _columns(batch.starts)
+        rows = await tx.raw.fetch(sql.OFFSETS_LOCK, consumer, topics, partitions)
+        if len(rows) < len(batch.starts):
+            await tx.raw.execute(sql.OFFSETS_CREATE, consumer, topics, partitions, starts)
+            rows = await tx.raw.fetch(sql.OFFSETS_LOCK, consumer, topics, partitions)
+        if {(row["topic"], row["partition"]): row["next_offset"] for row in rows} != batch.starts:
+            raise Fenced
+
+    async def _move(self, tx: Tx, batch: Batch) -> None:
+        await tx.raw.execute(sql.OFFSETS_MOVE, self._service.name, *_columns(batch.ends))
+
+
+def _columns(offsets: dict[tuple[str, int], int]) -> tuple[list[str], list[int], list[int]]:
+    places = sorted(offsets)
+    return [topic for topic, _ in places], [number for _, number in places], [offsets[place] for place in places]
+
+
+def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]]) -> None:
+    metrics.SKIPPED.inc(len(batch.deliveries) - len(ours))
+    metrics.REPEATED.inc(len(ours) - len(fresh))
+    for event in fresh:
+        metrics.HANDLED.labels(event.type).inc()
+        metrics.TOPIC_WAIT.observe(_seconds_since(event))
+
+
+def _seconds_since(event: Event[Any]) -> float:
+    return (datetime.now(UTC) - event.time).total_seconds()

@@ -1,0 +1,41 @@
+"""What would grow for ever is pruned: the inbox, and answers kept under an Idempotency-Key."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from backbone import inbox
+from backbone.database import Database
+from backbone.http.commands import forget_old_keys
+from backbone.parts import Part, keep_running
+from backbone.settings import Settings
+
+EVERY = timedelta(minutes=10)
+
+
+class Housekeeping:
+    """Prunes every ten minutes until stopped."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.part = Part("housekeeping")
+        self._database = database
+        self._settings = settings
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Return from `run` as soon as possible."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Prune until `stop`."""
+        await keep_running(self.part, self._step, self._stop)
+
+    async def _step(self) -> None:
+        self.part.ready()
+        for _ in range(int(EVERY.total_seconds())):
+            self.part.beat()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1)
+                return
+        await inbox.forget(self._database, timedelta(days=self._settings.inbox_days))
+        await forget_old_keys(self._database, timedelta(days=self._settings.idempotency_days))

@@ -1,0 +1,70 @@
+"""The FastAPI application that every service is."""
+
+from collections.abc import MutableMapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from backbone.http import dead_letters, health, schemas
+from backbone.http.bodies import Bodies
+from backbone.http.limits import InFlight, Targets
+from backbone.http.observing import Correlation, Faults, Meters
+from backbone.http.openapi import Application
+from backbone.http.problems import respond
+from backbone.service import Context, Service
+
+
+def create_application(service: Service[Any], context: Context[Any]) -> Application:
+    """The service's own routes, when the process has the role for them, and those that every process has."""
+    application = Application(
+        title=f"Sliceline {service.name}",
+        description=f"The {service.name} service. Every error is a problem document (RFC 9457).",
+        version=_version(),
+        middleware=_stack(context),
+        exception_handlers={HTTPException: respond, RequestValidationError: respond},
+        redirect_slashes=False,
+        telemetry=_TELEMETRY,
+    )
+    application.state.context = context
+    if context.settings.has_role("api"):
+        application.include_router(service.router)
+    for router in (health.router, schemas.routes(service), dead_letters.routes(service)):
+        application.include_router(router)
+    return application
+
+
+def _stack(context: Context[Any]) -> list[Middleware]:
+    """From the outside in. Each one relies on those before it."""
+    return [
+        Middleware(Correlation),
+        Middleware(Meters),
+        Middleware(Faults),
+        Middleware(InFlight, most=context.settings.requests_in_flight),
+        Middleware(Targets),
+        Middleware(Bodies),
+    ]
+
+
+def _is_operation(scope: MutableMapping[str, Any]) -> bool:
+    return str(scope["path"]).startswith(("/health/", "/metrics"))
+
+
+# FastAPI's own spans; metrics are Prometheus's, logs are ours, and a span per dependency would only be noise.
+_TELEMETRY: TelemetryConfig = {
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": _is_operation,
+}
+
+
+def _version() -> str:
+    try:
+        return version("sliceline")
+    except PackageNotFoundError:  # run from a clone, where nothing is installed
+        return "0.1.0"

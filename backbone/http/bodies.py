@@ -1,0 +1,208 @@
+"""What a body must be before anybody looks into it: small, JSON, and sound down to the last character."""
+
+import json
+from collections.abc import Iterator
+from email.message import Message
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
+
+from backbone.http.problems import Problem, invalid, malformed
+from backbone.http.wording import field_name
+
+LARGEST = 64 * 1024
+DEEPEST = 32
+_LARGEST_WHOLE = 2**63
+Location = tuple[int | str, ...]
+
+
+class Bodies:
+    """ASGI: reads the body, whatever way it comes, and lets only sound JSON of at most `largest` bytes through."""
+
+    def __init__(self, app: ASGIApp, largest: int = LARGEST) -> None:
+        self.app = app
+        self.largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem: 400, 413, 415 or 422."""
+        headers = Headers(scope=scope)
+        if scope["type"] != "http" or not ("content-length" in headers or "transfer-encoding" in headers):
+            await self.app(scope, receive, send)
+            return
+        body = await self._read(headers, receive)
+        if body is None:
+            return
+        if body:
+            _check_type(headers)
+            check_json(body)
+        await self.app(scope, _again(body, receive), send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        """The whole body; None when the client went away. What is too large is not read on."""
+        if headers.get("content-length", "0").rjust(20, "0") > str(self.largest).rjust(20, "0"):
+            raise self._too_large()
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self.largest:
+                raise self._too_large()
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    def _too_large(self) -> Problem:
+        return Problem(413, "Body too large", f"A body may have {self.largest} bytes at most.", field="body")
+
+
+def check_json(body: bytes) -> None:
+    """Refuse what is not JSON as RFC 8259 and I-JSON (RFC 7493) have it, or what a text column could not hold.
+
+    Raises Problem: 422 where the offending field can be named, else 400.
+    """
+    try:
+        parsed = orjson.loads(body)  # strict about UTF-8, surrogates, NaN and Infinity, where the json module is not
+    except orjson.JSONDecodeError as error:
+        raise _refusal(body, str(error)) from None
+    if _may_be_deep(body) and _is_deep(parsed):
+        raise malformed(f"The body is nested deeper than {DEEPEST} levels.")
+    try:
+        _strict.decode(body.decode())
+    except _Doubtful as error:
+        raise _refusal(body, str(error)) from None
+    if b"\\u0000" in body:
+        _check_values(parsed)
+
+
+class _Doubtful(ValueError):
+    """Valid JSON, and yet readers disagree about what it says."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # RFC 7493 2.3. Two readers may each take another one of the two: a price checked here, another one charged there.
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Doubtful("an object has two members of the same name")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) >= _LARGEST_WHOLE:
+        raise _Doubtful("a number is too large")
+    return int(digits)
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
+
+
+def _refusal(body: bytes, reason: str) -> Problem:
+    """The best that can be said: the field, when a more tolerant reader finds its way."""
+    if not _may_be_deep(body):
+        try:
+            _check_values(json.loads(body))
+        except ValueError:
+            pass
+        except Problem as named:
+            return named
+    return malformed(f"The body is not sound JSON: {reason}.")
+
+
+def _check_values(parsed: Any) -> None:
+    errors = [
+        {"field": _printable(field_name(location or ("body",))), "message": message}
+        for location, value in _walk(parsed)
+        if (message := _objection(value) or (_objection(location[-1]) if location else None))
+    ]
+    if errors:
+        raise invalid(errors)
+
+
+def _objection(value: Any) -> str | None:
+    if isinstance(value, str):
+        return text_objection(value)
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return "must be a finite number"
+    if isinstance(value, int) and abs(value) >= _LARGEST_WHOLE:
+        return "is too large"
+    return None
+
+
+def text_objection(text: str) -> str | None:
+    """Why Postgres or another reader could not take the text, or None."""
+    if "\x00" in text:
+        return "must not contain the NUL character"
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        return "must be valid Unicode, without half of a surrogate pair"
+    return None
+
+
+def _walk(parsed: Any) -> Iterator[tuple[Location, Any]]:
+    """Every value of a document with the way to it. Not recursive: depth is what we look for."""
+    waiting: list[tuple[Location, Any]] = [((), parsed)]
+    while waiting:
+        location, value = waiting.pop()
+        yield location, value
+        if len(location) > DEEPEST:
+            continue
+        if isinstance(value, dict):
+            waiting += [((*location, name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*location, index), inner) for index, inner in enumerate(value)]
+
+
+def _is_deep(parsed: Any) -> bool:
+    return any(len(location) >= DEEPEST and isinstance(value, dict | list) for location, value in _walk(parsed))
+
+
+def _may_be_deep(body: bytes) -> bool:
+    return body.count(b"[") + body.count(b"{") > DEEPEST
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\x00", "?")
+
+
+def _check_type(headers: Headers) -> None:
+    detail = _type_objection(headers.get("content-type", ""))
+    if detail:
+        raise _unsupported(detail, Accept="application/json")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise _unsupported("Send the body without a Content-Encoding.", **{"Accept-Encoding": "identity"})
+
+
+@lru_cache(maxsize=64)
+def _type_objection(content_type: str) -> str | None:
+    message = Message()
+    message["content-type"] = content_type
+    kind = message.get_content_type()
+    if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
+        return "Send the body as Content-Type: application/json."
+    if (message.get_content_charset() or "utf-8") not in ("utf-8", "us-ascii"):
+        return "JSON is sent in UTF-8 (RFC 8259)."
+    return None
+
+
+def _unsupported(detail: str, **headers: str) -> Problem:
+    return Problem(415, "Unsupported media type", detail, field="body", headers=headers)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hand the body out once more; afterwards the client's own messages, of which only a disconnect is left."""
+    replayed = False
+
+    async def receive_again() -> ASGIMessage:
+        nonlocal replayed
+        if replayed:
+            return await receive()
+        replayed = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again

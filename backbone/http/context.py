@@ -1,0 +1,22 @@
+"""What the process gave to the application, as routes get it."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from backbone.database import Database
+from backbone.service import Context
+
+
+async def context_of(request: Request) -> Context[Any]:
+    """The context of the process that serves this request."""
+    context: Context[Any] = request.app.state.context
+    return context
+
+
+async def _database_of(request: Request) -> Database:
+    return (await context_of(request)).database
+
+
+Ctx = Annotated[Context[Any], Depends(context_of)]
+Db = Annotated[Database, Depends(_database_of)]

@@ -1,0 +1,114 @@
+"""What every request leaves behind: its correlation id, its share in the metrics, and a problem when it failed."""
+
+import time
+from uuid import UUID
+
+import structlog
+from opentelemetry import trace
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backbone.http.problems import problem_of
+from backbone.identity import new_id
+from backbone.logs import logger
+
+CORRELATION = "X-Correlation-Id"
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+requests = Counter("sliceline_http_requests_total", "Requests answered", ["method", "route", "status"])
+durations = Histogram("sliceline_http_request_seconds", "Until the answer began", ["method", "route"])
+
+
+class Correlation:
+    """ASGI: takes the client's X-Correlation-Id (a UUID; anything else is replaced by a new one) and answers it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Puts `correlationid` into the request's state and the log's context."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        correlationid = _uuid(Headers(scope=scope).get(CORRELATION)) or new_id()
+        scope.setdefault("state", {})["correlationid"] = correlationid
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and CORRELATION not in Headers(raw=message["headers"]):
+                header = (CORRELATION.lower().encode(), correlationid.encode())
+                message = {**message, "headers": [*message["headers"], header]}
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(correlationid=correlationid):
+            await self.app(scope, receive, answer)
+
+
+class Meters:
+    """ASGI: counts and times requests by route, never by path: a path would make a time series per order."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Measured until the answer begins, so that a stream counts like any other."""
+        began = time.perf_counter()
+
+        async def measure(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+                route = getattr(scope.get("route"), "path_format", "none")
+                requests.labels(method, route, message["status"]).inc()
+                durations.labels(method, route).observe(time.perf_counter() - began)
+            await send(message)
+
+        await self.app(scope, receive, measure)
+
+
+class Faults:
+    """ASGI: whatever is raised below becomes a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An answer that has begun cannot be taken back: then the error goes on, and the server hangs up."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            await _answer(error, scope, receive, send)
+
+
+async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    problem = problem_of(error)
+    if problem.status >= 500 and problem is not error:
+        trace.get_current_span().record_exception(error)
+        logger.error(
+            "a request failed",
+            action="request-failed",
+            method=scope["method"],
+            path=scope["path"],
+            status=problem.status,
+            exc_info=error if problem.status == 500 else None,
+            error=type(error).__name__,
+        )
+    await problem.response(scope)(scope, receive, send)
+
+
+def _uuid(given: str | None) -> str | None:
+    try:
+        return str(UUID(given)) if given else None
+    except ValueError:
+        return None

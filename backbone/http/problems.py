@@ -1,0 +1,132 @@
+"""Problem details (RFC 9457): the one form of every error over HTTP."""
+
+import http
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from opentelemetry import trace
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from backbone.errors import SlicelineError
+from backbone.faults import is_passing
+from backbone.http.answers import to_json
+from backbone.http.wording import field_name, in_plain_words
+
+PROBLEM_JSON = "application/problem+json"
+_MOST_ERRORS = 100
+
+
+class Problem(SlicelineError):
+    """A refusal. Raised anywhere in a route or an effect: what was done so far is rolled back.
+
+    The title names the kind of problem and is the same every time (the problem's `type` is made from it); the detail
+    is about this one. Extensions become members of the document; `errors` lists {"field", "message"}.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(detail or title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+        if field is not None:
+            extensions.setdefault("errors", [{"field": field, "message": detail or title}])
+
+    def response(self, scope: Scope) -> Response:
+        """The problem as the document that answers this request."""
+        document = {
+            "type": type_of(self.title),
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance_of(scope),
+            "correlationid": scope.get("state", {}).get("correlationid"),
+            **self.extensions,
+        }
+        said = {name: value for name, value in document.items() if value not in (None, "")}
+        return Response(to_json(said), self.status, self.headers, PROBLEM_JSON)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client may know of an error. Of one that we did not foresee: nothing but where to look it up."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error.errors())
+    if isinstance(error, HTTPException):
+        return _plain(error)
+    if is_passing(error):
+        return unavailable("Something that is needed does not answer at the moment. Send the request again.")
+    return Problem(500, "Internal error", "We failed. Name the correlation id when you report it.", **_trace())
+
+
+async def respond(request: Request, error: Exception) -> Response:
+    """The exception handler for what FastAPI and Starlette raise."""
+    problem = problem_of(error)
+    if problem.status == http.HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+        problem.headers["Allow"] = ", ".join(methods)
+    return problem.response(request.scope)
+
+
+def unavailable(detail: str, **extensions: Any) -> Problem:
+    """503: the same request may succeed in a moment."""
+    return Problem(503, "Temporarily unavailable", detail, headers={"Retry-After": "1"}, **extensions)
+
+
+def malformed(detail: str, field: str = "body") -> Problem:
+    """400: not even the form is right."""
+    return Problem(400, "Malformed request", detail, field=field)
+
+
+def invalid(errors: Sequence[Mapping[str, str]]) -> Problem:
+    """422: the form is right, a value is not."""
+    count = f"{len(errors)} fields are" if len(errors) > 1 else "One field is"
+    return Problem(422, "Invalid request", f"{count} not acceptable.", errors=list(errors[:_MOST_ERRORS]))
+
+
+def type_of(title: str) -> str:
+    """A URI reference that stays the same as long as the title does."""
+    return "/problems/" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def instance_of(scope: Scope) -> str:
+    """The path as it was sent, still percent-encoded, so that it is a URI reference whatever was in it."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.split(b"?", 1)[0].decode("ascii", "replace")
+
+
+def _invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    return invalid([{"field": field_name(each["loc"]), "message": in_plain_words(each)} for each in errors])
+
+
+def _plain(error: HTTPException) -> Problem:
+    phrase = http.HTTPStatus(error.status_code).phrase
+    title = phrase[:1] + phrase[1:].lower()
+    detail = "" if error.detail.lower() == phrase.lower() else error.detail
+    return Problem(error.status_code, title, detail, headers=error.headers)
+
+
+def _trace() -> dict[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    return {"trace": f"{context.trace_id:032x}"} if context.is_valid else {}
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of the path, of every route: FastAPI itself names those of the first one only."""
+    template = getattr(request.scope.get("route"), "path_format", None)
+    operations: Mapping[str, Any] = request.app.openapi()["paths"].get(template, {})
+    return sorted(method.upper() for method in operations)

@@ -1,0 +1,8 @@
+"""Identifiers."""
+
+import uuid_utils
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): unique anywhere, and sorted by the time it was made."""
+    return str(uuid_utils.uuid7())

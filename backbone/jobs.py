@@ -1,0 +1,60 @@
+"""Jobs: what a service does outside or later. Written with the effect that asks for it, run by `worker.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from backbone.database import Tx
+from backbone.errors import SlicelineError
+from backbone.events import Cause
+from backbone.retry import RetryPolicy
+from backbone.settings import Settings
+
+if TYPE_CHECKING:
+    from backbone.service import Context
+
+S = TypeVar("S", bound=Settings)
+
+Settlement = Callable[[Tx], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a job."""
+
+    id: int
+    kind: str
+    key: str
+    data: dict[str, Any]
+    attempt: int
+    first_attempt_at: datetime
+    scheduled_at: datetime
+    cause: Cause
+    lease: object
+
+
+@dataclass(frozen=True)
+class Work(Generic[S]):
+    """How jobs of one kind are done.
+
+    `run` works outside any transaction, at least once. What it returns is executed in one transaction with the job's
+    deletion, once, and only while the job is still ours: not withdrawn, not rescheduled, its lease not lost.
+    """
+
+    run: Callable[[Job, Context[S]], Awaitable[Settlement | None]]
+    retry: RetryPolicy
+    concurrency: int = 4
+    lease: timedelta = timedelta(seconds=60)
+    exhausted: Callable[[Job, Tx], Awaitable[None]] | None = None
+    """What to record when the policy gives up, in the transaction that ends the job; without it the job is parked."""
+
+
+class Postpone(SlicelineError):
+    """Not now: the job is due again after the delay, and this does not count as an attempt."""
+
+    def __init__(self, delay: timedelta) -> None:
+        super().__init__()
+        self.delay = delay

@@ -1,0 +1,72 @@
+"""The long-running parts of a process (relay, consumer, workers): kept running, watched, and asked how they are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from backbone.faults import is_passing
+from backbone.logs import logger
+from backbone.retry import RetryPolicy
+
+RESTART = RetryPolicy(first=timedelta(milliseconds=200), longest=timedelta(seconds=5))
+_NO_TIME = timedelta(0)
+
+
+class Part:
+    """One part's pulse and state. It beats at least every few seconds while it is sound."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.beats = 0
+        self.problem: str | None = "starting"
+
+    def beat(self) -> None:
+        """I am alive: looked at by the watchdog."""
+        self.beats += 1
+
+    def ready(self) -> None:
+        """I do my work: looked at by /health/ready."""
+        self.problem = None
+
+    async def rest(self, delay: timedelta) -> None:
+        """Wait without looking dead."""
+        remaining = delay.total_seconds()
+        while remaining > 0:
+            self.beat()
+            await asyncio.sleep(min(remaining, 1))
+            remaining -= 1
+
+
+async def keep_running(part: Part, step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Repeat `step` until asked to stop; a step that fails is repeated after a growing wait, and never given up."""
+    attempt = 0
+    while not stop.is_set():
+        part.beat()
+        try:
+            await step()
+            attempt = 0
+        except Exception as error:
+            attempt += 1
+            delay = RESTART.next_delay(attempt, _NO_TIME) or RESTART.longest
+            part.problem = describe(error)
+            report(part.name, error, delay)
+            await part.rest(delay)
+
+
+def report(name: str, error: Exception, delay: timedelta) -> None:
+    """A passing fault is a line; anything else deserves its traceback."""
+    passing = is_passing(error)
+    logger.log(
+        30 if passing else 40,
+        f"{name} failed and tries again",
+        action="part-failed",
+        part=name,
+        error=describe(error),
+        delay_s=delay.total_seconds(),
+        exc_info=None if passing else error,
+    )
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".strip(": ").splitlines()[0][:500]

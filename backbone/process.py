@@ -1,0 +1,169 @@
+"""One process of a service: the parts its roles ask for, started together, watched, and stopped in good order."""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Generator
+from typing import Any, Protocol
+
+import httpx
+import uvicorn
+from pydantic import ValidationError
+
+from backbone import logs, telemetry
+from backbone.consumer import Consumer
+from backbone.database import Database
+from backbone.housekeeping import Housekeeping
+from backbone.http import create_application
+from backbone.logs import logger
+from backbone.parts import Part
+from backbone.relay import Relay
+from backbone.service import Context, S, Service
+from backbone.settings import Settings
+from backbone.watchdog import Watchdog
+from backbone.worker import Worker
+
+STOP_WITHIN = 8.0
+"""Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
+
+
+class Runner(Protocol):
+    """A part that runs until it is told to stop."""
+
+    part: Part
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def run(service: Service[Any]) -> None:
+    """Be a process of this service until SIGTERM or SIGINT. Exits with 2 when it is not told what it needs."""
+    settings = _settings(service)
+    logs.start(service.name, settings.log_level, settings.log_format)
+    provider = telemetry.start(service.name, settings.otlp_endpoint)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(service, settings))
+    provider.shutdown()
+
+
+def _settings(service: Service[S]) -> S:
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}.service")
+    parser.add_argument("--roles", help="which parts to run, of: api,relay,consumers,jobs (default: all)")
+    given = parser.parse_args()
+    if given.roles:
+        os.environ["SLICELINE_ROLES"] = given.roles
+    try:
+        return service.settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = "SLICELINE_" + "_".join(map(str, each["loc"])).upper()
+            sys.stderr.write(f"{service.name}: {name}: {each['msg']}\n")
+        raise SystemExit(2) from None
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def serve(service: Service[Any], settings: Settings) -> None:
+    """Run the parts until a signal or until one of them ends by itself."""
+    database = Database(settings.database_url, service.name, settings.pool_size)
+    async with httpx.AsyncClient(timeout=10) as client:
+        context = Context(settings, database, client)
+        runners = _runners(service, context)
+        server = _Server(_uvicorn_config(service, context))
+        for runner in runners:
+            context.checks[runner.part.name] = _check(runner.part)
+        try:
+            await _run_all(server, runners, context)
+        finally:
+            await database.close()
+
+
+def _runners(service: Service[Any], context: Context[Any]) -> list[Runner]:
+    settings, database = context.settings, context.database
+    runners: list[Runner] = []
+    if settings.has_role("relay"):
+        alone = settings.roles == "relay"
+        runners.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
+    if settings.has_role("consumers") and service.handlers:
+        runners.append(Consumer(service, database, settings.kafka, stuck_after=settings.stuck_after_seconds))
+    if settings.has_role("jobs"):
+        runners += [Worker(kind, work, context) for kind, work in service.jobs.items()]
+        runners.append(Housekeeping(database, settings))
+    return runners
+
+
+def _check(part: Part) -> Any:
+    return lambda: part.problem
+
+
+def _uvicorn_config(service: Service[Any], context: Context[Any]) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_application(service, context),
+        host=context.settings.host,
+        port=context.settings.port,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        backlog=2048,
+        timeout_graceful_shutdown=int(STOP_WITHIN) - 3,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: they stop all parts, not only the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Context[Any]) -> None:
+    settings, stopping = context.settings, context.stopping
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stopping.set)
+    pulse = Part("event loop")
+    Watchdog([pulse, *(runner.part for runner in runners)], settings.stuck_after_seconds).start()
+    gc.collect()
+    gc.freeze()  # what was imported stays; scanning it again and again only makes pauses
+    tasks = [asyncio.create_task(server.serve(), name="api")]
+    tasks += [asyncio.create_task(runner.run(), name=runner.part.name) for runner in runners]
+    beating = asyncio.create_task(_beat(pulse))
+    logger.info("started", action="process-started", roles=settings.roles, port=settings.port)
+    await asyncio.wait([*tasks, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
+    logger.info("stopping", action="process-stopping")
+    stopping.set()
+    server.should_exit = True
+    for runner in runners:
+        runner.stop()
+    _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN)
+    beating.cancel()
+    for task in late:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    logger.info("stopped", action="process-stopped", cut_off=[task.get_name() for task in late])
+    _raise_first(results)
+
+
+def _raise_first(results: list[Any]) -> None:
+    """A part that failed by itself ends the process with its error, so that the supervisor sees it."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _beat(pulse: Part) -> None:
+    while True:
+        pulse.beat()
+        await asyncio.sleep(0.5)

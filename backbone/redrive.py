@@ -1,0 +1,42 @@
+"""Redrive: handle dead letters again, key by key and in order, after whatever was wrong with them was mended."""
+
+from typing import Any
+
+from backbone import parking, sql
+from backbone.batch import printable
+from backbone.database import Database
+from backbone.faults import is_passing
+from backbone.handling import Handling
+from backbone.logs import logger
+from backbone.parts import describe
+from backbone.service import Context, Service
+
+
+async def redrive(context: Context[Any], service: Service[Any], key: str | None = None) -> int:
+    """Redrive one key, or all parked ones; returns how many events were handled.
+
+    A key whose next event fails again stays parked with the new error; the other keys go on.
+    """
+    handling = Handling(service, context.database)
+    pairs = await parking.parked_keys(context.database, service.name, key)
+    return sum([await _redrive_key(handling, context.database, service.name, *pair) for pair in pairs])
+
+
+async def _redrive_key(handling: Handling, database: Database, consumer: str, topic: str, key: str) -> int:
+    handled = 0
+    try:
+        while await handling.redrive(topic, key):
+            handled += 1
+    except Exception as error:
+        if is_passing(error):
+            raise
+        await _blame(database, consumer, topic, key, error)
+    return handled
+
+
+async def _blame(database: Database, consumer: str, topic: str, key: str, error: Exception) -> None:
+    logger.warning("a dead letter failed again", action="redrive-failed", topic=topic, key=key, error=describe(error))
+    async with database.transaction() as tx:
+        row = await parking.oldest(tx, consumer, topic, key)
+        if row is not None:
+            await tx.raw.execute(sql.LETTER_BLAME, row["id"], printable(describe(error)))

@@ -1,0 +1,27 @@
+"""When to try again. A policy is data that answers; the loop that asks knows nothing of it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Exponential backoff, bounded by a number of attempts, by the time since the first one, by both or by neither."""
+
+    first: timedelta = timedelta(seconds=1)
+    factor: float = 2.0
+    longest: timedelta = timedelta(seconds=60)
+    attempts: int | None = None
+    within: timedelta | None = None
+
+    def next_delay(self, attempt: int, since_first: timedelta) -> timedelta | None:
+        """How long to wait after the given failed attempt (1 = the first); None when it was the last."""
+        if self.attempts is not None and attempt >= self.attempts:
+            return None
+        if self.within is not None and since_first >= self.within:
+            return None
+        return min(self.longest, self.first * self.factor ** min(attempt - 1, 64))
+
+
+FOR_EVER = RetryPolicy()
+"""A passing fault is never given up: an event must not be skipped because a server was away."""

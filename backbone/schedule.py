@@ -1,0 +1,32 @@
+"""How a transaction writes and withdraws jobs; `worker.py` runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from backbone import sql
+from backbone.events import Cause
+
+Row = tuple[str, str, str, datetime, str, str | None, str | None]
+
+
+def row(kind: str, key: str, data: Mapping[str, Any], due: datetime, cause: Cause) -> Row:
+    """The columns of one job, in the order that JOB_SCHEDULE takes them."""
+    text = orjson.dumps(data).decode()
+    return kind, key, text, due, cause.correlationid, cause.causationid, cause.traceparent
+
+
+async def write(raw: asyncpg.Connection[Any], jobs: Mapping[tuple[str, str], Row | None]) -> frozenset[str]:
+    """Write new jobs and delete withdrawn ones, both in sorted order; returns the kinds that were scheduled."""
+    rows = sorted((each for each in jobs.values() if each is not None), key=lambda each: each[:2])
+    withdrawn = sorted(name for name, each in jobs.items() if each is None)
+    if withdrawn:
+        await raw.execute(sql.JOB_WITHDRAW, *map(list, zip(*withdrawn, strict=True)))
+    if rows:
+        await raw.execute(sql.JOB_SCHEDULE, *map(list, zip(*rows, strict=True)))
+    return frozenset(each[0] for each in rows)

@@ -1,0 +1,43 @@
+"""What a process is told from outside, by environment variables that begin with SLICELINE_."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROLES = ("api", "relay", "consumers", "jobs")
+
+
+class Settings(BaseSettings):
+    """Common to all services; a service with more to be told subclasses it."""
+
+    model_config = SettingsConfigDict(env_prefix="SLICELINE_", extra="ignore")
+
+    database_url: str = Field(description="The service's own database: postgresql://role:password@host:port/name")
+    kafka: str = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
+    host: str = "127.0.0.1"
+    port: int = 0
+    roles: str = Field(",".join(ROLES), description="Which parts this process runs")
+    currency: str = "GBP"
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    pool_size: int = Field(10, ge=2, description="Database connections of this process")
+    requests_in_flight: int = Field(2000, ge=1, description="More at once are answered 429")
+    stuck_after_seconds: float = Field(60.0, gt=0, description="A part that makes no progress so long ends the process")
+    inbox_days: int = Field(14, ge=1, description="How long deliveries are remembered; topics keep them shorter")
+    idempotency_days: int = Field(2, ge=1, description="How long the answers under an Idempotency-Key are kept")
+    otlp_endpoint: str | None = Field(
+        None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Where spans go; none: they are not exported"
+    )
+
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, given: str) -> str:
+        unknown = set(given.split(",")) - set(ROLES)
+        if unknown:
+            raise ValueError(f"unknown role {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+        return given
+
+    def has_role(self, role: str) -> bool:
+        """Whether this process runs the given part."""
+        return role in self.roles.split(",")

@@ -1,0 +1,140 @@
+"""The hot statements, each with the reason for its shape. They go to asyncpg as they stand."""
+
+# One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
+# a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
+# for one key position order is commit order. Drawn earlier, a later commit could overtake an earlier one.
+PUBLISH = """
+WITH given AS (
+  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                       $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
+    WITH ORDINALITY AS row(id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid,
+                           causationid, occurrenceid, traceparent, payload, ordinal)
+), counted AS (
+  INSERT INTO sequences AS s (key, last)
+  SELECT aggregateid, count(*) FROM given GROUP BY aggregateid ORDER BY aggregateid
+  ON CONFLICT (key) DO UPDATE SET last = s.last + excluded.last
+  RETURNING key, last
+), numbered AS (
+  SELECT given.*, counted.last + 1 - row_number() OVER (PARTITION BY aggregateid ORDER BY ordinal DESC) AS sequence
+  FROM given JOIN counted ON counted.key = given.aggregateid
+)
+INSERT INTO outbox (id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid, causationid,
+                    occurrenceid, sequence, traceparent, payload)
+SELECT id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid, causationid,
+       occurrenceid, sequence, traceparent, payload
+FROM numbered ORDER BY ordinal
+"""
+
+# The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by.
+RELAY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay'))"
+
+# The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
+# order. RETURNING gives no order, so the relay sorts again.
+RELAY_TAKE = """
+DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1) RETURNING *
+"""
+
+OUTBOX_WAITING = "SELECT count(*), min(time) FROM (SELECT time FROM outbox ORDER BY position LIMIT 100000) AS waiting"
+
+# Makes sure there is a row to lock for each partition of the batch.
+OFFSETS_CREATE = """
+INSERT INTO consumer_offsets (consumer, topic, partition, next_offset)
+SELECT $1, topic, partition, start FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, start)
+ON CONFLICT DO NOTHING
+"""
+
+# Held until the batch commits: a second owner of the partition waits here, then sees that the offset has moved.
+OFFSETS_LOCK = """
+SELECT topic, partition, next_offset FROM consumer_offsets
+WHERE consumer = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))
+ORDER BY topic, partition FOR UPDATE
+"""
+
+OFFSETS_MOVE = """
+UPDATE consumer_offsets AS o SET next_offset = row.next
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, next)
+WHERE o.consumer = $1 AND o.topic = row.topic AND o.partition = row.partition
+"""
+
+OFFSETS_READ = """
+SELECT topic, partition, next_offset FROM consumer_offsets
+WHERE consumer = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))
+"""
+
+# What is returned is new; an occurrence that is already there was handled before.
+INBOX_CLAIM = """
+INSERT INTO inbox (consumer, name, occurrence)
+SELECT $1, name, occurrence FROM unnest($2::text[], $3::text[]) AS row(name, occurrence) ORDER BY name, occurrence
+ON CONFLICT DO NOTHING RETURNING name, occurrence
+"""
+
+PRUNE_INBOX = """
+DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - $1::interval LIMIT 5000)
+"""
+
+# The consumer and a redrive both take this lock, so that no event of the key slips between them.
+PARKED_LOCK = """
+SELECT topic, key FROM parked_keys
+WHERE consumer = $1 AND (topic, key) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+ORDER BY topic, key FOR UPDATE
+"""
+
+PARK_KEY = "INSERT INTO parked_keys (consumer, topic, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+
+DEAD_LETTER = """
+INSERT INTO dead_letters (consumer, topic, partition, "offset", key, type, error, headers, record_key, value)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
+"""
+
+# The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.
+JOB_SCHEDULE = """
+INSERT INTO jobs (kind, key, data, due, correlationid, causationid, traceparent)
+SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
+ON CONFLICT (kind, key) DO UPDATE SET
+  data = excluded.data, due = excluded.due, scheduled_at = now(), attempts = 0, first_attempt_at = NULL, lease = NULL,
+  error = NULL, parked_at = NULL, correlationid = excluded.correlationid, causationid = excluded.causationid,
+  traceparent = excluded.traceparent
+"""
+
+JOB_WITHDRAW = """
+DELETE FROM jobs WHERE (kind, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""
+
+# A claim moves `due` to the lease's end: a worker that dies needs no cleaning up, its jobs simply become due again.
+JOB_CLAIM = """
+UPDATE jobs SET lease = gen_random_uuid(), due = now() + $2::interval, attempts = attempts + 1,
+                first_attempt_at = coalesce(first_attempt_at, now())
+WHERE id IN (SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND parked_at IS NULL
+             ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING *
+"""
+
+JOB_SETTLE = "DELETE FROM jobs WHERE id = $1 AND lease = $2 RETURNING id"
+
+JOB_RETRY = """
+UPDATE jobs SET lease = NULL, due = now() + $3::interval, error = $4 WHERE id = $1 AND lease = $2
+"""
+
+JOB_POSTPONE = """
+UPDATE jobs SET lease = NULL, due = now() + $3::interval, attempts = attempts - 1,
+                first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END
+WHERE id = $1 AND lease = $2
+"""
+
+JOB_PARK = "UPDATE jobs SET lease = NULL, parked_at = now(), error = $3 WHERE id = $1 AND lease = $2"
+
+JOB_NEXT_DUE = "SELECT min(due) FROM jobs WHERE kind = $1 AND parked_at IS NULL"
+
+PARKED_KEYS = """
+SELECT topic, key FROM parked_keys WHERE consumer = $1 AND ($2::text IS NULL OR key = $2) ORDER BY parked_at, topic, key
+"""
+
+LETTER_OLDEST = """
+SELECT * FROM dead_letters WHERE consumer = $1 AND topic = $2 AND key = $3 ORDER BY id LIMIT 1
+"""
+
+LETTER_DELETE = "DELETE FROM dead_letters WHERE id = $1"
+
+LETTER_BLAME = "UPDATE dead_letters SET error = $2 WHERE id = $1"
+
+OPEN_KEY = "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND key = $3"

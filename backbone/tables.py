@@ -1,0 +1,130 @@
+"""The tables that every service's database has beside its own."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+# Columns in the shape that Debezium's outbox event router reads (aggregatetype, aggregateid, type, payload); the rest
+# become headers there by `table.fields.additional.placement`. `position` gives the order, drawn under the key's lock.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("aggregatetype", Text, nullable=False),
+    Column("aggregateid", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("dataschema", Text, nullable=False),
+    Column("correlationid", Text, nullable=False),
+    Column("causationid", Text),
+    Column("occurrenceid", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("traceparent", Text),
+    Column("payload", Text, nullable=False),
+)
+
+# One row per key ever published: the lock that orders a key's events, and its last sequence.
+sequences = Table(
+    "sequences",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("occurrence", Text, primary_key=True),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("inbox_received_at", "received_at", postgresql_using="brin"),
+)
+
+consumer_offsets = Table(
+    "consumer_offsets",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("due", DateTime(timezone=True), nullable=False),
+    Column("scheduled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("first_attempt_at", DateTime(timezone=True)),
+    Column("lease", Uuid),
+    Column("error", Text),
+    Column("parked_at", DateTime(timezone=True)),
+    Column("correlationid", Text, nullable=False),
+    Column("causationid", Text),
+    Column("traceparent", Text),
+    Index("jobs_kind_key", "kind", "key", unique=True),
+    Index("jobs_due", "kind", "due", postgresql_where="parked_at IS NULL"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("consumer", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("type", Text),
+    Column("error", Text),
+    Column("headers", JSONB, nullable=False),
+    Column("record_key", LargeBinary),
+    Column("value", LargeBinary),
+    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("dead_letters_place", "consumer", "topic", "partition", "offset", unique=True),
+    Index("dead_letters_key", "consumer", "topic", "key", "id"),
+)
+
+parked_keys = Table(
+    "parked_keys",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("status", Integer),
+    Column("headers", JSONB),
+    Column("body", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),
+)

@@ -1,0 +1,67 @@
+"""Traces: one from the HTTP request through outbox, topic, handlers and jobs (W3C traceparent is what travels)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
+from opentelemetry.trace import Link, Span, SpanKind, TraceFlags
+from opentelemetry.util.types import AttributeValue
+
+Attributes = Mapping[str, AttributeValue]
+_tracer = trace.get_tracer("sliceline")
+
+
+def start(service: str, endpoint: str | None) -> TracerProvider:
+    """Set up tracing of this process. Without an endpoint spans are not recorded, but trace ids still travel."""
+    provider = TracerProvider(
+        resource=Resource({"service.name": f"sliceline-{service}"}),
+        sampler=DEFAULT_ON if endpoint else ALWAYS_OFF,
+    )
+    if endpoint:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+@contextmanager
+def span(
+    name: str,
+    kind: SpanKind,
+    *,
+    parent: str | None = None,
+    links: Iterable[str | None] = (),
+    attributes: Attributes | None = None,
+) -> Iterator[Span]:
+    """A span below `parent` (a traceparent; none: below the current one), linked to others it merely knows of."""
+    linked = [Link(known) for each in links if (known := _span_context(each)) is not None]
+    with _tracer.start_as_current_span(name, _context(parent), kind, attributes, linked) as current:
+        yield current
+
+
+def traceparent_of(current: Span | None = None) -> str | None:
+    """The W3C traceparent of a span (none given: of the current one), None outside of any."""
+    context = (current or trace.get_current_span()).get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _context(traceparent: str | None) -> Context | None:
+    known = _span_context(traceparent)
+    return trace.set_span_in_context(trace.NonRecordingSpan(known)) if known else None
+
+
+def _span_context(traceparent: str | None) -> trace.SpanContext | None:
+    """Read a traceparent; one that is malformed counts as none, as W3C Trace Context asks."""
+    try:
+        _version, trace_id, span_id, flags = (traceparent or "").split("-")
+        known = trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))
+    except ValueError:
+        return None
+    return known if known.is_valid else None

@@ -1,0 +1,165 @@
+"""The worker: claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from opentelemetry.trace import SpanKind
+from structlog.contextvars import bound_contextvars
+
+from backbone import metrics, sql
+from backbone.errors import SlicelineError
+from backbone.events import Cause
+from backbone.faults import is_passing
+from backbone.jobs import Job, Postpone, Settlement, Work
+from backbone.logs import logger
+from backbone.parts import RESTART, Part, describe, keep_running, report
+from backbone.service import Context
+from backbone.telemetry import Attributes, span, traceparent_of
+
+POLL = 0.5
+"""Seconds between looks for due jobs; a job scheduled in this process is seen at once."""
+
+
+class LeaseLost(SlicelineError):
+    """The job was withdrawn, rescheduled or taken over while it ran; nothing of this run is recorded."""
+
+
+class Worker:
+    """Does the jobs of one kind until stopped."""
+
+    def __init__(self, kind: str, work: Work[Any], context: Context[Any]) -> None:
+        self.part = Part(f"jobs {kind}")
+        self._kind = kind
+        self._work = work
+        self._context = context
+        self._database = context.database
+        self._running: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Claim nothing more; jobs in hand may end until `run` is cancelled."""
+        self._stop.set()
+        self._database.wakeups.jobs(self._kind).set()
+
+    async def run(self) -> None:
+        """Work until `stop`. A job cut off by the process's end becomes due again when its lease ends."""
+        try:
+            await keep_running(self.part, self._step, self._stop)
+            await asyncio.gather(*self._running)
+        finally:
+            for task in self._running:
+                task.cancel()
+
+    async def _step(self) -> None:
+        wake = self._database.wakeups.jobs(self._kind)
+        wake.clear()
+        free = self._work.concurrency - len(self._running)
+        claimed = await self._claim(free) if free else []
+        for job in claimed:
+            task = asyncio.create_task(self._do(job))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+        self.part.ready()
+        if len(claimed) < free or not free:
+            await self._wait(wake)
+
+    async def _wait(self, wake: asyncio.Event) -> None:
+        """Until a job was scheduled here or has ended, or it is time to look again."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), POLL)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._database.wakeups.jobs(self._kind).set()
+
+    async def _claim(self, most: int) -> list[Job]:
+        async with self._database.transaction() as tx:
+            rows = await tx.raw.fetch(sql.JOB_CLAIM, self._kind, self._work.lease, most)
+        return [_job(row) for row in rows]
+
+    async def _do(self, job: Job) -> None:
+        attributes: Attributes = {"sliceline.job": job.kind, "sliceline.key": job.key, "sliceline.attempt": job.attempt}
+        with (
+            bound_contextvars(job=job.kind, key=job.key),
+            span(f"job {job.kind}", SpanKind.INTERNAL, parent=job.cause.traceparent, attributes=attributes) as current,
+        ):
+            cause = Cause(job.cause.correlationid, job.cause.causationid, traceparent_of(current))
+            outcome = await self._attempt(job, cause)
+        metrics.JOBS_DONE.labels(job.kind, outcome).inc()
+
+    async def _attempt(self, job: Job, cause: Cause) -> str:
+        try:
+            async with asyncio.timeout(self._work.lease.total_seconds()):
+                settlement = await self._work.run(job, self._context)
+                await self._settle(job, settlement, cause)
+        except Postpone as later:
+            await self._record(sql.JOB_POSTPONE, job, later.delay)
+            return "postponed"
+        except LeaseLost:
+            logger.info("a job was no longer ours", action="job-lease-lost")
+            return "lost"
+        except Exception as error:
+            return await self._failed(job, error, cause)
+        return "done"
+
+    async def _settle(self, job: Job, settlement: Settlement | None, cause: Cause) -> None:
+        """Record the outcome; the outside effect has happened, so a passing fault is waited out as the lease lasts."""
+        for attempt in range(1, 1000):
+            try:
+                async with self._database.transaction(cause) as tx:
+                    if settlement is not None:
+                        await settlement(tx)
+                    # The job's row comes after the rows of the settlement, in the order in which consumers lock them.
+                    if not await tx.raw.fetchval(sql.JOB_SETTLE, job.id, job.lease):
+                        raise LeaseLost
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
+                report(self.part.name, error, delay)
+                await asyncio.sleep(delay.total_seconds())
+            else:
+                return
+
+    async def _failed(self, job: Job, error: Exception, cause: Cause) -> str:
+        delay = self._work.retry.next_delay(job.attempt, datetime.now(UTC) - job.first_attempt_at)
+        if delay is not None:
+            report(self.part.name, error, delay)
+            await self._record(sql.JOB_RETRY, job, delay, describe(error))
+            return "retried"
+        logger.error("a job was given up", action="job-exhausted", error=describe(error), exc_info=error)
+        with suppress(LeaseLost):
+            await self._give_up(job, error, cause)
+        return "exhausted"
+
+    async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:
+        exhausted = self._work.exhausted
+        if exhausted is None:
+            await self._record(sql.JOB_PARK, job, describe(error))
+        else:
+            await self._settle(job, lambda tx: exhausted(job, tx), cause)
+
+    async def _record(self, statement: str, job: Job, *arguments: Any) -> None:
+        """If even this fails, the lease's end makes the job due again."""
+        try:
+            async with self._database.transaction() as tx:
+                await tx.raw.execute(statement, job.id, job.lease, *arguments)
+        except Exception as error:
+            report(self.part.name, error, self._work.lease)
+
+
+def _job(row: asyncpg.Record) -> Job:
+    return Job(
+        id=row["id"],
+        kind=row["kind"],
+        key=row["key"],
+        data=row["data"],
+        attempt=row["attempts"],
+        first_attempt_at=row["first_attempt_at"],
+        scheduled_at=row["scheduled_at"],
+        cause=Cause(row["correlationid"], row["causationid"], row["traceparent"]),
+        lease=row["lease"],
+    )

@@ -1,0 +1,35 @@
+"""The command line: `./sliceline --help` lists it."""
+
+from typing import Any
+
+import typer
+
+from cli.down import down
+from cli.logs import logs
+from cli.order import order
+from cli.redrive import redrive
+from cli.reset import reset
+from cli.seed import seed
+from cli.status import status
+from cli.test import test
+from cli.up import up
+
+PASS_ON: dict[str, Any] = {
+    "ignore_unknown_options": True,
+    "allow_extra_args": True,
+    "help_option_names": ["--help"],
+}
+
+app = typer.Typer(
+    name="sliceline",
+    help="A pizza chain run by events, on this machine. Start with: ./sliceline up",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+for command in (up, down, status, logs, order, seed, redrive, reset):
+    app.command()(command)
+app.command(context_settings=PASS_ON)(test)
+
+if __name__ == "__main__":
+    app(prog_name="./sliceline")

@@ -1,0 +1,221 @@
+"""One run of `up`: servers, tables and services as fast as the machine allows, kept running until told to stop."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cli import programs
+from cli.layout import Layout
+from local import ports, processes, state
+from local.processes import dies_with_parent, identity_of
+from local.program import Program, last_lines, python
+from local.state import Row, State
+from local.supervisor import StartFailed, Supervisor
+from services import CATALOGUE
+
+READY_SECONDS = 120.0
+
+
+class CannotStart(Exception):
+    """Why `up` gave up, in words for the person who called it."""
+
+
+class Run:
+    """Starts everything and keeps it running; `state` tells at any time how far it is."""
+
+    def __init__(self, layout: Layout, robot_delay: float | None) -> None:
+        """Without a delay there is no robot."""
+        self.layout = layout
+        self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset)
+        self._robot_delay = robot_delay
+        self._supervisor = Supervisor(layout.logs, self._changed)
+        self._stop = asyncio.Event()
+
+    async def until_stopped(self) -> None:
+        """Runs until asked to stop. Raises CannotStart, with everything stopped, when it cannot get ready."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        try:
+            await self._start_unless_stopped()
+            await self._stop.wait()
+        except CannotStart as error:
+            self.state.error = str(error)
+            raise
+        finally:
+            self._enter(state.STOPPING)
+            await self._supervisor.stop()
+            self._enter(state.FAILED if self.state.error else state.STOPPED)
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._supervisor.hurry()
+        self._stop.set()
+
+    async def _start_unless_stopped(self) -> None:
+        start = asyncio.create_task(self._start())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not start.done():
+            start.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await start
+            return
+        await start
+
+    async def _start(self) -> None:
+        end_leftovers(self.layout)
+        check_ports(self.layout)
+        self._add_rows()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._servers_then_services())
+                for program in programs.sandbox(self.layout):
+                    group.create_task(self._run(program))
+        except* (StartFailed, CannotStart) as failures:
+            raise self._explain(failures) from None
+        self._enter(state.RUNNING)
+
+    def _add_rows(self) -> None:
+        names = [] if self.layout.postgres_url else ["postgres"]
+        names += [] if self.layout.kafka else ["kafka"]
+        names += ["tables", "provider", "mail", *CATALOGUE]
+        names += [] if self._robot_delay is None else ["robot"]
+        self.state.rows = {name: Row(name) for name in names}
+        self._changed()
+
+    async def _servers_then_services(self) -> None:
+        await asyncio.gather(self._postgres(), self._kafka())
+        password = programs.role_password(self.layout)
+        await self._migrate(password)
+        await asyncio.gather(*(self._run(program) for program in programs.services(self.layout, password)))
+        # Last: while nobody answers it, the robot only learns to ask more seldom.
+        for program in programs.robot(self.layout, self._robot_delay):
+            await self._run(program)
+
+    async def _postgres(self) -> None:
+        if not self.layout.postgres_url:
+            folder = self.layout.folder("postgres")
+            await self._step("postgres", python("-m", "local.postgres", str(folder)))
+            await self._run(programs.postgres_server(self.layout))
+
+    async def _kafka(self) -> None:
+        if not self.layout.kafka:
+            folder = self.layout.folder("kafka")
+            await self._step("kafka", python("-m", "local.kafka", str(folder)), "downloading")
+            await self._run(programs.kafka_server(self.layout))
+
+    async def _migrate(self, password: str) -> None:
+        addresses = {
+            "SLICELINE_POSTGRES_URL": programs.admin_url(self.layout),
+            "SLICELINE_KAFKA": self.layout.bootstrap(),
+            "SLICELINE_PASSWORD": password,
+        }
+        await self._step("tables", python("-m", "cli.migrate"), env=addresses)
+        self.state.rows["tables"].state = "ready"
+        self._changed()
+
+    async def _run(self, program: Program) -> None:
+        self._supervisor.start(program, self.state.rows[program.name])
+        await self._supervisor.wait_ready(program.name, READY_SECONDS)
+
+    async def _step(
+        self, name: str, command: tuple[str, ...], doing: str = "", env: Mapping[str, str] | None = None
+    ) -> None:
+        row = self.state.rows[name]
+
+        def show(line: str) -> None:
+            numbers = line.split()
+            if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+                row.done, row.total, row.detail = int(numbers[0]), int(numbers[1]), doing
+            else:
+                row.detail = line
+            self._changed()
+
+        row.state = "working"
+        self._changed()
+        await run_step(name, command, show, env or {})
+        row.detail, row.done, row.total = "", 0, 0
+
+    def _explain(self, failures: BaseExceptionGroup[Exception]) -> CannotStart:
+        first = failures.exceptions[0]
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, StartFailed):
+            return CannotStart(str(first))
+        return CannotStart(with_log(str(first), self.layout.logs / f"{first.name}.log"))
+
+    def _enter(self, phase: str) -> None:
+        self.state.phase = phase
+        self._changed()
+
+    def _changed(self) -> None:
+        state.write(self.layout.home, self.state)
+
+
+async def run_step(name: str, command: tuple[str, ...], show: Callable[[str], None], env: Mapping[str, str]) -> None:
+    """Runs a command to its end, showing each line it says; raises CannotStart when it fails.
+
+    Cancelling ends the command.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
+        process_group=0,
+        preexec_fn=dies_with_parent(signal.SIGTERM),
+    )
+    said: deque[str] = deque(maxlen=30)
+    try:
+        assert process.stdout is not None  # noqa: S101 (it is a pipe)
+        async for raw in process.stdout:
+            said.append(raw.decode(errors="replace").rstrip())
+            show(said[-1])
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    if code != 0:
+        raise CannotStart(f"{name} failed (exit code {code}):\n\n" + "\n".join(said))
+
+
+def with_log(reason: str, log: Path) -> str:
+    lines = last_lines(log, 20)
+    return f"{reason}. The end of {log}:\n\n" + "\n".join(lines) if lines else f"{reason}; {log} is empty."
+
+
+def end_leftovers(layout: Layout) -> None:
+    """Ends what a killed supervisor left behind, known by pid and start time."""
+    last = state.read(layout.home)
+    if last is not None:
+        processes.end(last.leftovers())
+
+
+def check_ports(layout: Layout) -> None:
+    """Raises CannotStart naming every port that somebody else holds."""
+    names = layout.ports()
+    taken = ports.taken(names)
+    if not taken:
+        return
+    lines = [f"  port {port} ({names[port]}) is held by {owner}" for port, owner in taken.items()]
+    raise CannotStart(
+        "Nothing was started, for these ports are taken:\n" + "\n".join(lines) + "\n"
+        f"Stop their owners, or move all our ports: ./sliceline up --port-offset {_free_offset(layout)}"
+    )
+
+
+def _free_offset(layout: Layout) -> int:
+    """An offset that works now, or 1000 if none of the round ones does."""
+    for thousands in range(1, 20):
+        moved = Layout(layout.offset + 1000 * thousands, layout.postgres_url, layout.kafka, layout.home)
+        if not ports.taken(moved.ports()):
+            return moved.offset
+    return layout.offset + 1000

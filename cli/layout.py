@@ -1,0 +1,57 @@
+"""Where everything listens on this machine: the catalogue's ports, moved by --port-offset."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import HOME
+from local.ports import HOST
+from services import CATALOGUE
+
+FIXED = {
+    "provider": 8090,
+    "mail": 8025,
+    "smtp": 1025,
+    "postgres": 15432,
+    "kafka": 19092,
+    "kafka controller": 19093,
+}
+HIGHEST_OFFSET = 65535 - max([*FIXED.values(), *CATALOGUE.values()])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Ports and folders of one run. Servers named by the user are not ours to start."""
+
+    offset: int = 0
+    postgres_url: str | None = None
+    kafka: str | None = None
+    home: Path = HOME
+
+    def port(self, name: str) -> int:
+        return {**CATALOGUE, **FIXED}[name] + self.offset
+
+    def url(self, name: str) -> str:
+        return f"http://{HOST}:{self.port(name)}"
+
+    def bootstrap(self) -> str:
+        return self.kafka or f"{HOST}:{self.port('kafka')}"
+
+    def ports(self) -> dict[int, str]:
+        """Every port that this run will listen on, with who will."""
+        names = [*CATALOGUE, "provider", "mail", "smtp"]
+        names += [] if self.postgres_url else ["postgres"]
+        names += [] if self.kafka else ["kafka", "kafka controller"]
+        return {self.port(name): name for name in names}
+
+    def folder(self, name: str) -> Path:
+        return self.home / name
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+def layout_for(offset: int) -> Layout:
+    """With the servers that SLICELINE_POSTGRES_URL and SLICELINE_KAFKA name, where they are set."""
+    return Layout(offset, os.environ.get("SLICELINE_POSTGRES_URL") or None, os.environ.get("SLICELINE_KAFKA") or None)

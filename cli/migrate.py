@@ -1,0 +1,142 @@
+"""Databases, roles, topics and tables of every service: `python -m cli.migrate`, before anything else runs.
+
+Harmless when run again, and when run twice at once. Told by the environment: SLICELINE_POSTGRES_URL (a superuser's
+address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from cli.addresses import database_url, without_password
+from services import CATALOGUE
+
+Report = Callable[[str], None]
+T = TypeVar("T")
+
+PARTITIONS = 12
+RETENTION_MS = 7 * 24 * 60 * 60 * 1000
+REACHABLE_WITHIN = 60.0
+AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+
+
+class Unreachable(Exception):
+    """A server did not answer in time."""
+
+
+async def migrate(postgres_url: str, kafka: str, password: str, report: Report) -> None:
+    """Makes what is missing. `report` gets a line about each step.
+
+    Waits up to a minute for servers that are still starting; then raises Unreachable.
+    """
+    await asyncio.gather(
+        _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),
+        _databases(postgres_url, password, report),
+    )
+
+
+async def _databases(postgres_url: str, password: str, report: Report) -> None:
+    connection = await _reach("Postgres", postgres_url, lambda: asyncpg.connect(postgres_url, timeout=5), report)
+    try:
+        # Held until the end of the session: a second migration waits here and then finds everything made.
+        await connection.execute("SELECT pg_advisory_lock(hashtext('sliceline migrate'))")
+        for service in CATALOGUE:
+            await _role_and_database(connection, service, password)
+        for service in CATALOGUE:
+            report(f"tables of {service}")
+            await asyncio.to_thread(_upgrade, service, database_url(postgres_url, service, password))
+    finally:
+        await connection.close()
+
+
+async def _role_and_database(connection: Any, service: str, password: str) -> None:
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", service):
+        await connection.execute(f'CREATE ROLE "{service}"')
+    # A role's password cannot be a parameter; the server itself quotes it.
+    alter = "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)"
+    await connection.execute(await connection.fetchval(alter, service, password))
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", service):
+        await connection.execute(f'CREATE DATABASE "{service}" OWNER "{service}"')
+    await connection.execute(f'REVOKE CONNECT ON DATABASE "{service}" FROM PUBLIC')
+
+
+def _upgrade(service: str, url: str) -> None:
+    from backbone.migrations import upgrade
+
+    upgrade(service, url)
+
+
+async def _topics(kafka: str, replication: int, report: Report) -> None:
+    admin = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
+    try:
+        report("topics")
+        existing = set(await admin.list_topics())
+        wanted = [f"{service}.events" for service in CATALOGUE]
+        configs = {"retention.ms": str(RETENTION_MS)}
+        missing = [
+            NewTopic(topic, PARTITIONS, replication, topic_configs=configs) for topic in wanted if topic not in existing
+        ]
+        if missing:
+            answer: Any = await admin.create_topics(missing)
+            _check(answer.topic_errors)
+    finally:
+        await admin.close()
+
+
+def _check(errors: list[tuple[str, int, str | None]]) -> None:
+    for topic, code, message in errors:
+        error = for_code(code)
+        # Somebody who migrates at the same time was faster.
+        if code and error is not TopicAlreadyExistsError:
+            raise error(f"topic {topic}: {message}")
+
+
+async def _admin(kafka: str) -> AIOKafkaAdminClient:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-migrate", request_timeout_ms=10_000)
+    try:
+        await admin.start()
+    except BaseException:
+        await admin.close()
+        raise
+    return admin
+
+
+async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], report: Report) -> T:
+    """Connects, again and again while the server is not there yet."""
+    deadline = time.monotonic() + REACHABLE_WITHIN
+    where, told = without_password(address), False
+    while True:
+        try:
+            return await connect()
+        except AWAY as error:
+            if time.monotonic() > deadline:
+                raise Unreachable(
+                    f"{name} at {where} cannot be reached: {str(error) or type(error).__name__}"
+                ) from error
+            if not told:
+                report(f"waiting for {name} at {where}")
+            told = True
+            await asyncio.sleep(0.5)
+
+
+def main() -> None:
+    missing = [name for name in ("SLICELINE_POSTGRES_URL", "SLICELINE_KAFKA") if not os.environ.get(name)]
+    if missing:
+        sys.exit(f"Set {' and '.join(missing)}: they name the servers to prepare.")
+    url, kafka = os.environ["SLICELINE_POSTGRES_URL"], os.environ["SLICELINE_KAFKA"]
+    password = os.environ.get("SLICELINE_PASSWORD") or "sliceline"
+    try:
+        asyncio.run(migrate(url, kafka, password, lambda line: print(line, flush=True)))  # noqa: T201
+    except (Unreachable, asyncpg.PostgresError, KafkaError) as error:
+        sys.exit(f"migrate: {error}")
+
+
+if __name__ == "__main__":
+    main()

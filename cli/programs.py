@@ -1,0 +1,120 @@
+"""The processes of `up`: what each is started with."""
+
+import functools
+import os
+import secrets
+from pathlib import Path
+
+from cli.addresses import database_url
+from cli.layout import Layout
+from local import kafka, postgres, probes
+from local.ports import HOST
+from local.program import Program, python
+from services import CATALOGUE
+
+SERVERS, SANDBOX, SERVICES = 0, 1, 2
+
+
+def postgres_server(layout: Layout) -> Program:
+    return postgres.program(layout.folder("postgres"), layout.port("postgres"))
+
+
+def kafka_server(layout: Layout) -> Program:
+    return kafka.program(layout.folder("kafka"), layout.port("kafka"), layout.port("kafka controller"))
+
+
+def sandbox(layout: Layout) -> list[Program]:
+    """The world outside, as far as services call it."""
+    return [_provider(layout), _mail(layout)]
+
+
+def robot(layout: Layout, delay: float | None) -> list[Program]:
+    """The staff, which calls the services; nobody without a delay."""
+    return [] if delay is None else [_robot(layout, delay)]
+
+
+def services(layout: Layout, password: str) -> list[Program]:
+    return [_service(name, layout, password) for name in CATALOGUE]
+
+
+def admin_url(layout: Layout) -> str:
+    """The superuser's address of the Postgres server in use."""
+    return layout.postgres_url or postgres.url(layout.folder("postgres"), layout.port("postgres"))
+
+
+def role_password(layout: Layout) -> str:
+    """The password of every service's role: SLICELINE_PASSWORD, else one drawn once for this machine."""
+    given = os.environ.get("SLICELINE_PASSWORD")
+    return given or _drawn_once(layout.home / "password")
+
+
+def _drawn_once(path: Path) -> str:
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(18))
+    return path.read_text()
+
+
+def _provider(layout: Layout) -> Program:
+    port = layout.port("provider")
+    return Program(
+        name="provider",
+        command=python("-m", "sandbox.provider"),
+        ready=functools.partial(probes.http_ready, port),
+        env={
+            "SLICELINE_HOST": HOST,
+            "SLICELINE_PROVIDER_PORT": str(port),
+            "SLICELINE_PROVIDER_LEDGER": str(layout.home / "provider-ledger.sqlite3"),
+        },
+        stage=SANDBOX,
+        address=layout.url("provider"),
+        port=port,
+    )
+
+
+def _mail(layout: Layout) -> Program:
+    port, smtp = layout.port("mail"), layout.port("smtp")
+    return Program(
+        name="mail",
+        command=python("-m", "sandbox.mail"),
+        ready=functools.partial(probes.http_ready, port, "/readyz"),
+        env={"SLICELINE_HOST": HOST, "SLICELINE_MAIL_PORT": str(port), "SLICELINE_SMTP_PORT": str(smtp)},
+        stage=SANDBOX,
+        address=layout.url("mail"),
+        port=port,
+    )
+
+
+def _robot(layout: Layout, delay: float) -> Program:
+    return Program(
+        name="robot",
+        command=python("-m", "sandbox.robot"),
+        env={
+            "SLICELINE_KITCHEN_URL": layout.url("kitchen"),
+            "SLICELINE_DELIVERY_URL": layout.url("delivery"),
+            "SLICELINE_ROBOT_DELAY": str(delay),
+        },
+        stage=SERVICES,
+        address=f"a step every {delay:g} s",
+    )
+
+
+def _service(name: str, layout: Layout, password: str) -> Program:
+    port = layout.port(name)
+    return Program(
+        name=name,
+        command=python("-m", f"services.{name}.service"),
+        ready=functools.partial(probes.http_ready, port),
+        env={
+            "SLICELINE_DATABASE_URL": database_url(admin_url(layout), name, password),
+            "SLICELINE_KAFKA": layout.bootstrap(),
+            "SLICELINE_HOST": HOST,
+            "SLICELINE_PORT": str(port),
+            "SLICELINE_PROVIDER_URL": layout.url("provider"),
+            "SLICELINE_SMTP_HOST": HOST,
+            "SLICELINE_SMTP_PORT": str(layout.port("smtp")),
+        },
+        stage=SERVICES,
+        address=layout.url(name),
+        port=port,
+    )

@@ -1,0 +1,106 @@
+"""./sliceline status: where everything is and how it does."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from cli.console import console
+from local import HOME, probes, processes, state
+from local.state import Row
+from services import CATALOGUE
+
+# The largest page of a list.
+MOST_COUNTED = 200
+
+
+@dataclass(frozen=True)
+class Health:
+    """One line of the status; parked counts dead letters (at most MOST_COUNTED), None where there are none to ask."""
+
+    name: str
+    healthy: bool
+    state: str
+    address: str
+    port: int | None
+    pid: int | None
+    restarts: int
+    parked: int | None
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object on standard output.")] = False,
+) -> None:
+    """Show addresses, processes and health. The exit code is 1 when something is not healthy or nothing runs."""
+    now = state.read(HOME) if state.is_running(HOME) else None
+    rows = _healths(now)
+    phase = now.phase if now else state.STOPPED
+    healthy = phase == state.RUNNING and all(row.healthy for row in rows)
+    if as_json:
+        document = {
+            "phase": phase,
+            "healthy": healthy,
+            "processes": {row.name: _as_json(row) for row in rows},
+        }
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        _print(phase, rows)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _healths(now: state.State | None) -> list[Health]:
+    if now is None:
+        return []
+    # The tables are a step of starting, not a process.
+    rows = [row for name, row in now.rows.items() if name != "tables"]
+    with ThreadPoolExecutor(len(rows) or 1) as pool:
+        return list(pool.map(_health, rows))
+
+
+def _health(row: Row) -> Health:
+    identity = row.identity()
+    alive = identity is not None and processes.is_alive(identity)
+    healthy = alive and row.state == "ready" and _answers(row)
+    shown = "unhealthy" if row.state == "ready" and not healthy else row.state
+    parked = _parked(row) if alive and row.name in CATALOGUE else None
+    return Health(row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, parked)
+
+
+def _answers(row: Row) -> bool:
+    if row.port is None:
+        return True
+    special = {"postgres": probes.postgres, "kafka": probes.kafka}
+    if row.name in special:
+        return special[row.name](row.port)
+    return probes.http_ready(row.port, "/readyz" if row.name == "mail" else "/health/ready")
+
+
+def _parked(row: Row) -> int | None:
+    """How many events wait parked, counted up to one page of them."""
+    answer = probes.get_json(row.port, f"/dead-letters?limit={MOST_COUNTED}") if row.port else None
+    return len(answer["items"]) if answer else None
+
+
+def _as_json(health: Health) -> dict[str, Any]:
+    return {name: value for name, value in vars(health).items() if name != "name"}
+
+
+def _print(phase: str, rows: list[Health]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        console.print("Sliceline is not running. Start it with: ./sliceline up")
+        return
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for title in ("", "state", "address", "pid", "restarts", "parked"):
+        table.add_column(title, no_wrap=title == "address")
+    for row in rows:
+        colour = "green" if row.healthy else "red"
+        numbers = [str(value) if value is not None else "" for value in (row.pid, row.restarts, row.parked)]
+        table.add_row(row.name, f"[{colour}]{row.state}[/]", row.address, *numbers)
+    console.print(f"Sliceline is {phase}.\n")
+    console.print(table)
+    if any(row.parked for row in rows):
+        console.print("\nParked events wait for a fix; then: ./sliceline redrive SERVICE")

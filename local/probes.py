@@ -1,0 +1,69 @@
+"""Is a server ready? Cheap questions, asked ten times a second while something starts."""
+
+import http.client
+import json
+import socket
+import struct
+from typing import Any
+
+from local.ports import HOST, accepts
+
+TIMEOUT = 2.0
+POSTGRES_PROTOCOL_3 = 196608
+KAFKA_API_VERSIONS = 18
+
+__all__ = ["accepts", "get_json", "http_ready", "kafka", "nothing", "postgres"]
+
+
+def nothing() -> bool:
+    """For a process that serves nobody: ready once it runs."""
+    return True
+
+
+def http_ready(port: int, path: str = "/health/ready") -> bool:
+    """Whether GET answers 200."""
+    try:
+        return _get(port, path)[0] == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def get_json(port: int, path: str) -> Any:
+    """The JSON that GET answers with 200; None for everything else."""
+    try:
+        status, body = _get(port, path)
+        return json.loads(body) if status == http.HTTPStatus.OK else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+
+
+def postgres(port: int) -> bool:
+    """Whether Postgres asks for a password yet; while it recovers it answers with an error instead."""
+    fields = b"user\x00postgres\x00database\x00postgres\x00\x00"
+    return _ask(port, struct.pack("!ii", 8 + len(fields), POSTGRES_PROTOCOL_3) + fields)[:1] == b"R"
+
+
+def kafka(port: int) -> bool:
+    """Whether the broker answers ApiVersions, which every client asks first."""
+    body = struct.pack("!hhih", KAFKA_API_VERSIONS, 0, 1, -1)
+    return len(_ask(port, struct.pack("!i", len(body)) + body)) > 0
+
+
+def _get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _ask(port: int, request: bytes) -> bytes:
+    try:
+        with socket.create_connection((HOST, port), TIMEOUT) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.sendall(request)
+            return connection.recv(4096)
+    except OSError:
+        return b""

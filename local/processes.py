@@ -1,0 +1,88 @@
+"""Processes of ours: known by pid and start time, never by name."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+# The system derives start times from the boot time, which a corrected clock shifts a little.
+CLOCK_TOLERANCE = 2.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process and no other: a pid alone may be given to somebody else later."""
+
+    pid: int
+    started: float
+
+
+def identity_of(pid: int) -> Identity:
+    """The identity of a living process, for later runs to recognise it."""
+    return Identity(pid, psutil.Process(pid).create_time())
+
+
+def find(identity: Identity) -> psutil.Process | None:
+    """The process if it is still the same one and alive (a zombie is not)."""
+    try:
+        process = psutil.Process(identity.pid)
+        same = abs(process.create_time() - identity.started) < CLOCK_TOLERANCE
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
+        return None
+
+
+def is_alive(identity: Identity) -> bool:
+    return find(identity) is not None
+
+
+def end(identities: list[Identity], grace: float = 10.0) -> int:
+    """Ends those that still live: SIGTERM, then SIGKILL after the grace. Returns how many there were."""
+    alive = [process for identity in identities if (process := find(identity))]
+    for process in alive:
+        _signal(process, signal.SIGTERM)
+    _, stubborn = psutil.wait_procs(alive, timeout=grace)
+    for process in stubborn:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(stubborn, timeout=5)
+    return len(alive)
+
+
+def wait_for_end(identity: Identity, timeout: float) -> bool:
+    """Waits until the process is gone; False when it outlives the timeout (seconds)."""
+    deadline = time.monotonic() + timeout
+    while is_alive(identity):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def dies_with_parent(number: int) -> Callable[[], None] | None:
+    """A preexec function: the child gets this signal when its parent dies, however that happens.
+
+    Linux only; None elsewhere, where the next start ends the leftovers it finds in the recorded state.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)
+
+    return prepare
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

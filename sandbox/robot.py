@@ -1,0 +1,144 @@
+"""The staff: presses the kitchen's and the courier's buttons some time after each became pressable."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from sandbox.serving import Arguments, log_to_stderr, not_negative
+
+log = logging.getLogger("robot")
+Item = dict[str, Any]
+Seen = tuple[str, str]  # order, status
+
+HANDS = 32  # buttons pressed at the same time, in each room
+PRESS_AGAIN = 2.0  # seconds before a button is tried again that changed nothing
+LONGEST_BACKOFF = 15.0
+
+
+def kitchen_button(ticket: Item) -> str | None:
+    return {"waiting": "prepared", "prepared": "baked"}.get(ticket["status"])
+
+
+def delivery_button(delivery: Item) -> str | None:
+    start = "collected" if delivery["fulfilment"] == "collection" else "dispatched"
+    return {"ready": start, "dispatched": "delivered"}.get(delivery["status"])
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where the robot works: `GET path?status=open` lists what is there, `button` what to press on it."""
+
+    path: str
+    button: Callable[[Item], str | None]
+
+
+KITCHEN = Room("/tickets", kitchen_button)
+DELIVERY = Room("/deliveries", delivery_button)
+
+
+class Worker:
+    """Works one room over HTTP. `delay` is counted from when the worker first saw an item in its status."""
+
+    def __init__(self, room: Room, client: httpx.AsyncClient, delay: float) -> None:
+        self._room = room
+        self._client = client
+        self._delay = delay
+        self._due: dict[Seen, float] = {}
+
+    async def work(self) -> None:
+        """Go round for ever; while the service is away, ask again after 1, 2, 4 … 15 seconds."""
+        between = min(1.0, max(0.1, self._delay / 5))
+        backoff = 0.0
+        while True:
+            started = time.monotonic()
+            try:
+                await self.round()
+            except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+                backoff = min(LONGEST_BACKOFF, backoff * 2 or 1)
+                self._say_away(error, backoff)
+            else:
+                backoff = 0.0
+            # At most half of the time is spent on asking.
+            await asyncio.sleep(backoff or max(between, time.monotonic() - started))
+
+    async def round(self) -> None:
+        """Look at everything open and press what is due. Raises httpx.HTTPError when it cannot look."""
+        items = await self._open_items()
+        now = time.monotonic()
+        self._due = {seen: self._due.get(seen, now + self._delay) for seen in map(_seen, items)}
+        due = (item for item in items if self._due[_seen(item)] <= now)
+        await asyncio.gather(*(self._press_all(due) for _ in range(HANDS)))
+
+    async def _open_items(self) -> list[Item]:
+        items: list[Item] = []
+        page = httpx.URL(self._room.path, params={"status": "open", "limit": "200"})
+        while True:
+            answer = await self._client.get(page)
+            body = answer.raise_for_status().json()
+            items += [item for item in body["items"] if self._room.button(item)]
+            if not body["next"]:
+                return items
+            page = page.copy_merge_params({"after": body["next"]})
+
+    async def _press_all(self, due: Iterator[Item]) -> None:
+        """One hand: takes the next item from those that all hands share, until none is left."""
+        for item in due:
+            await self._press(item)
+
+    async def _press(self, item: Item) -> None:
+        self._due[_seen(item)] = time.monotonic() + PRESS_AGAIN
+        path = f"{self._room.path}/{item['order']}/{self._room.button(item)}"
+        try:
+            answer = await self._client.post(path, headers={"X-Actor": "robot"})
+        except httpx.HTTPError as error:
+            log.debug("POST %s: %r", path, error)
+            return
+        # 409: somebody else pressed it, or the order was cancelled meanwhile.
+        if answer.is_error and answer.status_code != 409:
+            log.warning("POST %s answered %s", path, answer.status_code)
+
+    def _say_away(self, error: Exception, backoff: float) -> None:
+        log.info("%s%s cannot be read (%r), again in %g s", self._client.base_url, self._room.path, error, backoff)
+
+
+def _seen(item: Item) -> Seen:
+    return item["order"], item["status"]
+
+
+def client(url: str) -> httpx.AsyncClient:
+    """A client that goes straight to `url`, whatever proxy the environment names."""
+    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, limits=httpx.Limits(max_connections=HANDS + 1))
+
+
+async def run(kitchen: str, delivery: str, delay: float) -> None:
+    """Work both rooms until SIGINT or SIGTERM."""
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None  # noqa: S101 - a coroutine that runs has a task
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(stop, this.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with client(kitchen) as kitchen_client, client(delivery) as delivery_client:
+            rooms = Worker(KITCHEN, kitchen_client, delay), Worker(DELIVERY, delivery_client, delay)
+            await asyncio.gather(*(worker.work() for worker in rooms))
+
+
+def main() -> None:
+    parser = Arguments("sandbox.robot", __doc__)
+    parser.setting("--kitchen", "SLICELINE_KITCHEN_URL", "http://127.0.0.1:8004")
+    parser.setting("--delivery", "SLICELINE_DELIVERY_URL", "http://127.0.0.1:8005")
+    parser.setting("--delay", "SLICELINE_ROBOT_DELAY", "5", not_negative)
+    options = parser.parse_args()
+    log_to_stderr()
+    log.info("each step after %g s, kitchen %s, delivery %s", options.delay, options.kitchen, options.delivery)
+    asyncio.run(run(options.kitchen, options.delivery, options.delay))
+
+
+if __name__ == "__main__":
+    main()

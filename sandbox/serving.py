@@ -1,0 +1,63 @@
+"""What every sandbox server needs to start quietly and to stop when asked."""
+
+import argparse
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+
+class Server(uvicorn.Server):
+    """uvicorn without an access log. `release` is called when it begins to stop, to end what is held.
+
+    Stopping on SIGINT or SIGTERM is success: the process goes on after `run()` and exits with 0.
+    """
+
+    def __init__(self, app: FastAPI, host: str, port: int, release: Callable[[], None] | None = None) -> None:
+        config = uvicorn.Config(
+            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        )
+        super().__init__(config)
+        self._release = release
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # uvicorn's own would remember the signal and die of it after a clean stop.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._release is not None:
+            self._release()
+        await super().shutdown(sockets)
+
+
+class Arguments(argparse.ArgumentParser):
+    """Flags whose defaults are environment variables, so that both are checked and explained alike."""
+
+    def __init__(self, module: str, description: str | None) -> None:
+        super().__init__(prog=f"python -m {module}", description=description)
+
+    def setting(self, flag: str, variable: str, default: str, convert: Callable[[str], object] = str) -> None:
+        """Add a setting that `flag` gives, else the environment `variable`, else `default`."""
+        value = os.environ.get(variable, default)
+        self.add_argument(flag, type=convert, default=value, help=f"or {variable}; default {default!r}")
+
+
+def not_negative(text: str) -> float:
+    """A finite number of at least 0; anything else raises what argparse shows to the user."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (number := float(text)) < float("inf"):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+
+
+def log_to_stderr() -> None:
+    """Plain lines, and no line per request made or served."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    for noisy in ("httpx", "httpcore", "mail.log"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

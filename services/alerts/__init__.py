@@ -1,0 +1,1 @@
+"""Tells once when stock crosses a line, whichever channel made it cross."""

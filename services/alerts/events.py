@@ -1,0 +1,42 @@
+"""What alerts publishes, and its own narrow view of what it reads."""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from backbone.events import Payload
+
+Kind = Literal["low", "out", "over"]
+
+
+class StockAlertRaised(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.alerts.stock-alert-raised.v1"
+    sku: str
+    kind: Kind
+    available: int
+    threshold: int
+    ceiling: int
+    channel: str
+
+
+class StockAlertCleared(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.alerts.stock-alert-cleared.v1"
+    sku: str
+    kind: Kind
+    available: int
+
+
+PUBLISHES = (StockAlertRaised, StockAlertCleared)
+
+
+class Availability(msgspec.Struct, frozen=True):
+    available: int
+
+
+class StockLevelChanged(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-level-changed.v1"
+    sku: str
+    after: Availability
+    threshold: int
+    ceiling: int
+    channel: str

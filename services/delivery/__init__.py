@@ -1,0 +1,1 @@
+"""The way to the customer: by courier or over the counter."""

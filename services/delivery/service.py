@@ -1,0 +1,20 @@
+"""Puts the service together: `python -m services.delivery.service`."""
+
+from backbone.process import run
+from backbone.service import Service
+from backbone.settings import Settings
+from services.delivery.api import router
+from services.delivery.consumers import HANDLERS, lock
+from services.delivery.events import PUBLISHES
+
+SERVICE = Service(
+    name="delivery",
+    settings=Settings,
+    router=router,
+    publishes=PUBLISHES,
+    handlers=HANDLERS,
+    lock=lock,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

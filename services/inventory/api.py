@@ -1,0 +1,226 @@
+"""Stock and recipes over HTTP."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from msgspec import structs
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from sqlalchemy import Select, select
+
+from backbone.database import Tx
+from backbone.http import Answer, Command, Db, Paging, Problem
+from services.inventory import decisions, warehouse
+from services.inventory.decisions import Level, NotEnough
+from services.inventory.events import StockLine
+from services.inventory.tables import recipes, stock
+
+router = APIRouter(tags=["inventory"])
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+MOST = 1_000_000_000
+
+Sku = Annotated[str, Path(pattern=NAME, max_length=64)]
+Item = Annotated[str, Path(pattern=NAME, max_length=64)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
+
+
+class Body(BaseModel):
+    """What a client sends: nothing is converted, nothing unknown is let through."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StockLevel(BaseModel):
+    """One SKU. `available` is what a new order can have: on_hand - reserved."""
+
+    sku: str
+    on_hand: int
+    reserved: int
+    available: int
+    sold: int
+    threshold: int
+    ceiling: int
+
+
+class StockPage(BaseModel):
+    items: list[StockLevel]
+    next: str | None
+
+
+def _some_of(how: str, *names: str) -> Callable[[dict[str, Any]], None]:
+    """Adds to a model's JSON Schema what its validator asks for: one, or any, of these given as a number."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema[how] = [{"required": [name], "properties": {name: {"type": "integer"}}} for name in names]
+
+    return add
+
+
+class Limits(Body):
+    """The shop is warned at or below `threshold` and above `ceiling`. What is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra=_some_of("anyOf", "threshold", "ceiling"))
+
+    threshold: Count | None = None
+    ceiling: Count | None = Field(None, validate_default=True)
+
+    @field_validator("ceiling")
+    @classmethod
+    def _one_at_least(cls, ceiling: int | None, info: ValidationInfo) -> int | None:
+        if ceiling is None and info.data.get("threshold", 0) is None:
+            raise ValueError("give threshold, ceiling or both")
+        return ceiling
+
+
+class Adjustment(Body):
+    """Pieces that came or went without an order: `change` by so many, or `set` to what was counted."""
+
+    model_config = ConfigDict(json_schema_extra=_some_of("oneOf", "change", "set"))
+
+    change: Annotated[int, Field(ge=-MOST, le=MOST)] | None = None
+    set: Count | None = Field(None, validate_default=True)
+    channel: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40, examples=["shop-till"])
+    reason: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=200, examples=["sold over the counter"])
+
+    @field_validator("set")
+    @classmethod
+    def _one_of_both(cls, on_hand: int | None, info: ValidationInfo) -> int | None:
+        if "change" in info.data and (on_hand is None) == (info.data["change"] is None):
+            raise ValueError("give exactly one of change and set")
+        return on_hand
+
+    def apply(self, level: Level) -> Level:
+        """The level after it. Raises NotEnough when promised pieces would be missing."""
+        if self.change is not None:
+            return decisions.adjust(level, self.change)
+        assert self.set is not None  # noqa: S101  the validator has seen to it
+        return decisions.count(level, self.set)
+
+
+class Ingredient(Body):
+    sku: str = Field(pattern=NAME, max_length=64)
+    quantity: Annotated[int, Field(ge=1, le=1000)]
+
+
+class Recipe(Body):
+    """What one piece of an item uses up."""
+
+    ingredients: Annotated[list[Ingredient], Field(min_length=1, max_length=20)]
+
+    @field_validator("ingredients")
+    @classmethod
+    def _each_once(cls, ingredients: list[Ingredient]) -> list[Ingredient]:
+        skus = [ingredient.sku for ingredient in ingredients]
+        if len(set(skus)) < len(skus):
+            raise ValueError("name each sku once")
+        return ingredients
+
+
+class KnownRecipe(Recipe):
+    item: str
+
+
+@router.get("/stock", response_model=StockPage)
+async def list_stock(db: Db, page: Paging) -> Any:
+    """All stock, by SKU."""
+    query: Select[Any] = select(stock).order_by(stock.c.sku).limit(page.limit + 1)
+    if page.after is not None:
+        query = query.where(stock.c.sku > page.after)
+    async with db.reading() as connection:
+        found = (await connection.execute(query)).mappings().all()
+    return page.answer([_shown(row) for row in found], key=lambda level: level.sku)
+
+
+@router.get("/stock/{sku}", response_model=StockLevel)
+async def get_stock(sku: Sku, db: Db) -> StockLevel:
+    async with db.reading() as connection:
+        row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().first()
+    if row is None:
+        raise _unknown_sku(sku)
+    return _shown(row)
+
+
+@router.patch("/stock/{sku}", response_model=StockLevel)
+async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
+    async def effect(tx: Tx) -> Answer:
+        before = await _locked(tx, sku)
+        after = decisions.limit(before, body.threshold, body.ceiling)
+        return await _changed(tx, sku, before, after, "staff", "limits set")
+
+    return await command.run(effect)
+
+
+@router.post("/stock/{sku}/adjustments", response_model=StockLevel)
+async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
+    """A supplier's delivery, a sale over the counter, a count: whatever changes stock beside orders."""
+
+    async def effect(tx: Tx) -> Answer:
+        before = await _locked(tx, sku)
+        return await _changed(tx, sku, before, _adjusted(before, body), body.channel, body.reason)
+
+    return await command.run(effect)
+
+
+@router.get("/recipes/{item}", response_model=KnownRecipe)
+async def get_recipe(item: Item, db: Db) -> Any:
+    async with db.reading() as connection:
+        found = await connection.scalar(select(recipes.c.ingredients).where(recipes.c.item == item))
+    if found is None:
+        raise Problem(404, "No such recipe", f"{item!r} has no recipe: it uses up one piece of itself.")
+    return {"item": item, "ingredients": found}
+
+
+@router.put("/recipes/{item}", response_model=KnownRecipe)
+async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
+    """Orders placed from now on use it; what is reserved already stays as it is."""
+
+    async def effect(tx: Tx) -> Answer:
+        known = await warehouse.lock_levels(tx, (ingredient.sku for ingredient in body.ingredients))
+        for place, ingredient in enumerate(body.ingredients):
+            if ingredient.sku not in known:
+                raise _unknown_ingredient(place, ingredient.sku)
+        lines = [StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients]
+        await warehouse.write_recipe(tx, item, lines)
+        return Answer(KnownRecipe(item=item, ingredients=body.ingredients))
+
+    return await command.run(effect)
+
+
+async def _locked(tx: Tx, sku: str) -> Level:
+    levels = await warehouse.lock_levels(tx, [sku])
+    if sku not in levels:
+        raise _unknown_sku(sku)
+    return levels[sku]
+
+
+async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
+    await warehouse.change_levels(tx, {sku: before}, {sku: after}, channel, reason)
+    return Answer(_shown({"sku": sku, **structs.asdict(after)}))
+
+
+def _adjusted(level: Level, body: Adjustment) -> Level:
+    try:
+        return body.apply(level)
+    except NotEnough as error:
+        raise Problem(
+            409,
+            "Not enough stock",
+            f"Of {level.on_hand} on hand {level.reserved} are reserved for orders:"
+            f" take away no more than the {level.available} available.",
+            available=level.available,
+        ) from error
+
+
+def _shown(row: Mapping[Any, Any]) -> StockLevel:
+    return StockLevel(available=row["on_hand"] - row["reserved"], **row)
+
+
+def _unknown_sku(sku: str) -> Problem:
+    detail = f"No stock is kept under {sku!r}: GET /stock lists the SKUs, a migration of inventory adds new ones."
+    return Problem(404, "No such SKU", detail)
+
+
+def _unknown_ingredient(place: int, sku: str) -> Problem:
+    detail = f"No stock is kept under {sku!r}: GET /stock lists the SKUs."
+    return Problem(422, "No such SKU", detail, field=f"ingredients.{place}.sku")

@@ -1,0 +1,153 @@
+"""Stock, decided: levels and an order in, new levels and events out.
+
+Every function takes whole levels and returns whole new ones, so that one event or a thousand can be folded
+over the same mapping before anything is written.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from backbone.errors import SlicelineError
+from services.inventory.events import (
+    Availability,
+    OrderLine,
+    Shortage,
+    StockLevelChanged,
+    StockLine,
+)
+
+Recipes = Mapping[str, tuple[StockLine, ...]]
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One SKU. It holds: on_hand + sold = initial + adjusted, and 0 <= reserved <= on_hand."""
+
+    on_hand: int
+    reserved: int
+    sold: int
+    initial: int
+    adjusted: int
+    threshold: int
+    ceiling: int
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+Levels = Mapping[str, Level]
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """Every line is promised to the order; `levels` are the new ones."""
+
+    lines: tuple[StockLine, ...]
+    levels: dict[str, Level]
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Nothing is promised, because of what is in `short`."""
+
+    lines: tuple[StockLine, ...]
+    short: tuple[Shortage, ...]
+
+
+class NotEnough(SlicelineError):
+    """An adjustment would take away more pieces than are free."""
+
+    def __init__(self, level: Level) -> None:
+        super().__init__()
+        self.level = level
+
+
+def needs(recipes: Recipes, lines: Iterable[OrderLine]) -> tuple[StockLine, ...]:
+    """What the lines use up: one stock line per SKU, sorted. An item without a recipe is its own SKU."""
+    pieces: dict[str, int] = {}
+    for line in lines:
+        for part in recipes.get(line.item, (StockLine(line.item, 1),)):
+            pieces[part.sku] = pieces.get(part.sku, 0) + part.quantity * line.quantity
+    return tuple(StockLine(sku, quantity) for sku, quantity in sorted(pieces.items()))
+
+
+def reserve(stock: Levels, recipes: Recipes, lines: Iterable[OrderLine]) -> Reserved | Rejected:
+    """All lines or none. `stock` holds the SKUs the lines need; one that is missing does not exist."""
+    needed = needs(recipes, lines)
+    short = tuple(
+        Shortage(line.sku, line.quantity, available)
+        for line in needed
+        if (available := _available(stock, line.sku)) < line.quantity
+    )
+    if short:
+        return Rejected(needed, short)
+    return Reserved(needed, {line.sku: _promised(stock[line.sku], line.quantity) for line in needed})
+
+
+def release(stock: Levels, lines: Iterable[StockLine]) -> dict[str, Level]:
+    """The lines of an open reservation are free again."""
+    return {line.sku: _promised(stock[line.sku], -line.quantity) for line in lines}
+
+
+def sell(stock: Levels, lines: Iterable[StockLine]) -> dict[str, Level]:
+    """The lines of an open reservation have left the house."""
+    return {line.sku: _sold(stock[line.sku], line.quantity) for line in lines}
+
+
+def adjust(level: Level, change: int) -> Level:
+    """`change` pieces more (or fewer) on hand. Raises NotEnough when promised pieces would be missing."""
+    if level.available + change < 0:
+        raise NotEnough(level)
+    return replace(level, on_hand=level.on_hand + change, adjusted=level.adjusted + change)
+
+
+def count(level: Level, on_hand: int) -> Level:
+    """Somebody counted `on_hand` pieces on the shelf. Raises NotEnough when fewer than are promised."""
+    return adjust(level, on_hand - level.on_hand)
+
+
+def limit(level: Level, threshold: int | None, ceiling: int | None) -> Level:
+    """New limits; None leaves one as it is."""
+    return replace(
+        level,
+        threshold=level.threshold if threshold is None else threshold,
+        ceiling=level.ceiling if ceiling is None else ceiling,
+    )
+
+
+def changes(before: Levels, after: Levels, channel: str, reason: str) -> list[StockLevelChanged]:
+    """One event per SKU of `after` whose available, threshold or ceiling is not what it was."""
+    return [
+        StockLevelChanged(
+            sku=sku,
+            before=Availability(before[sku].available),
+            after=Availability(level.available),
+            threshold=level.threshold,
+            ceiling=level.ceiling,
+            channel=channel,
+            reason=reason,
+        )
+        for sku, level in after.items()
+        if _shown(level) != _shown(before[sku])
+    ]
+
+
+def _available(stock: Levels, sku: str) -> int:
+    return stock[sku].available if sku in stock else 0
+
+
+def _promised(level: Level, quantity: int) -> Level:
+    return replace(level, reserved=level.reserved + quantity)
+
+
+def _sold(level: Level, quantity: int) -> Level:
+    return replace(
+        level,
+        on_hand=level.on_hand - quantity,
+        reserved=level.reserved - quantity,
+        sold=level.sold + quantity,
+    )
+
+
+def _shown(level: Level) -> tuple[int, int, int]:
+    return level.available, level.threshold, level.ceiling

@@ -1,0 +1,83 @@
+"""What inventory publishes, and its own narrow view of what it reads."""
+
+from typing import ClassVar
+
+import msgspec
+
+from backbone.events import Payload
+
+
+class StockLine(msgspec.Struct, frozen=True):
+    sku: str
+    quantity: int
+
+
+class Shortage(msgspec.Struct, frozen=True):
+    """One SKU of which an order wanted `quantity` pieces when fewer were `available`."""
+
+    sku: str
+    quantity: int
+    available: int
+
+
+class StockReserved(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-reserved.v1"
+    order: str
+    lines: tuple[StockLine, ...]
+
+
+class StockRejected(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-rejected.v1"
+    order: str
+    lines: tuple[StockLine, ...]
+    short: tuple[Shortage, ...]
+
+
+class StockReleased(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-released.v1"
+    order: str
+    lines: tuple[StockLine, ...]
+
+
+class Availability(msgspec.Struct, frozen=True):
+    available: int
+
+
+class StockLevelChanged(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-level-changed.v1"
+    sku: str
+    before: Availability
+    after: Availability
+    threshold: int
+    ceiling: int
+    channel: str
+    reason: str
+
+
+PUBLISHES = (StockReserved, StockRejected, StockReleased, StockLevelChanged)
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    item: str
+    quantity: int
+
+
+class OrderPlaced(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-placed.v1"
+    order: str
+    lines: tuple[OrderLine, ...]
+
+
+class OrderRejected(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-rejected.v1"
+    order: str
+
+
+class OrderCancelled(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
+    order: str
+
+
+class OrderCompleted(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-completed.v1"
+    order: str

@@ -1,0 +1,19 @@
+"""Inventory as a process."""
+
+from backbone.process import run
+from backbone.service import Service
+from backbone.settings import Settings
+from services.inventory import consumers, events
+from services.inventory.api import router
+
+SERVICE = Service(
+    name="inventory",
+    settings=Settings,
+    router=router,
+    publishes=events.PUBLISHES,
+    handlers=consumers.HANDLERS,
+    lock=consumers.lock,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

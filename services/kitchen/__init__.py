@@ -1,0 +1,1 @@
+"""The pizzas: one ticket for every confirmed order in which something is baked."""

@@ -1,0 +1,20 @@
+"""Puts the service together: `python -m services.kitchen.service`."""
+
+from backbone.process import run
+from backbone.service import Service
+from backbone.settings import Settings
+from services.kitchen.api import router
+from services.kitchen.consumers import HANDLERS, lock
+from services.kitchen.events import PUBLISHES
+
+SERVICE = Service(
+    name="kitchen",
+    settings=Settings,
+    router=router,
+    publishes=PUBLISHES,
+    handlers=HANDLERS,
+    lock=lock,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

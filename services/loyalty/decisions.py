@@ -1,0 +1,42 @@
+"""What an order is worth in points."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from services.loyalty.events import Money, OrderCompleted, PointsEarned
+
+# Currencies whose minor unit has other than two digits, by that number (ISO 4217, list one).
+_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_MINOR_UNITS: dict[str, int] = {
+    currency: 10**digits for digits, currencies in _DIGITS.items() for currency in currencies.split()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The balances as they are from now on, and what the world is told about them, in order."""
+
+    balances: dict[str, int]
+    events: tuple[PointsEarned, ...]
+
+
+def points_for(total: Money) -> int:
+    """One point per whole unit of the currency: 1,299 pence are 12, 1,299 yen are 1,299."""
+    return max(0, total.amount) // _MINOR_UNITS.get(total.currency, 100)
+
+
+def credit(balances: Mapping[str, int], orders: Iterable[OrderCompleted]) -> Credit:
+    """Fold completed orders into the balances of their customers; an order worth no point says nothing."""
+    after = dict(balances)
+    earned: list[PointsEarned] = []
+    for order in orders:
+        if points := points_for(order.total):
+            balance = after[order.customer_id] = after.get(order.customer_id, 0) + points
+            earned.append(
+                PointsEarned(order=order.order, customer_id=order.customer_id, points=points, balance=balance)
+            )
+    return Credit(after, tuple(earned))

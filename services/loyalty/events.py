@@ -1,0 +1,32 @@
+"""What loyalty says, and what it reads of what orders says."""
+
+from typing import ClassVar
+
+import msgspec
+
+from backbone.events import Payload
+
+
+class PointsEarned(Payload, frozen=True, kw_only=True):
+    """A completed order earned its customer points; `balance` is what they have with it."""
+
+    TYPE: ClassVar[str] = "sliceline.loyalty.points-earned.v1"
+    order: str
+    customer_id: str
+    points: int
+    balance: int
+
+
+PUBLISHES = (PointsEarned,)
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    amount: int
+    currency: str
+
+
+class OrderCompleted(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-completed.v1"
+    order: str
+    customer_id: str
+    total: Money

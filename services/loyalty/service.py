@@ -1,0 +1,20 @@
+"""Puts the service together: `python -m services.loyalty.service`."""
+
+from backbone.process import run
+from backbone.service import Service
+from backbone.settings import Settings
+from services.loyalty.api import router
+from services.loyalty.consumers import HANDLERS, lock
+from services.loyalty.events import PUBLISHES
+
+SERVICE = Service(
+    name="loyalty",
+    settings=Settings,
+    router=router,
+    publishes=PUBLISHES,
+    handlers=HANDLERS,
+    lock=lock,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

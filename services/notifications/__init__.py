@@ -1,0 +1,1 @@
+"""Notifications: one mail per happening, to the customer or to the shop."""

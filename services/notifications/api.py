@@ -1,0 +1,54 @@
+"""What can be asked of notifications."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Select, select
+
+from backbone.http import Db, Page, Paging
+from services.notifications.decisions import Kind
+from services.notifications.tables import notifications
+
+router = APIRouter(tags=["notifications"])
+
+
+class NotificationView(BaseModel):
+    """One mail. `recipient` is null for the shop's until it is sent; `reason` says why it failed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    kind: Kind
+    about: str
+    recipient: str | None
+    subject: str
+    body: str
+    message_id: str
+    status: Literal["queued", "sent", "failed"]
+    reason: str | None
+    created_at: datetime
+    sent_at: datetime | None
+
+
+class NotificationPage(BaseModel):
+    items: list[NotificationView]
+    next: str | None
+
+
+@router.get("/notifications", response_model=NotificationPage)
+async def list_notifications(
+    db: Db, page: Paging, about: Annotated[str | None, Query(max_length=64, description="An order or a SKU")] = None
+) -> Any:
+    """Mails, the newest happening first."""
+    async with db.reading() as connection:
+        rows = (await connection.execute(_listing(page, about))).all()
+    return page.answer([NotificationView.model_validate(row) for row in rows], key=lambda view: view.id)
+
+
+def _listing(page: Page, about: str | None) -> Select[Any]:
+    query = select(notifications).order_by(notifications.c.id.desc()).limit(page.limit + 1)
+    if about is not None:
+        query = query.where(notifications.c.about == about)
+    return query.where(notifications.c.id < page.after) if page.after else query

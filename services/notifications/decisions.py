@@ -1,0 +1,133 @@
+"""What is written to whom, as pure functions. Whatever a person typed becomes one line of plain text here."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.notifications.events import Money, OrderCancelled, OrderConfirmed, OrderRejected, StockAlertRaised
+
+# An address without quoting: what has a meaning to a mail server or in a header is left out (RFC 5322, 3.2.3).
+ADDRESS = r'^[^\s@<>()\[\],;:\\"\x00-\x1f\x7f]+@[^\s@<>()\[\],;:\\"\x00-\x1f\x7f]+$'
+
+# Currencies without a hundredth (ISO 4217); every other one has two digits.
+_DIGITS = {"CLP": 0, "ISK": 0, "JPY": 0, "KRW": 0, "VND": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
+_ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
+
+
+class Kind(StrEnum):
+    """What a notification is about."""
+
+    CONFIRMED = "order-confirmed"
+    REJECTED = "order-rejected"
+    CANCELLED = "order-cancelled"
+    STOCK_ALERT = "stock-alert"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """What to write. `recipient` None is the shop, whose address is known when it is sent."""
+
+    kind: Kind
+    about: str
+    recipient: str | None
+    subject: str
+    body: str
+
+
+def confirmed(fact: OrderConfirmed) -> Mail:
+    """Thank the customer and repeat what was ordered."""
+    lines = [f"  {line.quantity} x {one_line(line.item)}" for line in fact.lines]
+    where = f"We bring it to {one_line(fact.address)}." if fact.address else "It waits for you at the shop."
+    text = _letter(
+        fact.customer.name,
+        "Thank you! Your order is confirmed:",
+        "\n".join(lines),
+        f"Total: {money(fact.total)}",
+        where,
+        f"Your order number is {one_line(fact.order)}.",
+    )
+    return Mail(
+        kind=Kind.CONFIRMED,
+        about=fact.order,
+        recipient=fact.customer.email,
+        subject="Your order is confirmed",
+        body=text,
+    )
+
+
+def rejected(fact: OrderRejected) -> Mail:
+    """Tell the customer that there will be no pizza, and why."""
+    text = _letter(
+        fact.customer.name,
+        f"We are sorry: we cannot make your order {one_line(fact.order)}.",
+        *_because(fact.reason),
+        "You pay nothing; what was charged already is given back.",
+    )
+    return Mail(
+        kind=Kind.REJECTED,
+        about=fact.order,
+        recipient=fact.customer.email,
+        subject="We cannot make your order",
+        body=text,
+    )
+
+
+def cancelled(fact: OrderCancelled) -> Mail:
+    """Tell the customer that the order is cancelled for good."""
+    text = _letter(
+        fact.customer.name,
+        f"Your order {one_line(fact.order)} is cancelled.",
+        *_because(fact.reason),
+        "You pay nothing; what was charged already is given back.",
+    )
+    return Mail(
+        kind=Kind.CANCELLED,
+        about=fact.order,
+        recipient=fact.customer.email,
+        subject="Your order is cancelled",
+        body=text,
+    )
+
+
+def stock_alert(fact: StockAlertRaised) -> Mail:
+    """Tell the shop which stock crossed which line, and through which channel."""
+    title, sku = _ALERTS.get(fact.kind, "Stock alert"), one_line(fact.sku)
+    facts = [
+        f"SKU:       {sku}",
+        f"Available: {fact.available}",
+        f"Threshold: {fact.threshold}",
+        f"Ceiling:   {fact.ceiling}",
+        f"Channel:   {one_line(fact.channel)}",
+    ]
+    return Mail(
+        kind=Kind.STOCK_ALERT,
+        about=fact.sku,
+        recipient=None,
+        subject=f"{title}: {sku} ({fact.available} available)",
+        body="\n".join([f"{title}.", "", *facts, ""]),
+    )
+
+
+def is_address(recipient: str) -> bool:
+    """Whether a mail server can be asked to deliver there."""
+    return re.fullmatch(ADDRESS, recipient) is not None
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, so that it can forge neither header nor line."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
+def money(amount: Money) -> str:
+    """As people write it: `24.00 GBP`."""
+    digits = _DIGITS.get(amount.currency, 2)
+    whole, part = divmod(amount.amount, 10**digits)
+    return f"{whole}.{part:0{digits}d} {amount.currency}" if digits else f"{whole} {amount.currency}"
+
+
+def _because(reason: str | None) -> list[str]:
+    return [f"The reason: {one_line(reason)}"] if reason else []
+
+
+def _letter(name: str, *paragraphs: str) -> str:
+    return "\n\n".join([f"Hello {one_line(name)},", *paragraphs, "Sliceline\n"])

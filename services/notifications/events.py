@@ -1,0 +1,65 @@
+"""What notifications publishes, and its own narrow view of what it reads."""
+
+from typing import ClassVar
+
+import msgspec
+
+from backbone.events import Payload
+
+
+class NotificationSent(Payload, frozen=True, kw_only=True):
+    """The mail server has taken the mail."""
+
+    TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v1"
+    notification: str
+    kind: str
+    recipient: str
+    about: str
+
+
+class Money(msgspec.Struct, frozen=True):
+    amount: int
+    currency: str
+
+
+class Customer(msgspec.Struct, frozen=True):
+    name: str
+    email: str
+
+
+class Line(msgspec.Struct, frozen=True):
+    item: str
+    quantity: int
+
+
+class OrderConfirmed(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-confirmed.v2"
+    order: str
+    customer: Customer
+    address: str | None
+    lines: tuple[Line, ...]
+    total: Money
+
+
+class OrderRejected(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-rejected.v1"
+    order: str
+    customer: Customer
+    reason: str | None
+
+
+class OrderCancelled(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
+    order: str
+    customer: Customer
+    reason: str | None
+
+
+class StockAlertRaised(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.alerts.stock-alert-raised.v1"
+    sku: str
+    kind: str
+    available: int
+    threshold: int
+    ceiling: int
+    channel: str

@@ -1,0 +1,1 @@
+"""Takes orders and follows each one to its end."""

@@ -1,0 +1,179 @@
+"""Orders over HTTP: place, cancel, look up, follow; and the menu."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy import Select, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from backbone.database import Database, Tx
+from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.http.context import Ctx
+from backbone.http.problems import invalid
+from backbone.identity import new_id
+from services.orders import decisions, tables
+from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
+from services.orders.decisions import Decision, TooLate, UnknownItems
+from services.orders.jobs import DELAY_WATCH, keep_watch
+from services.orders.order import Entry, Order, Status
+from services.orders.settings import Settings
+
+router = APIRouter(tags=["orders"])
+
+OrderId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[^\x00]*$", description="The order's id")]
+
+STREAM_POLL = 0.25
+"""Seconds between two looks of a stream: the process that serves it may not be the one that changes the order."""
+
+# One statement, so that the order and its timeline are of the same moment.
+DOCUMENT = text("""
+SELECT o.*, (SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline
+FROM orders AS o WHERE o.id = :id
+""")
+
+VERSION = text("SELECT version FROM orders WHERE id = :id")
+
+
+@router.post("/orders", status_code=202, response_model=OrderDocument)
+async def place_order(body: NewOrder, command: Command) -> Response:
+    """Accept an order. Stock and payment are seen to afterwards: follow it at its Location."""
+    settings: Settings = command.settings
+    if body.currency != settings.currency:
+        raise invalid([{"field": "currency", "message": f"must be {settings.currency}"}])
+    return await command.run(lambda tx: _place(tx, body, settings))
+
+
+@router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument)
+async def cancel_order(order: OrderId, command: Command, body: Cancellation | None = None) -> Response:
+    """Cancel at once before confirmation; afterwards ask whoever may have started. Too late is a 409."""
+    reason = (body.reason if body else None) or f"Cancelled on request of {command.actor}."
+    return await command.run(lambda tx: _cancel(tx, order, reason))
+
+
+@router.get("/orders", response_model=OrderPage)
+async def list_orders(
+    db: Db,
+    page: Paging,
+    status: Annotated[Status | None, Query(description="Only orders that stand there.")] = None,
+    customer: Annotated[str | None, Query(max_length=64, description="Only orders of this customer.")] = None,
+) -> Any:
+    """Orders, the newest first."""
+    async with db.reading() as connection:
+        rows = (await connection.execute(_listing(page, status, customer))).mappings().all()
+    views = [OrderView.model_validate(tables.order_of(row)) for row in rows]
+    return page.answer(views, key=lambda view: view.id)
+
+
+@router.get("/orders/{order}", response_model=OrderDocument)
+async def get_order(order: OrderId, db: Db) -> Any:
+    """An order with everything that has happened to it."""
+    async with db.reading() as connection:
+        return (await _read(connection, order))[1]
+
+
+async def _existing(order: OrderId, db: Db) -> str:
+    """A stream cannot answer 404 any more once it has begun."""
+    if await _version(db, order) is None:
+        raise _unknown(order)
+    return order
+
+
+@router.get("/orders/{order}/stream", response_class=EventSourceResponse)
+async def follow_order(
+    order: Annotated[str, Depends(_existing)], db: Db, context: Ctx
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: the whole order, at once and whenever it changes, until it has ended."""
+    seen = None
+    while not context.stopping.is_set():
+        if await _version(db, order) != seen:
+            async with db.reading() as connection:
+                found, document = await _read(connection, order)
+            yield ServerSentEvent(data=document, id=str(found.version))
+            if found.ended:
+                return
+            seen = found.version
+        with suppress(TimeoutError):
+            await asyncio.wait_for(context.stopping.wait(), STREAM_POLL)
+
+
+@router.get("/menu", response_model=MenuPage, tags=["menu"])
+async def get_menu(db: Db, page: Paging, context: Ctx) -> Any:
+    """What can be ordered, and at which price."""
+    query = select(tables.menu).order_by(tables.menu.c.item).limit(page.limit + 1)
+    if page.after:
+        query = query.where(tables.menu.c.item > page.after)
+    async with db.reading() as connection:
+        rows = (await connection.execute(query)).mappings().all()
+    items = [tables.menu_item_of(row, context.settings.currency) for row in rows]
+    return page.answer(items, key=lambda item: item.item)
+
+
+async def _place(tx: Tx, body: NewOrder, settings: Settings) -> Answer:
+    wanted = body.wanted()
+    menu = await tables.priced(tx.raw, (item for item, _ in wanted.lines), settings.currency)
+    try:
+        decision = decisions.place(new_id(), wanted, menu, settings.currency, tx.now)
+    except UnknownItems as unknown:
+        message = "is not on the menu"
+        raise invalid([{"field": f"lines.{line}.item", "message": message} for line in unknown.lines]) from None
+    await tables.create(tx, decision)
+    tx.schedule(DELAY_WATCH, decision.order.id, due=tx.now + settings.delay_after)
+    return _accepted(_document(decision.order, decision.entries))
+
+
+async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
+    order = (await tables.load(tx.raw, [order_id])).get(order_id)
+    if order is None:
+        raise _unknown(order_id)
+    decision = _decide_cancellation(order, reason, tx)
+    if decision.entries:
+        await tables.apply(tx, decision)
+        keep_watch(tx, order, decision.order)
+    return _accepted((await _read(tx.connection, order_id))[1])
+
+
+def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
+    try:
+        return decisions.cancel(order, reason, tx.now)
+    except TooLate as late:
+        raise Problem(409, "Too late to cancel", str(late)) from None
+
+
+def _accepted(document: OrderDocument) -> Answer:
+    return Answer(document, 202, {"Location": f"/orders/{document.id}", "Retry-After": "1"})
+
+
+def _listing(page: Page, status: Status | None, customer: str | None) -> Select[Any]:
+    columns = tables.orders.c
+    query = select(text("*")).select_from(tables.orders).order_by(columns.id.desc()).limit(page.limit + 1)
+    if status:
+        query = query.where(columns.status == status)
+    if customer is not None:
+        query = query.where(columns.customer_id == customer)
+    return query.where(columns.id < page.after) if page.after else query
+
+
+async def _version(db: Database, order: str) -> int | None:
+    async with db.reading() as connection:
+        return (await connection.execute(VERSION, {"id": order})).scalar()
+
+
+async def _read(connection: AsyncConnection, order: str) -> tuple[Order, OrderDocument]:
+    row = (await connection.execute(DOCUMENT, {"id": order})).mappings().one_or_none()
+    if row is None:
+        raise _unknown(order)
+    found = tables.order_of(row)
+    return found, _document(found, msgspec.convert(row["timeline"], list[Entry]))
+
+
+def _document(order: Order, entries: Sequence[Entry]) -> OrderDocument:
+    return OrderDocument.model_validate({**msgspec.structs.asdict(order), "timeline": entries})
+
+
+def _unknown(order: str) -> Problem:
+    return Problem(404, "No such order", f"No order has the id {order}.")

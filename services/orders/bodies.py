@@ -1,0 +1,152 @@
+"""The JSON that goes in and out over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+
+from services.orders.events import Customer, Fulfilment
+from services.orders.order import Status, Wanted
+
+# Text that stands in one line of a mail or a label: no control characters, nothing blank at either end.
+PRINTED = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+EMAIL = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$"
+
+
+class Body(BaseModel):
+    """What a client sends: nothing that we do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CustomerBody(Body):
+    """Who orders."""
+
+    id: Annotated[str, StringConstraints(max_length=64, pattern=PRINTED)]
+    name: Annotated[str, StringConstraints(max_length=200, pattern=PRINTED)]
+    email: Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
+
+
+class LineBody(Body):
+    """Some of one item of the menu."""
+
+    item: Annotated[str, StringConstraints(max_length=64, pattern=PRINTED)]
+    quantity: Annotated[int, Field(strict=True, ge=1, le=1000)]
+
+
+class NewOrder(Body):
+    """An order as a customer gives it. The same item may stand in several lines; they stay as given."""
+
+    customer: CustomerBody
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    fulfilment: Fulfilment = "delivery"
+    address: Annotated[
+        Annotated[str, StringConstraints(max_length=500, pattern=PRINTED)] | None,
+        Field(validate_default=True, description="Needed for delivery."),
+    ] = None
+    lines: Annotated[list[LineBody], Field(min_length=1, max_length=50)]
+
+    @field_validator("address")
+    @classmethod
+    def _somewhere_to_deliver(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address is None and info.data.get("fulfilment") == "delivery":
+            raise ValueError("is needed for delivery")
+        return address
+
+    def wanted(self) -> Wanted:
+        """The same as decisions take it."""
+        who = self.customer
+        return Wanted(
+            customer=Customer(who.id, who.name, who.email),
+            fulfilment=self.fulfilment,
+            address=self.address,
+            lines=[(line.item, line.quantity) for line in self.lines],
+        )
+
+
+class Cancellation(Body):
+    """Why an order shall be cancelled, if anybody wants to say."""
+
+    reason: Annotated[str, StringConstraints(max_length=500, pattern=PRINTED)] | None = None
+
+
+class View(BaseModel):
+    """What we answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class MoneyView(View):
+    """In minor units: 2400 is 24.00 GBP."""
+
+    amount: int
+    currency: str
+
+
+class CustomerView(View):
+    """Who ordered."""
+
+    id: str
+    name: str
+    email: str
+
+
+class LineView(View):
+    """One line, at the price of the moment it was ordered."""
+
+    item: str
+    quantity: int
+    unit_price: MoneyView
+    baked: bool
+
+
+class EntryView(View):
+    """Something that happened; `status` is where the order stood after it."""
+
+    status: Status
+    at: datetime
+    event: str
+    text: str
+
+
+class OrderView(View):
+    """An order as lists show it."""
+
+    id: str
+    status: Status
+    reason: str | None
+    customer: CustomerView
+    fulfilment: Fulfilment
+    address: str | None
+    lines: list[LineView]
+    total: MoneyView
+    placed_at: datetime
+
+
+class OrderDocument(OrderView):
+    """An order with everything that has happened to it."""
+
+    timeline: list[EntryView]
+
+
+class MenuItemView(View):
+    """What can be ordered."""
+
+    item: str
+    name: str
+    unit_price: MoneyView
+    baked: bool
+
+
+class OrderPage(BaseModel):
+    """A page of orders; `next` goes on."""
+
+    items: list[OrderView]
+    next: str | None
+
+
+class MenuPage(BaseModel):
+    """A page of the menu; `next` goes on."""
+
+    items: list[MenuItemView]
+    next: str | None

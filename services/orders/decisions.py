@@ -1,0 +1,243 @@
+"""What an order's facts mean: facts in, new state and new events out. No I/O, no clock, no randomness.
+
+Topics are unordered among each other, so the status is a function of the set of known facts, and a decision
+once taken is a fact itself. A fact that comes late joins the timeline and changes nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from backbone.errors import SlicelineError
+from backbone.events import Payload
+from services.orders.events import (
+    Fulfilment,
+    Line,
+    Money,
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderConfirmedV1,
+    OrderDelayed,
+    OrderPlaced,
+    OrderRejected,
+)
+from services.orders.order import ENDS, Entry, Fact, MenuItem, News, Order, Status, Wanted
+
+LONGEST_REASON = 2000
+PAID_AND_RESERVED = frozenset({Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED})
+FAILED = frozenset({Fact.STOCK_REJECTED, Fact.PAYMENT_FAILED})
+HANDED_OVER = frozenset({Fact.DELIVERED, Fact.COLLECTED})
+CANCELLATION_AGREED = frozenset({Fact.TICKET_CANCELLED, Fact.DELIVERY_CANCELLED})
+# Whoever has started also refuses to cancel; on another topic the first may be known before the second.
+STARTED = HANDED_OVER | {Fact.PREPARED, Fact.BAKED, Fact.DISPATCHED, Fact.CANCELLATION_REFUSED}
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The order as it is now, what joins its timeline, and what to publish: per happening, its versions."""
+
+    order: Order
+    entries: tuple[Entry, ...] = ()
+    happenings: tuple[tuple[Payload, ...], ...] = ()
+
+
+class UnknownItems(SlicelineError):
+    """Some lines ask for what is not on the menu; `lines` has their numbers, counted from 0."""
+
+    def __init__(self, lines: Sequence[int]) -> None:
+        super().__init__()
+        self.lines = lines
+
+
+class TooLate(SlicelineError):
+    """The order has been started or has ended, so it cannot be cancelled."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(f"The order is {status}, so it cannot be cancelled.")
+        self.status = status
+
+
+def place(order_id: str, wanted: Wanted, menu: Mapping[str, MenuItem], currency: str, now: datetime) -> Decision:
+    """A new order at the menu's prices. Raises UnknownItems."""
+    if unknown := [number for number, (item, _) in enumerate(wanted.lines) if item not in menu]:
+        raise UnknownItems(unknown)
+    lines = tuple(_priced(wanted.lines, menu))
+    order = Order(
+        id=order_id,
+        customer=wanted.customer,
+        fulfilment=wanted.fulfilment,
+        address=wanted.address,
+        lines=lines,
+        total=Money(sum(line.quantity * line.unit_price.amount for line in lines), currency),
+        status=Status.PLACED,
+        reason=None,
+        facts=frozenset({Fact.PLACED}),
+        placed_at=now,
+        stepped_at=now,
+        delayed=False,
+        version=1,
+    )
+    entry = _entry(order, OrderPlaced.TYPE, now, "The order was placed.")
+    return Decision(order, (entry,), ((_whole(OrderPlaced, order, order.total),),))
+
+
+def learn(order: Order, news: News, now: datetime) -> Decision:
+    """The order after one more fact, with everything that follows from it."""
+    order = _knowing(order, news.fact, now)
+    decision = Decision(order, (_entry(order, news.event, news.at, news.text),))
+    while (fact := _follows(decision.order.facts)) is not None:
+        decision = _decide(decision, fact, news.reason, now)
+    return decision
+
+
+def cancel(order: Order, reason: str, now: datetime) -> Decision:
+    """Cancel at once, or ask those who may have started. Doing so again changes nothing. Raises TooLate."""
+    if order.status in (Status.CANCELLING, Status.CANCELLED):
+        return Decision(order)
+    if order.status is Status.PLACED:
+        return _decide(Decision(order), Fact.CANCELLED, reason, now)
+    if order.status is Status.CONFIRMED and not order.facts & STARTED:
+        return _decide(Decision(order), Fact.CANCELLATION_REQUESTED, reason, now)
+    raise TooLate(order.status)
+
+
+def delay(order: Order, limit: timedelta, now: datetime) -> Decision | None:
+    """Tell, once for each step, that it takes longer than `limit`. None: it does not, or that was told."""
+    if order.ended or order.delayed or now < order.stepped_at + limit:
+        return None
+    seconds = round((now - order.stepped_at).total_seconds())
+    reason = f"Still {order.status} after {seconds} seconds{_lacking(order)}."
+    late = replace(_changed(order), delayed=True)
+    payload = OrderDelayed(order=order.id, customer=order.customer, reason=reason)
+    return Decision(late, (_entry(late, OrderDelayed.TYPE, now, reason),), ((payload,),))
+
+
+def status_of(facts: frozenset[Fact], fulfilment: Fulfilment) -> Status:
+    """The status that a set of facts amounts to."""
+    for end, status in _ENDINGS.items():
+        if end in facts:
+            return status
+    if Fact.CONFIRMED not in facts:
+        return Status.PLACED
+    if Fact.CANCELLATION_REQUESTED in facts and not facts & STARTED:
+        return Status.CANCELLING
+    return _progress(facts, fulfilment)
+
+
+_ENDINGS = {
+    Fact.COMPLETED: Status.COMPLETED,
+    Fact.REJECTED: Status.REJECTED,
+    Fact.CANCELLED: Status.CANCELLED,
+}
+
+
+def _progress(facts: frozenset[Fact], fulfilment: Fulfilment) -> Status:
+    if Fact.DISPATCHED in facts:
+        return Status.DISPATCHED
+    if Fact.BAKED in facts:
+        return Status.READY if fulfilment == "collection" else Status.BAKED
+    return Status.PREPARING if Fact.PREPARED in facts else Status.CONFIRMED
+
+
+def _follows(facts: frozenset[Fact]) -> Fact | None:
+    """The decision that is due once these facts are known, if any."""
+    if not facts.isdisjoint(_ENDINGS):
+        return None
+    if Fact.CONFIRMED not in facts:
+        return _before_confirmation(facts)
+    if facts & HANDED_OVER:
+        return Fact.COMPLETED
+    if Fact.CANCELLATION_REQUESTED in facts and facts & CANCELLATION_AGREED:
+        return Fact.CANCELLED
+    return None
+
+
+def _before_confirmation(facts: frozenset[Fact]) -> Fact | None:
+    if facts & FAILED:
+        return Fact.REJECTED
+    return Fact.CONFIRMED if facts >= PAID_AND_RESERVED else None
+
+
+def _decide(before: Decision, fact: Fact, reason: str | None, now: datetime) -> Decision:
+    """What was decided becomes a fact, a line of the timeline and an event."""
+    announce, text = _ANNOUNCED[fact]
+    order = _knowing(before.order, fact, now)
+    order = replace(order, reason=_reason(fact, before.order, reason))
+    payloads = announce(order)
+    entry = _entry(order, payloads[0].TYPE, now, text.replace("{reason}", (order.reason or "").rstrip(".")))
+    return Decision(order, (*before.entries, entry), (*before.happenings, payloads))
+
+
+def _reason(fact: Fact, before: Order, given: str | None) -> str | None:
+    if fact in (Fact.CONFIRMED, Fact.COMPLETED):
+        return None
+    return (before.reason or given or "No reason was given.")[:LONGEST_REASON]
+
+
+def _knowing(order: Order, fact: Fact, now: datetime) -> Order:
+    facts = order.facts | {fact}
+    status = status_of(facts, order.fulfilment)
+    order = replace(_changed(order), facts=facts)
+    if status is order.status:
+        return order
+    # A refused cancellation leaves no reason behind.
+    reason = None if order.status is Status.CANCELLING and status not in ENDS else order.reason
+    return replace(order, status=status, reason=reason, stepped_at=now, delayed=False)
+
+
+def _changed(order: Order) -> Order:
+    return replace(order, version=order.version + 1)
+
+
+def _entry(order: Order, event: str, at: datetime, text: str) -> Entry:
+    return Entry(order.status, at, event, text)
+
+
+def _priced(lines: Sequence[tuple[str, int]], menu: Mapping[str, MenuItem]) -> Iterator[Line]:
+    for item, quantity in lines:
+        yield Line(item, quantity, menu[item].unit_price, menu[item].baked)
+
+
+def _lacking(order: Order) -> str:
+    if order.status is not Status.PLACED:
+        return ""
+    names = {Fact.STOCK_RESERVED: "stock", Fact.PAYMENT_RECEIVED: "payment"}
+    return f", waiting for {' and '.join(name for fact, name in names.items() if fact not in order.facts)}"
+
+
+# How each decision is announced: its event in every version, and its sentence.
+
+
+def _whole(kind: Callable[..., Payload], order: Order, total: Money | int) -> Payload:
+    return kind(
+        order=order.id,
+        customer=order.customer,
+        fulfilment=order.fulfilment,
+        address=order.address,
+        lines=order.lines,
+        total=total,
+    )
+
+
+def _confirmed(order: Order) -> tuple[Payload, ...]:
+    return _whole(OrderConfirmed, order, order.total), _whole(OrderConfirmedV1, order, order.total.amount)
+
+
+def _completed(order: Order) -> tuple[Payload, ...]:
+    return (OrderCompleted(order=order.id, customer_id=order.customer.id, total=order.total),)
+
+
+def _with_reason(kind: Callable[..., Payload]) -> Callable[[Order], tuple[Payload, ...]]:
+    return lambda order: (kind(order=order.id, customer=order.customer, reason=order.reason),)
+
+
+_ANNOUNCED: Mapping[Fact, tuple[Callable[[Order], tuple[Payload, ...]], str]] = {
+    Fact.CONFIRMED: (_confirmed, "The order is confirmed."),
+    Fact.REJECTED: (_with_reason(OrderRejected), "The order is rejected: {reason}."),
+    Fact.CANCELLATION_REQUESTED: (_with_reason(OrderCancellationRequested), "To be cancelled: {reason}."),
+    Fact.CANCELLED: (_with_reason(OrderCancelled), "The order is cancelled: {reason}."),
+    Fact.COMPLETED: (_completed, "The order is completed."),
+}

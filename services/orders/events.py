@@ -1,0 +1,271 @@
+"""What orders publishes, and its own narrow view of what it reads."""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from backbone.events import Payload
+
+Fulfilment = Literal["delivery", "collection"]
+
+
+class Money(msgspec.Struct, frozen=True):
+    """`amount` in minor units (pence) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """Who ordered, as given with the order."""
+
+    id: str
+    name: str
+    email: str
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of an order; `baked` tells whether the kitchen has to bake it."""
+
+    item: str
+    quantity: int
+    unit_price: Money
+    baked: bool
+
+
+# What orders publishes.
+
+
+class OrderPlaced(Payload, frozen=True):
+    """The order was accepted."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-placed.v1"
+    order: str
+    customer: Customer
+    fulfilment: Fulfilment
+    address: str | None
+    lines: tuple[Line, ...]
+    total: Money
+
+
+class OrderConfirmed(Payload, frozen=True):
+    """Stock is reserved and the payment has been received."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-confirmed.v2"
+    order: str
+    customer: Customer
+    fulfilment: Fulfilment
+    address: str | None
+    lines: tuple[Line, ...]
+    total: Money
+
+
+class OrderConfirmedV1(Payload, frozen=True):
+    """The same for readers of version 1: `total` is a plain number of minor units in the shop's currency."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-confirmed.v1"
+    order: str
+    customer: Customer
+    fulfilment: Fulfilment
+    address: str | None
+    lines: tuple[Line, ...]
+    total: int
+
+
+class OrderRejected(Payload, frozen=True):
+    """The order cannot be fulfilled or was not paid."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-rejected.v1"
+    order: str
+    customer: Customer
+    reason: str
+
+
+class OrderCancellationRequested(Payload, frozen=True):
+    """A confirmed order shall be cancelled; the kitchen, or delivery where nothing is baked, decides."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-cancellation-requested.v1"
+    order: str
+    customer: Customer
+    reason: str
+
+
+class OrderCancelled(Payload, frozen=True):
+    """The order has ended by cancellation."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
+    order: str
+    customer: Customer
+    reason: str
+
+
+class OrderDelayed(Payload, frozen=True):
+    """A step takes longer than it should; the order goes on."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-delayed.v1"
+    order: str
+    customer: Customer
+    reason: str
+
+
+class OrderCompleted(Payload, frozen=True):
+    """The customer has the order."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-completed.v1"
+    order: str
+    customer_id: str
+    total: Money
+
+
+# What orders reads. A view with a `why` explains itself in the timeline.
+
+
+class StockReserved(Payload, frozen=True):
+    """All lines are reserved."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-reserved.v1"
+    order: str
+
+
+class Shortage(msgspec.Struct, frozen=True):
+    """One SKU of which there was not enough; `quantity` is what was wanted."""
+
+    sku: str
+    quantity: int
+    available: int
+
+
+class StockRejected(Payload, frozen=True):
+    """Nothing is reserved, because some SKUs do not suffice."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-rejected.v1"
+    order: str
+    short: tuple[Shortage, ...]
+
+    @property
+    def why(self) -> str:
+        """For people: every SKU with what was wanted and what is there."""
+        parts = [f"{each.sku} ({each.quantity} wanted, {each.available} available)" for each in self.short[:10]]
+        more = ["and more"] if len(self.short) > len(parts) else []
+        return f"Not enough in stock: {', '.join(parts + more)}."
+
+
+class StockReleased(Payload, frozen=True):
+    """The reservation was given back."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-released.v1"
+    order: str
+
+
+class PaymentReceived(Payload, frozen=True):
+    """The order is paid."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-received.v1"
+    order: str
+
+
+class PaymentFailed(Payload, frozen=True):
+    """The order will not be paid."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-failed.v1"
+    order: str
+    reason: str | None = None
+
+    @property
+    def why(self) -> str:
+        """For people: what the provider said, if it said anything."""
+        return self.reason or "The payment failed."
+
+
+class PaymentRefunded(Payload, frozen=True):
+    """What was paid went back."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-refunded.v1"
+    order: str
+
+
+class PizzaPrepared(Payload, frozen=True):
+    """The kitchen has started."""
+
+    TYPE: ClassVar[str] = "sliceline.kitchen.pizza-prepared.v1"
+    order: str
+
+
+class PizzaBaked(Payload, frozen=True):
+    """The kitchen is done."""
+
+    TYPE: ClassVar[str] = "sliceline.kitchen.pizza-baked.v1"
+    order: str
+
+
+class TicketCancelled(Payload, frozen=True):
+    """The kitchen agreed to a cancellation."""
+
+    TYPE: ClassVar[str] = "sliceline.kitchen.ticket-cancelled.v1"
+    order: str
+
+
+class KitchenRefusedCancellation(Payload, frozen=True):
+    """The kitchen had started."""
+
+    TYPE: ClassVar[str] = "sliceline.kitchen.cancellation-refused.v1"
+    order: str
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """For people: why not."""
+        return self.reason
+
+
+class OrderDispatched(Payload, frozen=True):
+    """The courier has left."""
+
+    TYPE: ClassVar[str] = "sliceline.delivery.order-dispatched.v1"
+    order: str
+
+
+class OrderDelivered(Payload, frozen=True):
+    """The courier handed the order over."""
+
+    TYPE: ClassVar[str] = "sliceline.delivery.order-delivered.v1"
+    order: str
+
+
+class OrderCollected(Payload, frozen=True):
+    """The customer picked the order up."""
+
+    TYPE: ClassVar[str] = "sliceline.delivery.order-collected.v1"
+    order: str
+
+
+class DeliveryCancelled(Payload, frozen=True):
+    """Delivery agreed to a cancellation."""
+
+    TYPE: ClassVar[str] = "sliceline.delivery.delivery-cancelled.v1"
+    order: str
+
+
+class DeliveryRefusedCancellation(Payload, frozen=True):
+    """Delivery had started."""
+
+    TYPE: ClassVar[str] = "sliceline.delivery.cancellation-refused.v1"
+    order: str
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """For people: why not."""
+        return self.reason
+
+
+PUBLISHES: tuple[type[Payload], ...] = (
+    OrderPlaced,
+    OrderConfirmed,
+    OrderConfirmedV1,
+    OrderRejected,
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderDelayed,
+    OrderCompleted,
+)

@@ -1,0 +1,114 @@
+"""An order as data: where it stands, what is known about it, and what its timeline says."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from services.orders.events import Customer, Fulfilment, Line, Money
+
+
+class Status(StrEnum):
+    """Where an order stands; the last three are the ends."""
+
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    PREPARING = "preparing"
+    BAKED = "baked"
+    READY = "ready"
+    DISPATCHED = "dispatched"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class Fact(StrEnum):
+    """Something that has happened to an order; named like the event that tells it."""
+
+    # What others tell.
+    STOCK_RESERVED = "stock-reserved"
+    STOCK_REJECTED = "stock-rejected"
+    STOCK_RELEASED = "stock-released"
+    PAYMENT_RECEIVED = "payment-received"
+    PAYMENT_FAILED = "payment-failed"
+    PAYMENT_REFUNDED = "payment-refunded"
+    PREPARED = "pizza-prepared"
+    BAKED = "pizza-baked"
+    DISPATCHED = "order-dispatched"
+    DELIVERED = "order-delivered"
+    COLLECTED = "order-collected"
+    TICKET_CANCELLED = "ticket-cancelled"
+    DELIVERY_CANCELLED = "delivery-cancelled"
+    CANCELLATION_REFUSED = "cancellation-refused"
+    # What orders decides.
+    PLACED = "order-placed"
+    CONFIRMED = "order-confirmed"
+    REJECTED = "order-rejected"
+    CANCELLATION_REQUESTED = "order-cancellation-requested"
+    CANCELLED = "order-cancelled"
+    COMPLETED = "order-completed"
+
+
+ENDS = frozenset({Status.COMPLETED, Status.REJECTED, Status.CANCELLED})
+
+
+class MenuItem(msgspec.Struct, frozen=True):
+    """What can be ordered, at which price, and whether it has to be baked."""
+
+    item: str
+    name: str
+    unit_price: Money
+    baked: bool
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a customer asks for: pairs of item and quantity, in the order given."""
+
+    customer: Customer
+    fulfilment: Fulfilment
+    address: str | None
+    lines: Sequence[tuple[str, int]]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """An order with everything known about it. `reason`: why it was rejected or cancelled, or shall be."""
+
+    id: str
+    customer: Customer
+    fulfilment: Fulfilment
+    address: str | None
+    lines: tuple[Line, ...]
+    total: Money
+    status: Status
+    reason: str | None
+    facts: frozenset[Fact]
+    placed_at: datetime
+    stepped_at: datetime
+    delayed: bool
+    version: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change the status any more."""
+        return self.status in ENDS
+
+
+class News(msgspec.Struct, frozen=True):
+    """A fact as somebody tells it: the event's type, when it happened, and a sentence for people."""
+
+    fact: Fact
+    event: str
+    at: datetime
+    text: str
+    reason: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of the timeline; `status` is where the order stood after it, None when the order was not known."""
+
+    status: Status | None
+    at: datetime
+    event: str
+    text: str

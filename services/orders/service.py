@@ -1,0 +1,22 @@
+"""Puts the service together: `python -m services.orders.service`."""
+
+from backbone.process import run
+from backbone.service import Service
+from services.orders.api import router
+from services.orders.consumers import HANDLERS, lock
+from services.orders.events import PUBLISHES
+from services.orders.jobs import JOBS
+from services.orders.settings import Settings
+
+SERVICE = Service(
+    name="orders",
+    settings=Settings,
+    router=router,
+    publishes=PUBLISHES,
+    handlers=HANDLERS,
+    lock=lock,
+    jobs=JOBS,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

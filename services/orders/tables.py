@@ -1,0 +1,223 @@
+"""The orders, their timelines and the menu; and the few statements that the hot paths share."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from backbone.database import Tx
+from services.orders.decisions import Decision
+from services.orders.events import Customer, Line, Money
+from services.orders.order import Entry, Fact, MenuItem, Order, Status
+
+metadata = MetaData()
+
+# Ids are UUIDv7 in lower case: compared byte by byte, their order is the order of placement.
+ID = Text(collation="C")
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", Text, nullable=False),
+    Column("customer_name", Text, nullable=False),
+    Column("customer_email", Text, nullable=False),
+    Column("fulfilment", Text, nullable=False),
+    Column("address", Text),
+    Column("lines", JSONB, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("facts", ARRAY(Text), nullable=False),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    Column("stepped_at", DateTime(timezone=True), nullable=False),
+    Column("delayed", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("orders_by_status", "status", "id"),
+    Index("orders_by_customer", "customer_id", "id"),
+)
+
+# No foreign key: a fact about an unknown order is kept too, without a status.
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("order_id", ID, primary_key=True),
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("status", Text),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+menu = Table(
+    "menu",
+    metadata,
+    Column("item", ID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("baked", Boolean, nullable=False),
+)
+
+Raw: TypeAlias = "asyncpg.Connection[Any]"
+
+# Rows are locked in sorted order, so that two batches never wait for each other in a ring.
+_LOCK = "SELECT id FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+
+_LOAD = "SELECT * FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+
+_MENU = "SELECT item, name, price, baked FROM menu WHERE item = ANY($1)"
+
+# One round trip for the row and the beginning of its timeline: the path of every accepted order.
+_CREATE = """
+WITH entries AS (
+  INSERT INTO timeline (order_id, status, at, event, text)
+  SELECT * FROM unnest($17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[])
+)
+INSERT INTO orders (id, customer_id, customer_name, customer_email, fulfilment, address, lines, currency, total,
+                    status, reason, facts, placed_at, stepped_at, delayed, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+"""
+
+# What can change of many orders, and their new entries in the order given. Facts come as words, because Postgres has
+# no arrays of arrays of different lengths.
+_SAVE = """
+WITH entries AS (
+  INSERT INTO timeline (order_id, status, at, event, text)
+  SELECT * FROM unnest($8::text[], $9::text[], $10::timestamptz[], $11::text[], $12::text[])
+)
+UPDATE orders AS o SET status = row.status, reason = row.reason, facts = string_to_array(row.facts, ' '),
+                       stepped_at = row.stepped_at, delayed = row.delayed, version = row.version
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bool[], $7::int[])
+  AS row(id, status, reason, facts, stepped_at, delayed, version)
+WHERE o.id = row.id
+"""
+
+_KEEP = """
+INSERT INTO timeline (order_id, status, at, event, text)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[])
+"""
+
+
+async def lock(raw: Raw, ids: Iterable[str]) -> None:
+    """Lock the rows of these orders until the transaction ends."""
+    await raw.execute(_LOCK, sorted(set(ids)))
+
+
+async def load(raw: Raw, ids: Iterable[str]) -> dict[str, Order]:
+    """Those of the orders that exist, locked until the transaction ends."""
+    rows = await raw.fetch(_LOAD, sorted(set(ids)))
+    return {row["id"]: order_of(row) for row in rows}
+
+
+async def priced(raw: Raw, items: Iterable[str], currency: str) -> dict[str, MenuItem]:
+    """Those of the items that are on the menu."""
+    rows = await raw.fetch(_MENU, sorted(set(items)))
+    return {row["item"]: menu_item_of(row, currency) for row in rows}
+
+
+async def create(tx: Tx, decision: Decision) -> None:
+    """Write a new order with the beginning of its timeline, and publish it."""
+    order = decision.order
+    await tx.raw.execute(
+        _CREATE,
+        order.id,
+        order.customer.id,
+        order.customer.name,
+        order.customer.email,
+        order.fulfilment,
+        order.address,
+        msgspec.json.encode(order.lines).decode(),
+        order.total.currency,
+        order.total.amount,
+        order.status,
+        order.reason,
+        sorted(order.facts),
+        order.placed_at,
+        order.stepped_at,
+        order.delayed,
+        order.version,
+        *_columns([(order.id, entry) for entry in decision.entries]),
+    )
+    _publish(tx, decision)
+
+
+async def save(raw: Raw, changed: Sequence[Order], entries: Sequence[tuple[str, Entry]]) -> None:
+    """Write what has changed of these orders, and new lines of timelines, each with its order's id."""
+    await raw.execute(
+        _SAVE,
+        [order.id for order in changed],
+        [order.status for order in changed],
+        [order.reason for order in changed],
+        [" ".join(sorted(order.facts)) for order in changed],
+        [order.stepped_at for order in changed],
+        [order.delayed for order in changed],
+        [order.version for order in changed],
+        *_columns(entries),
+    )
+
+
+async def apply(tx: Tx, decision: Decision) -> None:
+    """Write a decision about an order that exists, and publish what it says."""
+    order = decision.order
+    await save(tx.raw, [order], [(order.id, entry) for entry in decision.entries])
+    _publish(tx, decision)
+
+
+async def keep(raw: Raw, entries: Sequence[tuple[str, Entry]]) -> None:
+    """Write lines of timelines alone: those of orders that are not known."""
+    await raw.execute(_KEEP, *_columns(entries))
+
+
+def order_of(row: Any) -> Order:
+    """The order in a row that has all columns of the table `orders`."""
+    return Order(
+        id=row["id"],
+        customer=Customer(row["customer_id"], row["customer_name"], row["customer_email"]),
+        fulfilment=row["fulfilment"],
+        address=row["address"],
+        lines=msgspec.convert(row["lines"], tuple[Line, ...]),
+        total=Money(row["total"], row["currency"]),
+        status=Status(row["status"]),
+        reason=row["reason"],
+        facts=frozenset(map(Fact, row["facts"])),
+        placed_at=row["placed_at"],
+        stepped_at=row["stepped_at"],
+        delayed=row["delayed"],
+        version=row["version"],
+    )
+
+
+def menu_item_of(row: Any, currency: str) -> MenuItem:
+    """The item in a row of the table `menu`."""
+    return MenuItem(row["item"], row["name"], Money(row["price"], currency), row["baked"])
+
+
+def _publish(tx: Tx, decision: Decision) -> None:
+    for happening in decision.happenings:
+        tx.publish(*happening, key=decision.order.id)
+
+
+def _columns(entries: Sequence[tuple[str, Entry]]) -> tuple[list[Any], ...]:
+    return (
+        [order for order, _ in entries],
+        [entry.status for _, entry in entries],
+        [entry.at for _, entry in entries],
+        [entry.event for _, entry in entries],
+        [entry.text for _, entry in entries],
+    )

@@ -1,0 +1,55 @@
+"""What can be asked of payments."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from backbone.http import Db, Problem
+from services.payments.decisions import Status
+from services.payments.tables import payments
+
+router = APIRouter(tags=["payments"])
+
+OrderId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="The order's id")]
+
+
+class Amount(BaseModel):
+    """Minor units (pence, cents) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+
+class PaymentView(BaseModel):
+    """One order's payment. `first_attempt_at` is null while it waits for its turn."""
+
+    order: str
+    status: Status
+    amount: Amount
+    reference: str
+    reason: str | None
+    created_at: datetime
+    first_attempt_at: datetime | None
+    changed_at: datetime
+
+
+@router.get("/payments/{order}")
+async def payment(order: OrderId, db: Db) -> PaymentView:
+    """How the payment of an order stands."""
+    async with db.reading() as connection:
+        row = (await connection.execute(select(payments).where(payments.c.order_id == order))).one_or_none()
+    if row is None:
+        raise Problem(404, "No such payment", f"No payment is known for order {order}.")
+    return PaymentView(
+        order=row.order_id,
+        status=Status(row.status),
+        amount=Amount(amount=row.amount, currency=row.currency),
+        reference=row.order_id,
+        reason=row.reason,
+        created_at=row.created_at,
+        first_attempt_at=row.first_attempt_at,
+        changed_at=row.changed_at,
+    )

@@ -1,0 +1,67 @@
+"""What payments publishes, and its own narrow view of what it reads."""
+
+from typing import ClassVar
+
+import msgspec
+
+from backbone.events import Payload
+
+
+class Money(msgspec.Struct, frozen=True):
+    """Minor units (pence, cents) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+
+class PaymentReceived(Payload, frozen=True, kw_only=True):
+    """The customer was charged `amount` under `reference`, once."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-received.v1"
+    order: str
+    amount: Money
+    reference: str
+    reason: str | None = None
+
+
+class PaymentFailed(Payload, frozen=True, kw_only=True):
+    """The order will not be paid, for `reason`; nothing is kept of what may have been charged."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-failed.v1"
+    order: str
+    amount: Money
+    reference: str
+    reason: str | None
+
+
+class PaymentRefunded(Payload, frozen=True, kw_only=True):
+    """What had been charged was given back, for `reason`."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-refunded.v1"
+    order: str
+    amount: Money
+    reference: str
+    reason: str | None
+
+
+class Customer(msgspec.Struct, frozen=True):
+    id: str
+
+
+class OrderPlaced(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-placed.v1"
+    order: str
+    customer: Customer
+    total: Money
+
+
+class OrderRejected(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-rejected.v1"
+    order: str
+    reason: str | None
+
+
+class OrderCancelled(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
+    order: str
+    reason: str | None

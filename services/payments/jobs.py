@@ -1,0 +1,143 @@
+"""What payments does at the provider. Every call takes a slot of the shared pace; nothing here holds a transaction open
+while it waits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from backbone.database import Tx
+from backbone.errors import SlicelineError
+from backbone.jobs import Job, Postpone, Settlement, Work
+from backbone.retry import RetryPolicy
+from backbone.service import Context
+from services.payments import decisions, pace, store
+from services.payments.decisions import Change, Payment, Task
+from services.payments.provider import (
+    Absent,
+    Busy,
+    Charged,
+    Declined,
+    Outcome,
+    Provider,
+    Refused,
+    Unknown,
+    Voided,
+)
+from services.payments.settings import Settings
+
+# How many jobs of a kind one process holds: with the provider taking a second a call, enough for some 30 a second,
+# and few enough that at the default pace the last of them gets its slot before pace.PATIENCE is over.
+CONCURRENCY = 32
+
+
+class ProviderUnsure(SlicelineError):
+    """The payment provider did not say what happened; it is asked again."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run at a payment; `is_first` when no earlier one can have reached the provider."""
+
+    payment: Payment
+    is_first: bool
+
+
+async def charge(job: Job, context: Context[Settings]) -> Settlement | None:
+    """Charge an order once; where an earlier attempt may have done it, the provider is asked first."""
+    settings = context.settings
+    await pace.take_slot(context.database, settings.provider_rate)
+    attempt = await _begin(job.key, context)
+    if attempt is None:
+        return None
+    outcome = await _ask_or_charge(attempt, context)
+    if isinstance(outcome, Busy):
+        await _not_attempted(attempt, context)
+        await _hold_off(outcome, context)
+    give_up_after = timedelta(seconds=settings.payment_give_up_seconds)
+    overdue = decisions.is_overdue(attempt.payment, datetime.now(UTC), give_up_after)
+    return partial(_decide, job.key, _after_charging(outcome, overdue))
+
+
+async def void(job: Job, context: Context[Settings]) -> Settlement | None:
+    """Void an order's reference, for as long as it takes."""
+    await pace.take_slot(context.database, context.settings.provider_rate)
+    outcome = await _provider(context).void(job.key)
+    if isinstance(outcome, Busy):
+        await _hold_off(outcome, context)
+    if not isinstance(outcome, Voided):
+        raise ProviderUnsure(f"Voiding {job.key}: {outcome}")
+    return partial(_decide, job.key, decisions.refunded if outcome.refunded else decisions.voided)
+
+
+def _after_charging(outcome: Outcome, overdue: bool) -> Callable[[Payment], Change | None]:
+    """The decision that an outcome calls for. Raises ProviderUnsure where only another attempt can tell."""
+    match outcome:
+        case Charged():
+            return decisions.charged
+        case Declined(reason):
+            return partial(decisions.declined, reason=f"The payment was declined: {reason}.")
+        case Voided():
+            return partial(decisions.declined, reason="The payment was voided at the provider.")
+        case Refused(reason):
+            return partial(decisions.given_up, reason=f"The payment provider refused the request: {reason}.")
+        case Unknown() | Absent() if overdue:
+            return partial(decisions.given_up, reason="The payment provider could not be reached in time.")
+        case _:
+            raise ProviderUnsure(f"The payment provider did not say what happened ({outcome}); it is asked again.")
+
+
+async def _begin(order: str, context: Context[Settings]) -> Attempt | None:
+    """Commit, before anything is charged, that something may be."""
+    async with context.database.transaction() as tx:
+        before = await store.locked(tx, order)
+        payment = decisions.begun(before, tx.now) if before else None
+        if before is None or payment is None:
+            return None
+        await store.save(tx, payment)
+    return Attempt(payment, is_first=before.first_attempt_at is None)
+
+
+async def _ask_or_charge(attempt: Attempt, context: Context[Settings]) -> Outcome:
+    provider = _provider(context)
+    if not attempt.is_first:
+        found = await provider.look_up(attempt.payment.order)
+        if not isinstance(found, Absent):
+            return found
+        # Twice the patience, because whoever got the first slot should not have to queue for both again.
+        await pace.take_slot(context.database, context.settings.provider_rate, pace.PATIENCE * 2)
+    return await provider.charge(attempt.payment)
+
+
+async def _not_attempted(attempt: Attempt, context: Context[Settings]) -> None:
+    """Let the time until giving up begin with the first attempt that the provider takes."""
+    if not attempt.is_first:
+        return
+    async with context.database.transaction() as tx:
+        payment = await store.locked(tx, attempt.payment.order)
+        if payment and (waiting := decisions.refused_for_rate(payment)):
+            await store.save(tx, waiting)
+
+
+async def _hold_off(busy: Busy, context: Context[Settings]) -> None:
+    await pace.hold_off(context.database, context.settings.provider_rate, busy.retry_after)
+    raise Postpone(busy.retry_after)
+
+
+async def _decide(order: str, decide: Callable[[Payment], Change | None], tx: Tx) -> None:
+    """The settlement of both jobs: decide by how the payment stands now."""
+    payment = await store.locked(tx, order)
+    if payment and (change := decide(payment)):
+        await store.apply(tx, change)
+
+
+def _provider(context: Context[Settings]) -> Provider:
+    return Provider(context.http, context.settings.provider_url)
+
+
+JOBS: Mapping[str, Work[Settings]] = {
+    Task.CHARGE: Work(
+        charge, RetryPolicy(first=timedelta(seconds=1), longest=timedelta(seconds=30)), concurrency=CONCURRENCY
+    ),
+    Task.VOID: Work(void, RetryPolicy(first=timedelta(seconds=1), longest=timedelta(seconds=60)), concurrency=8),
+}

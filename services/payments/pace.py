@@ -1,0 +1,67 @@
+"""The pace of calls to the provider, shared by all replicas: one row in the database gives out the slots.
+
+A generic cell rate algorithm without a burst: each call moves `next_at` on by one interval, so calls are evenly
+spread over time, whoever makes them. All times are the database's, so clocks need not agree.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from backbone.database import Database
+from backbone.jobs import Postpone
+
+# What is left of the limit is for the uneven time that calls take to get there.
+SHARE_OF_LIMIT = 0.95
+# A slot further away than this is not waited for: the job is put off, rather than held under its lease.
+PATIENCE = timedelta(seconds=8)
+
+# Evaluated again when it had to wait for the row, so two callers never get the same slot.
+RESERVE = """
+UPDATE pace SET next_at = greatest(next_at, clock_timestamp()) + $1::interval
+WHERE next_at < clock_timestamp() + $2::interval
+RETURNING extract(epoch FROM next_at - $1::interval - clock_timestamp())::float8
+"""
+NEXT = "SELECT extract(epoch FROM next_at - clock_timestamp())::float8 FROM pace"
+IS_HELD = "SELECT held_until > clock_timestamp() FROM pace"
+HOLD = """
+UPDATE pace SET next_at = greatest(next_at, clock_timestamp() + $1::interval),
+                held_until = greatest(held_until, clock_timestamp() + $1::interval)
+"""
+
+
+async def take_slot(database: Database, limit: float, patience: timedelta = PATIENCE) -> None:
+    """Wait until one more call may be made; `limit` is in calls a second, 0 for none.
+
+    Raises Postpone when that is further away than `patience`.
+    """
+    if limit == 0:
+        return
+    interval = timedelta(seconds=1 / (limit * SHARE_OF_LIMIT))
+    while (wait := await _reserve(database, interval, patience)) > 0:
+        await asyncio.sleep(wait)
+        if not await _is_held(database):
+            return
+
+
+async def hold_off(database: Database, limit: float, pause: timedelta) -> None:
+    """Let no replica call for as long as the provider asked."""
+    if limit:
+        async with database.transaction() as tx:
+            await tx.raw.execute(HOLD, pause)
+
+
+async def _reserve(database: Database, interval: timedelta, patience: timedelta) -> float:
+    """The seconds until the slot that is now ours."""
+    async with database.transaction() as tx:
+        wait: float | None = await tx.raw.fetchval(RESERVE, interval, patience)
+        if wait is None:
+            ahead: float = await tx.raw.fetchval(NEXT)
+            # Back before the line is empty, so that no slot is lost.
+            raise Postpone(max(timedelta(seconds=ahead) - patience / 2, timedelta(seconds=1)))
+        return wait
+
+
+async def _is_held(database: Database) -> bool:
+    """Whether the provider asked for a pause while we slept."""
+    async with database.transaction() as tx:
+        return bool(await tx.raw.fetchval(IS_HELD))

@@ -1,0 +1,157 @@
+"""The payment provider over HTTP. Every call ends in one of the outcomes below; nothing else is raised."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+
+from services.payments.decisions import Payment
+
+# The whole call, also when the answer trickles in; httpx's own timeouts are for each step.
+CALL_SECONDS = 10.0
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Charged:
+    """Charged under this reference, and not given back."""
+
+
+@dataclass(frozen=True)
+class Declined:
+    """Not charged: the customer's bank will not pay."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Voided:
+    """Nothing is charged under this reference, nor ever will be. `refunded`: something was, and was given back."""
+
+    refunded: bool
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The provider knows nothing of this reference."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The provider does not accept this request, and will not accept it again as it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Refused for the rate of our calls; nothing was done."""
+
+    retry_after: timedelta
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """No usable answer: it may have happened or not."""
+
+    reason: str
+
+
+Outcome = Charged | Declined | Voided | Absent | Refused | Busy | Unknown
+
+
+class _Answer(NamedTuple):
+    """What we read of an answer's body; a problem document has `code`, and `reason` or `detail`."""
+
+    status: str = ""
+    code: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class Provider:
+    """A client of the provider's HTTP API."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+
+    async def charge(self, payment: Payment) -> Outcome:
+        """Charge, under the order's id as reference and as Idempotency-Key: however often, it is charged once."""
+        body = {
+            "reference": payment.order,
+            "amount": {"amount": payment.amount.amount, "currency": payment.amount.currency},
+            "customer": payment.customer,
+        }
+        return await self._call("POST", "/charges", json=body, headers={"Idempotency-Key": payment.order})
+
+    async def look_up(self, order: str) -> Outcome:
+        """Ask what happened under this order's reference; Absent when nothing did."""
+        return await self._call("GET", f"/charges/{order}")
+
+    async def void(self, order: str) -> Outcome:
+        """Give back what was charged and refuse what may come."""
+        return await self._call("POST", "/voids", json={"reference": order})
+
+    async def _call(self, method: str, path: str, **options: Any) -> Outcome:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return _outcome(await self._http.request(method, self._url + path, **options))
+        except TimeoutError:
+            return Unknown(f"no answer within {CALL_SECONDS:g} s")
+        except httpx.HTTPError as error:
+            return Unknown(f"{type(error).__name__}: {error}")
+
+
+def _outcome(response: httpx.Response) -> Outcome:
+    answer, status = _answer(response), response.status_code
+    if status in (200, 201):
+        return _known(answer.status)
+    if status == 402 or answer.code == "declined":
+        return Declined(answer.reason or "no reason given")
+    if status == 409 and answer.code == "voided":
+        return Voided(refunded=False)
+    if status == 404 and answer.code == "unknown":
+        return Absent()
+    if status == 429:
+        return Busy(_retry_after(response.headers.get("Retry-After", "")))
+    if status in (400, 409, 422):
+        return Refused(f"{status} {answer.code} {answer.detail}".strip())
+    # A 401 or a stray 404 is somebody's mistake in the configuration: it passes when it is mended.
+    return Unknown(f"answered {status} {answer.code}".strip())
+
+
+def _known(status: str) -> Outcome:
+    outcomes: dict[str, Outcome] = {
+        "charged": Charged(),
+        "declined": Declined("no reason given"),
+        "voided": Voided(refunded=False),
+        "refunded": Voided(refunded=True),
+    }
+    return outcomes.get(status, Unknown(f"answered with the status {status!r}"))
+
+
+def _answer(response: httpx.Response) -> _Answer:
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.MsgspecError:
+        body = None
+    return _Answer(*(_text(body.get(name)) for name in _Answer._fields)) if isinstance(body, dict) else _Answer()
+
+
+def _text(value: object) -> str:
+    """Fit to be stored and shown, whatever was sent."""
+    return "".join(filter(str.isprintable, value))[:200] if isinstance(value, str) else ""
+
+
+def _retry_after(value: str) -> timedelta:
+    """Seconds or a date (RFC 9110, 10.2.3); one second when there is neither."""
+    try:
+        pause = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - datetime.now(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return timedelta(seconds=1)
+    return min(max(pause, timedelta()), _LONGEST_PAUSE)

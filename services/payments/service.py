@@ -1,0 +1,22 @@
+"""Payments, put together."""
+
+from backbone.process import run
+from backbone.service import Service
+from services.payments.api import router
+from services.payments.consumers import HANDLERS, lock
+from services.payments.events import PaymentFailed, PaymentReceived, PaymentRefunded
+from services.payments.jobs import JOBS
+from services.payments.settings import Settings
+
+SERVICE = Service(
+    name="payments",
+    settings=Settings,
+    router=router,
+    publishes=(PaymentReceived, PaymentFailed, PaymentRefunded),
+    handlers=HANDLERS,
+    lock=lock,
+    jobs=JOBS,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

@@ -1,0 +1,28 @@
+"""The tables of payments."""
+
+from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func
+
+metadata = MetaData()
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("order_id", Text(collation="C"), primary_key=True),
+    Column("customer", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("first_attempt_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# One row, which all replicas lock in turn: when the next call may be made, and until when the provider wants none.
+pace = Table(
+    "pace",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("held_until", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

@@ -1,0 +1,21 @@
+"""The throw-away service that the backbone's tests work with."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backbone import contracts
+from tests.conftest import NewDatabase
+from tests.integration.things import Things, things
+
+
+@pytest.fixture
+async def thing(
+    new_database: NewDatabase, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Things]:
+    monkeypatch.setattr(contracts, "SCHEMAS", tmp_path)
+    url = await asyncio.to_thread(new_database, "orders")
+    async with things(url, kafka, tmp_path) as made:
+        yield made

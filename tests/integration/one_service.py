@@ -1,0 +1,117 @@
+"""One service against a real database: fed with events as its consumer would be, and asked over HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from backbone import contracts
+from backbone.batch import Batch, read
+from backbone.database import Database
+from backbone.envelope import Envelope, to_record, topic_of
+from backbone.handling import Handling
+from backbone.http import create_application
+from backbone.identity import new_id
+from backbone.service import Context, Service
+from tests.conftest import NewDatabase
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FakeRecord:
+    """What the consumer sees of a Kafka record."""
+
+    topic: str
+    offset: int
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    partition: int = 0
+
+
+@dataclass
+class Fed:
+    """A service's database, the means to feed it, and a client of its API."""
+
+    service: Service[Any]
+    database: Database
+    client: httpx.AsyncClient
+    _sequence: int = 0
+
+    async def feed(self, *events: tuple[str, Data]) -> None:
+        """Handle these (type, data) as one batch, each a new occurrence."""
+        await self.deliver(*(self.record(event_type, data) for event_type, data in events))
+
+    def record(self, event_type: str, data: Data) -> FakeRecord:
+        """The record of one event; the same record again is the same occurrence again."""
+        self._sequence += 1
+        key, value, headers = to_record(_envelope(event_type, data, self._sequence))
+        return FakeRecord(topic_of(event_type), 0, key, value, headers)
+
+    async def deliver(self, *records: FakeRecord, partition: int = 0) -> None:
+        """Handle records as one batch, all from this partition of their topics."""
+        handling = Handling(self.service, self.database)
+        starts = {each.topic: await self._next_offset(each.topic, partition) for each in records}
+        placed = [replace(each, partition=partition) for each in records]
+        ranges = {
+            (topic, partition): (start, start + sum(each.topic == topic for each in records))
+            for topic, start in starts.items()
+        }
+        await handling.apply(Batch([read(each, handling.views) for each in placed], ranges))
+
+    async def published(self, key: str) -> list[tuple[str, dict[str, Any]]]:
+        """What went into the outbox under a key, in order: (type, data)."""
+        query = text("SELECT type, payload FROM outbox WHERE aggregateid = :key ORDER BY position")
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(query, {"key": key})).all()
+        return [(row.type, json.loads(row.payload)) for row in rows]
+
+    async def until_a_lock_is_awaited(self) -> None:
+        """Return when some transaction waits for a row that another one holds."""
+        query = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        async with asyncio.timeout(10), self.database.reading() as connection:
+            while not (await connection.execute(query)).scalar():  # noqa: ASYNC110  the server has no event for it
+                await asyncio.sleep(0.01)
+
+    async def _next_offset(self, topic: str, partition: int) -> int:
+        query = text("SELECT next_offset FROM consumer_offsets WHERE topic = :topic AND partition = :partition")
+        async with self.database.reading() as connection:
+            return (await connection.execute(query, {"topic": topic, "partition": partition})).scalar() or 0
+
+
+@asynccontextmanager
+async def fed(service: Service[Any], new_database: NewDatabase) -> AsyncIterator[Fed]:
+    """The service on a fresh database, with a client of its API."""
+    url = await asyncio.to_thread(new_database, service.name)
+    database = Database(url, service.name)
+    async with httpx.AsyncClient() as outward:
+        context = Context(service.settings(database_url=url), database, outward)
+        transport = httpx.ASGITransport(create_application(service, context))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            yield Fed(service, database, client)
+    await database.close()
+
+
+def _envelope(event_type: str, data: Data, sequence: int) -> Envelope:
+    key = data.get("order") or data["sku"]  # an order, or a SKU for levels of stock
+    return Envelope(
+        id=new_id(),
+        type=event_type,
+        source=f"/{'/'.join(event_type.split('.')[:2])}",
+        subject=key,
+        time="2026-11-01T18:30:00.000000Z",
+        dataschema=contracts.dataschema(event_type),
+        partitionkey=key,
+        correlationid=new_id(),
+        occurrenceid=new_id(),
+        sequence=sequence,
+        data=json.dumps(data).encode(),
+    )

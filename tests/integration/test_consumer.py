@@ -1,0 +1,127 @@
+"""The consumer runner: effects once, fenced, nothing dropped, nothing blocked."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from backbone.batch import Batch, read
+from backbone.consumer import Consumer
+from backbone.database import Tx
+from backbone.events import Event
+from backbone.handling import Fenced, Handling
+from backbone.relay import Relay
+from backbone.service import Handler
+from tests.integration.things import Things, eventually, running, running_until_killed
+
+
+def consumer_of(thing: Things, handler: Handler | None = None) -> Consumer:
+    return Consumer(thing.service(handler or thing.note), thing.database, thing.kafka)
+
+
+def relay_of(thing: Things) -> Relay:
+    return Relay(thing.database, thing.kafka, poll=0.05)
+
+
+async def publish_many(thing: Things, keys: int, each: int) -> None:
+    for key in range(keys):
+        await thing.publish(f"key-{key}", *range(each))
+
+
+async def has_effects(thing: Things, count: int) -> bool:
+    return len(await thing.effects()) >= count
+
+
+async def test_every_event_has_its_effect_once_and_in_order_of_its_key(thing: Things) -> None:
+    await publish_many(thing, keys=20, each=10)
+    async with running(relay_of(thing), consumer_of(thing)):
+        await eventually(lambda: has_effects(thing, 200))
+    for key in range(20):
+        assert await thing.effects(f"key-{key}") == [(f"key-{key}", number) for number in range(10)]
+
+
+async def test_a_repeated_delivery_has_no_second_effect(thing: Things) -> None:
+    await publish_many(thing, keys=3, each=3)
+    async with running(relay_of(thing)):
+        await thing.published(9)
+    async with thing.raw_producer() as producer, thing.reading() as reader:
+        again = await reader.getmany(timeout_ms=5000)
+        for record in [each for records in again.values() for each in records]:
+            await producer.send_and_wait(thing.topic, key=record.key, value=record.value, headers=list(record.headers))
+    async with running(relay_of(thing), consumer_of(thing)):
+        await thing.publish("last", 1)
+        await eventually(lambda: has_effects(thing, 10))
+    assert max(Counter(await thing.effects()).values()) == 1
+
+
+async def test_consumers_that_are_killed_and_replaced_do_nothing_twice(thing: Things) -> None:
+    async def slowly(event: Event[Any], tx: Tx) -> None:
+        await thing.note(event, tx)
+        await asyncio.sleep(0.005)
+
+    await publish_many(thing, keys=10, each=20)
+    async with running(relay_of(thing)):
+        for _ in range(5):
+            async with running_until_killed(consumer_of(thing, slowly)):
+                await asyncio.sleep(1)
+        async with running(consumer_of(thing, slowly)):
+            await eventually(lambda: has_effects(thing, 200))
+    assert max(Counter(await thing.effects()).values()) == 1
+    for key in range(10):
+        assert await thing.effects(f"key-{key}") == [(f"key-{key}", number) for number in range(20)]
+
+
+async def test_two_replicas_share_the_work_and_a_leaving_one_is_replaced(thing: Things) -> None:
+    await publish_many(thing, keys=10, each=5)
+    async with running(relay_of(thing), consumer_of(thing)):
+        async with running(consumer_of(thing)):
+            await eventually(lambda: has_effects(thing, 50))
+            await publish_many(thing, keys=10, each=5)
+        await publish_many(thing, keys=10, each=5)
+        await eventually(lambda: has_effects(thing, 150))
+    assert max(Counter(await thing.effects()).values()) == 3
+
+
+async def test_a_zombie_is_fenced_off_by_the_stored_offset(thing: Things) -> None:
+    await thing.publish("a", 1, 2)
+    async with running(relay_of(thing)):
+        await thing.published(2)
+    async with thing.reading() as reader:
+        records = [each for found in (await reader.getmany(timeout_ms=5000)).values() for each in found]
+    handling = Handling(thing.service(thing.note), thing.database)
+    place = records[0].topic, records[0].partition
+    deliveries = [read(each, handling.views) for each in records]
+    await handling.apply(Batch(deliveries[:1], {place: (0, 1)}))
+    with pytest.raises(Fenced):
+        await handling.apply(Batch(deliveries, {place: (0, 2)}))
+    assert await thing.effects() == [("a", 1)]
+
+
+async def test_a_passing_fault_is_waited_out_and_never_skipped(thing: Things) -> None:
+    failures = iter([ConnectionResetError("away"), TimeoutError("slow")])
+
+    async def at_first_failing(event: Event[Any], tx: Tx) -> None:
+        if error := next(failures, None):
+            raise error
+        await thing.note(event, tx)
+
+    await thing.publish("a", 1, 2, 3)
+    async with running(relay_of(thing), consumer_of(thing, at_first_failing)):
+        await eventually(lambda: has_effects(thing, 3))
+    assert await thing.effects("a") == [("a", 1), ("a", 2), ("a", 3)]
+
+
+async def test_a_lost_database_connection_is_survived(thing: Things) -> None:
+    async def cut_off_once(event: Event[Any], tx: Tx) -> None:
+        await thing.note(event, tx)
+        if event.data.number == 1 and not cuts:
+            cuts.append(1)
+            await tx.raw.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    cuts: list[int] = []
+    await thing.publish("a", 0, 1, 2)
+    async with running(relay_of(thing), consumer_of(thing, cut_off_once)):
+        await eventually(lambda: has_effects(thing, 3))
+    assert await thing.effects("a") == [("a", 0), ("a", 1), ("a", 2)]
+    assert cuts

@@ -1,0 +1,409 @@
+"""Inventory against a real database: orders come in as events, people over HTTP."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from backbone.identity import new_id
+from services.inventory.service import SERVICE
+from tests.conftest import NewDatabase
+from tests.integration.one_service import Fed, fed
+
+PLACED = "sliceline.orders.order-placed.v1"
+CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
+MARGHERITA = ("basil", "dough", "mozzarella", "tomato-sauce")
+Change = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture
+async def inventory(new_database: NewDatabase) -> AsyncIterator[Fed]:
+    async with fed(SERVICE, new_database) as service:
+        yield service
+
+
+def placed(order: str, **lines: int) -> Change:
+    price = {"amount": 900, "currency": "GBP"}
+    return PLACED, {
+        "order": order,
+        "customer": CUSTOMER,
+        "fulfilment": "delivery",
+        "address": "1 Mill Lane",
+        "lines": [
+            {"item": item.replace("_", "-"), "quantity": quantity, "unit_price": price, "baked": False}
+            for item, quantity in lines.items()
+        ],
+        "total": price,
+    }
+
+
+def ended(order: str, how: str) -> Change:
+    data: dict[str, Any] = {"order": order, "customer": CUSTOMER, "reason": "changed my mind"}
+    if how == "completed":
+        data = {"order": order, "customer_id": "ada", "total": {"amount": 900, "currency": "GBP"}}
+    return f"sliceline.orders.order-{how}.v1", data
+
+
+async def level(inventory: Fed, sku: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await inventory.client.get(f"/stock/{sku}")).json()
+    return found
+
+
+async def adjust(inventory: Fed, sku: str, **body: Any) -> Any:
+    body = {"channel": "shop-till", "reason": "sold over the counter"} | body
+    return await inventory.client.post(f"/stock/{sku}/adjustments", json=body)
+
+
+async def names(inventory: Fed, key: str) -> list[str]:
+    return [event_type.split(".")[2] for event_type, _ in await inventory.published(key)]
+
+
+async def assert_sound(inventory: Fed) -> None:
+    """Reserved is what open reservations say; the rest is checked by the table itself."""
+    query = text("""
+        SELECT count(*) FROM stock FULL JOIN (
+            SELECT line ->> 'sku' AS sku, sum((line ->> 'quantity')::bigint) AS reserved
+            FROM reservations, jsonb_array_elements(lines) line WHERE status = 'open' GROUP BY 1
+        ) promised USING (sku) WHERE stock.reserved IS DISTINCT FROM coalesce(promised.reserved, 0)
+    """)
+    async with inventory.database.reading() as connection:
+        assert await connection.scalar(query) == 0
+
+
+async def test_the_first_load_is_there(inventory: Fed) -> None:
+    assert await level(inventory, "mcguffin") == {
+        "sku": "mcguffin",
+        "on_hand": 100,
+        "reserved": 0,
+        "available": 100,
+        "sold": 0,
+        "threshold": 10,
+        "ceiling": 1000,
+    }
+    recipe = (await inventory.client.get("/recipes/margherita")).json()
+    assert {each["sku"]: each["quantity"] for each in recipe["ingredients"]} == dict.fromkeys(MARGHERITA, 1)
+
+
+async def test_an_order_reserves_what_its_recipes_say_and_tells_it(inventory: Fed) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, margherita=2, marinara=1))
+    lines = [
+        {"sku": "basil", "quantity": 2},
+        {"sku": "dough", "quantity": 3},
+        {"sku": "garlic", "quantity": 1},
+        {"sku": "mozzarella", "quantity": 2},
+        {"sku": "tomato-sauce", "quantity": 4},
+    ]
+    reserved = ("sliceline.inventory.stock-reserved.v1", {"order": order, "lines": lines})
+    assert await inventory.published(order) == [reserved]
+    dough = await level(inventory, "dough")
+    assert (dough["on_hand"], dough["reserved"], dough["available"]) == (5000, 3, 4997)
+    [(event_type, change)] = await inventory.published("dough")
+    assert event_type == "sliceline.inventory.stock-level-changed.v1"
+    assert change == {
+        "sku": "dough",
+        "before": {"available": 5000},
+        "after": {"available": 4997},
+        "threshold": 500,
+        "ceiling": 10000,
+        "channel": "orders",
+        "reason": f"order {order} placed",
+    }
+
+
+async def test_ninety_nine_in_stock_and_a_hundred_ordered_is_rejected_and_stock_untouched(inventory: Fed) -> None:
+    await adjust(inventory, "mcguffin", set=99)
+    before = await level(inventory, "mcguffin")
+    order = new_id()
+    await inventory.feed(placed(order, mcguffin=100, cola=1))
+    [(event_type, rejected)] = await inventory.published(order)
+    assert event_type == "sliceline.inventory.stock-rejected.v1"
+    assert rejected["short"] == [{"sku": "mcguffin", "quantity": 100, "available": 99}]
+    assert rejected["lines"] == [{"sku": "cola", "quantity": 1}, {"sku": "mcguffin", "quantity": 100}]
+    assert await level(inventory, "mcguffin") == before
+    assert (await level(inventory, "cola"))["reserved"] == 0
+    assert await names(inventory, "cola") == []
+
+
+async def test_an_item_that_is_neither_recipe_nor_sku_is_short_of_everything(inventory: Fed) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, unicorn=1))
+    [(_, rejected)] = await inventory.published(order)
+    assert rejected["short"] == [{"sku": "unicorn", "quantity": 1, "available": 0}]
+
+
+@pytest.mark.parametrize("how", ["rejected", "cancelled"])
+async def test_an_order_that_ends_badly_gives_its_reservation_back(inventory: Fed, how: str) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, cola=7))
+    await inventory.feed(ended(order, how))
+    cola = await level(inventory, "cola")
+    assert (cola["on_hand"], cola["reserved"], cola["available"], cola["sold"]) == (5000, 0, 5000, 0)
+    assert await names(inventory, order) == ["stock-reserved", "stock-released"]
+    assert [data["reason"] for _, data in await inventory.published("cola")] == [
+        f"order {order} placed",
+        f"order {order} {how}",
+    ]
+
+
+async def test_a_completed_order_is_a_sale_and_what_is_available_stays(inventory: Fed) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, cola=7), ended(order, "completed"))
+    cola = await level(inventory, "cola")
+    assert (cola["on_hand"], cola["reserved"], cola["available"], cola["sold"]) == (4993, 0, 4993, 7)
+    assert await names(inventory, order) == ["stock-reserved"]
+    assert await names(inventory, "cola") == ["stock-level-changed"]
+
+
+async def test_an_end_that_comes_twice_or_without_a_reservation_does_nothing(inventory: Fed) -> None:
+    order, stranger = new_id(), new_id()
+    await inventory.feed(placed(order, cola=7))
+    await inventory.feed(ended(order, "cancelled"), ended(order, "rejected"), ended(order, "completed"))
+    await inventory.feed(ended(stranger, "cancelled"), ended(stranger, "completed"))
+    assert await names(inventory, order) == ["stock-reserved", "stock-released"]
+    assert await names(inventory, stranger) == []
+    assert (await level(inventory, "cola"))["available"] == 5000
+
+
+async def test_the_same_occurrence_delivered_twice_reserves_once(inventory: Fed) -> None:
+    record = inventory.record(*placed(new_id(), cola=7))
+    await inventory.deliver(record, record)
+    await inventory.deliver(record)
+    assert (await level(inventory, "cola"))["reserved"] == 7
+
+
+async def test_release_follows_the_reservation_and_not_a_recipe_that_changed_meanwhile(inventory: Fed) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, marinara=3))
+    recipe = {"ingredients": [{"sku": "ham", "quantity": 9}]}
+    assert (await inventory.client.put("/recipes/marinara", json=recipe)).status_code == 200
+    await inventory.feed(ended(order, "cancelled"))
+    await assert_sound(inventory)
+    assert [(await level(inventory, sku))["available"] for sku in ("dough", "garlic", "ham")] == [5000] * 3
+    await inventory.feed(placed(new_id(), marinara=1))
+    assert (await level(inventory, "ham"))["reserved"] == 9
+
+
+async def test_a_thousand_orders_of_one_sku_with_stock_for_half_get_exactly_half(inventory: Fed) -> None:
+    await adjust(inventory, "mcguffin", set=500)
+    records = [inventory.record(*placed(new_id(), mcguffin=1)) for _ in range(1000)]
+    began = time.monotonic()
+    # Two partitions at once, each in batches of 250.
+    await asyncio.gather(
+        *(deliver_in_batches(inventory, records[half * 500 : half * 500 + 500], partition=half) for half in (0, 1))
+    )
+    assert time.monotonic() - began < 20
+    mcguffin = await level(inventory, "mcguffin")
+    assert (mcguffin["on_hand"], mcguffin["reserved"], mcguffin["available"]) == (500, 500, 0)
+    assert await counted(inventory, "stock-reserved") == 500
+    assert await counted(inventory, "stock-rejected") == 500
+    await assert_sound(inventory)
+    levels = [data["after"]["available"] for _, data in await inventory.published("mcguffin")]
+    assert levels == [500, *range(499, -1, -1)]
+
+
+async def deliver_in_batches(inventory: Fed, records: list[Any], partition: int) -> None:
+    for start in range(0, len(records), 250):
+        await inventory.deliver(*records[start : start + 250], partition=partition)
+
+
+async def counted(inventory: Fed, name: str) -> int:
+    query = text("SELECT count(*) FROM outbox WHERE type LIKE :like")
+    async with inventory.database.reading() as connection:
+        found: int = (await connection.execute(query, {"like": f"%.{name}.%"})).scalar_one()
+    return found
+
+
+async def test_batches_that_need_the_same_rows_in_another_order_never_deadlock(inventory: Fed) -> None:
+    items = ["cola", "water", "lemonade", "margherita", "diavola"]
+
+    async def work(partition: int) -> None:
+        order_of_items = items if partition % 2 else items[::-1]
+        for _ in range(5):
+            orders = [new_id() for _ in items]
+            feed = [placed(order, **{item: 1}) for order, item in zip(orders, order_of_items, strict=True)]
+            feed += [ended(order, "cancelled") for order in orders[::2]]
+            await inventory.deliver(*(inventory.record(*each) for each in feed), partition=partition)
+
+    await asyncio.gather(*(work(partition) for partition in range(6)))
+    await assert_sound(inventory)
+
+
+async def test_orders_and_adjustments_at_once_never_sell_what_is_not_there(inventory: Fed) -> None:
+    orders = [inventory.record(*placed(new_id(), mcguffin=3)) for _ in range(30)]
+    answers, _ = await asyncio.gather(
+        asyncio.gather(*(adjust(inventory, "mcguffin", change=-2) for _ in range(30))),
+        deliver_in_batches(inventory, orders, partition=0),
+    )
+    taken = 2 * sum(answer.status_code == 200 for answer in answers)
+    mcguffin = await level(inventory, "mcguffin")
+    assert mcguffin["on_hand"] == 100 - taken
+    assert mcguffin["reserved"] == 3 * await counted(inventory, "stock-reserved")
+    assert mcguffin["available"] >= 0
+    assert {answer.status_code for answer in answers} <= {200, 409}
+
+
+async def test_the_database_itself_refuses_counts_that_do_not_add_up(inventory: Fed) -> None:
+    for change in ("reserved = 101", "on_hand = 99", "sold = -1", "threshold = -1"):
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with inventory.database.transaction() as tx:
+                await tx.raw.execute(f"UPDATE stock SET {change} WHERE sku = 'mcguffin'")
+
+
+async def test_an_adjustment_is_answered_with_the_new_level_and_told(inventory: Fed) -> None:
+    answer = await adjust(inventory, "mcguffin", change=-5)
+    assert answer.status_code == 200
+    assert (answer.json()["on_hand"], answer.json()["available"]) == (95, 95)
+    assert answer.json() == await level(inventory, "mcguffin")
+    await adjust(inventory, "mcguffin", set=500, channel="supplier", reason="delivery 4711")
+    told = [data for _, data in await inventory.published("mcguffin")]
+    assert [(each["channel"], each["after"]["available"]) for each in told] == [("shop-till", 95), ("supplier", 500)]
+    assert told[1]["before"] == {"available": 95}
+    assert told[1]["reason"] == "delivery 4711"
+
+
+async def test_an_adjustment_that_changes_nothing_is_not_told(inventory: Fed) -> None:
+    assert (await adjust(inventory, "mcguffin", set=100)).status_code == 200
+    assert (await adjust(inventory, "mcguffin", change=0)).status_code == 200
+    assert await inventory.published("mcguffin") == []
+
+
+async def test_an_adjustment_may_not_take_what_is_promised(inventory: Fed) -> None:
+    await inventory.feed(placed(new_id(), mcguffin=40))
+    for body in ({"change": -61}, {"set": 39}):
+        answer = await adjust(inventory, "mcguffin", **body)
+        assert answer.status_code == 409
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["available"] == 60
+    assert (await adjust(inventory, "mcguffin", change=-60)).json()["available"] == 0
+
+
+async def test_an_adjustment_sent_ten_times_under_one_key_happens_once(inventory: Fed) -> None:
+    body = {"change": -5, "channel": "shop-till", "reason": "sold"}
+    send = [
+        inventory.client.post("/stock/mcguffin/adjustments", json=body, headers={"Idempotency-Key": "till-1"})
+        for _ in range(10)
+    ]
+    assert {answer.text for answer in await asyncio.gather(*send)} == {
+        (
+            await inventory.client.post("/stock/mcguffin/adjustments", json=body, headers={"Idempotency-Key": "till-1"})
+        ).text
+    }
+    assert (await level(inventory, "mcguffin"))["on_hand"] == 95
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "set"),
+        ({"change": 1, "set": 1}, "set"),
+        ({"change": None, "set": None}, "set"),
+        ({"change": 1.0}, "change"),
+        ({"change": "1"}, "change"),
+        ({"change": True}, "change"),
+        ({"change": 10**10}, "change"),
+        ({"set": -1}, "set"),
+        ({"change": 1, "channel": ""}, "channel"),
+        ({"change": 1, "channel": "Shop Till"}, "channel"),
+        ({"change": 1, "reason": ""}, "reason"),
+        ({"change": 1, "reason": "a\nb"}, "reason"),
+        ({"change": 1, "reason": "a\x00b"}, "reason"),
+        ({"change": 1, "by": "ada"}, "by"),
+    ],
+)
+async def test_a_bad_adjustment_is_refused_by_field(inventory: Fed, body: dict[str, Any], field: str) -> None:
+    answer = await adjust(inventory, "mcguffin", **body)
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+    assert (await level(inventory, "mcguffin"))["on_hand"] == 100
+
+
+async def test_limits_are_set_one_by_one_and_told(inventory: Fed) -> None:
+    answer = await inventory.client.patch("/stock/mcguffin", json={"threshold": 150})
+    assert (answer.json()["threshold"], answer.json()["ceiling"]) == (150, 1000)
+    await inventory.client.patch("/stock/mcguffin", json={"ceiling": 90})
+    told = [data for _, data in await inventory.published("mcguffin")]
+    assert [(each["threshold"], each["ceiling"]) for each in told] == [(150, 1000), (150, 90)]
+    assert {each["after"]["available"] for each in told} == {100}
+    assert {each["channel"] for each in told} == {"staff"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "ceiling"),
+        ({"threshold": None}, "ceiling"),
+        ({"threshold": -1}, "threshold"),
+        ({"ceiling": 1.5}, "ceiling"),
+        ({"ceiling": "9"}, "ceiling"),
+        ({"on_hand": 9, "threshold": 1}, "on_hand"),
+    ],
+)
+async def test_bad_limits_are_refused_by_field(inventory: Fed, body: dict[str, Any], field: str) -> None:
+    answer = await inventory.client.patch("/stock/mcguffin", json=body)
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+async def test_what_is_not_kept_is_not_found(inventory: Fed) -> None:
+    answers = [
+        await inventory.client.get("/stock/unicorn"),
+        await inventory.client.patch("/stock/unicorn", json={"threshold": 1}),
+        await adjust(inventory, "unicorn", set=5),
+        await inventory.client.get("/recipes/cola"),
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert "migration" in answers[2].json()["detail"]
+
+
+async def test_a_name_that_no_sku_can_have_is_refused(inventory: Fed) -> None:
+    answer = await inventory.client.get("/stock/two words")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "sku")
+    assert (await inventory.client.get("/stock/%00")).status_code == 400
+
+
+async def test_stock_is_paged_by_sku(inventory: Fed) -> None:
+    pages = []
+    query: dict[str, Any] = {"limit": 7}
+    while True:
+        page = (await inventory.client.get("/stock", params=query)).json()
+        pages.append([each["sku"] for each in page["items"]])
+        if page["next"] is None:
+            break
+        query["after"] = page["next"]
+    skus = [sku for page in pages for sku in page]
+    assert [len(page) for page in pages] == [7, 7, 4]
+    assert skus == sorted(set(skus))
+    assert {"mcguffin", "cola", "dough"} <= set(skus)
+
+
+async def test_a_recipe_is_put_whole(inventory: Fed) -> None:
+    recipe = {"ingredients": [{"sku": "ham", "quantity": 2}, {"sku": "dough", "quantity": 1}]}
+    answer = await inventory.client.put("/recipes/cola", json=recipe)
+    assert answer.status_code == 200
+    assert answer.json() == {"item": "cola", **recipe} == (await inventory.client.get("/recipes/cola")).json()
+    shorter = {"ingredients": [{"sku": "cola", "quantity": 1}]}
+    await inventory.client.put("/recipes/cola", json=shorter)
+    assert (await inventory.client.get("/recipes/cola")).json()["ingredients"] == shorter["ingredients"]
+
+
+@pytest.mark.parametrize(
+    ("ingredients", "field"),
+    [
+        ([{"sku": "dough", "quantity": 1}, {"sku": "unicorn", "quantity": 1}], "ingredients.1.sku"),
+        ([{"sku": "dough", "quantity": 0}], "ingredients.0.quantity"),
+        ([{"sku": "dough", "quantity": 1.5}], "ingredients.0.quantity"),
+        ([{"sku": "dough", "quantity": 1, "unit": "kg"}], "ingredients.0.unit"),
+        ([{"sku": "dough", "quantity": 1}, {"sku": "dough", "quantity": 1}], "ingredients"),
+        ([], "ingredients"),
+    ],
+)
+async def test_a_bad_recipe_is_refused_by_field(inventory: Fed, ingredients: list[Any], field: str) -> None:
+    answer = await inventory.client.put("/recipes/marinara", json={"ingredients": ingredients})
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+    assert len((await inventory.client.get("/recipes/marinara")).json()["ingredients"]) == 3

@@ -1,0 +1,62 @@
+"""The servers that run without Docker: they must find their data again whatever happened to them."""
+
+from pathlib import Path
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from local import kafka, postgres
+from local.ports import free_port
+
+
+async def run_sql(url: str, statement: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+async def topics(bootstrap: str, create: str | None = None) -> list[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        if create:
+            await admin.create_topics([NewTopic(create, 3, 1)])
+        return list(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
+async def test_postgres_that_was_killed_keeps_what_was_committed(tmp_path: Path) -> None:
+    first = postgres.start(tmp_path / "pg")
+    try:
+        assert await run_sql(first.url, "SHOW fsync") == "on"
+        await run_sql(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    finally:
+        first.kill()
+    second = postgres.start(tmp_path / "pg", free_port())
+    try:
+        assert await run_sql(second.url, "SELECT answer FROM kept") == 42
+    finally:
+        second.stop()
+
+
+async def test_postgres_starts_although_its_old_pid_belongs_to_somebody_else_now(tmp_path: Path) -> None:
+    postgres.prepare(tmp_path / "pg")
+    (tmp_path / "pg" / "data" / "postmaster.pid").write_text("1\n")
+    server = postgres.start(tmp_path / "pg")
+    server.stop()
+
+
+async def test_kafka_that_was_killed_keeps_its_topics_and_may_move_to_other_ports(tmp_path: Path) -> None:
+    first = kafka.start(tmp_path / "kafka")
+    try:
+        await topics(first.bootstrap, create="kept.events")
+    finally:
+        first.kill()
+    second = kafka.start(tmp_path / "kafka")
+    try:
+        assert "kept.events" in await topics(second.bootstrap)
+    finally:
+        second.stop()

@@ -1,0 +1,276 @@
+"""Notifications: real SMTP to a real mail server, with a real database and the real worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from backbone.identity import new_id
+from backbone.service import Context
+from backbone.worker import Worker
+from local.ports import free_port
+from sandbox.mail import Inbox, Mail, smtp_server
+from services.notifications.decisions import is_address, money, one_line
+from services.notifications.events import Money
+from services.notifications.service import SERVICE
+from services.notifications.settings import Settings
+from tests.conftest import NewDatabase
+from tests.integration.one_service import Fed, fed
+
+CONFIRMED = "sliceline.orders.order-confirmed.v2"
+REJECTED = "sliceline.orders.order-rejected.v1"
+CANCELLED = "sliceline.orders.order-cancelled.v1"
+ALERT = "sliceline.alerts.stock-alert-raised.v1"
+Told = tuple[str, dict[str, Any]]
+
+
+def customer(**changes: str) -> dict[str, str]:
+    return {"id": "ada", "name": "Ada", "email": "ada@example.com"} | changes
+
+
+def confirmed(order: str, **changes: str) -> Told:
+    return CONFIRMED, {
+        "order": order,
+        "customer": customer(**changes),
+        "fulfilment": "delivery",
+        "address": "1 Mill Lane",
+        "lines": [
+            {"item": "margherita", "quantity": 2, "unit_price": {"amount": 1200, "currency": "GBP"}, "baked": True}
+        ],
+        "total": {"amount": 2400, "currency": "GBP"},
+    }
+
+
+def ended(event_type: str, order: str, reason: str, **changes: str) -> Told:
+    return event_type, {"order": order, "customer": customer(**changes), "reason": reason}
+
+
+def alert(sku: str, kind: str = "low") -> Told:
+    facts = {"available": 8, "threshold": 10, "ceiling": 500, "channel": "shop-till"}
+    return ALERT, {"sku": sku, "kind": kind} | facts
+
+
+class Choosy(Inbox):
+    """A mail server that answers RCPT for some addresses as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[str, str] = {}
+        self.asked = 0
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it so
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        self.asked += 1
+        if refusal := self.answers.get(address):
+            return refusal
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+
+@dataclass
+class Desk:
+    """Notifications and the mail server."""
+
+    service: Fed
+    context: Context[Settings]
+    inbox: Choosy = field(default_factory=Choosy)
+
+    async def listed(self, about: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]]
+        items = (await self.service.client.get("/notifications", params={"about": about})).json()["items"]
+        return items
+
+    async def until(self, about: str, status: str) -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            while not (found := [each for each in await self.listed(about) if each["status"] == status]):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return found[0]
+
+    def mails(self) -> list[Mail]:
+        return self.inbox.newest(0, 100)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        worker = Worker("send", SERVICE.jobs["send"], self.context)
+        task = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            worker.stop()
+            await task
+
+    @asynccontextmanager
+    async def mail_server(self) -> AsyncIterator[None]:
+        async with smtp_server(self.inbox, "127.0.0.1", self.context.settings.smtp_port):
+            yield
+
+
+@pytest.fixture
+async def desk(new_database: NewDatabase) -> AsyncIterator[Desk]:
+    async with fed(SERVICE, new_database) as service, httpx.AsyncClient() as http:
+        settings = Settings(database_url="unused", smtp_port=free_port())
+        yield Desk(service, Context(settings, service.database, http))
+
+
+@pytest.fixture
+async def open_desk(desk: Desk) -> AsyncIterator[Desk]:
+    """With the mail server up and the worker at it."""
+    async with desk.mail_server(), desk.working():
+        yield desk
+
+
+async def test_a_confirmed_order_is_mailed_and_that_is_told(open_desk: Desk) -> None:
+    order = new_id()
+    await open_desk.service.feed(confirmed(order))
+    sent = await open_desk.until(order, "sent")
+    (mail,) = open_desk.mails()
+    assert (mail.subject, mail.to[0]["Address"]) == ("Your order is confirmed", "ada@example.com")
+    assert mail.sender == {"Name": "Sliceline", "Address": "shop@sliceline.example"}
+    assert mail.message_id == f"{sent['id']}@sliceline.example"
+    assert mail.text.splitlines() == [
+        "Hello Ada,",
+        "",
+        "Thank you! Your order is confirmed:",
+        "",
+        "  2 x margherita",
+        "",
+        "Total: 24.00 GBP",
+        "",
+        "We bring it to 1 Mill Lane.",
+        "",
+        f"Your order number is {order}.",
+        "",
+        "Sliceline",
+    ]
+    assert await open_desk.service.published(sent["id"]) == [
+        (
+            "sliceline.notifications.notification-sent.v1",
+            {"notification": sent["id"], "kind": "order-confirmed", "recipient": "ada@example.com", "about": order},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "subject"), [(REJECTED, "We cannot make your order"), (CANCELLED, "Your order is cancelled")]
+)
+async def test_an_order_that_ends_is_mailed_with_its_reason(open_desk: Desk, event_type: str, subject: str) -> None:
+    order = new_id()
+    await open_desk.service.feed(ended(event_type, order, "No more mozzarella"))
+    await open_desk.until(order, "sent")
+    (mail,) = open_desk.mails()
+    assert mail.subject == subject
+    assert "The reason: No more mozzarella" in mail.text
+    assert order in mail.text
+
+
+async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:
+    sku = f"mozzarella-{new_id()}"
+    await open_desk.service.feed(alert(sku))
+    sent = await open_desk.until(sku, "sent")
+    (mail,) = open_desk.mails()
+    assert (mail.subject, sent["recipient"]) == (f"Low stock: {sku} (8 available)", "shop@sliceline.example")
+    assert mail.to[0]["Address"] == "shop@sliceline.example"
+    for fact in (f"SKU:       {sku}", "Available: 8", "Threshold: 10", "Channel:   shop-till"):
+        assert fact in mail.text.splitlines()
+
+
+async def test_an_occurrence_that_comes_twice_is_mailed_once(open_desk: Desk) -> None:
+    order, other = new_id(), new_id()
+    record = open_desk.service.record(*confirmed(order))
+    await open_desk.service.deliver(record)
+    await open_desk.service.deliver(record, open_desk.service.record(*confirmed(other)))
+    await open_desk.until(order, "sent")
+    await open_desk.until(other, "sent")
+    assert len(open_desk.mails()) == 2
+
+
+async def test_what_a_person_typed_forges_no_header_and_no_line(open_desk: Desk) -> None:
+    order, name = new_id(), "Ada\r\nBcc: eve@example.com\r\n\r\nhello\u2028x"
+    await open_desk.service.feed(ended(CANCELLED, order, "so\nBcc: eve@example.com\r\n.\r\nQUIT", name=name))
+    await open_desk.until(order, "sent")
+    (mail,) = open_desk.mails()
+    assert [to["Address"] for to in mail.to] == ["ada@example.com"]
+    assert mail.text.splitlines()[0] == "Hello Ada Bcc: eve@example.com hello x,"
+    assert "The reason: so Bcc: eve@example.com . QUIT" in mail.text.splitlines()
+
+
+@pytest.mark.parametrize("email", ["a>b@example.com", "ada@exam\x00ple.com", "a,b@example.com", '"a"@example.com'])
+async def test_an_address_that_no_server_would_take_fails_at_once(open_desk: Desk, email: str) -> None:
+    order = new_id()
+    assert not is_address(email)
+    if "\x00" not in email:  # Postgres refuses it, and the event is parked
+        await open_desk.service.feed(confirmed(order, email=email))
+        assert "no address" in (await open_desk.until(order, "failed"))["reason"]
+    assert open_desk.inbox.asked == 0
+
+
+async def test_an_address_beyond_ascii_is_served(open_desk: Desk) -> None:
+    order = new_id()
+    await open_desk.service.feed(confirmed(order, email="zoë@exämple.com", name="Zoë 🍕"))
+    await open_desk.until(order, "sent")
+    (mail,) = open_desk.mails()
+    assert (mail.to[0]["Address"], mail.text.splitlines()[0]) == ("zoë@exämple.com", "Hello Zoë 🍕,")
+
+
+async def test_a_recipient_refused_for_good_fails_with_the_reason(open_desk: Desk) -> None:
+    order = new_id()
+    open_desk.inbox.answers["ada@example.com"] = "550 5.1.1 no such mailbox"
+    await open_desk.service.feed(confirmed(order))
+    failed = await open_desk.until(order, "failed")
+    assert failed["reason"] == "The mail server refused the recipient: 550 5.1.1 no such mailbox"
+    assert (await open_desk.service.published(failed["id"]), open_desk.inbox.asked) == ([], 1)
+
+
+async def test_a_recipient_refused_for_now_is_tried_again(open_desk: Desk) -> None:
+    order = new_id()
+    open_desk.inbox.answers["ada@example.com"] = "450 4.2.1 busy"
+    await open_desk.service.feed(confirmed(order))
+    await until(lambda: open_desk.inbox.asked > 0)
+    assert [each["status"] for each in await open_desk.listed(order)] == ["queued"]
+    open_desk.inbox.answers.clear()
+    await open_desk.until(order, "sent")
+
+
+async def test_a_mail_server_that_is_away_is_waited_for(desk: Desk) -> None:
+    order = new_id()
+    async with desk.working():
+        await desk.service.feed(confirmed(order))
+        await asyncio.sleep(0.3)
+        async with desk.mail_server():
+            await desk.until(order, "sent")
+    assert len(desk.mails()) == 1
+
+
+async def test_notifications_are_paged_with_the_newest_first(desk: Desk) -> None:
+    orders = [new_id() for _ in range(3)]
+    for order in orders:
+        await desk.service.feed(confirmed(order))
+    first = (await desk.service.client.get("/notifications", params={"limit": 2})).json()
+    rest = (await desk.service.client.get("/notifications", params={"limit": 2, "after": first["next"]})).json()
+    assert [each["about"] for each in first["items"] + rest["items"]] == orders[::-1]
+    assert rest["next"] is None
+    assert (await desk.service.client.get("/notifications", params={"about": "\x00"})).status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [(2400, "GBP", "24.00 GBP"), (5, "EUR", "0.05 EUR"), (1200, "JPY", "1200 JPY"), (1500, "KWD", "1.500 KWD")],
+)
+def test_money_is_written_as_people_write_it(amount: int, currency: str, text: str) -> None:
+    assert money(Money(amount, currency)) == text
+
+
+def test_one_line_is_one_line() -> None:
+    assert one_line(" a\x00b\r\n c\x85d\u2029e ") == "a b c d e"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - it is the mail server's doing
+            await asyncio.sleep(0.01)

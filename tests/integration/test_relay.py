@@ -1,0 +1,122 @@
+"""The outbox and the relay: nothing lost, nothing swapped, whoever writes and whatever is killed."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+
+import pytest
+
+from backbone.contracts import ContractBroken
+from backbone.envelope import Envelope
+from backbone.events import Cause
+from backbone.outbox import ForeignEvent, UnfitKey
+from backbone.relay import Relay
+from tests.integration.things import Things, eventually, running, running_until_killed
+
+WRITERS, EACH, KEYS = 12, 20, 4
+
+
+def relay_of(thing: Things) -> Relay:
+    return Relay(thing.database, thing.kafka, poll=0.05)
+
+
+async def outbox_is_empty(thing: Things) -> bool:
+    async with thing.database.transaction() as tx:
+        return bool(await tx.raw.fetchval("SELECT count(*) = 0 FROM outbox"))
+
+
+async def write_with_pauses(thing: Things, writer: int) -> None:
+    """Like real commands: the key's lock is taken early or late, and the commit comes when it comes."""
+    dice = random.Random(writer)
+    for number in range(EACH):
+        async with thing.database.transaction() as tx:
+            await asyncio.sleep(dice.random() * 0.01)
+            for key in dice.sample(range(KEYS), 2):
+                tx.publish(thing.happened(writer * EACH + number), key=f"key-{key}")
+            await asyncio.sleep(dice.random() * 0.01)
+
+
+def sequences_by_key(events: Iterable[Envelope]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for event in events:
+        found[event.partitionkey].append(event.sequence)
+    return found
+
+
+def assert_complete_and_in_order(events: list[Envelope]) -> None:
+    for key, sequences in sequences_by_key(events).items():
+        assert sequences == list(range(1, len(sequences) + 1)), key
+
+
+async def test_many_writers_on_hot_keys_lose_and_swap_nothing(thing: Things) -> None:
+    async with running(relay_of(thing)):
+        await asyncio.gather(*(write_with_pauses(thing, writer) for writer in range(WRITERS)))
+        events = await thing.published(WRITERS * EACH * 2)
+    assert_complete_and_in_order(events)
+    assert {event.partitionkey for event in events} == {f"key-{key}" for key in range(KEYS)}
+
+
+async def test_relays_that_are_killed_and_replaced_lose_and_swap_nothing(thing: Things) -> None:
+    writing = asyncio.gather(*(write_with_pauses(thing, writer) for writer in range(WRITERS)))
+    for _ in range(6):
+        async with running_until_killed(relay_of(thing)), running_until_killed(relay_of(thing)):
+            await asyncio.sleep(0.2 + random.random() * 0.6)
+    await writing
+    async with running(relay_of(thing)):
+        assert_complete_and_in_order(await thing.published(WRITERS * EACH * 2))
+
+
+async def test_a_rolled_back_transaction_publishes_nothing_and_leaves_no_gap(thing: Things) -> None:
+    async def fail_at_the_last_moment() -> None:
+        async with thing.database.transaction() as tx:
+            tx.publish(thing.happened(1), key="a")
+            await tx.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_at_the_last_moment()
+    await thing.publish("a", 2, 3)
+    async with running(relay_of(thing)):
+        events = await thing.published(2)
+    assert [event.sequence for event in events] == [1, 2]
+    assert [event.data for event in events] == [b'{"number":2}', b'{"number":3}']
+
+
+async def test_an_event_carries_what_led_to_it(thing: Things) -> None:
+    cause = Cause("the-correlation", "the-cause", "00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+    async with thing.database.transaction(cause) as tx:
+        tx.publish(thing.happened(1), thing.happened(2), key="a", subject="s")
+    async with running(relay_of(thing)):
+        first, second = await thing.published(2)
+    assert (first.correlationid, first.causationid, first.subject) == ("the-correlation", "the-cause", "s")
+    assert first.traceparent is not None
+    assert first.traceparent.split("-")[1] == "a" * 32
+    assert first.occurrenceid == second.occurrenceid
+    assert first.id != second.id
+
+
+async def test_what_breaks_its_contract_is_refused_before_it_is_stored(thing: Things) -> None:
+    async with thing.database.transaction() as tx:
+        with pytest.raises(ContractBroken):
+            tx.publish(thing.payload(number="many"), key="a")
+        with pytest.raises(UnfitKey):
+            tx.publish(thing.happened(1), key="a\x00")
+    assert await outbox_is_empty(thing)
+
+
+async def test_a_service_cannot_publish_in_the_name_of_another(thing: Things) -> None:
+    thing.database.service = "somebody-else"
+    with pytest.raises(ForeignEvent):
+        await thing.publish("a", 1)
+
+
+async def test_a_second_relay_stands_by_and_takes_over(thing: Things) -> None:
+    async with thing.database.transaction() as tx:
+        await tx.raw.fetchval("SELECT pg_advisory_xact_lock(hashtext('sliceline.relay'))")
+        async with running(relay_of(thing)):
+            await thing.publish("a", 1)
+            assert not await outbox_is_empty(thing)
+    async with running(relay_of(thing)):
+        await eventually(lambda: outbox_is_empty(thing))
+    assert len(await thing.published(1)) == 1

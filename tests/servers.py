@@ -1,0 +1,109 @@
+"""The real servers that tests run against: their own, on free ports, gone when the tests end.
+
+Containers (testcontainers) when a Docker engine answers, the same servers started locally otherwise.
+SLICELINE_TEST_SERVERS=docker|local chooses.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from docker.client import DockerClient
+from docker.errors import DockerException
+from testcontainers.community.postgres import PostgresContainer
+from testcontainers.core.container import DockerContainer
+
+from local import kafka as local_kafka
+from local import postgres as local_postgres
+from local.ports import free_port
+from local.probes import kafka as kafka_answers
+
+POSTGRES_IMAGE = "postgres:17"
+KAFKA_IMAGE = "apache/kafka:4.3.1"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where they are: `postgres` is the superuser's URL, `kafka` the bootstrap server."""
+
+    postgres: str
+    kafka: str
+
+
+def chosen() -> str:
+    """`docker` or `local`, as asked for or as the machine can."""
+    asked = os.environ.get("SLICELINE_TEST_SERVERS")
+    if asked in ("docker", "local"):
+        return asked
+    if asked:
+        raise ValueError(f"SLICELINE_TEST_SERVERS is {asked!r}; it takes docker or local")
+    return "docker" if _docker_answers() else "local"
+
+
+def _docker_answers() -> bool:
+    try:
+        client = DockerClient.from_env(timeout=5)
+    except DockerException:
+        return False
+    client.close()
+    return True
+
+
+@contextmanager
+def running(kind: str) -> Iterator[Servers]:
+    """Both servers, for as long as the block lasts."""
+    with ExitStack() as stack:
+        yield stack.enter_context(_containers() if kind == "docker" else _local())
+
+
+@contextmanager
+def _local() -> Iterator[Servers]:
+    with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory, ExitStack() as stack:
+        postgres = local_postgres.start(Path(directory) / "postgres")
+        stack.callback(postgres.stop)
+        kafka = local_kafka.start(Path(directory) / "kafka")
+        stack.callback(kafka.stop)
+        yield Servers(postgres.url, kafka.bootstrap)
+
+
+@contextmanager
+def _containers() -> Iterator[Servers]:
+    # The tests compare the server's behaviour, not its disk: a crash of the whole machine ends the tests anyway.
+    postgres = PostgresContainer(POSTGRES_IMAGE, driver=None).with_command("-c max_connections=300 -c fsync=off")
+    port = free_port()
+    with postgres, _kafka_container(port):
+        _wait_for_kafka(port)
+        url = postgres.get_connection_url().replace("localhost", "127.0.0.1")
+        yield Servers(url, f"127.0.0.1:{port}")
+
+
+def _kafka_container(port: int) -> DockerContainer:
+    """Apache's image: the port is chosen beforehand, because the broker must advertise it."""
+    settings = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    }
+    return DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
+
+
+def _wait_for_kafka(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while not kafka_answers(port):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no Kafka on port {port} within a minute")
+        time.sleep(0.1)

@@ -1,0 +1,266 @@
+"""The envelope's codec, held to CloudEvents by the official SDK."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, to_binary_event
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from backbone.envelope import (
+    LARGEST_SEQUENCE,
+    LONGEST_ATTRIBUTE,
+    Envelope,
+    MalformedType,
+    Undecodable,
+    from_record,
+    name_without_version,
+    parse_type,
+    to_record,
+    topic_of,
+    unfit,
+)
+
+NONCHARACTERS = [chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)]
+NONCHARACTERS += [chr(code) for code in range(0xFDD0, 0xFDF0)]
+
+values = st.text(
+    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters=NONCHARACTERS),
+    min_size=1,
+    max_size=LONGEST_ATTRIBUTE,
+)
+times = st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
+envelopes = st.builds(
+    Envelope,
+    id=values,
+    type=values,
+    source=values,
+    subject=values,
+    time=times,
+    dataschema=values,
+    partitionkey=values,
+    correlationid=values,
+    causationid=st.none() | values,
+    occurrenceid=values,
+    sequence=st.integers(1, LARGEST_SEQUENCE),
+    traceparent=st.none() | values,
+    data=st.dictionaries(st.text(), st.integers(-1000, 1000) | st.text()).map(orjson.dumps),
+)
+
+SAMPLE = Envelope(
+    id="0193a5c0-0000-7000-8000-000000000001",
+    type="sliceline.orders.order-placed.v1",
+    source="/sliceline/orders",
+    subject="0193a5c0-0000-7000-8000-00000000000a",
+    time="2026-11-02T10:00:00.000001Z",
+    dataschema="https://sliceline.invalid/schemas/orders/order-placed.v1.json",
+    partitionkey="0193a5c0-0000-7000-8000-00000000000a",
+    correlationid="0193a5c0-0000-7000-8000-00000000000b",
+    causationid="0193a5c0-0000-7000-8000-00000000000c",
+    occurrenceid="0193a5c0-0000-7000-8000-00000000000d",
+    sequence=7,
+    traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    data=b'{"order":"0193a5c0-0000-7000-8000-00000000000a"}',
+)
+
+
+def read_with(**changes: bytes | None) -> Envelope:
+    """Read the sample with some headers changed, or left out where the change is None."""
+    key, value, headers = to_record(SAMPLE)
+    changed = {name.replace("content_type", "content-type"): raw for name, raw in changes.items()}
+    kept = [(name, changed.get(name, raw)) for name, raw in headers]
+    return from_record(key, value, [(name, raw) for name, raw in kept if raw is not None])
+
+
+@given(envelopes)
+def test_what_was_written_is_read_again(envelope: Envelope) -> None:
+    assert from_record(*to_record(envelope)) == envelope
+
+
+@given(envelopes)
+def test_the_official_sdk_reads_what_we_write(envelope: Envelope) -> None:
+    key, value, headers = to_record(envelope)
+    event = from_binary_event(KafkaMessage(dict(headers), key, value))
+    attributes: dict[str, Any] = {"specversion": "1.0", "datacontenttype": "application/json"}
+    attributes |= {name: given for name, given in msgspec.structs.asdict(envelope).items() if given is not None}
+    attributes |= {"time": datetime.fromisoformat(envelope.time), "sequence": f"{envelope.sequence:020d}"}
+    assert orjson.dumps(event.get_data()) == attributes.pop("data")
+    assert event.get_attributes() == attributes
+
+
+@given(envelopes)
+def test_we_read_what_the_official_sdk_writes(envelope: Envelope) -> None:
+    attributes = {name: given for name, given in msgspec.structs.asdict(envelope).items() if given is not None}
+    data = orjson.loads(attributes.pop("data"))
+    attributes |= {"time": datetime.fromisoformat(envelope.time), "sequence": f"{envelope.sequence:020d}"}
+    message = to_binary_event(CloudEvent({**attributes, "datacontenttype": "application/json"}, data))
+    assert isinstance(message.key, str)
+    read = from_record(message.key.encode(), message.value, list(message.headers.items()))
+    assert orjson.loads(read.data) == data
+    assert msgspec.structs.replace(read, data=envelope.data) == envelope
+
+
+def test_the_sequence_is_padded_and_absent_attributes_have_no_header() -> None:
+    first = msgspec.structs.replace(SAMPLE, causationid=None, traceparent=None)
+    key, value, headers = to_record(first)
+    assert key == SAMPLE.partitionkey.encode()
+    assert value == SAMPLE.data
+    assert dict(headers)["ce_sequence"] == b"00000000000000000007"
+    assert not {"ce_causationid", "ce_traceparent"} & dict(headers).keys()
+
+
+noise = st.binary(max_size=40) | st.none()
+names = st.sampled_from([name for name, _ in to_record(SAMPLE)[2]]) | st.text(max_size=10)
+
+
+@given(noise, noise, st.lists(st.tuples(names, noise)))
+def test_any_bytes_are_an_event_or_undecodable(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
+) -> None:
+    with pytest.raises(Undecodable):
+        from_record(key, value, headers)
+
+
+@given(st.dictionaries(names, noise, max_size=3))
+@example({"ce_time": b"0001-01-01T00:00:00+01:00"})
+@example({"ce_time": b"9999-12-31T23:59:59-01:00"})
+@example({"ce_sequence": "٣".encode()})
+@example({"ce_sequence": b"9" * 5000})
+def test_a_damaged_record_is_an_event_or_undecodable(damage: dict[str, bytes | None]) -> None:
+    key, value, headers = to_record(SAMPLE)
+    try:
+        read = from_record(key, value, list({**dict(headers), **damage}.items()))
+    except Undecodable:
+        return
+    assert from_record(*to_record(read)) == read
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("content-type", "ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "ce_time"),
+        *("ce_dataschema", "ce_partitionkey", "ce_correlationid", "ce_occurrenceid", "ce_sequence"),
+    ],
+)
+def test_a_missing_attribute_is_named(name: str) -> None:
+    key, value, headers = to_record(SAMPLE)
+    with pytest.raises(Undecodable, match=name):
+        from_record(key, value, [header for header in headers if header[0] != name])
+
+
+@pytest.mark.parametrize("name", ["content-type", "ce_id", "ce_traceparent"])
+def test_an_attribute_given_twice_is_refused_even_if_equal(name: str) -> None:
+    key, value, headers = to_record(SAMPLE)
+    with pytest.raises(Undecodable, match=f"{name}.* more than once"):
+        from_record(key, value, [*headers, (name, dict(headers)[name])])
+
+
+def test_headers_of_others_may_stand_there_twice() -> None:
+    key, value, headers = to_record(SAMPLE)
+    assert from_record(key, value, [*headers, ("hop", b"1"), ("hop", b"\xff"), ("ce_other", b"2")]) == SAMPLE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ce_specversion": b"0.3"},
+        {"ce_specversion": b"1.0.2"},
+        {"ce_id": b""},
+        {"ce_type": b"\xff\xfe"},
+        {"ce_source": b"/sliceline/\x00"},
+        {"ce_subject": b"line\nbreak"},
+        {"ce_subject": "next\x85line".encode()},
+        {"ce_correlationid": "\ufdd0".encode()},
+        {"ce_correlationid": "\U0010ffff".encode()},
+        {"ce_occurrenceid": b"x" * (LONGEST_ATTRIBUTE + 1)},
+        {"ce_causationid": b""},
+        {"ce_partitionkey": b"another"},
+        {"ce_sequence": b"0"},
+        {"ce_sequence": b"-1"},
+        {"ce_sequence": b"1_000"},
+        {"ce_sequence": b" 1"},
+        {"ce_sequence": str(LARGEST_SEQUENCE + 1).encode()},
+        {"ce_time": b"2026-11-02T10:00:00"},
+        {"ce_time": b"2026-11-02"},
+        {"ce_time": b"2026-02-30T10:00:00Z"},
+        {"ce_time": b"1762077600"},
+        {"content_type": b"application/cloudevents+json"},
+        {"content_type": b"application/jsonp"},
+        {"content_type": b"text/plain; application/json"},
+        {"content_type": b""},
+    ],
+    ids=str,
+)
+def test_a_malformed_attribute_is_refused(changes: dict[str, bytes]) -> None:
+    with pytest.raises(Undecodable):
+        read_with(**changes)
+
+
+@pytest.mark.parametrize(
+    "content_type", [b"application/json; charset=utf-8", b"Application/JSON", b"application/json ;v=1"]
+)
+def test_json_is_recognised_however_it_is_spelled(content_type: bytes) -> None:
+    assert read_with(content_type=content_type) == SAMPLE
+
+
+@pytest.mark.parametrize(
+    ("given_time", "time"),
+    [
+        (b"2026-11-02T10:00:00Z", "2026-11-02T10:00:00.000000Z"),
+        (b"2026-11-02t12:30:00.5+02:30", "2026-11-02T10:00:00.500000Z"),
+        (b"2026-11-02T10:00:00.123456Z", "2026-11-02T10:00:00.123456Z"),
+    ],
+)
+def test_times_are_brought_to_one_form(given_time: bytes, time: str) -> None:
+    assert read_with(ce_time=given_time).time == time
+
+
+def test_a_tombstone_and_a_missing_key_are_undecodable() -> None:
+    key, value, headers = to_record(SAMPLE)
+    with pytest.raises(Undecodable, match="tombstone"):
+        from_record(key, None, headers)
+    with pytest.raises(Undecodable, match="key"):
+        from_record(None, value, headers)
+
+
+@given(values)
+@example("\u200d")
+def test_what_is_fit_is_read(value: str) -> None:
+    assert unfit(value) is None
+    assert read_with(ce_subject=value.encode()).subject == value
+
+
+@pytest.mark.parametrize("value", ["", "\x00", "a\tb", "\x7f", "\ud800", "\uffff", "x" * (LONGEST_ATTRIBUTE + 1)])
+def test_what_is_unfit_says_why(value: str) -> None:
+    assert unfit(value)
+
+
+def test_a_type_is_taken_apart() -> None:
+    placed = "sliceline.orders.order-placed.v12"
+    assert parse_type(placed) == ("orders", "order-placed", 12)
+    assert topic_of(placed) == "orders.events"
+    assert name_without_version(placed) == "sliceline.orders.order-placed"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "sliceline.orders.order-placed", "sliceline.orders.order-placed.v0", "x.orders.placed.v1"),
+        *("sliceline.orders.order-placed.v1\n", "sliceline...v1", "sliceline.orders.../../x.v1"),
+        *("sliceline.orders.order-placed.v٣", "sliceline.orders.order-placed.v" + "9" * 5000),
+    ],
+)
+def test_a_malformed_type_is_refused(wrong: str) -> None:
+    with pytest.raises(MalformedType):
+        parse_type(wrong)
+
+
+def test_times_of_the_calendar_s_ends_are_read_or_refused() -> None:
+    first = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+    assert read_with(ce_time=first.isoformat().encode()).time == "0001-01-02T00:00:00.000000Z"
+    with pytest.raises(Undecodable, match="ce_time"):
+        read_with(ce_time=b"0001-01-01T00:00:00+01:00")

@@ -1,0 +1,189 @@
+"""Stock decisions: all lines or none, and counts that always add up."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.inventory import decisions
+from services.inventory.decisions import Level, NotEnough, Rejected, Reserved
+from services.inventory.events import OrderLine, Shortage, StockLine
+
+SKUS = ("basil", "cola", "dough")
+RECIPES = {
+    "margherita": (StockLine("dough", 1), StockLine("basil", 2)),
+    "bruschetta": (StockLine("basil", 1),),
+}
+
+
+def level(on_hand: int, threshold: int = 5, ceiling: int = 1000) -> Level:
+    return Level(on_hand, 0, 0, on_hand, 0, threshold, ceiling)
+
+
+def reserved(stock: Mapping[str, Level], *lines: OrderLine) -> Reserved:
+    return cast(Reserved, decisions.reserve(stock, RECIPES, lines))
+
+
+def test_lines_are_multiplied_by_the_recipe_and_added_up_by_sku() -> None:
+    lines = [OrderLine("margherita", 3), OrderLine("bruschetta", 4)]
+    assert decisions.needs(RECIPES, lines) == (StockLine("basil", 10), StockLine("dough", 3))
+
+
+def test_an_item_without_a_recipe_is_its_own_sku() -> None:
+    assert decisions.needs(RECIPES, [OrderLine("cola", 2)]) == (StockLine("cola", 2),)
+
+
+def test_the_same_item_on_two_lines_is_needed_once_in_sum() -> None:
+    assert decisions.needs({}, [OrderLine("cola", 2), OrderLine("cola", 3)]) == (StockLine("cola", 5),)
+
+
+def test_a_hundred_of_a_hundred_can_be_reserved() -> None:
+    decision = decisions.reserve({"cola": level(100)}, {}, [OrderLine("cola", 100)])
+    assert isinstance(decision, Reserved)
+    assert decision.levels["cola"].available == 0
+
+
+def test_a_hundred_of_ninety_nine_are_refused_and_it_is_said_what_is_short() -> None:
+    decision = decisions.reserve({"cola": level(99)}, {}, [OrderLine("cola", 100)])
+    assert decision == Rejected((StockLine("cola", 100),), (Shortage("cola", 100, 99),))
+
+
+def test_one_short_line_refuses_all() -> None:
+    stock = {"cola": level(5), "dough": level(1), "basil": level(100)}
+    decision = decisions.reserve(stock, RECIPES, [OrderLine("cola", 1), OrderLine("margherita", 2)])
+    assert isinstance(decision, Rejected)
+    assert decision.short == (Shortage("dough", 2, 1),)
+    assert [line.sku for line in decision.lines] == ["basil", "cola", "dough"]
+
+
+def test_an_unknown_sku_is_short_with_nothing_available() -> None:
+    decision = decisions.reserve({}, {}, [OrderLine("unicorn", 1)])
+    assert isinstance(decision, Rejected)
+    assert decision.short == (Shortage("unicorn", 1, 0),)
+
+
+def test_what_is_reserved_cannot_be_reserved_again() -> None:
+    stock = reserved({"cola": level(10)}, OrderLine("cola", 7)).levels
+    decision = decisions.reserve(stock, {}, [OrderLine("cola", 4)])
+    assert isinstance(decision, Rejected)
+    assert decision.short == (Shortage("cola", 4, 3),)
+
+
+def test_release_undoes_a_reservation() -> None:
+    before = {"cola": level(10)}
+    decision = reserved(before, OrderLine("cola", 7))
+    assert decisions.release(decision.levels, decision.lines) == before
+
+
+def test_a_sale_takes_reserved_pieces_out_of_the_house_and_leaves_what_is_available() -> None:
+    decision = reserved({"cola": level(10)}, OrderLine("cola", 7))
+    sold = decisions.sell(decision.levels, decision.lines)["cola"]
+    assert (sold.on_hand, sold.reserved, sold.sold, sold.available) == (3, 0, 7, 3)
+
+
+def test_an_adjustment_may_take_all_that_is_available_but_nothing_that_is_promised() -> None:
+    stock = reserved({"cola": level(10)}, OrderLine("cola", 7)).levels
+    assert decisions.adjust(stock["cola"], -3).available == 0
+    with pytest.raises(NotEnough) as refused:
+        decisions.adjust(stock["cola"], -4)
+    assert refused.value.level.available == 3
+
+
+def test_a_count_counts_as_the_difference() -> None:
+    counted = decisions.count(level(10), 500)
+    assert (counted.on_hand, counted.adjusted) == (500, 490)
+    with pytest.raises(NotEnough):
+        decisions.count(reserved({"cola": level(10)}, OrderLine("cola", 7)).levels["cola"], 6)
+
+
+def test_a_limit_that_is_not_given_stays() -> None:
+    changed = decisions.limit(level(10, threshold=5, ceiling=50), 0, None)
+    assert (changed.threshold, changed.ceiling) == (0, 50)
+    assert decisions.limit(changed, None, 60).ceiling == 60
+
+
+def test_a_change_is_told_with_what_was_and_what_is_available() -> None:
+    before = {"cola": level(10), "dough": level(10)}
+    after = before | {"cola": decisions.adjust(before["cola"], -4)}
+    [change] = decisions.changes(before, after, "shop-till", "sold")
+    assert (change.sku, change.before.available, change.after.available) == ("cola", 10, 6)
+    assert (change.threshold, change.ceiling, change.channel, change.reason) == (5, 1000, "shop-till", "sold")
+
+
+def test_new_limits_are_told_too() -> None:
+    before = {"cola": level(10)}
+    after = {"cola": decisions.limit(before["cola"], 9, 99)}
+    [change] = decisions.changes(before, after, "staff", "limits set")
+    assert (change.before.available, change.after.available) == (10, 10)
+    assert (change.threshold, change.ceiling) == (9, 99)
+
+
+def test_a_sale_is_not_told_because_nothing_that_shows_has_changed() -> None:
+    decision = reserved({"cola": level(10)}, OrderLine("cola", 7))
+    sold = decisions.sell(decision.levels, decision.lines)
+    assert decisions.changes(decision.levels, sold, "orders", "completed") == []
+
+
+items = st.sampled_from(["margherita", "bruschetta", "cola", "unicorn"])
+order_lines = st.lists(st.builds(OrderLine, items, st.integers(1, 40)), min_size=1, max_size=4)
+
+
+@given(st.fixed_dictionaries({sku: st.integers(0, 100).map(level) for sku in SKUS}), order_lines)
+def test_an_order_gets_all_it_needs_or_nothing(stock: dict[str, Level], lines: list[OrderLine]) -> None:
+    needed = {line.sku: line.quantity for line in decisions.needs(RECIPES, lines)}
+    enough = all(sku in stock and stock[sku].available >= quantity for sku, quantity in needed.items())
+    decision = decisions.reserve(stock, RECIPES, lines)
+    assert isinstance(decision, Reserved) == enough
+    if isinstance(decision, Reserved):
+        taken = {sku: stock[sku].available - after.available for sku, after in decision.levels.items()}
+        assert taken == needed
+
+
+class Warehouse(RuleBasedStateMachine):
+    """Anything may happen to the stock, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stock: dict[str, Level] = {sku: level(50) for sku in SKUS}
+        self.open: list[tuple[StockLine, ...]] = []
+
+    @rule(lines=order_lines)
+    def reserve(self, lines: list[OrderLine]) -> None:
+        decision = decisions.reserve(self.stock, RECIPES, lines)
+        if isinstance(decision, Reserved):
+            self.stock |= decision.levels
+            self.open.append(decision.lines)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), sale=st.booleans())
+    def close(self, data: st.DataObject, sale: bool) -> None:
+        lines = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        self.stock |= decisions.sell(self.stock, lines) if sale else decisions.release(self.stock, lines)
+
+    @rule(sku=st.sampled_from(SKUS), change=st.integers(-60, 60))
+    def adjust(self, sku: str, change: int) -> None:
+        try:
+            self.stock[sku] = decisions.adjust(self.stock[sku], change)
+        except NotEnough:
+            assert self.stock[sku].available + change < 0
+
+    @rule(sku=st.sampled_from(SKUS), on_hand=st.integers(0, 100))
+    def count(self, sku: str, on_hand: int) -> None:
+        try:
+            self.stock[sku] = decisions.count(self.stock[sku], on_hand)
+        except NotEnough:
+            assert on_hand < self.stock[sku].reserved
+
+    @invariant()
+    def counts_add_up_and_are_never_negative(self) -> None:
+        promised = [line for lines in self.open for line in lines]
+        for sku, now in self.stock.items():
+            assert now.on_hand + now.sold == now.initial + now.adjusted
+            assert min(now.on_hand, now.reserved, now.sold, now.available) >= 0
+            assert now.reserved == sum(line.quantity for line in promised if line.sku == sku)
+
+
+TestWarehouse = Warehouse.TestCase

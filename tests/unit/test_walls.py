@@ -1,0 +1,59 @@
+"""The walls that import-linter cannot see, because they run inside modules. The others stand in pyproject.toml."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("backbone", "services", "sandbox", "local", "cli")
+DECISIONS = sorted(ROOT.glob("services/*/decisions.py"))
+
+CLOCKS = {"now", "utcnow", "today"}
+OUTSIDE = {"open", "print", "input", "exec", "eval", "__import__"}
+
+
+def words(path: Path) -> Iterator[str]:
+    """Every name that the code uses, imports or reaches for."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def uses_producer(path: Path) -> bool:
+    return any("KafkaProducer" in word or word.startswith("aiokafka.producer") for word in words(path))
+
+
+def calls(path: Path) -> Iterator[str]:
+    """The last word of everything that is called: `now` for `datetime.now()`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            yield node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+
+
+def test_only_the_relay_has_a_kafka_producer() -> None:
+    files = (path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
+    assert [path.relative_to(ROOT).as_posix() for path in files if uses_producer(path)] == ["backbone/relay.py"]
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.parent.name)
+def test_decisions_ask_neither_clock_nor_world(path: Path) -> None:
+    assert not (CLOCKS | OUTSIDE) & set(calls(path))
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.parent.name)
+def test_decisions_wait_for_nothing(path: Path) -> None:
+    waiting = ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith
+    assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, waiting)]
+
+
+def test_every_service_but_the_mere_listeners_decides() -> None:
+    """The tests above looked at something."""
+    assert len(DECISIONS) >= 6
