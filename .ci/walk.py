@@ -72,7 +72,7 @@ def _is_low(said: Said) -> bool:
 
 
 def _mail_came(said: Said) -> bool:
-    return any("mcguffin" in mail["Subject"].lower() for mail in said.documents[0]["messages"])
+    return any(mail["Subject"].startswith("Low stock: mcguffin") for mail in said.documents[0]["messages"])
 
 
 def _is_full(said: Said) -> bool:

@@ -170,7 +170,7 @@ async def test_an_order_that_ends_is_mailed_with_its_reason(open_desk: Desk, eve
 
 
 async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:
-    sku = f"mozzarella-{new_id()}"
+    sku = f"mozzarella-{new_id()[-6:]}"
     await open_desk.service.feed(alert(sku))
     sent = await open_desk.until(sku, "sent")
     (mail,) = open_desk.mails()
