@@ -15,7 +15,7 @@ from backbone.envelope import parse_type, unfit
 from backbone.errors import SlicelineError
 from backbone.events import Cause, Payload
 from backbone.identity import new_id
-from backbone.telemetry import span, traceparent_of
+from backbone.telemetry import messaging, traceparent_of
 
 LARGEST = 64 * 1024
 
@@ -39,7 +39,9 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
     if reason := unfit(key):
         raise UnfitKey(f"The key of an event {reason}.")
     occurrence = new_id()
-    with span(f"create {service}.events", SpanKind.PRODUCER, parent=cause.traceparent) as current:
+    about = {"messaging.message.conversation_id": cause.correlationid, "messaging.kafka.message.key": key}
+    topic = f"{service}.events"
+    with messaging("create", topic, SpanKind.PRODUCER, parent=cause.traceparent, attributes=about) as current:
         traceparent = traceparent_of(current)
     return [
         (

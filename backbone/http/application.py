@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, health, schemas
+from backbone.http import dead_letters, health, jobs, schemas
 from backbone.http.bodies import Bodies
 from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
@@ -32,7 +32,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     application.state.context = context
     if context.settings.has_role("api"):
         application.include_router(service.router)
-    for router in (health.router, schemas.routes(service), dead_letters.routes(service)):
+    for router in (health.router, schemas.routes(service), dead_letters.routes(service), jobs.router):
         application.include_router(router)
     return application
 

@@ -115,9 +115,14 @@ Command = Annotated[CommandRequest, Depends(_command)]
 
 
 async def forget_old_keys(database: Database, older_than: timedelta) -> int:
-    """Delete keys that nobody will send again, at most 5000 at a time; tells how many."""
-    async with database.transaction() as tx:
-        return int((await tx.raw.execute(_FORGET, older_than)).removeprefix("DELETE "))
+    """Delete keys that nobody will send again, at most 5000 in a transaction; tells how many."""
+    total = 0
+    while True:
+        async with database.transaction() as tx:
+            deleted = int((await tx.raw.execute(_FORGET, older_than)).removeprefix("DELETE "))
+        total += deleted
+        if deleted == 0:
+            return total
 
 
 def _key(given: str | None) -> str | None:
