@@ -1,5 +1,6 @@
 """Traces: one from the HTTP request through outbox, topic, handlers and jobs (W3C traceparent is what travels)."""
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
@@ -22,11 +23,19 @@ def start(service: str, endpoint: str | None) -> TracerProvider:
     provider = TracerProvider(
         resource=Resource({"service.name": f"sliceline-{service}"}),
         sampler=DEFAULT_ON if endpoint else ALWAYS_OFF,
+        shutdown_on_exit=False,
     )
     if endpoint:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def stop(provider: TracerProvider, within: float = 1.5) -> None:
+    """Send what is still held, but for so many seconds at most: a collector may be away, and a process has to end."""
+    ending = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+    ending.start()
+    ending.join(within)
 
 
 @contextmanager
@@ -77,6 +86,12 @@ def traceparent_of(current: Span | None = None) -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The trace that a traceparent belongs to, as logs have it."""
+    known = _span_context(traceparent)
+    return f"{known.trace_id:032x}" if known else None
 
 
 def _context(traceparent: str | None) -> Context | None:
