@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from bench.stage import PASSWORD, Stage
 from cli import programs as cli_programs
@@ -60,7 +61,7 @@ def peer(module: str, database: str, *, label: str | None = None, env: Mapping[s
 
 def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None = None) -> dict[str, Program]:
     """Everything that `up` runs, as `up` runs it, by name; the robot takes no time. A rate of 0 is no limit."""
-    layout = _free_layout(stage)
+    layout = free_layout(stage.folder, postgres=stage.postgres, kafka=stage.bootstrap)
     rate = {"SLICELINE_PROVIDER_RATE": str(provider_rate), **(env or {})}
     everything = [
         *cli_programs.sandbox(layout),
@@ -70,10 +71,10 @@ def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None =
     return {program.name: replace(program, env={**program.env, **rate}) for program in everything}
 
 
-def _free_layout(stage: Stage) -> Layout:
-    """The catalogue's ports, moved to where none of them is taken."""
+def free_layout(home: Path, *, postgres: str | None = None, kafka: str | None = None) -> Layout:
+    """The catalogue's ports, moved to where none of them is taken. Servers that are named are used."""
     for offset in range(20_000, 40_000, 500):
-        layout = Layout(offset, stage.postgres, stage.bootstrap, stage.folder)
+        layout = Layout(offset, postgres, kafka, home)
         if not ports.taken(layout.ports()):
             return layout
     raise RuntimeError("No free range of ports was found.")

@@ -4,13 +4,14 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from bench import meter, programs
 from bench.result import Results, Row, better, median
 from bench.rounds import Sample, interleave
 from bench.stage import Stage
-from local import HOME, jars, state
+from local import HOME, jars, probes, state
 from local.program import Program, Server, python
 from services import CATALOGUE
 
@@ -55,7 +56,7 @@ def _home(stage: Stage) -> Path:
 
 def _up(stage: Stage, home: Path) -> Sample:
     stage.settle()
-    offset = programs.free_layout(stage, home).offset
+    offset = programs.free_layout(home).offset
     began, clock = time.perf_counter(), stage.meter()
     program = Program(
         name="up",
@@ -87,9 +88,10 @@ def _bare(stage: Stage, database: str) -> Sample:
     stage.settle()
     began, clock = time.perf_counter(), stage.meter()
     with ExitStack() as stack:
-        servers = [stack.enter_context(stage.launched(program)) for program in crew]
-        for server in servers:
-            server.await_ready()
+        # All at once, as `up` does it; only then waited for.
+        servers = [stack.enter_context(stage.running(replace(program, ready=probes.nothing))) for program in crew]
+        while not all(program.ready() for program in crew):
+            time.sleep(0.02)
         seconds, reading = time.perf_counter() - began, clock.read()
         memory = meter.memory([server.pid for server in servers])
     return Sample(seconds, reading, {"memory": memory})

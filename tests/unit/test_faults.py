@@ -25,6 +25,7 @@ from backbone.faults import is_passing
         asyncpg.LockNotAvailableError(),
         asyncpg.IdleInTransactionSessionTimeoutError(),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
         PoolTimeout(),
         KafkaConnectionError(),
         NotLeaderForPartitionError(),
