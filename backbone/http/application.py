@@ -11,11 +11,12 @@ from starlette.middleware import Middleware
 
 from backbone.http import dead_letters, health, schemas
 from backbone.http.bodies import Bodies
+from backbone.http.express import Express
 from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
-from backbone.service import Context, Service
+from backbone.service import Context, Grouped, Service
 
 
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
@@ -24,7 +25,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         title=f"Sliceline {service.name}",
         description=f"The {service.name} service. Every error is a problem document (RFC 9457).",
         version=_version(),
-        middleware=_stack(context),
+        middleware=_stack(context, service.grouped if context.settings.has_role("api") else ()),
         exception_handlers={HTTPException: respond, RequestValidationError: respond},
         redirect_slashes=False,
         telemetry=_TELEMETRY,
@@ -37,9 +38,10 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     return application
 
 
-def _stack(context: Context[Any]) -> list[Middleware]:
+def _stack(context: Context[Any], lanes: tuple[Grouped[Any, Any], ...]) -> list[Middleware]:
     """From the outside in. Each one relies on those before it."""
     return [
+        Middleware(Express, lanes=lanes, context=context),
         Middleware(Correlation),
         Middleware(Meters),
         Middleware(Faults),

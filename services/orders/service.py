@@ -6,6 +6,7 @@ from services.orders.api import router
 from services.orders.consumers import HANDLERS, lock
 from services.orders.events import PUBLISHES
 from services.orders.jobs import JOBS
+from services.orders.placing import PLACING
 from services.orders.settings import Settings
 
 SERVICE = Service(
@@ -16,6 +17,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     lock=lock,
     jobs=JOBS,
+    grouped=(PLACING,),
 )
 
 if __name__ == "__main__":
