@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from random import getrandbits
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -14,11 +15,14 @@ from opentelemetry.trace import Link, Span, SpanKind, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
 Attributes = Mapping[str, AttributeValue]
+_recording = True
 _tracer = trace.get_tracer("sliceline")
 
 
 def start(service: str, endpoint: str | None) -> TracerProvider:
     """Set up tracing of this process. Without an endpoint spans are not recorded, but trace ids still travel."""
+    global _recording  # noqa: PLW0603  as global as the provider that is set below
+    _recording = bool(endpoint)
     provider = TracerProvider(
         resource=Resource({"service.name": f"sliceline-{service}"}),
         sampler=DEFAULT_ON if endpoint else ALWAYS_OFF,
@@ -39,6 +43,10 @@ def span(
     attributes: Attributes | None = None,
 ) -> Iterator[Span]:
     """A span below `parent` (a traceparent; none: below the current one), linked to others it merely knows of."""
+    if not _recording:
+        with trace.use_span(trace.NonRecordingSpan(_span_context(parent) or _current_or_new())) as passed_on:
+            yield passed_on
+        return
     linked = [Link(known) for each in links if (known := _span_context(each)) is not None]
     with _tracer.start_as_current_span(name, _context(parent), kind, attributes, linked) as current:
         yield current
@@ -50,6 +58,14 @@ def traceparent_of(current: Span | None = None) -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _current_or_new() -> trace.SpanContext:
+    """Unrecorded, a trace is only an id that everything has in common: there are no spans to tell apart."""
+    current = trace.get_current_span().get_span_context()
+    if current.is_valid:
+        return current
+    return trace.SpanContext(getrandbits(128), getrandbits(64), False)
 
 
 def _context(traceparent: str | None) -> Context | None:

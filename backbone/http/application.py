@@ -16,7 +16,7 @@ from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
-from backbone.service import Context, Grouped, Service
+from backbone.service import Context, Service
 
 
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
@@ -25,7 +25,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         title=f"Sliceline {service.name}",
         description=f"The {service.name} service. Every error is a problem document (RFC 9457).",
         version=_version(),
-        middleware=_stack(context, service.grouped if context.settings.has_role("api") else ()),
+        middleware=_stack(context),
         exception_handlers={HTTPException: respond, RequestValidationError: respond},
         redirect_slashes=False,
         telemetry=_TELEMETRY,
@@ -33,15 +33,15 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     application.state.context = context
     if context.settings.has_role("api"):
         application.include_router(service.router)
+        application.express = Express(application.ordinary, service.grouped, context)
     for router in (health.router, schemas.routes(service), dead_letters.routes(service)):
         application.include_router(router)
     return application
 
 
-def _stack(context: Context[Any], lanes: tuple[Grouped[Any, Any], ...]) -> list[Middleware]:
+def _stack(context: Context[Any]) -> list[Middleware]:
     """From the outside in. Each one relies on those before it."""
     return [
-        Middleware(Express, lanes=lanes, context=context),
         Middleware(Correlation),
         Middleware(Meters),
         Middleware(Faults),
