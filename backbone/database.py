@@ -96,6 +96,7 @@ class Database:
         self._engine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # errors reach logs, where customers' data has no place
             pool_size=size,
             max_overflow=0,
             pool_timeout=30,

@@ -92,9 +92,14 @@ async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name,
 
 
 async def forget(database: Database, older_than: timedelta) -> int:
-    """Delete keys that nobody will send again, at most 5000 at a time; tells how many."""
-    async with database.transaction() as tx:
-        return int((await tx.raw.execute(sql.KEYS_FORGET, older_than)).removeprefix("DELETE "))
+    """Delete keys that nobody will send again, at most 5000 in a transaction; tells how many."""
+    total = 0
+    while True:
+        async with database.transaction() as tx:
+            deleted = int((await tx.raw.execute(sql.KEYS_FORGET, older_than)).removeprefix("DELETE "))
+        total += deleted
+        if deleted == 0:
+            return total
 
 
 def _kept(row: asyncpg.Record) -> Kept:

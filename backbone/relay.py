@@ -17,11 +17,13 @@ from backbone import metrics, sql
 from backbone.database import Database
 from backbone.envelope import Envelope, to_record, topic_of
 from backbone.parts import Part, keep_running
-from backbone.telemetry import span
+from backbone.telemetry import messaging
 
 BATCH = 1000
 SEND_DEADLINE = 15.0
 """Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
+
+_MOST_LINKS = 128  # what a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)
 
 
 class Relay:
@@ -99,7 +101,9 @@ class Relay:
 
 
 async def _send(producer: AIOKafkaProducer, rows: Sequence[Mapping[str, Any]]) -> None:
-    with span("send", SpanKind.CLIENT, links=[row["traceparent"] for row in rows[:100]]):
+    about = {"messaging.batch.message_count": len(rows)}
+    links = [row["traceparent"] for row in rows[:_MOST_LINKS]]
+    with messaging("send", topic_of(rows[0]["type"]), SpanKind.CLIENT, links=links, attributes=about):
         acknowledgements = []
         for row in rows:
             key, value, headers = to_record(_envelope(row))

@@ -34,8 +34,6 @@ RELAY_TAKE = """
 DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1) RETURNING *
 """
 
-OUTBOX_WAITING = "SELECT count(*), min(time) FROM (SELECT time FROM outbox ORDER BY position LIMIT 100000) AS waiting"
-
 # Makes sure there is a row to lock for each partition of the batch.
 OFFSETS_CREATE = """
 INSERT INTO consumer_offsets (consumer, topic, partition, next_offset)
@@ -123,7 +121,12 @@ WHERE id = $1 AND lease = $2
 
 JOB_PARK = "UPDATE jobs SET lease = NULL, parked_at = now(), error = $3 WHERE id = $1 AND lease = $2"
 
-JOB_NEXT_DUE = "SELECT min(due) FROM jobs WHERE kind = $1 AND parked_at IS NULL"
+JOB_RESTART = """
+UPDATE jobs SET parked_at = NULL, due = now(), attempts = 0, first_attempt_at = NULL
+WHERE id = $1 AND parked_at IS NOT NULL RETURNING kind
+"""
+
+JOB_KIND = "SELECT kind FROM jobs WHERE id = $1"
 
 PARKED_KEYS = """
 SELECT topic, key FROM parked_keys WHERE consumer = $1 AND ($2::text IS NULL OR key = $2) ORDER BY parked_at, topic, key

@@ -1,7 +1,7 @@
 """Traces: one from the HTTP request through outbox, topic, handlers and jobs (W3C traceparent is what travels)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from random import getrandbits
 
 from opentelemetry import trace
@@ -21,7 +21,7 @@ _tracer = trace.get_tracer("sliceline")
 
 def start(service: str, endpoint: str | None) -> TracerProvider:
     """Set up tracing of this process. Without an endpoint spans are not recorded, but trace ids still travel."""
-    global _recording  # noqa: PLW0603  as global as the provider that is set below
+    global _recording
     _recording = bool(endpoint)
     provider = TracerProvider(
         resource=Resource({"service.name": f"sliceline-{service}"}),
@@ -31,6 +31,11 @@ def start(service: str, endpoint: str | None) -> TracerProvider:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def is_recording() -> bool:
+    """Whether spans of this process go anywhere."""
+    return _recording
 
 
 @contextmanager
@@ -49,7 +54,34 @@ def span(
         return
     linked = [Link(known) for each in links if (known := _span_context(each)) is not None]
     with _tracer.start_as_current_span(name, _context(parent), kind, attributes, linked) as current:
-        yield current
+        try:
+            yield current
+        except Exception as error:
+            current.set_attribute("error.type", type(error).__qualname__)
+            raise
+
+
+def messaging(
+    operation: str,
+    topic: str,
+    kind: SpanKind,
+    *,
+    parent: str | None = None,
+    links: Iterable[str | None] = (),
+    attributes: Attributes | None = None,
+) -> AbstractContextManager[Span]:
+    """A span of create, send or process, named and described as OpenTelemetry's conventions for messaging ask.
+
+    https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
+    """
+    common: Attributes = {
+        "messaging.system": "kafka",
+        "messaging.destination.name": topic,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+    }
+    all_attributes = {**common, **(attributes or {})}
+    return span(f"{operation} {topic}", kind, parent=parent, links=links, attributes=all_attributes)
 
 
 def traceparent_of(current: Span | None = None) -> str | None:

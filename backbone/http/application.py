@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, health, schemas
+from backbone.http import dead_letters, health, jobs, schemas
 from backbone.http.bodies import Bodies
 from backbone.http.express import Express
 from backbone.http.limits import InFlight, Targets
@@ -34,7 +34,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router)
         application.express = Express(application.ordinary, service.grouped, context)
-    for router in (health.router, schemas.routes(service), dead_letters.routes(service)):
+    for router in (health.router, schemas.routes(service), dead_letters.routes(service), jobs.router):
         application.include_router(router)
     return application
 

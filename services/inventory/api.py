@@ -99,8 +99,8 @@ class Adjustment(Body):
 
 
 class Ingredient(Body):
-    sku: str = Field(pattern=NAME, max_length=64)
-    quantity: Annotated[int, Field(ge=1, le=1000)]
+    sku: str = Field(pattern=NAME, max_length=64, examples=["dough"])
+    quantity: Annotated[int, Field(ge=1, le=1000, examples=[1])]
 
 
 class Recipe(Body):

@@ -5,10 +5,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from backbone import contracts
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, things
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """The library's own tracebacks, with all local variables, take a second each."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, renderer])
 
 
 @pytest.fixture
