@@ -221,8 +221,9 @@ async def test_orders_of_one_moment_share_a_transaction_and_each_is_published_fo
     assert await count(orders, "jobs") == 100
 
 
+DOUGH = {"sku": "dough", "quantity": 1}
 FACTS = (
-    ("inventory.stock-reserved", {"lines": [{"sku": "dough", "quantity": 1}]}),
+    ("inventory.stock-reserved", {"lines": [DOUGH]}),
     (
         "inventory.stock-rejected",
         {"lines": [{"sku": "dough", "quantity": 1}], "short": [{"sku": "dough", "quantity": 1, "available": 0}]},
