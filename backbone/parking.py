@@ -15,6 +15,7 @@ from backbone.batch import Delivery, Letter, declared_type, printable, read
 from backbone.database import Database, Tx
 from backbone.logs import logger
 from backbone.parts import describe
+from backbone.telemetry import trace_id_of
 
 WAITING = None
 """The error of a dead letter that is sound itself but waits behind another of its key."""
@@ -45,11 +46,18 @@ async def park(tx: Tx, consumer: str, delivery: Delivery, error: Exception) -> N
         partition=delivery.record.partition,
         offset=delivery.record.offset,
         key=delivery.key,
-        event_id=delivery.event and delivery.event.id,
-        event_type=delivery.event and delivery.event.type,
+        **_about(delivery),
         error=describe(error),
         exc_info=error,
     )
+
+
+def _about(delivery: Delivery) -> dict[str, str | None]:
+    """What a log line tells of an event that could be read: its type, its id and the trace that it belongs to."""
+    event = delivery.event
+    if event is None:
+        return {}
+    return {"event_id": event.id, "event_type": event.type, "trace_id": trace_id_of(event.traceparent)}
 
 
 async def _write_letter(tx: Tx, consumer: str, delivery: Delivery, error: str | None) -> None:

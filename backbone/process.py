@@ -48,7 +48,7 @@ def run(service: Service[Any]) -> None:
     provider = telemetry.start(service.name, settings.otlp_endpoint)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(service, settings))
-    provider.shutdown()
+    telemetry.stop(provider)
 
 
 def _settings(service: Service[S]) -> S:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from backbone.envelope import Envelope, Headers, to_record
@@ -18,6 +17,7 @@ TOPIC = "orders.events"
 SOURCE = "/sliceline/orders"
 SCHEMA = "https://sliceline.invalid/schemas/orders/order-placed.v1.json"
 PARTITIONS = 12
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 CUSTOMER = Customer("ada", "Ada Lovelace", "ada@example.com")
 
 
@@ -89,12 +89,19 @@ class Ends:
     async def reach(self, topic: str, count: int, timeout: float) -> int:
         """Waits until there are so many. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
-            while (now := await self.count(topic)) < count:
+            while (now := await self.count(topic)) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         return now
 
 
-def document(payload: Payload) -> dict[str, Any]:
-    """The payload as a JSON document."""
-    found: dict[str, Any] = orjson.loads(msgspec.json.encode(payload))
-    return found
+def outbox_rows(count: int) -> str:
+    """SQL that puts so many orders into an outbox, each with a key of its own, as tx.publish would."""
+    payload = msgspec.json.encode(order_placed(new_id(), "margherita")).decode()
+    return f"""
+        INSERT INTO outbox (id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid,
+                            occurrenceid, sequence, traceparent, payload)
+        SELECT event, 'orders', key, '{OrderPlaced.TYPE}', '{SOURCE}', key, now(), '{SCHEMA}', key, event, 1,
+               '{TRACEPARENT}', '{payload}'
+        FROM (SELECT gen_random_uuid()::text AS event, gen_random_uuid()::text AS key
+              FROM generate_series(1, {count})) AS made
+    """

@@ -98,4 +98,3 @@ def _calmest(kept: list[dict[str, Sample]], thrown: list[dict[str, Sample]]) -> 
 def _foreign(found: Mapping[str, Sample]) -> float:
     """How disturbed a round was; 0 when all of its samples are sound."""
     return max((each.reading.foreign for each in found.values() if each.reading.disturbed), default=0.0)
-

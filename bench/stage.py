@@ -178,5 +178,17 @@ def stage(scale: Scale, tell: Callable[[str], None]) -> Iterator[Stage]:
     try:
         with ExitStack() as stack:
             yield Stage(folder, scale, tell, stack)
+    except Exception:
+        _keep_logs(folder)
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_logs(folder: Path) -> None:
+    """What the programs said before a bench failed, for whoever wants to know why."""
+    kept = FOLDER / "failed"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    for log in [*folder.glob("*.log"), *folder.glob("*/server.log")]:
+        shutil.copyfile(log, kept / "-".join(log.relative_to(folder).parts))

@@ -32,7 +32,8 @@ def bench(
     A ratio above its goal is good, also where less is better. Everything measured goes to .sliceline/bench/.
     """
     from bench.run import BENCHES, run, write
-    from bench.stage import Scale
+    from bench.stage import FOLDER, Scale
+    from local.program import NotReady
 
     chosen = names or list(BENCHES)
     if unknown := [name for name in chosen if name not in BENCHES]:
@@ -43,8 +44,8 @@ def bench(
             found = run(chosen, Scale(quick), watch)
     except KeyboardInterrupt:
         fail("Stopped; nothing is left running.", code=130)
-    except RuntimeError as error:
-        fail(str(error))
+    except (RuntimeError, NotReady, TimeoutError) as error:
+        fail(f"{type(error).__name__}: {error}\nThe logs are in {FOLDER / 'failed'}.")
     for path in write(found, Scale(quick)):
         errors.print(f"Written: {path}", highlight=False, soft_wrap=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncpg.pool import PoolConnectionProxy
 
-from backbone.envelope import topic_of
+from backbone.envelope import Envelope, topic_of
 from services import CATALOGUE
 from tests.system import Document, Shop, until
 
@@ -43,7 +43,8 @@ OWNERS = {
 
 @dataclass
 class Books:
-    """`tables`: rows of the services; `sequences`: the last sequence per service and key."""
+    """`tables`: rows of the services; `sequences`: the last sequence per service and key; `topics`: the events of each
+    partition with its topic's name, as they came."""
 
     tables: dict[str, list[Row]]
     sequences: dict[str, dict[str, int]]
@@ -52,6 +53,7 @@ class Books:
     ledger: list[Document]
     mails: list[Document]
     mails_since: datetime
+    topics: list[tuple[str, list[Envelope]]]
 
     def by_id(self, table: str) -> dict[str, Row]:
         return {row["id"]: row for row in self.tables[table]}
@@ -114,7 +116,14 @@ async def read_books(shop: Shop) -> Books:
     started = shop.system["mail"].started
     assert started
     return Books(
-        tables, sequences, parked_jobs, parked_events, await shop.ledger(), await shop.mails(), mails_since=started
+        tables=tables,
+        sequences=sequences,
+        parked_jobs=parked_jobs,
+        parked_events=parked_events,
+        ledger=await shop.ledger(),
+        mails=await shop.mails(),
+        mails_since=started,
+        topics=[(place.topic, list(events)) for place, events in shop.journal.envelopes.items()],
     )
 
 

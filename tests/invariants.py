@@ -23,11 +23,16 @@ async def assert_sound(shop: Shop, *, within: float = 90.0, mails_may_repeat: bo
     """
     await come_to_rest(shop, within)
     books = await read_books(shop)
-    problems = [problem for check in CHECKS for problem in check(books, shop.spoilt)]
-    problems += _in_sequence(shop, books)
+    problems = list(broken_promises(books, shop.spoilt))
     if not mails_may_repeat:
-        problems += [f"mail {mail} came {count} times" for mail, count in _received(books).items() if count > 1]
+        problems += _mailed_once(books)
     assert not problems, "\n".join([f"{len(problems)} promises broken:", *problems[:30]])
+
+
+def broken_promises(books: Books, spoilt: set[str]) -> Iterator[str]:
+    """A sentence about everything in the books that should not be."""
+    for check in CHECKS:
+        yield from check(books, spoilt)
 
 
 Check = Callable[[Books, set[str]], Iterator[str]]
@@ -148,28 +153,23 @@ def _nothing_parked(books: Books, spoilt: set[str]) -> Iterator[str]:
             yield f"parked event of {where}, key {key}: {error}"
 
 
-CHECKS: Sequence[Check] = (
-    _orders_have_an_end,
-    _stock_adds_up,
-    _reservations_follow_orders,
-    _charged_once,
-    _points_credited_once,
-    _mailed,
-    _nothing_parked,
-)
+def _mailed_once(books: Books) -> Iterator[str]:
+    for mail, count in _received(books).items():
+        if count > 1:
+            yield f"mail {mail} came {count} times"
 
 
 def _received(books: Books) -> Counter[str]:
     return Counter(mail["MessageID"] for mail in books.mails)
 
 
-def _in_sequence(shop: Shop, books: Books) -> Iterator[str]:
+def _in_sequence(books: Books, spoilt: set[str]) -> Iterator[str]:
     """Per topic and key 1, 2, 3 … to the last that was counted; about an order nothing is said twice."""
-    said, orders = _by_key(shop), books.by_id("orders")
+    said, orders = _by_key(books), books.by_id("orders")
     for (topic, key), envelopes in said.items():
         numbers = [each.sequence for each in envelopes]
         last = books.sequences[topic.removesuffix(".events")].get(key)
-        if key not in shop.spoilt and (numbers != list(range(1, len(numbers) + 1)) or len(numbers) != last):
+        if key not in spoilt and (numbers != list(range(1, len(numbers) + 1)) or len(numbers) != last):
             yield f"{topic} {key}: sequence {numbers[:50]}, counted {last}"
         if key in orders:
             yield from _said_once(envelopes)
@@ -178,12 +178,12 @@ def _in_sequence(shop: Shop, books: Books) -> Iterator[str]:
             yield f"{service} counted events of {key}, but its topic has none"
 
 
-def _by_key(shop: Shop) -> Mapping[tuple[str, str], Sequence[Envelope]]:
+def _by_key(books: Books) -> Mapping[tuple[str, str], Sequence[Envelope]]:
     """Each event where it first came."""
     said: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
-    for place, envelopes in shop.journal.envelopes.items():
+    for topic, envelopes in books.topics:
         for envelope in {each.id: each for each in envelopes}.values():
-            said[place.topic, envelope.partitionkey].append(envelope)
+            said[topic, envelope.partitionkey].append(envelope)
     return said
 
 
@@ -196,3 +196,15 @@ def _said_once(envelopes: Sequence[Envelope]) -> Iterator[str]:
         # A step may be late more than once: at each status.
         if len(found) > 1 and not name.endswith("order-delayed"):
             yield f"{name} happened {len(found)} times to order {envelopes[0].partitionkey}"
+
+
+CHECKS: Sequence[Check] = (
+    _orders_have_an_end,
+    _stock_adds_up,
+    _reservations_follow_orders,
+    _charged_once,
+    _points_credited_once,
+    _mailed,
+    _nothing_parked,
+    _in_sequence,
+)

@@ -35,6 +35,7 @@ class Process:
     running: "subprocess.Popen[bytes] | None" = None
     started: datetime | None = None
     mark: int = 0
+    end_awaited: bool = False
 
     @property
     def alive(self) -> bool:
@@ -48,7 +49,7 @@ class Process:
     def launch(self, env: Mapping[str, str] | None = None) -> None:
         """Start it, from the main thread: the system ends a child with the thread that made it."""
         program = replace(self.program, env={**self.program.env, **(env or {})})
-        self.started = datetime.now(UTC)
+        self.started, self.end_awaited = datetime.now(UTC), False
         with self.log.open("ab") as output:
             self.running = subprocess.Popen(program.command, **options(program, output))
 
@@ -78,6 +79,7 @@ class Process:
     async def ended(self, within: float) -> int:
         """Wait until it ends, by itself or not. Returns the exit code."""
         assert self.running is not None
+        self.end_awaited = True
         return await asyncio.to_thread(self.running.wait, within)
 
     def freeze(self) -> None:
@@ -160,7 +162,11 @@ class System:
         return process
 
     async def mend(self) -> None:
-        """Undo what a test did to processes: no robot, no replicas, everybody else awake and running."""
+        """Undo what a test did to processes: no robot, no replicas, everybody else awake and running.
+
+        Fails when one has ended though no test had asked for it.
+        """
+        died = [name for name, process in self.processes.items() if not process.alive and not process.end_awaited]
         for name, process in list(self.processes.items()):
             process.thaw()
             if name not in (*SANDBOX, *CATALOGUE):
@@ -170,6 +176,7 @@ class System:
             if not process.alive:
                 process.launch()
         await asyncio.gather(*(process.until_ready() for process in self.processes.values()))
+        assert not died, f"ended by themselves: {', '.join(died)}"
 
     def end(self) -> None:
         for process in self.processes.values():

@@ -42,6 +42,7 @@ _PROBLEM = {
         },
     },
 }
+_WITHOUT_NUL = r"^[^\x00]*$"
 _CONTENT = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -74,6 +75,7 @@ def _tell_problems(document: dict[str, Any]) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _tell(operation["responses"], _possible(path, method, operation))
+            _tell_text(operation.get("parameters", []))
 
 
 def _tell(responses: dict[str, Any], possible: set[str]) -> None:
@@ -84,6 +86,14 @@ def _tell(responses: dict[str, Any], possible: set[str]) -> None:
         if status == "422" or not content:
             said["content"] = _CONTENT
         said["description"] = said.get("description") or _MEANINGS.get(status, "Refused")
+
+
+def _tell_text(parameters: list[dict[str, Any]]) -> None:
+    """What `limits.Targets` asks of every text."""
+    for parameter in parameters:
+        for schema in (parameter["schema"], *parameter["schema"].get("anyOf", ())):
+            if schema.get("type") == "string":
+                schema.setdefault("pattern", _WITHOUT_NUL)
 
 
 def _possible(path: str, method: str, operation: dict[str, Any]) -> set[str]:

@@ -25,6 +25,7 @@ alerts = sa.Table(
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("cleared_at", sa.DateTime(timezone=True)),
+    sa.Index("alerts_active", "sku", "kind", postgresql_where=sa.text("active")),
 )
 
 _COLUMNS = "sku, kind, active, available, threshold, ceiling, channel, raised_at, cleared_at"

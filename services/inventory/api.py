@@ -134,6 +134,7 @@ async def list_stock(db: Db, page: Paging) -> Any:
 
 @router.get("/stock/{sku}", response_model=StockLevel)
 async def get_stock(sku: Sku, db: Db) -> StockLevel:
+    """One SKU's level."""
     async with db.reading() as connection:
         row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().first()
     if row is None:
@@ -143,6 +144,8 @@ async def get_stock(sku: Sku, db: Db) -> StockLevel:
 
 @router.patch("/stock/{sku}", response_model=StockLevel)
 async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
+    """When the shop is to be warned about a SKU."""
+
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
         after = decisions.limit(before, body.threshold, body.ceiling)
@@ -164,6 +167,7 @@ async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
 
 @router.get("/recipes/{item}", response_model=KnownRecipe)
 async def get_recipe(item: Item, db: Db) -> Any:
+    """What one piece of an item uses up; an item without a recipe uses up one piece of itself, and is a 404 here."""
     async with db.reading() as connection:
         found = await connection.scalar(select(recipes.c.ingredients).where(recipes.c.item == item))
     if found is None:

@@ -116,7 +116,7 @@ async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
     decision = _decide_cancellation(order, reason, tx)
     if decision.entries:
         await tables.apply(tx, decision)
-        keep_watch(tx, order, decision.order)
+        keep_watch(tx, order, decision.order, tx.cause)
     return going_on((await _read(tx.connection, order_id))[1])
 
 

@@ -3,7 +3,7 @@
 from backbone.process import run
 from backbone.service import Service
 from services.orders.api import router
-from services.orders.consumers import HANDLERS, lock
+from services.orders.consumers import HANDLERS
 from services.orders.events import PUBLISHES
 from services.orders.jobs import JOBS
 from services.orders.placing import PLACING
@@ -15,7 +15,6 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
-    lock=lock,
     jobs=JOBS,
     grouped=(PLACING,),
 )

@@ -78,8 +78,6 @@ menu = Table(
 Raw: TypeAlias = "asyncpg.Connection[Any]"
 
 # Rows are locked in sorted order, so that two batches never wait for each other in a ring.
-_LOCK = "SELECT id FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE"
-
 _LOAD = "SELECT * FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE"
 
 # New orders with the beginnings of their timelines, the path of every accepted order. One that is there already (the
@@ -124,11 +122,6 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::
 """
 
 
-async def lock(raw: Raw, ids: Iterable[str]) -> None:
-    """Lock the rows of these orders until the transaction ends."""
-    await raw.execute(_LOCK, sorted(set(ids)))
-
-
 async def load(raw: Raw, ids: Iterable[str]) -> dict[str, Order]:
     """Those of the orders that exist, locked until the transaction ends."""
     rows = await raw.fetch(_LOAD, sorted(set(ids)))
@@ -167,6 +160,8 @@ def _row(order: Order) -> tuple[Any, ...]:
 
 async def save(raw: Raw, changed: Sequence[Order], entries: Sequence[tuple[str, Entry]]) -> None:
     """Write what has changed of these orders, and new lines of timelines, each with its order's id."""
+    if not changed:
+        return
     await raw.execute(
         _SAVE,
         [order.id for order in changed],
@@ -189,6 +184,8 @@ async def apply(tx: Tx, decision: Decision) -> None:
 
 async def keep(raw: Raw, entries: Sequence[tuple[str, Entry]]) -> None:
     """Write lines of timelines alone: those of orders that are not known."""
+    if not entries:
+        return
     await raw.execute(_KEEP, *_columns(entries))
 
 

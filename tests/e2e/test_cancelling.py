@@ -131,7 +131,10 @@ async def test_racing_with_the_courier_both_or_neither(shop: Shop) -> None:
     await assert_sound(shop)
 
 
-async def test_racing_with_the_confirmation_itself(shop: Shop) -> None:
+@pytest.mark.parametrize("provider_takes", [0, 0.3])
+async def test_racing_with_charge_and_confirmation(shop: Shop, provider_takes: float) -> None:
+    await shop.moods(slow_seconds=provider_takes)
+
     orders = await asyncio.gather(*(_place_and_cancel(shop, wait=0.02 * turn) for turn in range(30)))
 
     await shop.wait_for_statuses(orders, "cancelled")

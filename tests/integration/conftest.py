@@ -9,7 +9,7 @@ import structlog
 
 from backbone import contracts
 from tests.conftest import NewDatabase
-from tests.integration.things import Things, things
+from tests.integration.things import Things, create_topic, things
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,3 +27,9 @@ async def thing(
     url = await asyncio.to_thread(new_database, "orders")
     async with things(url, kafka, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+async def orders_topic(kafka: str) -> None:
+    """Where the orders service publishes, made unless it is there."""
+    await create_topic(kafka, "orders.events", 12)

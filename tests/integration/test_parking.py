@@ -219,12 +219,12 @@ async def test_nothing_slips_between_a_redrive_and_the_consumer(thing: Things) -
     faulty = Faulty(thing, 0)
     async with consumed(thing, faulty, record_of(thing, "a", 0)):
         faulty.refused.clear()
-        sending = asyncio.create_task(send(thing, *(record_of(thing, "a", number) for number in range(1, 200))))
+        sending = asyncio.create_task(send(thing, *(record_of(thing, "a", number) for number in range(1, 80))))
         while not sending.done():
             await asyncio.gather(redriven(thing, faulty), redriven(thing, faulty))
-        await eventually(lambda: reached(thing, 200))
+        await eventually(lambda: reached(thing, 80))
         await redriven(thing, faulty)
-    assert await thing.effects("a") == [("a", number) for number in range(200)]
+    assert await thing.effects("a") == [("a", number) for number in range(80)]
     assert await letters(thing) == []
 
 
