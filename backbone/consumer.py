@@ -245,7 +245,7 @@ class Consumer:
 
 
 async def _close(client: AIOKafkaConsumer) -> None:
-    """Leave the group, and close the connections even if that fails: stop() can end with its own tasks' cancellation."""
+    """Leave the group, and close the connections even if that fails: stop() lets its own cancellations escape."""
     if not await ended_well(client.stop(), 5):
         await ended_well(client._client.close(), 2)
 

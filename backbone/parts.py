@@ -55,7 +55,7 @@ async def keep_running(part: Part, step: Callable[[], Awaitable[None]], stop: as
 
 
 async def ended_well(work: Coroutine[Any, Any, Any], within: float) -> bool:
-    """Whether it ended in time (seconds) and without an error; also a cancellation of its own does not get out of here."""
+    """Whether it ended in time (seconds) and without an error; takes what it raises, even a cancellation of its own."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait([task], timeout=within)

@@ -31,8 +31,8 @@ STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
 
 KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than clients and proxies keep theirs (5 and 60), who would otherwise
-send on one that is just being closed."""
+"""Seconds that an idle connection stays open: longer than clients and proxies keep theirs (5 and 60), who would
+otherwise send on one that is just being closed."""
 
 
 class Runner(Protocol):

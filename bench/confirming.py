@@ -82,7 +82,7 @@ async def _order(client: httpx.AsyncClient, connection: "asyncpg.Connection[asyn
     accepted = time.perf_counter()
     order = answer.raise_for_status().json()["id"]
     async with asyncio.timeout(30):
-        while await connection.fetchval(STATUS, order) == "placed":
+        while await connection.fetchval(STATUS, order) == "placed":  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     taken = (time.perf_counter() - accepted) * 1000
     await asyncio.sleep(0.1)

@@ -49,14 +49,14 @@ async def test_a_thousand_at_once_with_stock_for_half_confirm_exactly_that_half(
     before = await shop.stock("mcguffin")
 
     orders = await asyncio.gather(*(shop.place({"mcguffin": 1}, fulfilment="collection") for _ in range(1000)))
-    outcome = await shop.wait_for_statuses(orders, "confirmed", "rejected", within=120)
+    outcome = await shop.wait_for_statuses(orders, "confirmed", "rejected", within=240)
 
     assert outcome == Counter(confirmed=500, rejected=500)
     assert (await shop.stock("mcguffin"))["available"] == 0
 
     # That half also gets what it was promised.
     await shop.system.robot()
-    await shop.wait_for_statuses(orders, "completed", "rejected", within=120)
+    await shop.wait_for_statuses(orders, "completed", "rejected", within=240)
     await assert_sound(shop)
     after = await shop.stock("mcguffin")
     assert (after["on_hand"], after["sold"]) == (before["on_hand"] - 500, before["sold"] + 500)
