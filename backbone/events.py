@@ -38,3 +38,8 @@ class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
     sequence: int
     traceparent: str | None
     data: P
+
+    @property
+    def cause(self) -> Cause:
+        """What this event passes on to whatever its handling publishes."""
+        return Cause(self.correlationid, self.id, self.traceparent)

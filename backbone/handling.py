@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from opentelemetry.trace import Span, SpanKind
@@ -14,8 +15,11 @@ from backbone.database import Database, Tx
 from backbone.envelope import topic_of
 from backbone.errors import SlicelineError
 from backbone.events import Cause, Event
-from backbone.service import Service
-from backbone.telemetry import messaging, traceparent_of
+from backbone.service import InSets, OneByOne, Service
+from backbone.telemetry import Attributes, messaging, traceparent_of
+
+MOST_LINKS = 128
+"""What OpenTelemetry's SDK keeps of a span's links."""
 
 
 class Fenced(SlicelineError):
@@ -73,14 +77,26 @@ class Handling:
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
         if events and self._service.lock:
             await self._service.lock(events, tx)
-        for event in events:
-            self._beat()
-            await self._handle_one(tx, event)
+        for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
+            if isinstance(handler, InSets):
+                await self._handle_set(tx, handler, list(run))
+                continue
+            for event in run:
+                await self._handle_one(tx, handler, event)
 
-    async def _handle_one(self, tx: Tx, event: Event[Any]) -> None:
+    async def _handle_set(self, tx: Tx, handler: InSets, events: Sequence[Event[Any]]) -> None:
+        self._beat()
+        count, group = len(events), self._service.name
+        about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
+        links = [event.traceparent for event in events[:MOST_LINKS]]
+        with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
+            await handler.handle(events, tx)
+
+    async def _handle_one(self, tx: Tx, handler: OneByOne, event: Event[Any]) -> None:
+        self._beat()
         with bound_contextvars(event_id=event.id, event_type=event.type, key=event.key), self._span(event) as current:
             tx.cause = Cause(event.correlationid, event.id, traceparent_of(current))
-            await self._handlers[event.type](event, tx)
+            await handler(event, tx)
 
     def _span(self, event: Event[Any]) -> AbstractContextManager[Span]:
         about = {

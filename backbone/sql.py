@@ -143,3 +143,32 @@ LETTER_DELETE = "DELETE FROM dead_letters WHERE id = $1"
 LETTER_BLAME = "UPDATE dead_letters SET error = $2 WHERE id = $1"
 
 OPEN_KEY = "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND key = $3"
+
+# Waits for a concurrent twin, whose row is not yet visible, until it ends. DO UPDATE and not DO NOTHING: only so the
+# same statement also returns a row that is there already, and no housekeeping can delete it in between. A committed
+# row always has a status, so one without is ours, claimed a moment ago.
+KEY_CLAIM = """
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint) VALUES ($1, $2, $3)
+ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
+RETURNING fingerprint, status, headers::text AS headers, body
+"""
+
+KEY_KEEP = """
+UPDATE idempotency_keys SET status = $3, headers = $4::text::jsonb, body = $5 WHERE scope = $1 AND key = $2
+"""
+
+# The same for many keys whose answers are known beforehand. A row that was there has been updated, so it has an xmax.
+KEYS_CLAIM = """
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, status, headers, body)
+SELECT scope, key, fingerprint, status, headers::jsonb, body
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::bytea[])
+  AS row(scope, key, fingerprint, status, headers, body)
+ORDER BY scope, key
+ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
+RETURNING scope, key, fingerprint, status, headers::text AS headers, body, xmax = 0 AS is_new
+"""
+
+KEYS_FORGET = """
+DELETE FROM idempotency_keys WHERE ctid IN (
+  SELECT ctid FROM idempotency_keys WHERE created_at < now() - $1::interval LIMIT 5000)
+"""

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from backbone.http import dead_letters, health, jobs, schemas
 from backbone.http.bodies import Bodies
+from backbone.http.express import Express
 from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
@@ -32,6 +33,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     application.state.context = context
     if context.settings.has_role("api"):
         application.include_router(service.router)
+        application.express = Express(application.ordinary, service.grouped, context)
     for router in (health.router, schemas.routes(service), dead_letters.routes(service), jobs.router):
         application.include_router(router)
     return application

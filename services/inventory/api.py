@@ -180,7 +180,7 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     """Orders placed from now on use it; what is reserved already stays as it is."""
 
     async def effect(tx: Tx) -> Answer:
-        known = await warehouse.lock_levels(tx, (ingredient.sku for ingredient in body.ingredients))
+        known = await warehouse.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
         for place, ingredient in enumerate(body.ingredients):
             if ingredient.sku not in known:
                 raise _unknown_ingredient(place, ingredient.sku)
@@ -199,7 +199,9 @@ async def _locked(tx: Tx, sku: str) -> Level:
 
 
 async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
-    await warehouse.change_levels(tx, {sku: before}, {sku: after}, channel, reason)
+    await warehouse.save_levels(tx, {sku: before}, {sku: after})
+    for change in decisions.changes({sku: before}, {sku: after}, channel, reason):
+        tx.publish(change, key=sku)
     return Answer(_shown({"sku": sku, **structs.asdict(after)}))
 
 

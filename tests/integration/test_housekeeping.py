@@ -6,10 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from backbone import housekeeping, inbox
+from backbone import housekeeping, idempotency, inbox
 from backbone.database import Database
 from backbone.housekeeping import Housekeeping
-from backbone.http.commands import forget_old_keys
 from backbone.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.things import eventually, running
@@ -63,7 +62,7 @@ async def test_old_deliveries_are_forgotten_and_young_ones_kept(database: Databa
 async def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(database: Database) -> None:
     await remember(database, 3, MANY)
     await remember(database, 1, 3)
-    assert await forget_old_keys(database, timedelta(days=2)) == MANY
+    assert await idempotency.forget(database, timedelta(days=2)) == MANY
     assert await kept(database, "idempotency_keys") == 3
 
 
