@@ -68,7 +68,7 @@ async def come_to_rest(shop: Shop, within: float = 90.0) -> None:
         return not left
 
     try:
-        await until(resting, "everything has come to rest", within)
+        await until(resting, "everything has come to rest", within, every=0.2)
     except AssertionError as late:
         raise AssertionError(f"{late}; left: {left}") from None
 

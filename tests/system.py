@@ -95,7 +95,7 @@ class Shop:
             counted = await self.statuses(orders)
             return counted if counted.total() == len(orders) and set(counted) <= set(statuses) else None
 
-        return await until(found, f"{len(orders)} orders at {' or '.join(statuses)}", within)
+        return await until(found, f"{len(orders)} orders at {' or '.join(statuses)}", within, every=0.2)
 
     async def statuses(self, orders: Collection[str]) -> Counter[str]:
         query = "SELECT status, count(*) FROM orders WHERE id = ANY($1) GROUP BY status"
@@ -222,10 +222,10 @@ async def _read_json(connection: "asyncpg.Connection[Any]") -> None:
     await connection.set_type_codec("json", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
 
 
-async def until(probe: Callable[[], Awaitable[T | None]], what: str, within: float = WITHIN) -> T:
+async def until(probe: Callable[[], Awaitable[T | None]], what: str, within: float = WITHIN, every: float = 0.05) -> T:
     """The first answer of `probe` that is true. Fails, naming `what` was awaited, after so many seconds."""
     deadline = time.monotonic() + within
     while not (answer := await probe()):
         assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every)
     return answer
