@@ -23,6 +23,8 @@ INSERT INTO stock (sku, on_hand, reserved, sold, initial, adjusted, threshold, c
 SELECT 'sku-' || lpad(n::text, 8, '0'), 1000000000, 0, 0, 1000000000, 0, 0, 2000000000
 FROM generate_series(1, {ITEMS}) n
 """
+# A consumer that has done so many is under way.
+WARM = 200
 DONE = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets"
 TAKEN = "SELECT sum(reserved)::bigint FROM stock WHERE sku LIKE 'sku-%'"
 ANEW = ("TRUNCATE inbox, consumer_offsets", "UPDATE stock SET reserved = 0 WHERE reserved > 0", "VACUUM FULL stock")
@@ -77,19 +79,20 @@ def _contestant(stage: Stage, total: int, name: str, program: Callable[[str], Pr
         stage.sql(url, *ANEW)
         stage.settle()
         with stage.running(program(url)):
-            sample = asyncio.run(_watch(stage, url, total))
+            sample = asyncio.run(watch(stage, url, total))
         _check(stage, url)
         return sample
 
     return measured
 
 
-async def _watch(stage: Stage, url: str, total: int) -> Sample:
-    """From when the consumer is under way until the topic is read or the time is up."""
-    span, warm = stage.scale.of(8.0, 3.0), min(200, total // 100)
+async def watch(stage: Stage, url: str, total: int) -> Sample:
+    """From when the consumer is under way until so many are done or the time is up."""
+    span = stage.scale.of(8.0, 3.0)
     connection = await asyncpg.connect(url)
     try:
-        began = await _progress(connection, at_least=warm, within=60)
+        there = await _progress(connection)
+        began = await _progress(connection, at_least=there + WARM, within=60)
         start, meter = time.perf_counter(), stage.meter()
         while (now := await _progress(connection)) < total and time.perf_counter() - start < span:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -34,11 +34,11 @@ def order_placed(order: str, item: str) -> Payload:
     )
 
 
-def records(count: int, items: int) -> Iterator[tuple[bytes, bytes, Headers]]:
-    """So many orders as Kafka records, spread over so many items: sku-00000001 and so on."""
+def records(count: int, items: int, step: int = 1) -> Iterator[tuple[bytes, bytes, Headers]]:
+    """So many orders as Kafka records, spread over so many items, each a step after the other: sku-00000001 …"""
     for number in range(count):
         order = new_id()
-        payload = order_placed(order, f"sku-{number % items + 1:08}")
+        payload = order_placed(order, f"sku-{(number % items + 1) * step:08}")
         yield to_record(
             Envelope(
                 id=new_id(),
@@ -56,12 +56,12 @@ def records(count: int, items: int) -> Iterator[tuple[bytes, bytes, Headers]]:
         )
 
 
-async def fill_topic(bootstrap: str, count: int, items: int) -> None:
+async def fill_topic(bootstrap: str, count: int, items: int, step: int = 1) -> None:
     """Publishes so many orders to the topic of orders."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024)
     await producer.start()
     try:
-        for key, value, headers in records(count, items):
+        for key, value, headers in records(count, items, step):
             await producer.send(TOPIC, key=key, value=value, headers=headers)
         await producer.flush()
     finally:

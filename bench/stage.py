@@ -116,6 +116,10 @@ class Stage:
     def settle(self) -> None:
         """Writes the pages that earlier samples left behind, and waits until nothing of ours has work left."""
         self.sql(self.postgres, "CHECKPOINT")
+        self.calm()
+
+    def calm(self) -> None:
+        """Waits until nothing of ours has work left, for a while."""
         meter.calm(within=self.scale.of(30.0, 3.0))
 
     def meter(self) -> Meter:

@@ -25,6 +25,7 @@ WHERE sku IN (SELECT sku FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE)
 """
 RECIPES = {"margherita": ["dough", "tomato-sauce", "mozzarella", "basil"]}
 PRICES = {"margherita": 1200}
+UNLIMITED = httpx.Limits(max_connections=None)
 
 
 class Settings(bare.Settings):
@@ -36,7 +37,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = Settings()
     async with (
         asyncpg.create_pool(settings.database_url, min_size=10, max_size=10) as pool,
-        httpx.AsyncClient(base_url=settings.provider_url, timeout=10, trust_env=False) as provider,
+        httpx.AsyncClient(base_url=settings.provider_url, timeout=30, limits=UNLIMITED, trust_env=False) as provider,
     ):
         await pool.execute(bare.TABLE)
         await pool.execute("ALTER TABLE orders ADD COLUMN IF NOT EXISTS status text NOT NULL DEFAULT 'placed'")

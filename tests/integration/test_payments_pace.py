@@ -50,3 +50,18 @@ async def test_a_pause_is_obeyed_by_who_already_had_a_slot(database: Database) -
     begun = time.monotonic()
     await waiting
     assert time.monotonic() - begun > 0.9
+
+
+async def test_slots_missed_in_a_stall_are_not_made_up_for_all_at_once(database: Database) -> None:
+    taken: list[float] = []
+
+    async def take() -> None:
+        await pace.take_slot(database, 10)
+        taken.append(time.monotonic())
+
+    waiting = [asyncio.create_task(take()) for _ in range(12)]
+    await asyncio.sleep(0.5)
+    time.sleep(2)  # noqa: ASYNC251  the whole process stands still
+    await asyncio.gather(*waiting)
+    missed = sorted(taken)[-4:]
+    assert missed[-1] - missed[0] > 3 / 9.5 - 0.05

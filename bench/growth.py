@@ -1,0 +1,144 @@
+"""The same work on a system that has been used for long: a full warehouse, a long memory, a backlog.
+
+Each of accept, relay and reserve runs on a database that is nearly empty and on one that has grown, in turn.
+"""
+
+import asyncio
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import asyncpg
+
+from backbone import sql
+from bench import accept, consume, events, programs
+from bench.result import Results, Row
+from bench.rounds import Contestant, Sample, interleave
+from bench.stage import Stage
+
+# Orders name so many different SKUs, which in the grown warehouse lie far apart.
+NAMED = 1000
+LOAD_STOCK = """
+INSERT INTO stock (sku, on_hand, reserved, sold, initial, adjusted, threshold, ceiling)
+SELECT 'sku-' || lpad((n * {step})::text, 8, '0'), 1000000000, 0, 0, 1000000000, 0, 0, 2000000000
+FROM generate_series(1, {count}) AS n
+"""
+# Identifiers as ours: sorted by time, made within the days that the inbox is kept.
+LOAD_INBOX = """
+INSERT INTO inbox (consumer, name, occurrence, received_at)
+SELECT 'inventory', 'sliceline.orders.order-placed', uuidv7(age)::text, now() + age
+FROM (SELECT make_interval(secs => -1209600.0 * ({count} - n) / {count}) AS age
+      FROM generate_series(1, {count}) AS n) AS made
+"""
+# One for each event of the backlog, as publishing leaves them.
+LOAD_SEQUENCES = "INSERT INTO sequences (key, last) SELECT aggregateid, 1 FROM outbox ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much has grown."""
+
+    skus: int
+    inbox: int
+    backlog: int
+
+    @property
+    def words(self) -> str:
+        return f"{self.skus:,} SKUs, {self.inbox:,} inbox rows, {self.backlog:,} outbox rows"
+
+
+def run(stage: Stage) -> Results:
+    results = Results()
+    size = stage.scale.of(Size(1_000_000, 10_000_000, 1_000_000), Size(100_000, 300_000, 100_000))
+    stage.migrate()
+    grown = {name: stage.new_database(f"{name}_grown", like=name) for name in ("orders", "inventory")}
+    _load(stage, grown, size)
+    for case, unit, contestants in (
+        ("accept", "orders/s", _accepting(stage, grown["orders"])),
+        ("relay", "events/s", _relaying(stage, grown["orders"], size)),
+        ("reserve", "orders/s", _reserving(stage, grown["inventory"])),
+    ):
+        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+        ours, theirs = series.value("grown"), series.value("empty")
+        results.add(Row("growth", case, ours, "empty", theirs, unit, series.ratio("grown", "empty"), 0.9))
+        series.account(results, f"growth, {case}")
+    results.note(f"Grown: {size.words}.")
+    return results
+
+
+def _load(stage: Stage, grown: dict[str, str], size: Size) -> None:
+    stage.tell(f"loading {size.words}")
+    step = size.skus // NAMED
+    stage.sql(stage.database("inventory"), LOAD_STOCK.format(count=NAMED, step=step), "ANALYZE")
+    inbox = LOAD_INBOX.format(count=size.inbox)
+    stage.sql(grown["inventory"], LOAD_STOCK.format(count=size.skus, step=1), inbox, "VACUUM ANALYZE")
+    stage.sql(grown["orders"], events.outbox_rows(size.backlog), LOAD_SEQUENCES, "VACUUM ANALYZE")
+    stage.tell("filling the topic")
+    asyncio.run(events.fill_topic(stage.bootstrap, stage.scale.of(150_000, 25_000), NAMED, step))
+
+
+def _accepting(stage: Stage, grown: str) -> dict[str, Contestant]:
+    """Without the relay, which would take the backlog away."""
+    return {
+        "grown": lambda: _accept(stage, grown),
+        "empty": lambda: _accept(stage, stage.database("orders")),
+    }
+
+
+def _accept(stage: Stage, url: str) -> Sample:
+    program = programs.service(stage, "orders", "api", database=url)
+    with stage.running(program):
+        stage.settle()
+        accept.load(stage, [program], seconds=stage.scale.of(2, 0.5))
+        return accept.load(stage, [program])
+
+
+def _relaying(stage: Stage, grown: str, size: Size) -> dict[str, Contestant]:
+    count = stage.scale.of(50_000, 10_000)
+    return {
+        "grown": lambda: _relay(stage, grown, size.backlog, count),
+        "empty": lambda: _relay(stage, stage.database("orders"), count, count),
+    }
+
+
+def _relay(stage: Stage, url: str, backlog: int, count: int) -> Sample:
+    """The first `count` events out of a backlog of that size."""
+    left = stage.sql(url, "SELECT count(*) FROM outbox")
+    if left < backlog:
+        stage.sql(url, events.outbox_rows(backlog - left))
+    stage.sql(url, "VACUUM ANALYZE outbox")
+    return asyncio.run(_race(stage, url, count))
+
+
+async def _race(stage: Stage, url: str, count: int) -> Sample:
+    """The relay is up and waits for its lock, which we hold; letting go of it is the starting gun."""
+    connection = await asyncpg.connect(url)
+    held = connection.transaction()
+    await held.start()
+    assert await connection.fetchval(sql.RELAY_LOCK)
+    with ExitStack() as stack:
+        stack.enter_context(stage.running(programs.service(stage, "orders", "relay", database=url, label="relay")))
+        stage.calm()
+        async with events.Ends(stage.bootstrap) as ends:
+            before = await ends.count(events.TOPIC)
+            clock, began = stage.meter(), time.perf_counter()
+            await held.rollback()
+            reached = await ends.reach(events.TOPIC, before + count, timeout=120)
+            seconds, reading = time.perf_counter() - began, clock.read()
+    await connection.close()
+    return Sample((reached - before) / seconds, reading)
+
+
+def _reserving(stage: Stage, grown: str) -> dict[str, Contestant]:
+    return {
+        "grown": lambda: _reserve(stage, grown),
+        "empty": lambda: _reserve(stage, stage.database("inventory")),
+    }
+
+
+def _reserve(stage: Stage, url: str) -> Sample:
+    """Inventory goes on where it was in the topic of orders."""
+    program = programs.service(stage, "inventory", "consumers", database=url)
+    stage.settle()
+    with stage.running(program):
+        return asyncio.run(consume.watch(stage, url, 1_000_000_000))
