@@ -126,4 +126,4 @@ async def test_a_batch_at_once_is_the_same_as_its_events_one_by_one(
         expected = await everything(one_by_one)
         assert await everything(at_once) == expected
         assert await everything(in_parts) == expected
-    assert expected["outbox"] or expected["jobs"]
+    assert any(expected.values())
