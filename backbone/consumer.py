@@ -22,7 +22,7 @@ from backbone.database import Database
 from backbone.envelope import topic_of
 from backbone.faults import is_passing
 from backbone.handling import Fenced, Handling
-from backbone.parts import RESTART, Part, describe, keep_running, report
+from backbone.parts import RESTART, Part, describe, ended_well, keep_running, report
 from backbone.service import Service
 
 BATCH = 500
@@ -67,8 +67,7 @@ class Consumer:
             client.subscribe(self.topics, listener=_Rebalance(self))
             await self._read(client)
         finally:
-            with suppress(Exception):
-                await asyncio.wait_for(client.stop(), 5)
+            await _close(client)
 
     def _new_client(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -243,6 +242,12 @@ class Consumer:
         """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._at_rest.wait(), 5)
+
+
+async def _close(client: AIOKafkaConsumer) -> None:
+    """Leave the group, and close the connections even if that fails: stop() lets its own cancellations escape."""
+    if not await ended_well(client.stop(), 5):
+        await ended_well(client._client.close(), 2)
 
 
 class _Rebalance(ConsumerRebalanceListener):

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind
 from backbone import metrics, sql
 from backbone.database import Database
 from backbone.envelope import Envelope, to_record, topic_of
-from backbone.parts import Part, keep_running
+from backbone.parts import Part, ended_well, keep_running
 from backbone.telemetry import messaging
 
 BATCH = 1000
@@ -91,13 +91,10 @@ class Relay:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        with suppress(Exception):
-            await asyncio.wait_for(producer.stop(), 2)
-            return
-        # stop() waits for unsent batches for ever when the broker is away; ending its sender is the only way out.
-        with suppress(Exception):
-            await producer._sender.close()
-            await producer.client.close()
+        if not await ended_well(producer.stop(), 2):
+            # It waits for unsent batches for ever when the broker is away; ending its sender is the only way out.
+            await ended_well(producer._sender.close(), 2)
+            await ended_well(producer.client.close(), 2)
 
 
 async def _send(producer: AIOKafkaProducer, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -107,9 +104,7 @@ async def _send(producer: AIOKafkaProducer, rows: Sequence[Mapping[str, Any]]) -
         acknowledgements = []
         for row in rows:
             key, value, headers = to_record(_envelope(row))
-            acknowledgements.append(
-                await producer.send(topic_of(row["type"]), key=key, value=value, headers=headers)
-            )
+            acknowledgements.append(await producer.send(topic_of(row["type"]), key=key, value=value, headers=headers))
         await asyncio.gather(*acknowledgements)
 
 

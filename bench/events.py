@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from backbone.envelope import Envelope, Headers, to_record
+from backbone.envelope import Envelope, Headers, Undecodable, from_record, to_record
 from backbone.events import Payload
 from backbone.identity import new_id
 from services.orders.events import Customer, Line, Money, OrderPlaced
@@ -86,6 +86,17 @@ class Ends:
         ends: dict[Any, int] = await self._client.end_offsets(places)
         return sum(ends.values())
 
+    async def newest(self, topic: str) -> Any:
+        """The record that was written last."""
+        ends = await self._client.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
+        found = []
+        for place, end in ends.items():
+            if end:
+                self._client.assign([place])
+                self._client.seek(place, end - 1)
+                found.append(await self._client.getone())
+        return max(found, key=lambda record: record.timestamp)
+
     async def reach(self, topic: str, count: int, timeout: float) -> int:
         """Waits until there are so many. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
@@ -105,3 +116,14 @@ def outbox_rows(count: int) -> str:
         FROM (SELECT gen_random_uuid()::text AS event, gen_random_uuid()::text AS key
               FROM generate_series(1, {count})) AS made
     """
+
+
+async def readable(bootstrap: str) -> str:
+    """Whether our consumers could read what was published last, in words."""
+    async with Ends(bootstrap) as ends:
+        record = await ends.newest(TOPIC)
+    try:
+        from_record(record.key, record.value, record.headers)
+    except Undecodable as error:
+        return f"no: {error.reason}"
+    return "yes"

@@ -2,9 +2,12 @@
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 
-from bench.stage import Stage
-from local import probes
+from bench.stage import PASSWORD, Stage
+from cli import programs as cli_programs
+from cli.layout import Layout
+from local import ports, probes
 from local.ports import free_port
 from local.program import Program, python
 
@@ -53,3 +56,24 @@ def peer(module: str, database: str, *, label: str | None = None, env: Mapping[s
         env={"PEER_DATABASE_URL": database, "PEER_PORT": str(port), **(env or {})},
         port=port,
     )
+
+
+def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None = None) -> dict[str, Program]:
+    """Everything that `up` runs, as `up` runs it, by name; the robot takes no time. A rate of 0 is no limit."""
+    layout = _free_layout(stage)
+    rate = {"SLICELINE_PROVIDER_RATE": str(provider_rate), **(env or {})}
+    everything = [
+        *cli_programs.sandbox(layout),
+        *cli_programs.services(layout, PASSWORD),
+        *cli_programs.robot(layout, delay=0),
+    ]
+    return {program.name: replace(program, env={**program.env, **rate}) for program in everything}
+
+
+def _free_layout(stage: Stage) -> Layout:
+    """The catalogue's ports, moved to where none of them is taken."""
+    for offset in range(20_000, 40_000, 500):
+        layout = Layout(offset, stage.postgres, stage.bootstrap, stage.folder)
+        if not ports.taken(layout.ports()):
+            return layout
+    raise RuntimeError("No free range of ports was found.")

@@ -28,7 +28,7 @@ def run(stage: Stage) -> Results:
     with ExitStack() as stack:
         contestants = {
             "ours": _ours(stage, stack, count),
-            **{kind: _debezium(stage, stack, count, kind, url) for kind, url in databases.items()},
+            **{kind: _debezium(stage, stack, results, count, kind, url) for kind, url in databases.items()},
             "producer": lambda: _producer(stage, count),
         }
         series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
@@ -64,7 +64,7 @@ def _ours(stage: Stage, stack: ExitStack, count: int) -> Contestant:
     return measured
 
 
-def _debezium(stage: Stage, stack: ExitStack, count: int, kind: str, url: str) -> Contestant:
+def _debezium(stage: Stage, stack: ExitStack, results: Results, count: int, kind: str, url: str) -> Contestant:
     stage.tell(f"starting and warming Debezium ({kind})")
     program = debezium.program(stage.folder / kind, url, stage.bootstrap, label=kind, tuned=kind == "tuned")
     server = stack.enter_context(stage.running(program))
@@ -72,6 +72,8 @@ def _debezium(stage: Stage, stack: ExitStack, count: int, kind: str, url: str) -
     for _ in range(WARM_UPS):
         _race(stage, url, count, server)
     debezium.stop_reading(port)
+    read = asyncio.run(events.readable(stage.bootstrap))
+    results.note(f"Can our consumers read what Debezium ({kind}) makes of our outbox? {read}.")
 
     def measured() -> Sample:
         debezium.go_on(port)

@@ -63,7 +63,7 @@ async def shop(system: processes.System, journal: Journal, spoilt: set[str]) -> 
     """The whole system; whatever a test does to processes and provider is undone after it."""
     system.mark()
     limits = httpx.Limits(max_connections=100)
-    async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as client:
+    async with httpx.AsyncClient(timeout=httpx.Timeout(60, pool=None), trust_env=False, limits=limits) as client:
         shop = Shop(system, client, journal, spoilt)
         yield shop
         await system.mend()

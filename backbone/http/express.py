@@ -26,7 +26,7 @@ from backbone.service import Context, Grouped
 from backbone.telemetry import span, traceparent_of
 
 # Headers that change what a body is or how it arrives, or that the ordinary way looks at more closely.
-_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"x-correlation-id"))
+_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"x-correlation-id", b"x-actor"))
 _Headers = dict[bytes, bytes]
 
 

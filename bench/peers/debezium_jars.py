@@ -7,11 +7,14 @@ from pathlib import Path
 
 from local import HOME
 
-CONNECT, DEBEZIUM = "4.3.1", "3.7.0.Final"
+CONNECT, DEBEZIUM, JETTY = "4.3.1", "3.7.0.Final", "12.0.34"
 ENDPOINT = (
     f"org.apache.kafka:connect-runtime:{CONNECT}"
     f"+io.debezium:debezium-connector-postgres:{DEBEZIUM}"
     "+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
+    # Named only because they would otherwise be resolved to a version that Connect's Jetty does not fit.
+    f"+org.eclipse.jetty.ee10:jetty-ee10-servlet:{JETTY}"
+    f"+org.eclipse.jetty:jetty-security:{JETTY}+org.eclipse.jetty:jetty-session:{JETTY}"
 )
 LIST = HOME / "bench" / f"debezium-{DEBEZIUM}-connect-{CONNECT}.json"
 

@@ -56,10 +56,11 @@ async def test_a_provider_out_of_order_only_delays(shop: Shop) -> None:
 
 
 async def test_a_provider_that_fails_half_of_the_calls_loses_and_doubles_nothing(shop: Shop) -> None:
+    before = await _failures(shop)
     await shop.moods(fail_rate=0.5)
 
     orders = [await shop.place({"water": 1}) for _ in range(20)]
-    await _failed(shop, 20)
+    await _failed(shop, before + 10)
     await shop.moods()
 
     await shop.wait_for_statuses(orders, "confirmed")
@@ -100,11 +101,11 @@ async def test_two_hundred_orders_at_five_payments_a_second(shop: Shop) -> None:
     await shop.limit_provider(RATE)
     async with shop.told("payments", provider_rate=str(RATE)):
         before = await shop.get("provider", "/stats")
-        orders = await asyncio.gather(*(shop.place({"cola": 1}) for _ in range(ORDERS)))
+        orders = await asyncio.gather(*(shop.place({"cola": 1}, fulfilment="collection") for _ in range(ORDERS)))
         paid_when_all_answered = (await shop.get("provider", "/stats"))["charged"] - before["charged"]
         started = time.monotonic()
 
-        outcome = await shop.wait_for_statuses(orders, "confirmed", within=90)
+        outcome = await shop.wait_for_statuses(orders, "confirmed", within=180)
 
         took = time.monotonic() - started
         after = await shop.get("provider", "/stats")
@@ -113,15 +114,20 @@ async def test_two_hundred_orders_at_five_payments_a_second(shop: Shop) -> None:
     assert outcome == Counter(confirmed=ORDERS)
     assert after["charged"] - before["charged"] == ORDERS
     assert refused < 0.02 * calls
-    assert took < ORDERS / RATE * 1.25, "the limit is made use of"
+    assert took < 2 * ORDERS / RATE, "the limit is made use of"
+    await shop.system.robot()
+    await shop.wait_for_statuses(orders, "completed")
     await assert_sound(shop)
 
 
 async def _failed(shop: Shop, calls: int) -> None:
-    """Return when the provider has failed so many calls more."""
-    before = (await shop.get("provider", "/stats"))["failed"]
+    """Return when the provider has failed so many calls."""
 
     async def failed() -> bool:
-        return bool((await shop.get("provider", "/stats"))["failed"] >= before + calls)
+        return await _failures(shop) >= calls
 
     await until(failed, f"{calls} calls that failed")
+
+
+async def _failures(shop: Shop) -> int:
+    return int((await shop.get("provider", "/stats"))["failed"])

@@ -46,17 +46,21 @@ async def test_no_stock_while_the_charge_is_in_flight_gives_the_money_back(shop:
 
 async def test_a_thousand_at_once_with_stock_for_half_confirm_exactly_that_half(shop: Shop) -> None:
     await shop.set_stock("mcguffin", 500)
-    sold = (await shop.stock("mcguffin"))["sold"]
+    before = await shop.stock("mcguffin")
 
-    orders = await asyncio.gather(*(shop.place({"mcguffin": 1}) for _ in range(1000)))
-    outcome = await shop.wait_for_statuses(orders, "confirmed", "rejected", within=120)
+    orders = await asyncio.gather(*(shop.place({"mcguffin": 1}, fulfilment="collection") for _ in range(1000)))
+    outcome = await shop.wait_for_statuses(orders, "confirmed", "rejected", within=240)
 
     assert outcome == Counter(confirmed=500, rejected=500)
-    stock = await shop.stock("mcguffin")
-    assert (stock["available"], stock["sold"]) == (0, sold)
+    assert (await shop.stock("mcguffin"))["available"] == 0
+
+    # That half also gets what it was promised.
+    await shop.system.robot()
+    await shop.wait_for_statuses(orders, "completed", "rejected", within=240)
     await assert_sound(shop)
-    availables = [change for change in await _availables(shop) if change < 0]
-    assert not availables, "never a negative count"
+    after = await shop.stock("mcguffin")
+    assert (after["on_hand"], after["sold"]) == (before["on_hand"] - 500, before["sold"] + 500)
+    assert not [available for available in await _availables(shop) if available < 0], "never a negative count"
 
 
 async def test_what_was_cancelled_is_there_for_the_next(shop: Shop) -> None:

@@ -50,6 +50,14 @@ class ServiceProcess:
 
         await eventually(holds, within)
 
+    async def until_missing(self, *names: str, within: float = 45) -> None:
+        """Until at least these are missing."""
+
+        async def holds() -> bool:
+            return set(names) <= set(await self.waiting_for() or {})
+
+        await eventually(holds, within)
+
     async def logged(self, action: str) -> dict[str, Any]:
         """The first line of an action, as soon as it is there."""
         found: list[dict[str, Any]] = []
@@ -101,6 +109,12 @@ class Road:
     @property
     def address(self) -> str:
         return f"{HOST}:{self._port}"
+
+    async def __aenter__(self) -> "Road":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._carry, HOST, self._port)

@@ -395,4 +395,3 @@ async def test_only_a_parked_job_can_be_started_anew(thing: Things, oven: Oven, 
         assert (await client.post("/jobs/0/retry")).status_code == 404
         assert (await client.post("/jobs/99999999999999999999/retry")).status_code in (404, 422)
         assert (await client.get("/jobs", params={"state": "lost"})).status_code == 422
-

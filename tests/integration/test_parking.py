@@ -138,9 +138,7 @@ SPOILT: dict[str, Spoil] = {
     "an empty value": with_value(b""),
     "a number beyond every type": with_value(b'{"number": 1' + b"0" * 5000 + b"}"),
     "nested 1000 deep": with_value(b'{"number": ' + b"[" * 1000 + b"]" * 1000 + b"}"),
-    "nested 1000 deep where nobody looks": with_value(
-        b'{"number": 1, "more": ' + b"[" * 1000 + b"]" * 1000 + b"}"
-    ),
+    "nested 1000 deep where nobody looks": with_value(b'{"number": 1, "more": ' + b"[" * 1000 + b"]" * 1000 + b"}"),
     "nested 100000 deep": with_value(b'{"number": ' + b"[" * 100_000),
     "no key": with_key(None),
     "another key than it says": with_key(b"other"),
@@ -278,9 +276,10 @@ async def send_raw(producer: AIOKafkaProducer, topic: str, records: Sequence[Rec
 
 async def test_dead_letters_are_listed_and_redriven_over_http(thing: Things) -> None:
     faulty = Faulty(thing, 0)
-    async with consumed(thing, faulty, *(record_of(thing, "a", number) for number in range(3))), client_of(
-        thing, faulty
-    ) as client:
+    async with (
+        consumed(thing, faulty, *(record_of(thing, "a", number) for number in range(3))),
+        client_of(thing, faulty) as client,
+    ):
         first = (await client.get("/dead-letters", params={"limit": 2})).json()
         rest = (await client.get("/dead-letters", params={"after": first["next"]})).json()
         shown = first["items"] + rest["items"]

@@ -145,9 +145,13 @@ async def test_readiness_tells_what_is_away_and_recovers(
 ) -> None:
     base, name = database_url.rsplit("/", 1)
     credentials, server = base.rsplit("@", 1)
-    to_kafka, to_postgres = Road(kafka), Road(server)
-    urls = {"database_url": f"{credentials}@{to_postgres.address}/{name}", "kafka": to_kafka.address}
-    async with process_of(LOYALTY, log, **urls) as loyalty:
+    async with (
+        Road(kafka) as to_kafka,
+        Road(server) as to_postgres,
+        process_of(
+            LOYALTY, log, database_url=f"{credentials}@{to_postgres.address}/{name}", kafka=to_kafka.address
+        ) as loyalty,
+    ):
         await loyalty.until_waiting_for("relay", "consumer", "database")
         await to_postgres.open()
         await loyalty.until_waiting_for("relay", "consumer")
@@ -155,14 +159,12 @@ async def test_readiness_tells_what_is_away_and_recovers(
         await to_kafka.open()
         await loyalty.until_waiting_for()
         await to_postgres.close()
-        await loyalty.until_waiting_for("relay", "database")
+        await loyalty.until_missing("relay", "database")
         assert (await loyalty.client.get("/health/live")).status_code == 200
         assert (await loyalty.client.get("/customers/ada/points")).status_code == 503
         await to_postgres.open()
         await loyalty.until_waiting_for()
         assert await loyalty.stop() == 0
-    await to_postgres.close()
-    await to_kafka.close()
 
 
 async def test_a_blocked_event_loop_is_ended_by_the_watchdog(log: Path, database_url: str) -> None:

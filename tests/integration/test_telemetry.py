@@ -233,4 +233,3 @@ async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told(
 
 async def relayed(client: httpx.AsyncClient) -> bool:
     return "sliceline_relayed_events_total 1.0" in (await client.get("/metrics")).text
-

@@ -56,9 +56,7 @@ class Things:
 
     async def effects(self, key: str | None = None) -> list[tuple[str, int]]:
         async with self.database.transaction() as tx:
-            rows = await tx.raw.fetch(
-                "SELECT * FROM effects WHERE $1::text IS NULL OR key = $1 ORDER BY position", key
-            )
+            rows = await tx.raw.fetch("SELECT * FROM effects WHERE $1::text IS NULL OR key = $1 ORDER BY position", key)
         return [(row["key"], row["number"]) for row in rows]
 
     async def published(self, count: int) -> list[Envelope]:
