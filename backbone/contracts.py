@@ -58,6 +58,7 @@ def check(event_type: str, data: object) -> None:
     raise ContractBroken(event_type, errors)
 
 
+@cache
 def dataschema(event_type: str) -> str:
     """Name the schema of an event type: `https://sliceline.invalid/schemas/<service>/<event>.v<N>.json`.
 

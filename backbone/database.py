@@ -41,7 +41,7 @@ class Tx:
 
         Raises ContractBroken when a payload breaks its schema, TooLarge over 64 KiB.
         """
-        self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause, self.now)
+        self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause)
 
     def schedule(
         self,
@@ -62,7 +62,7 @@ class Tx:
     async def flush(self) -> tuple[bool, frozenset[str]]:
         """Write what was collected; tells whether events went out, and the kinds of the jobs that were scheduled."""
         kinds = await schedule.write(self.raw, self._jobs)
-        await outbox.write(self.raw, self._outgoing)
+        await outbox.write(self.raw, self.service, self.now, self._outgoing)
         return bool(self._outgoing), kinds
 
 

@@ -195,6 +195,8 @@ def _text(attributes: Attributes, name: str) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         raise Undecodable(f"{name} is not UTF-8") from None
+    if 0 < len(text) <= LONGEST_ATTRIBUTE and text.isprintable():  # what `unfit` asks first, without the call
+        return text
     if problem := unfit(text):
         raise Undecodable(f"{name} {problem}")
     return text

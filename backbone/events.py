@@ -15,7 +15,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
 P = TypeVar("P", bound=Payload)
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """What led to a transaction; everything published in it carries this on."""
 
     correlationid: str
@@ -23,7 +23,7 @@ class Cause(msgspec.Struct, frozen=True):
     traceparent: str | None = None
 
 
-class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
+class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True, gc=False):
     """An event as a handler gets it: the envelope's attributes and the reader's view of the data."""
 
     id: str

@@ -1,5 +1,6 @@
 """How a batch becomes effects: everything a consumer does inside the one transaction of a batch."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -132,10 +133,8 @@ def _columns(offsets: dict[tuple[str, int], int]) -> tuple[list[str], list[int],
 def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]]) -> None:
     metrics.SKIPPED.inc(len(batch.deliveries) - len(ours))
     metrics.REPEATED.inc(len(ours) - len(fresh))
+    for event_type, count in Counter(event.type for event in fresh).items():
+        metrics.HANDLED.labels(event_type).inc(count)
+    now = datetime.now(UTC)
     for event in fresh:
-        metrics.HANDLED.labels(event.type).inc()
-        metrics.TOPIC_WAIT.observe(_seconds_since(event))
-
-
-def _seconds_since(event: Event[Any]) -> float:
-    return (datetime.now(UTC) - event.time).total_seconds()
+        metrics.TOPIC_WAIT.observe((now - event.time).total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,8 @@ from backbone.identity import new_id
 
 LARGEST = 64 * 1024
 
-Row = tuple[str, str, str, str, str, str, datetime, str, str, str | None, str, str | None, str]
+Row = tuple[str, str, str, str, str, str, str | None, str, str | None, str]
+"""id, key, type, subject, dataschema, correlationid, causationid, occurrenceid, traceparent, data"""
 
 
 class TooLarge(SlicelineError):
@@ -33,8 +35,8 @@ class ForeignEvent(SlicelineError):
     """A service publishes only events of its own name."""
 
 
-def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause, now: datetime) -> list[Row]:
-    """One outbox row per version of one happening, checked; columns in the order that PUBLISH takes them."""
+def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause) -> list[Row]:
+    """One outbox row per version of one happening, checked."""
     if reason := unfit(key):
         raise UnfitKey(f"The key of an event {reason}.")
     occurrence = new_id()
@@ -42,12 +44,9 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
     return [
         (
             new_id(),
-            _owner(service, each),
             key,
-            each.TYPE,
-            f"/sliceline/{service}",
+            _owned(service, each.TYPE),
             subject,
-            now,
             contracts.dataschema(each.TYPE),
             cause.correlationid,
             cause.causationid,
@@ -69,16 +68,26 @@ def _create(service: str, key: str, cause: Cause) -> str | None:
         return telemetry.traceparent_of(current)
 
 
-async def write(raw: asyncpg.Connection[Any], outgoing: Sequence[Row]) -> None:
-    """Number the rows within their keys and insert them, in one statement."""
+async def write(raw: asyncpg.Connection[Any], service: str, now: datetime, outgoing: Sequence[Row]) -> None:
+    """Number a transaction's rows within their keys and insert them, in one statement."""
     if outgoing:
-        await raw.execute(sql.PUBLISH, *map(list, zip(*outgoing, strict=True)))
+        await raw.execute(sql.PUBLISH, service, now, *map(list, zip(*outgoing, strict=True)), _following(outgoing))
 
 
-def _owner(service: str, payload: Payload) -> str:
-    if parse_type(payload.TYPE)[0] != service:
-        raise ForeignEvent(f"{service} may not publish {payload.TYPE}")
-    return service
+def _following(outgoing: Sequence[Row]) -> list[int]:
+    """For each row, how many of the same key come after it."""
+    seen: Counter[str] = Counter()
+    following = []
+    for _, key, *_ in reversed(outgoing):
+        following.append(seen[key])
+        seen[key] += 1
+    return following[::-1]
+
+
+def _owned(service: str, event_type: str) -> str:
+    if parse_type(event_type).service != service:
+        raise ForeignEvent(f"{service} may not publish {event_type}")
+    return event_type
 
 
 def _data(payload: Payload) -> str:

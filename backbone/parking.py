@@ -28,6 +28,8 @@ async def sift(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[De
     keys = sorted({(each.record.topic, each.key) for each in deliveries})
     rows = await tx.raw.fetch(sql.PARKED_LOCK, consumer, *map(list, zip(*keys, strict=True)))
     parked = {(row["topic"], row["key"]) for row in rows}
+    if not parked:
+        return list(deliveries)
     for each in deliveries:
         if (each.record.topic, each.key) in parked:
             await _write_letter(tx, consumer, each, WAITING)

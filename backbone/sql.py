@@ -3,26 +3,24 @@
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
 # for one key position order is commit order. Drawn earlier, a later commit could overtake an earlier one.
+# `following` says how many of the same key come after a row: its sequence is the key's last one less those.
 PUBLISH = """
-WITH given AS (
-  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-                       $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
-    WITH ORDINALITY AS row(id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid,
-                           causationid, occurrenceid, traceparent, payload, ordinal)
-), counted AS (
+WITH counted AS (
   INSERT INTO sequences AS s (key, last)
-  SELECT aggregateid, count(*) FROM given GROUP BY aggregateid ORDER BY aggregateid
+  SELECT key, count(*) FROM unnest($4::text[]) AS key GROUP BY key ORDER BY key
   ON CONFLICT (key) DO UPDATE SET last = s.last + excluded.last
   RETURNING key, last
-), numbered AS (
-  SELECT given.*, counted.last + 1 - row_number() OVER (PARTITION BY aggregateid ORDER BY ordinal DESC) AS sequence
-  FROM given JOIN counted ON counted.key = given.aggregateid
 )
 INSERT INTO outbox (id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid, causationid,
                     occurrenceid, sequence, traceparent, payload)
-SELECT id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid, causationid,
-       occurrenceid, sequence, traceparent, payload
-FROM numbered ORDER BY ordinal
+SELECT id, $1::text, aggregateid, type, '/sliceline/' || $1::text, subject, $2::timestamptz, dataschema, correlationid,
+       causationid, occurrenceid, last - following, traceparent, payload
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+            $11::text[], $12::text[], $13::int[])
+  WITH ORDINALITY AS row(id, aggregateid, type, subject, dataschema, correlationid, causationid, occurrenceid,
+                         traceparent, payload, following, ordinal)
+JOIN counted ON counted.key = aggregateid
+ORDER BY ordinal
 """
 
 # The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by.

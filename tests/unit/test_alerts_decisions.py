@@ -1,14 +1,17 @@
 """One alert per crossing."""
 
 from collections.abc import Set
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerts.decisions import Crossing, judge, low_clears_at
-from services.alerts.events import Availability, Kind, StockLevelChanged
+from services.alerts import decisions
+from services.alerts.decisions import Alerts, Crossing, judge, low_clears_at
+from services.alerts.events import Availability, Kind, StockAlertRaised, StockLevelChanged
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 NOTHING: frozenset[Kind] = frozenset()
 
 
@@ -24,14 +27,8 @@ def crossing(*, raised: Set[Kind] = NOTHING, cleared: Set[Kind] = NOTHING) -> Cr
 
 def follow(*levels: StockLevelChanged) -> list[str]:
     """What is told while the levels go by: +kind for raised, -kind for cleared."""
-    active: Set[Kind] = NOTHING
-    told: list[str] = []
-    for level in levels:
-        change = judge(active, level)
-        told += [f"-{kind}" for kind in sorted(change.cleared)]
-        told += [f"+{kind}" for kind in sorted(change.raised)]
-        active = (active - change.cleared) | change.raised
-    return told
+    _, told = decisions.follow({}, levels, NOW)
+    return [("+" if isinstance(each, StockAlertRaised) else "-") + each.kind for payloads in told for each in payloads]
 
 
 def test_low_begins_at_the_threshold_and_not_above_it() -> None:
@@ -94,6 +91,14 @@ def test_raised_and_cleared_take_turns_for_every_kind(passing: list[StockLevelCh
     for kind in ("low", "out", "over"):
         signs = [each[0] for each in told if each[1:] == kind]
         assert signs == ["+", "-"] * (len(signs) // 2) + ["+"] * (len(signs) % 2)
+
+
+@given(st.lists(levels, max_size=12), st.integers(0, 12))
+def test_levels_followed_at_once_come_to_the_same_as_in_two_parts(passing: list[StockLevelChanged], cut: int) -> None:
+    before: Alerts = {}
+    middle, first = decisions.follow(before, passing[:cut], NOW)
+    end, second = decisions.follow(middle, passing[cut:], NOW)
+    assert (end, first + second) == decisions.follow(before, passing, NOW)
 
 
 @given(st.sets(st.sampled_from(["low", "out", "over"])), levels)

@@ -1,6 +1,7 @@
 """Stock decisions: all lines or none, and counts that always add up."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -9,8 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.inventory import decisions
-from services.inventory.decisions import Level, NotEnough, Rejected, Reserved
-from services.inventory.events import OrderLine, Shortage, StockLine
+from services.inventory.decisions import Fact, Level, NotEnough, Rejected, Reservation, Reserved, Stock
+from services.inventory.events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderLine,
+    OrderPlaced,
+    OrderRejected,
+    Shortage,
+    StockLevelChanged,
+    StockLine,
+)
 
 SKUS = ("basil", "cola", "dough")
 RECIPES = {
@@ -140,6 +150,61 @@ def test_an_order_gets_all_it_needs_or_nothing(stock: dict[str, Level], lines: l
     if isinstance(decision, Reserved):
         taken = {sku: stock[sku].available - after.available for sku, after in decision.levels.items()}
         assert taken == needed
+
+
+orders = st.sampled_from(["o-1", "o-2", "o-3"])
+facts: st.SearchStrategy[Fact] = st.one_of(
+    st.builds(OrderPlaced, order=orders, lines=order_lines.map(tuple)),
+    st.builds(OrderRejected, order=orders),
+    st.builds(OrderCancelled, order=orders),
+    st.builds(OrderCompleted, order=orders),
+)
+
+
+@given(st.lists(facts, max_size=12), st.sets(st.integers(1, 11)))
+def test_facts_folded_at_once_come_to_the_same_as_in_any_parts(happened: list[Fact], cuts: set[int]) -> None:
+    stock = Stock({sku: level(60) for sku in SKUS}, {})
+    at_once, told_at_once = decisions.fold(stock, RECIPES, happened)
+    borders = [0, *sorted(cuts), len(happened)]
+    told_in_parts = []
+    for start, end in pairwise(borders):
+        stock, told = decisions.fold(stock, RECIPES, happened[start:end])
+        told_in_parts += told
+    assert (stock, told_in_parts) == (at_once, told_at_once)
+
+
+@given(st.lists(facts, max_size=12))
+def test_what_is_told_of_levels_leads_from_the_first_to_the_last_without_a_gap(happened: list[Fact]) -> None:
+    stock = Stock({sku: level(60) for sku in SKUS}, {})
+    after, told = decisions.fold(stock, RECIPES, happened)
+    shown = {sku: each.available for sku, each in stock.levels.items()}
+    for change in (each for payloads in told for each in payloads if isinstance(each, StockLevelChanged)):
+        assert change.before.available == shown[change.sku]
+        shown[change.sku] = change.after.available
+    assert shown == {sku: each.available for sku, each in after.levels.items()}
+
+
+def test_an_order_that_is_placed_and_cancelled_in_one_go_is_told_as_both() -> None:
+    placed = OrderPlaced(order="o-1", lines=(OrderLine("cola", 60),))
+    again = OrderPlaced(order="o-2", lines=(OrderLine("cola", 1),))
+    stock = Stock({"cola": level(60)}, {})
+    after, told = decisions.fold(stock, {}, [placed, again, OrderCancelled(order="o-1")])
+    assert [type(each).__name__ for payloads in told for each in payloads] == [
+        "StockReserved",
+        "StockLevelChanged",
+        "StockRejected",
+        "StockReleased",
+        "StockLevelChanged",
+    ]
+    assert after.levels == stock.levels
+    assert after.reservations == {"o-1": Reservation((StockLine("cola", 60),), "released")}
+
+
+def test_an_order_is_reserved_once() -> None:
+    placed = OrderPlaced(order="o-1", lines=(OrderLine("cola", 1),))
+    after, told = decisions.fold(Stock({"cola": level(60)}, {}), {}, [placed, OrderRejected(order="o-1"), placed])
+    assert after.levels["cola"].available == 60
+    assert told[2] == ()
 
 
 class Warehouse(RuleBasedStateMachine):
