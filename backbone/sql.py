@@ -25,13 +25,28 @@ SELECT id, aggregatetype, aggregateid, type, source, subject, time, dataschema, 
 FROM numbered ORDER BY ordinal
 """
 
-# The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by.
-RELAY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay'))"
+# The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by. Its
+# commits need not reach the disk at once: a delete that a crash undoes only sends its events again.
+RELAY_BEGIN = """
+SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('synchronous_commit', 'off', true)
+"""
 
 # The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
-# order. RETURNING gives no order, so the relay sorts again.
+# order. A row's ctid is its place on the disk, the shortest way to it, and holds still: outbox rows are never updated.
+# Columns come as bytes and in the form of the headers, in the order of envelope.headers_of, so that the relay has
+# nothing to convert. RETURNING gives no order, so the rows are sorted again.
 RELAY_TAKE = """
-DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1) RETURNING *
+WITH taken AS (
+  DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT $1)) RETURNING *
+)
+SELECT convert_to(payload, 'UTF8') AS payload, convert_to(id, 'UTF8') AS id, convert_to(type, 'UTF8') AS type,
+       convert_to(source, 'UTF8') AS source, convert_to(subject, 'UTF8') AS subject,
+       convert_to(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'UTF8') AS time,
+       convert_to(dataschema, 'UTF8') AS dataschema, convert_to(aggregateid, 'UTF8') AS partitionkey,
+       convert_to(correlationid, 'UTF8') AS correlationid, convert_to(occurrenceid, 'UTF8') AS occurrenceid,
+       convert_to(lpad(sequence::text, 20, '0'), 'UTF8') AS sequence, convert_to(causationid, 'UTF8') AS causationid,
+       convert_to(traceparent, 'UTF8') AS traceparent
+FROM taken ORDER BY position
 """
 
 OUTBOX_WAITING = "SELECT count(*), min(time) FROM (SELECT time FROM outbox ORDER BY position LIMIT 100000) AS waiting"
