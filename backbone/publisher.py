@@ -21,7 +21,7 @@ SEND_DEADLINE = 15.0
 """Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
 RECORDS_BYTES = 1_000_000
 """What is written to a partition at once; a broker takes 1,048,588 bytes unless told otherwise (message.max.bytes)."""
-_SLICE = 250
+_SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
 _KEY = 6
 """Where the partition key stands among a row's attributes."""
@@ -31,18 +31,12 @@ _LINKED = 100
 
 @dataclass
 class Batch:
-    """Rows on their way, packed by partition. `full`: more may be waiting behind them."""
+    """Rows on their way, packed by partition."""
 
     count: int
-    full: bool
     oldest: datetime
     traceparents: list[str]
     partitions: dict[int, list[BatchBuilder]] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """What goes to Kafka."""
-        return sum(records.size() for each in self.partitions.values() for records in each)
 
 
 class Publisher:
@@ -81,13 +75,14 @@ class Publisher:
         with suppress(Exception):
             await producer.client.close()
 
-    async def pack(self, rows: Sequence[asyncpg.Record], *, full: bool) -> Batch:
-        """Write the rows (at least one, as RELAY_TAKE gives them) as Kafka's records."""
+    async def pack(self, rows: Sequence[asyncpg.Record]) -> Batch | None:
+        """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows."""
+        if not rows:
+            return None
         producer = self._opened()
         partitions = sorted(await producer.partitions_for(self._topic))
         batch = Batch(
             count=len(rows),
-            full=full,
             oldest=datetime.fromisoformat(rows[0]["time"].decode()),
             traceparents=[row["traceparent"].decode() for row in rows[:_LINKED] if row["traceparent"]],
         )

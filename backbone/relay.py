@@ -3,8 +3,8 @@
 At least once and in order. A send that fails or times out is unknown: the transaction is rolled back, the rows are
 still there, and they are sent again by a new producer. Only one relay of a database works at a time.
 
-A transaction takes batch after batch: while Kafka acknowledges one, the next is taken (deleted) and packed, and it is
-sent when all of the one before is acknowledged. Why this neither loses nor swaps:
+A transaction takes batch after batch: while Kafka acknowledges one, the next is packed and the one after is taken
+(deleted) from the outbox. A batch is sent when all of the one before is acknowledged. Why this neither loses nor swaps:
 
 - One connection, one transaction, one lock: nobody else publishes meanwhile, and there is no second reader whose rows
   could pass the first's. What was taken ahead but not sent comes back with the rollback.
@@ -12,6 +12,9 @@ sent when all of the one before is acknowledged. Why this neither loses nor swap
   one transaction: a lower position may have become visible since, and a later one of its key may be in the next batch.
 - The commit waits for every acknowledgement. It does not wait for the disk: should the server lose it, the rows are
   back and go out again, as after any other unknown end.
+- A transaction cut off by its server can still have a batch in flight, or send the one it has packed, while another
+  relay starts anew. Both send in order from the same beginning, so an event's first appearance still follows that of
+  the one before it; the rest are repetitions, which every reader expects.
 
 Batches double while there is more to take, so that a single event is not kept waiting and a backlog is carried in few
 trips. After a failure they start from a single row, and each small one is committed by itself: what a broker finds too
@@ -19,8 +22,11 @@ large shrinks until it fits, and what went through stays through.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+
+import asyncpg
 
 from backbone import metrics, sql
 from backbone.database import Database, Tx
@@ -31,9 +37,9 @@ from backbone.together import together
 FEWEST, MOST = 100, 2500
 """Rows of a batch: without a backlog, and with one."""
 LARGE = 4 * 1024 * 1024
-"""Bytes from which a batch does not grow further: two of them are in memory at a time."""
+"""Bytes of data from which a batch shrinks again: three of them are in memory at a time."""
 LONGEST = 10_000
-"""Rows after which a transaction takes no more; a failure repeats no more than these and two batches."""
+"""Rows after which a transaction takes no more; a failure repeats little more than these."""
 
 
 class Relay:
@@ -46,6 +52,7 @@ class Relay:
         self._publisher = Publisher(kafka, database.service)
         self._poll = poll
         self._size = FEWEST
+        self._more = False
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -64,45 +71,54 @@ class Relay:
         self._database.wakeups.outbox.clear()
         try:
             await self._publisher.open()
-            more = await self._publish()
+            await self._publish()
         except BaseException:
             self._size = 1
             await self._publisher.close()
             raise
         self.part.ready()
-        if not more and not self._stop.is_set():
+        if not self._more and not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._database.wakeups.outbox.wait(), self._poll)
 
-    async def _publish(self) -> bool:
-        """Publish in one transaction; tells whether there may be more to take. Stands by where another relay works."""
+    async def _publish(self) -> None:
+        """Publish in one transaction; stand by where another relay works."""
+        self._more = False
         async with self._database.transaction() as tx:
-            if not await tx.raw.fetchval(sql.RELAY_BEGIN):
-                return False
-            count, longest = 0, LONGEST if self._size >= FEWEST else 0
-            batch = await self._take(tx)
-            while batch and batch.full and count < longest and not self._stop.is_set():
-                count += batch.count
-                _, batch = await together(self._send(batch), self._take(tx))
-                self.part.beat()
-            if batch:
-                await self._send(batch)
-        return batch is not None and batch.full
+            if await tx.raw.fetchval(sql.RELAY_BEGIN):
+                await self._publish_taken(tx)
 
-    async def _take(self, tx: Tx) -> Batch | None:
+    async def _publish_taken(self, tx: Tx) -> None:
+        """Every round sends one batch, packs the rows of the next, and takes those of the one after."""
+        count, longest = 0, LONGEST if self._size >= FEWEST else 1
+        rows: list[asyncpg.Record] = await self._take(tx)
+        batch: Batch | None = None
+        while rows or batch:
+            count += len(rows)
+            ahead = self._more and count < longest and not self._stop.is_set()
+            _, rows, batch = await together(
+                self._send(batch), self._take(tx) if ahead else _nothing(), self._publisher.pack(rows)
+            )
+            self.part.beat()
+
+    async def _take(self, tx: Tx) -> list[asyncpg.Record]:
         rows = await tx.raw.fetch(sql.RELAY_TAKE, self._size)
-        full = len(rows) == self._size
-        batch = await self._publisher.pack(rows, full=full) if rows else None
-        self._size = _next_size(self._size, batch)
-        return batch
+        self._more = len(rows) == self._size
+        self._size = _next_size(rows, self._size) if self._more else FEWEST
+        return rows
 
-    async def _send(self, batch: Batch) -> None:
+    async def _send(self, batch: Batch | None) -> None:
+        if batch is None:
+            return
         await self._publisher.send(batch)
         metrics.RELAYED.inc(batch.count)
         metrics.OUTBOX_WAIT.observe((datetime.now(UTC) - batch.oldest).total_seconds())
 
 
-def _next_size(size: int, batch: Batch | None) -> int:
-    if batch is None or not batch.full:
-        return FEWEST
-    return max(size // 2, 1) if batch.bytes > LARGE else min(size * 2, MOST)
+def _next_size(rows: Sequence[asyncpg.Record], size: int) -> int:
+    large = sum(len(row["payload"]) for row in rows) > LARGE
+    return max(size // 2, 1) if large else min(size * 2, MOST)
+
+
+async def _nothing() -> list[asyncpg.Record]:
+    return []
