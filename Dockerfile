@@ -28,7 +28,7 @@ RUN python -m compileall -q .
 USER 10001
 EXPOSE 8000
 
-HEALTHCHECK --interval=5s --timeout=5s --retries=3 --start-period=60s \
+HEALTHCHECK --interval=5s --timeout=5s --retries=3 --start-period=120s \
     CMD ["python", "-c", "import os, urllib.request as http; http.urlopen('http://127.0.0.1:' + os.environ['SLICELINE_PORT'] + '/health/ready', timeout=4)"]
 
 ENTRYPOINT ["python", "-m"]

@@ -18,6 +18,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 SECTION = re.compile(r"^## A walk\n(.*?)^## ", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LONGEST = 120
+"""Seconds that a block may take."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,11 @@ def _do(step: Step, block: str, order: str) -> Said:
 def _run(block: str, order: str) -> Said:
     script = f"{block}\nprintf '\\n%s' \"${{order-}}\""
     done = subprocess.run(  # noqa: S603
-        ["bash", "-euo", "pipefail", "-c", script],  # noqa: S607
+        ["timeout", str(LONGEST), "bash", "-euo", "pipefail", "-c", script],  # noqa: S607
         env={**os.environ, "order": order},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=LONGEST,
     )
     text, _, order = done.stdout.rpartition("\n")
     return Said(text if done.returncode == 0 else f"{done.stdout}\n(exit code {done.returncode})", order)

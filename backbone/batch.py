@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Protocol
 
 import msgspec
 
 from backbone import contracts
-from backbone.envelope import Envelope, Undecodable, from_record
+from backbone.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record
 from backbone.errors import SlicelineError
 from backbone.events import Event, Payload
 
@@ -31,6 +32,18 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter in the shape of the record it was."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Mismatch(SlicelineError):
@@ -103,12 +116,16 @@ def _parking_key(record: Record) -> str:
     """The key behind which later events wait; a record without one holds up nobody but itself."""
     if record.key is None:
         return f"@{record.partition}:{record.offset}"
-    return printable(record.key.decode(errors="backslashreplace"))
+    key = printable(record.key.decode(errors="backslashreplace"))
+    if len(key) <= LONGEST_ATTRIBUTE:
+        return key
+    # No event of ours has such a key, and an index of Postgres could not hold it.
+    return f"{key[:400]}…{sha256(record.key).hexdigest()}"
 
 
 def printable(text: str) -> str:
-    """Text that Postgres can hold: it refuses NUL, even where JSON allows it."""
-    return text.replace("\x00", "\\x00")
+    """Text that Postgres can hold: it refuses NUL and lone surrogates, even where JSON or Python allows them."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -136,3 +153,10 @@ class Batch:
         before = {place: (start, border.get(place, end)) for place, (start, end) in self.ranges.items()}
         after = {place: (before[place][1], self.ranges[place][1]) for place in border}
         return Batch(first, before), Batch(second, after)
+
+
+def unreadable(place: Place, offset: int, error: Exception) -> Batch:
+    """The batch of one record of which nothing is known but where it is."""
+    letter = Letter(*place, offset, key=None, value=None, headers=[])
+    broken = Undecodable(f"Kafka's client cannot take it apart ({error})")
+    return Batch([Delivery(letter, _parking_key(letter), broken=broken)], {place: (offset, offset + 1)})

@@ -17,12 +17,12 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from backbone import metrics, sql
-from backbone.batch import Batch, Place, read
+from backbone.batch import Batch, Place, read, unreadable
 from backbone.database import Database
 from backbone.envelope import topic_of
 from backbone.faults import is_passing
 from backbone.handling import Fenced, Handling
-from backbone.parts import RESTART, Part, describe, keep_running, report
+from backbone.parts import RESTART, Part, describe, ended_well, keep_running, report
 from backbone.service import Service
 
 BATCH = 500
@@ -39,7 +39,7 @@ class Consumer:
         self._database = database
         self._kafka = kafka
         self._stuck_after = stuck_after
-        self._handling = Handling(service, database)
+        self._handling = Handling(service, database, self.part.beat)
         self._stop = asyncio.Event()
         self._client: AIOKafkaConsumer | None = None
         self._positions: dict[Place, int] = {}
@@ -67,8 +67,7 @@ class Consumer:
             client.subscribe(self.topics, listener=_Rebalance(self))
             await self._read(client)
         finally:
-            with suppress(Exception):
-                await asyncio.wait_for(client.stop(), 5)
+            await _close(client)
 
     def _new_client(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -90,13 +89,54 @@ class Consumer:
         while not self._stop.is_set():
             self.part.beat()
             await self._synchronise(client)
-            records = await client.getmany(timeout_ms=500, max_records=BATCH)
-            if batch := self._batch_of(records):
-                await self._work_off(batch)
+            await self._poll(client)
             if watch.is_due():
                 await watch.look(client, self._positions)
                 committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
+
+    async def _poll(self, client: AIOKafkaConsumer) -> None:
+        try:
+            records = await client.getmany(timeout_ms=500, max_records=BATCH)
+        except UnicodeDecodeError:
+            await self._creep_past_the_unreadable(client)
+            return
+        if batch := self._batch_of(records):
+            await self._work_off(batch)
+
+    async def _creep_past_the_unreadable(self, client: AIOKafkaConsumer) -> None:
+        """Some record has a header name that is not UTF-8: aiokafka raises, tells not where, and would for ever.
+
+        What it had read before is lost to us, so every partition is sought anew, and looked at by itself.
+        """
+        self.forget(list(self._positions))
+        await self._synchronise(client)
+        for at in client.assignment():
+            try:
+                await client.getmany(at, timeout_ms=1000, max_records=BATCH)
+            except UnicodeDecodeError:
+                await self._creep(client, at)
+            self.forget([(at.topic, at.partition)])
+
+    async def _creep(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
+        """Record by record: what precedes the unreadable one is worked off, it itself is parked unseen.
+
+        So is what follows it in its producer's batch, which the client reads from its beginning or not at all.
+        """
+        place = at.topic, at.partition
+        client.seek(at, self._positions[place])
+        parked = passed = False
+        while place in self._positions and not passed and not self._stop.is_set():
+            self.part.beat()
+            try:
+                batch = self._batch_of(await client.getmany(at, timeout_ms=1000, max_records=1))
+                passed = parked or batch is None
+            except UnicodeDecodeError as error:
+                batch = unreadable(place, self._positions[place], error)
+                client.seek(at, self._positions[place] + 1)
+                parked = True
+            if batch:
+                await self._work_off(batch)
 
     async def _synchronise(self, client: AIOKafkaConsumer) -> None:
         """Start every newly assigned partition where the database says, not where Kafka thinks."""
@@ -148,9 +188,13 @@ class Consumer:
                 await self._settle(half)
             return
         if error is not None:
-            guilty = error
-            await self._outlast(lambda: self._handling.park(batch, guilty))
+            await self._park(batch, error)
         self._positions.update({place: end for place, end in batch.ends.items() if place in self._positions})
+
+    async def _park(self, batch: Batch, error: Exception) -> None:
+        """Set a batch's one event aside. What cannot even be parked is not gone past: the session begins anew."""
+        if trouble := await self._outlast(lambda: self._handling.park(batch, error)):
+            raise trouble
 
     async def _outlast(self, work: Any) -> Exception | None:
         """Repeat work until it succeeds or fails for good; returns the lasting error. Raises Fenced."""
@@ -198,6 +242,12 @@ class Consumer:
         """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._at_rest.wait(), 5)
+
+
+async def _close(client: AIOKafkaConsumer) -> None:
+    """Leave the group, and close the connections even if that fails: stop() lets its own cancellations escape."""
+    if not await ended_well(client.stop(), 5):
+        await ended_well(client._client.close(), 2)
 
 
 class _Rebalance(ConsumerRebalanceListener):

@@ -44,10 +44,16 @@ class Tx:
         self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause, self.now)
 
     def schedule(
-        self, kind: str, key: str, data: Mapping[str, Any] | None = None, *, due: datetime | None = None
+        self,
+        kind: str,
+        key: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        due: datetime | None = None,
+        cause: Cause | None = None,
     ) -> None:
         """Write a job, due now or later; one of the same kind and key is replaced and starts anew."""
-        self._jobs[kind, key] = schedule.row(kind, key, data or {}, due or self.now, self.cause)
+        self._jobs[kind, key] = schedule.row(kind, key, data or {}, due or self.now, cause or self.cause)
 
     def withdraw(self, kind: str, key: str) -> None:
         """Forget a job, also one that is running: it will not settle."""
@@ -90,6 +96,7 @@ class Database:
         self._engine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # errors reach logs, where customers' data has no place
             pool_size=size,
             max_overflow=0,
             pool_timeout=30,

@@ -233,7 +233,8 @@ def _text(attributes: Attributes, name: str) -> str:
 
 
 def _optional(attributes: Attributes, name: str) -> str | None:
-    return _text(attributes, name) if name in attributes else None
+    """A header without a value counts as absent: that is how Debezium writes an empty column."""
+    return _text(attributes, name) if attributes.get(name) is not None else None
 
 
 def _time(text: str) -> str:

@@ -12,7 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 # SQLSTATE classes, PostgreSQL manual appendix A: connection, transaction rollback (deadlock, serialization),
 # insufficient resources, operator intervention, system error; and lock not available.
 _PASSING_SQLSTATES = ("08", "40", "53", "57", "58", "55P03", "25P03")
-_PASSING_TYPES = (OSError, asyncio.TimeoutError, KafkaError, PoolTimeout, httpx.TransportError, asyncpg.InterfaceError)
+_PASSING_TYPES = (
+    OSError,
+    asyncio.TimeoutError,
+    KafkaError,
+    PoolTimeout,
+    httpx.TransportError,
+    asyncpg.InterfaceError,
+    # asyncpg's own state is muddled: seen on connections whose server has died, before they notice.
+    asyncpg.InternalClientError,
+)
 
 # asyncpg calls these interface errors too, but they say that we sent something wrong.
 _OUR_MISTAKES = (asyncpg.DataError, asyncpg.exceptions._base.DataError, asyncpg.ClientConfigurationError)

@@ -1,19 +1,25 @@
 """How a batch becomes effects: everything a consumer does inside the one transaction of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 from structlog.contextvars import bound_contextvars
 
 from backbone import inbox, metrics, parking, sql
 from backbone.batch import Batch, Delivery
 from backbone.database import Database, Tx
+from backbone.envelope import topic_of
 from backbone.errors import SlicelineError
-from backbone.events import Event
-from backbone.service import Service
-from backbone.telemetry import span
+from backbone.events import Cause, Event
+from backbone.service import InSets, OneByOne, Service
+from backbone.telemetry import Attributes, messaging, traceparent_of
+
+MOST_LINKS = 128
+"""What OpenTelemetry's SDK keeps of a span's links."""
 
 
 class Fenced(SlicelineError):
@@ -23,7 +29,9 @@ class Fenced(SlicelineError):
 class Handling:
     """Applies batches to one service's database. A consumer and a redrive share it."""
 
-    def __init__(self, service: Service[Any], database: Database) -> None:
+    def __init__(self, service: Service[Any], database: Database, beat: Callable[[], None] = lambda: None) -> None:
+        """`beat` is called before every event, so that a long batch is not taken for a stuck one."""
+        self._beat = beat
         self._service = service
         self._database = database
         self._handlers = {view.TYPE: handler for view, handler in service.handlers.items()}
@@ -69,17 +77,39 @@ class Handling:
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
         if events and self._service.lock:
             await self._service.lock(events, tx)
-        for event in events:
-            tx.cause = event.cause
-            await self._handle_one(tx, event)
+        for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
+            if isinstance(handler, InSets):
+                await self._handle_set(tx, handler, list(run))
+                continue
+            for event in run:
+                await self._handle_one(tx, handler, event)
 
-    async def _handle_one(self, tx: Tx, event: Event[Any]) -> None:
-        attributes = {"messaging.system": "kafka", "cloudevents.event_id": event.id, "sliceline.key": event.key}
-        with (
-            bound_contextvars(event_id=event.id, event_type=event.type, key=event.key),
-            span(f"process {event.type}", SpanKind.CONSUMER, parent=event.traceparent, attributes=attributes),
-        ):
-            await self._handlers[event.type](event, tx)
+    async def _handle_set(self, tx: Tx, handler: InSets, events: Sequence[Event[Any]]) -> None:
+        self._beat()
+        count, group = len(events), self._service.name
+        about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
+        links = [event.traceparent for event in events[:MOST_LINKS]]
+        with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
+            await handler.handle(events, tx)
+
+    async def _handle_one(self, tx: Tx, handler: OneByOne, event: Event[Any]) -> None:
+        self._beat()
+        with bound_contextvars(event_id=event.id, event_type=event.type, key=event.key), self._span(event) as current:
+            tx.cause = Cause(event.correlationid, event.id, traceparent_of(current))
+            await handler(event, tx)
+
+    def _span(self, event: Event[Any]) -> AbstractContextManager[Span]:
+        about = {
+            "messaging.consumer.group.name": self._service.name,
+            "messaging.message.id": event.id,
+            "messaging.message.conversation_id": event.correlationid,
+            "messaging.kafka.message.key": event.key,
+            "cloudevents.event_id": event.id,
+            "cloudevents.event_source": event.source,
+            "cloudevents.event_type": event.type,
+        }
+        topic = topic_of(event.type)
+        return messaging("process", topic, SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
 
     async def _fence(self, tx: Tx, batch: Batch) -> None:
         consumer, (topics, partitions, starts) = self._service.name, _columns(batch.starts)

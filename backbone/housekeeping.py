@@ -4,9 +4,8 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
-from backbone import inbox
+from backbone import idempotency, inbox
 from backbone.database import Database
-from backbone.http.commands import forget_old_keys
 from backbone.parts import Part, keep_running
 from backbone.settings import Settings
 
@@ -38,4 +37,4 @@ class Housekeeping:
                 await asyncio.wait_for(self._stop.wait(), 1)
                 return
         await inbox.forget(self._database, timedelta(days=self._settings.inbox_days))
-        await forget_old_keys(self._database, timedelta(days=self._settings.idempotency_days))
+        await idempotency.forget(self._database, timedelta(days=self._settings.idempotency_days))

@@ -45,7 +45,14 @@ def _rendering(log_format: str) -> list[structlog.typing.Processor]:
         return [remove, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     # Never the local variables: they hold customers' data.
     tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-    return [remove, tracebacks, structlog.processors.JSONRenderer(serializer=_dumps)]
+    return [remove, tracebacks, _without_details, structlog.processors.JSONRenderer(serializer=_dumps)]
+
+
+def _without_details(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Of what an error says, its first line: Postgres tells the offending row's values in the next, its DETAIL."""
+    for each in event.get("exception", ()):
+        each["exc_value"] = each["exc_value"].split("\n", 1)[0][:500]
+    return event
 
 
 def _dumps(event: EventDict, **_: Any) -> str:

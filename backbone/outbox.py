@@ -10,12 +10,11 @@ import asyncpg
 import msgspec
 from opentelemetry.trace import SpanKind
 
-from backbone import contracts, sql
+from backbone import contracts, sql, telemetry
 from backbone.envelope import parse_type, unfit
 from backbone.errors import SlicelineError
 from backbone.events import Cause, Payload
 from backbone.identity import new_id
-from backbone.telemetry import span, traceparent_of
 
 LARGEST = 64 * 1024
 
@@ -39,8 +38,7 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
     if reason := unfit(key):
         raise UnfitKey(f"The key of an event {reason}.")
     occurrence = new_id()
-    with span(f"create {service}.events", SpanKind.PRODUCER, parent=cause.traceparent) as current:
-        traceparent = traceparent_of(current)
+    traceparent = _create(service, key, cause)
     return [
         (
             new_id(),
@@ -59,6 +57,16 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
         )
         for each in payloads
     ]
+
+
+def _create(service: str, key: str, cause: Cause) -> str | None:
+    """The span of the creation, that all which follows from the event hangs on; unrecorded, the cause's serves."""
+    if not telemetry.is_recording() and cause.traceparent:
+        return cause.traceparent
+    about = {"messaging.message.conversation_id": cause.correlationid, "messaging.kafka.message.key": key}
+    topic = f"{service}.events"
+    with telemetry.messaging("create", topic, SpanKind.PRODUCER, parent=cause.traceparent, attributes=about) as current:
+        return telemetry.traceparent_of(current)
 
 
 async def write(raw: asyncpg.Connection[Any], outgoing: Sequence[Row]) -> None:

@@ -5,32 +5,20 @@ their order, once whatever was wrong is mended, and opens the key again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import orjson
 
 from backbone import metrics, sql
-from backbone.batch import Delivery, declared_type, printable, read
+from backbone.batch import Delivery, Letter, declared_type, printable, read
 from backbone.database import Database, Tx
 from backbone.logs import logger
 from backbone.parts import describe
+from backbone.telemetry import trace_id_of
 
 WAITING = None
 """The error of a dead letter that is sound itself but waits behind another of its key."""
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A dead letter in the shape of the record it was."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
 
 
 async def sift(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -58,14 +46,23 @@ async def park(tx: Tx, consumer: str, delivery: Delivery, error: Exception) -> N
         partition=delivery.record.partition,
         offset=delivery.record.offset,
         key=delivery.key,
+        **_about(delivery),
         error=describe(error),
         exc_info=error,
     )
 
 
+def _about(delivery: Delivery) -> dict[str, str | None]:
+    """What a log line tells of an event that could be read: its type, its id and the trace that it belongs to."""
+    event = delivery.event
+    if event is None:
+        return {}
+    return {"event_id": event.id, "event_type": event.type, "trace_id": trace_id_of(event.traceparent)}
+
+
 async def _write_letter(tx: Tx, consumer: str, delivery: Delivery, error: str | None) -> None:
     record = delivery.record
-    headers = [(name, None if value is None else value.decode("latin-1")) for name, value in record.headers]
+    headers = [(printable(name), _text_of(value)) for name, value in record.headers]
     declared = declared_type(record)
     await tx.raw.execute(
         sql.DEAD_LETTER,
@@ -82,6 +79,15 @@ async def _write_letter(tx: Tx, consumer: str, delivery: Delivery, error: str | 
     )
 
 
+def _text_of(value: bytes | None) -> str | None:
+    """A header's value as readable text that JSON in Postgres can hold; `_bytes_of` brings it back exactly."""
+    return None if value is None else value.decode("latin-1").encode("unicode_escape").decode()
+
+
+def _bytes_of(text: str | None) -> bytes | None:
+    return None if text is None else text.encode().decode("unicode_escape").encode("latin-1")
+
+
 async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:
     """Lock a parked key and return its first dead letter; a key with none left is opened."""
     if not await tx.raw.fetch(sql.PARKED_LOCK, consumer, [topic], [key]):
@@ -94,7 +100,7 @@ async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record 
 
 def delivery_of(row: asyncpg.Record, views: Any) -> Delivery:
     """Read a dead letter again, as if it had just arrived."""
-    headers = [(name, None if value is None else value.encode("latin-1")) for name, value in row["headers"]]
+    headers = [(name, _bytes_of(text)) for name, text in row["headers"]]
     letter = Letter(row["topic"], row["partition"], row["offset"], row["record_key"], row["value"], headers)
     return read(letter, views)
 

@@ -1,8 +1,9 @@
 """The long-running parts of a process (relay, consumer, workers): kept running, watched, and asked how they are."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 from backbone.faults import is_passing
 from backbone.logs import logger
@@ -51,6 +52,16 @@ async def keep_running(part: Part, step: Callable[[], Awaitable[None]], stop: as
             part.problem = describe(error)
             report(part.name, error, delay)
             await part.rest(delay)
+
+
+async def ended_well(work: Coroutine[Any, Any, Any], within: float) -> bool:
+    """Whether it ended in time (seconds) and without an error; takes what it raises, even a cancellation of its own."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=within)
+        return task.done() and not task.cancelled() and task.exception() is None
+    finally:
+        task.cancel()
 
 
 def report(name: str, error: Exception, delay: timedelta) -> None:

@@ -30,6 +30,10 @@ from backbone.worker import Worker
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
 
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open: longer than clients and proxies keep theirs (5 and 60), who would
+otherwise send on one that is just being closed."""
+
 
 class Runner(Protocol):
     """A part that runs until it is told to stop."""
@@ -48,7 +52,7 @@ def run(service: Service[Any]) -> None:
     provider = telemetry.start(service.name, settings.otlp_endpoint)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(service, settings))
-    provider.shutdown()
+    telemetry.stop(provider)
 
 
 def _settings(service: Service[S]) -> S:
@@ -118,6 +122,7 @@ def _uvicorn_config(service: Service[Any], context: Context[Any]) -> uvicorn.Con
         access_log=False,
         backlog=2048,
         timeout_graceful_shutdown=int(STOP_WITHIN) - 3,
+        timeout_keep_alive=KEEP_ALIVE,
     )
 
 

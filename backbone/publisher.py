@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +13,8 @@ from opentelemetry.trace import SpanKind
 
 from backbone.envelope import headers_of
 from backbone.partitioning import partitions_of
-from backbone.telemetry import span
+from backbone.parts import ended_well
+from backbone.telemetry import messaging
 from backbone.together import together
 
 SEND_DEADLINE = 15.0
@@ -25,8 +25,8 @@ _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
 _KEY = 6
 """Where the partition key stands among a row's attributes."""
-_LINKED = 100
-"""A span is linked to this many of the batch's events."""
+_MOST_LINKS = 128
+"""What a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)."""
 
 
 @dataclass
@@ -66,14 +66,10 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        with suppress(Exception):
-            await asyncio.wait_for(producer.stop(), 2)
-            return
-        # stop() waits for unsent batches for ever when the broker is away; ending its sender is the only way out.
-        with suppress(Exception):
-            await asyncio.wait_for(producer._sender.close(), 2)
-        with suppress(Exception):
-            await producer.client.close()
+        if not await ended_well(producer.stop(), 2):
+            # It waits for unsent batches for ever when the broker is away; ending its sender is the only way out.
+            await ended_well(producer._sender.close(), 2)
+            await ended_well(producer.client.close(), 2)
 
     async def pack(self, rows: Sequence[asyncpg.Record]) -> Batch | None:
         """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows."""
@@ -84,7 +80,7 @@ class Publisher:
         batch = Batch(
             count=len(rows),
             oldest=datetime.fromisoformat(rows[0]["time"].decode()),
-            traceparents=[row["traceparent"].decode() for row in rows[:_LINKED] if row["traceparent"]],
+            traceparents=[row["traceparent"].decode() for row in rows[:_MOST_LINKS] if row["traceparent"]],
         )
         for start in range(0, len(rows), _SLICE):
             _pack(producer, partitions, batch, rows[start : start + _SLICE])
@@ -93,8 +89,10 @@ class Publisher:
 
     async def send(self, batch: Batch) -> None:
         """Return when Kafka has all of the batch. Raises otherwise, in time."""
-        async with asyncio.timeout(SEND_DEADLINE):
-            with span("send", SpanKind.CLIENT, links=batch.traceparents):
+        about = {"messaging.batch.message_count": batch.count}
+        links = batch.traceparents
+        with messaging("send", self._topic, SpanKind.CLIENT, links=links, attributes=about):
+            async with asyncio.timeout(SEND_DEADLINE):
                 await together(*(self._send_in_turn(*each) for each in batch.partitions.items()))
 
     async def _send_in_turn(self, partition: int, records: Iterable[BatchBuilder]) -> None:

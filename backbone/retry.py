@@ -20,7 +20,9 @@ class RetryPolicy:
             return None
         if self.within is not None and since_first >= self.within:
             return None
-        return min(self.longest, self.first * self.factor ** min(attempt - 1, 64))
+        # In seconds: a timedelta overflows after some fifty doublings, a float does not.
+        grown = self.first.total_seconds() * self.factor ** min(attempt - 1, 64)
+        return timedelta(seconds=min(self.longest.total_seconds(), grown))
 
 
 FOR_EVER = RetryPolicy()

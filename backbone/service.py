@@ -1,23 +1,57 @@
 """What a service is made of: one value that puts its parts together."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 from fastapi import APIRouter
+from pydantic import BaseModel
 
 from backbone.database import Database, Tx
 from backbone.events import Event, Payload
+from backbone.group import GroupCommit, Write
 from backbone.jobs import Work
 from backbone.settings import Settings
 
-S = TypeVar("S", bound=Settings)
+if TYPE_CHECKING:
+    from backbone.http.answers import Answer
 
-Handler = Callable[[Event[Any], Tx], Awaitable[None]]
+S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
+B = TypeVar("B", bound=BaseModel)
+
+OneByOne = Callable[[Event[Any], Tx], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class InSets:
+    """A handler that takes all events of a batch that come one after another for it, in the order they arrived.
+
+    It has to do what handling them one by one would, only in fewer statements. What it publishes, it publishes with
+    `cause=event.cause`, because the transaction has no single cause.
+    """
+
+    handle: Callable[[Sequence[Event[Any]], Tx], Awaitable[None]]
+
+
+Handler = OneByOne | InSets
 Handlers = Mapping[type[Payload], Handler]
 LockRows = Callable[[Sequence[Event[Any]], Tx], Awaitable[None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped(Generic[T, B]):
+    """A command that comes so often that many are written in one transaction (see `group.py`, `http/express.py`)."""
+
+    path: str
+    body: type[B]
+    decide: Callable[[B, Context[Any]], Awaitable[tuple[T, Answer]]]
+    """What a sound body amounts to, and what is answered once that is written. Raises Problem. Writes nothing."""
+    write: Write[T]
 
 
 @dataclass(frozen=True)
@@ -32,6 +66,7 @@ class Service(Generic[S]):
     lock: LockRows | None = None
     """Takes every row lock that a batch needs, in sorted order of keys, before any of its handlers runs."""
     jobs: Mapping[str, Work[S]] = field(default_factory=dict)
+    grouped: tuple[Grouped[Any, Any], ...] = ()
 
 
 @dataclass
@@ -43,5 +78,12 @@ class Context(Generic[S]):
     http: httpx.AsyncClient
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """By part of the process: None when it is ready, else what it waits for."""
+    groups: dict[Grouped[Any, Any], GroupCommit[Any]] = field(default_factory=dict)
+
+    def group(self, grouped: Grouped[T, Any]) -> GroupCommit[T]:
+        """The one group commit of this process for commands of this kind."""
+        if grouped not in self.groups:
+            self.groups[grouped] = GroupCommit(self.database, grouped.write)
+        return self.groups[grouped]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop: an answer that goes on for long ends then."""

@@ -49,8 +49,6 @@ SELECT convert_to(payload, 'UTF8') AS payload, convert_to(id, 'UTF8') AS id, con
 FROM taken ORDER BY position
 """
 
-OUTBOX_WAITING = "SELECT count(*), min(time) FROM (SELECT time FROM outbox ORDER BY position LIMIT 100000) AS waiting"
-
 # Makes sure there is a row to lock for each partition of the batch.
 OFFSETS_CREATE = """
 INSERT INTO consumer_offsets (consumer, topic, partition, next_offset)
@@ -116,11 +114,13 @@ DELETE FROM jobs WHERE (kind, key) IN (SELECT * FROM unnest($1::text[], $2::text
 """
 
 # A claim moves `due` to the lease's end: a worker that dies needs no cleaning up, its jobs simply become due again.
+# ANY(ARRAY(...)) and not IN: a join may run the subselect again, which then skips what it has claimed already and
+# claims more than the limit.
 JOB_CLAIM = """
 UPDATE jobs SET lease = gen_random_uuid(), due = now() + $2::interval, attempts = attempts + 1,
                 first_attempt_at = coalesce(first_attempt_at, now())
-WHERE id IN (SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND parked_at IS NULL
-             ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED)
+WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND parked_at IS NULL
+                     ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED))
 RETURNING *
 """
 
@@ -138,7 +138,12 @@ WHERE id = $1 AND lease = $2
 
 JOB_PARK = "UPDATE jobs SET lease = NULL, parked_at = now(), error = $3 WHERE id = $1 AND lease = $2"
 
-JOB_NEXT_DUE = "SELECT min(due) FROM jobs WHERE kind = $1 AND parked_at IS NULL"
+JOB_RESTART = """
+UPDATE jobs SET parked_at = NULL, due = now(), attempts = 0, first_attempt_at = NULL
+WHERE id = $1 AND parked_at IS NOT NULL RETURNING kind
+"""
+
+JOB_KIND = "SELECT kind FROM jobs WHERE id = $1"
 
 PARKED_KEYS = """
 SELECT topic, key FROM parked_keys WHERE consumer = $1 AND ($2::text IS NULL OR key = $2) ORDER BY parked_at, topic, key
@@ -153,3 +158,32 @@ LETTER_DELETE = "DELETE FROM dead_letters WHERE id = $1"
 LETTER_BLAME = "UPDATE dead_letters SET error = $2 WHERE id = $1"
 
 OPEN_KEY = "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND key = $3"
+
+# Waits for a concurrent twin, whose row is not yet visible, until it ends. DO UPDATE and not DO NOTHING: only so the
+# same statement also returns a row that is there already, and no housekeeping can delete it in between. A committed
+# row always has a status, so one without is ours, claimed a moment ago.
+KEY_CLAIM = """
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint) VALUES ($1, $2, $3)
+ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
+RETURNING fingerprint, status, headers::text AS headers, body
+"""
+
+KEY_KEEP = """
+UPDATE idempotency_keys SET status = $3, headers = $4::text::jsonb, body = $5 WHERE scope = $1 AND key = $2
+"""
+
+# The same for many keys whose answers are known beforehand. A row that was there has been updated, so it has an xmax.
+KEYS_CLAIM = """
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, status, headers, body)
+SELECT scope, key, fingerprint, status, headers::jsonb, body
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::bytea[])
+  AS row(scope, key, fingerprint, status, headers, body)
+ORDER BY scope, key
+ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
+RETURNING scope, key, fingerprint, status, headers::text AS headers, body, xmax = 0 AS is_new
+"""
+
+KEYS_FORGET = """
+DELETE FROM idempotency_keys WHERE ctid IN (
+  SELECT ctid FROM idempotency_keys WHERE created_at < now() - $1::interval LIMIT 5000)
+"""

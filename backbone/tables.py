@@ -37,6 +37,7 @@ outbox = Table(
     Column("occurrenceid", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("traceparent", Text),
+    Column("specversion", Text, nullable=False, server_default="1.0"),
     Column("payload", Text, nullable=False),
 )
 

@@ -1,6 +1,7 @@
 """The worker: claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
 
 import asyncio
+import itertools
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,7 +108,7 @@ class Worker:
 
     async def _settle(self, job: Job, settlement: Settlement | None, cause: Cause) -> None:
         """Record the outcome; the outside effect has happened, so a passing fault is waited out as the lease lasts."""
-        for attempt in range(1, 1000):
+        for attempt in itertools.count(1):
             try:
                 async with self._database.transaction(cause) as tx:
                     if settlement is not None:
@@ -131,8 +132,12 @@ class Worker:
             await self._record(sql.JOB_RETRY, job, delay, describe(error))
             return "retried"
         logger.error("a job was given up", action="job-exhausted", error=describe(error), exc_info=error)
-        with suppress(LeaseLost):
+        try:
             await self._give_up(job, error, cause)
+        except LeaseLost:
+            return "lost"
+        except Exception as trouble:
+            report(self.part.name, trouble, self._work.lease)  # the lease's end makes the job due again
         return "exhausted"
 
     async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:

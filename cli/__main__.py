@@ -4,6 +4,8 @@ from typing import Any
 
 import typer
 
+from cli.bench import bench
+from cli.contracts import contracts
 from cli.down import down
 from cli.logs import logs
 from cli.order import order
@@ -27,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (up, down, status, logs, order, seed, redrive, reset):
+for command in (up, down, status, logs, order, seed, redrive, reset, contracts, bench):
     app.command()(command)
 app.command(context_settings=PASS_ON)(test)
 

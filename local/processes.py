@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
-# The system derives start times from the boot time, which a corrected clock shifts a little.
-CLOCK_TOLERANCE = 2.0
+# Start times are kept rounded in files.
+TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class Identity:
 
 def identity_of(pid: int) -> Identity:
     """The identity of a living process, for later runs to recognise it."""
-    return Identity(pid, psutil.Process(pid).create_time())
+    return Identity(pid, _started(psutil.Process(pid)))
 
 
 def find(identity: Identity) -> psutil.Process | None:
     """The process if it is still the same one and alive (a zombie is not)."""
     try:
         process = psutil.Process(identity.pid)
-        same = abs(process.create_time() - identity.started) < CLOCK_TOLERANCE
+        same = abs(_started(process) - identity.started) < TOLERANCE
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.Error:
         return None
@@ -79,6 +80,17 @@ def dies_with_parent(number: int) -> Callable[[], None] | None:
             os.kill(os.getpid(), number)
 
     return prepare
+
+
+def _started(process: psutil.Process) -> float:
+    """When it began: on Linux in seconds since boot, because a clock that is corrected shifts all times of day."""
+    if sys.platform != "linux":
+        return process.create_time()
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError as error:
+        raise psutil.NoSuchProcess(process.pid) from error
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _signal(process: psutil.Process, number: int) -> None:

@@ -51,15 +51,19 @@ def python(*arguments: str) -> tuple[str, ...]:
 
 
 def options(program: Program, log: IO[bytes]) -> dict[str, Any]:
-    """The arguments of Popen, for subprocess and asyncio alike: own process group, end with the parent."""
+    """The arguments of Popen, for subprocess and asyncio alike: own process group, end with the parent.
+
+    Bytecode is written whatever the caller prefers: a dozen processes that each compile everything anew take seconds.
+    """
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     ours = {"PYTHONPATH": os.pathsep.join(filter(None, dict.fromkeys(paths))), "PYTHONUNBUFFERED": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
         "stdin": subprocess.DEVNULL,
         "stdout": log,
         "stderr": subprocess.STDOUT,
         "cwd": program.cwd,
-        "env": {**os.environ, **ours, **program.env},
+        "env": {**inherited, **ours, **program.env},
         "process_group": 0,
         "preexec_fn": dies_with_parent(program.stop_signal),
         **_as_user(program.account),

@@ -20,7 +20,13 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, host: str, port: int, release: Callable[[], None] | None = None) -> None:
         config = uvicorn.Config(
-            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=75,  # longer than clients keep theirs: none sends on one that is just being closed
         )
         super().__init__(config)
         self._release = release

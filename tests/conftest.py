@@ -1,15 +1,18 @@
 """Fixtures that all tests share: one Postgres and one Kafka for the run, and a database for whoever asks."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cache
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from backbone import migrations
-from tests import servers
+from tests import processes, servers
+from tests.journal import Journal
+from tests.system import Shop
 
 NewDatabase = Callable[[str], str]
 
@@ -34,6 +37,51 @@ def postgres(all_servers: servers.Servers) -> str:
 def kafka(all_servers: servers.Servers) -> str:
     """The bootstrap server of a real Kafka."""
     return all_servers.kafka
+
+
+@pytest.fixture(scope="session")
+def system(postgres: str, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.System]:
+    """All services and the world outside as processes of their own."""
+    with processes.running(postgres, kafka, tmp_path_factory.mktemp("system")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def journal(kafka: str) -> Journal:
+    """What the topics carried."""
+    return Journal(kafka)
+
+
+@pytest.fixture(scope="session")
+def spoilt() -> set[str]:
+    """Keys whose events tests made unhandleable."""
+    return set()
+
+
+@pytest.fixture
+async def shop(system: processes.System, journal: Journal, spoilt: set[str]) -> AsyncIterator[Shop]:
+    """The whole system; whatever a test does to processes and provider is undone after it."""
+    system.mark()
+    limits = httpx.Limits(max_connections=100)
+    async with httpx.AsyncClient(timeout=httpx.Timeout(60, pool=None), trust_env=False, limits=limits) as client:
+        shop = Shop(system, client, journal, spoilt)
+        yield shop
+        await system.mend()
+        await shop.moods()
+        await shop.limit_provider(0)
+        await shop.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails on the whole system shows what its processes complained about."""
+    report = yield
+    shop = getattr(item, "funcargs", {}).get("shop")
+    if report.failed and isinstance(shop, Shop):
+        report.sections.append(("complaints of the shop's processes", "\n".join(shop.system.complaints())))
+    return report
 
 
 @pytest.fixture(scope="session")

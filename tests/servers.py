@@ -64,9 +64,9 @@ def running(kind: str) -> Iterator[Servers]:
 def _local() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory, ExitStack() as stack:
         postgres = local_postgres.start(Path(directory) / "postgres")
-        stack.callback(postgres.stop)
+        stack.callback(postgres.kill)
         kafka = local_kafka.start(Path(directory) / "kafka")
-        stack.callback(kafka.stop)
+        stack.callback(kafka.kill)  # their data goes anyway, and a clean stop takes seconds
         yield Servers(postgres.url, kafka.bootstrap)
 
 

@@ -9,8 +9,9 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, health, schemas
+from backbone.http import dead_letters, health, jobs, schemas
 from backbone.http.bodies import Bodies
+from backbone.http.express import Express
 from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
@@ -32,7 +33,8 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     application.state.context = context
     if context.settings.has_role("api"):
         application.include_router(service.router)
-    for router in (health.router, schemas.routes(service), dead_letters.routes(service)):
+        application.express = Express(application.ordinary, service.grouped, context)
+    for router in (health.router, schemas.routes(service), dead_letters.routes(service), jobs.router):
         application.include_router(router)
     return application
 

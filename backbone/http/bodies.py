@@ -39,7 +39,7 @@ class Bodies:
         if body:
             _check_type(headers)
             check_json(body)
-        await self.app(scope, _again(body, receive), send)
+        await self.app(scope, again({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """The whole body; None when the client went away. What is too large is not read on."""
@@ -63,8 +63,8 @@ class Bodies:
         return Problem(413, "Body too large", f"A body may have {self.largest} bytes at most.", field="body")
 
 
-def check_json(body: bytes) -> None:
-    """Refuse what is not JSON as RFC 8259 and I-JSON (RFC 7493) have it, or what a text column could not hold.
+def check_json(body: bytes) -> Any:
+    """Decode a body. Refuses what is not JSON as RFC 8259 and I-JSON (RFC 7493) have it, or no text column could hold.
 
     Raises Problem: 422 where the offending field can be named, else 400.
     """
@@ -80,6 +80,7 @@ def check_json(body: bytes) -> None:
         raise _refusal(body, str(error)) from None
     if b"\\u0000" in body:
         _check_values(parsed)
+    return parsed
 
 
 class _Doubtful(ValueError):
@@ -194,8 +195,8 @@ def _unsupported(detail: str, **headers: str) -> Problem:
     return Problem(415, "Unsupported media type", detail, field="body", headers=headers)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Hand the body out once more; afterwards the client's own messages, of which only a disconnect is left."""
+def again(first: ASGIMessage, receive: Receive) -> Receive:
+    """Hand a message out once more, and after it whatever else the client sends."""
     replayed = False
 
     async def receive_again() -> ASGIMessage:
@@ -203,6 +204,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
         if replayed:
             return await receive()
         replayed = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return first
 
     return receive_again

@@ -3,16 +3,15 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import select
 
 from backbone import redrive as redriving
 from backbone.http.context import Ctx, Db
-from backbone.http.pages import Paging, bad_cursor
+from backbone.http.pages import Paging, number_of
 from backbone.service import Service
 from backbone.tables import dead_letters
 
-_LARGEST_ID = 2**63 - 1
 # Neither headers nor value: they may carry a customer's data, and this list is looked at by whoever is on call.
 _SHOWN = [
     dead_letters.c[name]
@@ -25,7 +24,10 @@ class Redrive(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    key: Annotated[str | None, Field(max_length=512, description="Those of one key; null: all of them.")] = None
+    key: Annotated[
+        Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")] | None,
+        Field(description="Those of one key; null: all of them."),
+    ] = None
 
 
 def routes(service: Service[Any]) -> APIRouter:
@@ -35,7 +37,7 @@ def routes(service: Service[Any]) -> APIRouter:
     @router.get("/dead-letters")
     async def list_dead_letters(db: Db, page: Paging) -> dict[str, Any]:
         """Parked events, oldest first. Those of a key wait behind its first one, which alone has an `error`."""
-        query = select(*_SHOWN).where(dead_letters.c.id > _id(page.after)).order_by(dead_letters.c.id)
+        query = select(*_SHOWN).where(dead_letters.c.id > number_of(page.after)).order_by(dead_letters.c.id)
         async with db.reading() as connection:
             rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()
         return page.answer([dict(row) for row in rows], key=lambda row: str(row["id"]))
@@ -46,11 +48,3 @@ def routes(service: Service[Any]) -> APIRouter:
         return {"handled": await redriving.redrive(context, service, body.key)}
 
     return router
-
-
-def _id(after: str | None) -> int:
-    if after is None:
-        return 0
-    if not (after.isascii() and after.isdecimal() and int(after) <= _LARGEST_ID):
-        raise bad_cursor()
-    return int(after)

@@ -88,10 +88,11 @@ class Faults:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
-            await _answer(error, scope, receive, send)
+            await refuse(error, scope, receive, send)
 
 
-async def _answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the problem that an error is to a client, and log what is our fault."""
     problem = problem_of(error)
     if problem.status >= 500 and problem is not error:
         trace.get_current_span().record_exception(error)

@@ -11,6 +11,7 @@ from backbone.http.bodies import text_objection
 from backbone.http.problems import invalid
 
 T = TypeVar("T")
+_LARGEST_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ async def _page(
 
 
 Paging = Annotated[Page, Depends(_page)]
+
+
+def number_of(after: str | None) -> int:
+    """The cursor of a list that is sorted by a number; 0 at its beginning."""
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdecimal() and int(after) <= _LARGEST_NUMBER):
+        raise bad_cursor()
+    return int(after)
 
 
 def bad_cursor() -> Exception:

@@ -15,6 +15,7 @@ from backbone.errors import SlicelineError
 from backbone.faults import is_passing
 from backbone.http.answers import to_json
 from backbone.http.wording import field_name, in_plain_words
+from backbone.idempotency import KeyReused
 
 PROBLEM_JSON = "application/problem+json"
 _MOST_ERRORS = 100
@@ -69,6 +70,9 @@ def problem_of(error: Exception) -> Problem:
         return _invalid(error.errors())
     if isinstance(error, HTTPException):
         return _plain(error)
+    if isinstance(error, KeyReused):
+        detail = f"The key {error.key} was used for another request. Take a new key, or send exactly the same body."
+        return Problem(422, "Idempotency key reused", detail, field="Idempotency-Key")
     if is_passing(error):
         return unavailable("Something that is needed does not answer at the moment. Send the request again.")
     return Problem(500, "Internal error", "We failed. Name the correlation id when you report it.", **_trace())

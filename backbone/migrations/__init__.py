@@ -14,10 +14,11 @@ def upgrade(service: str, database_url: str) -> None:
 
     It runs an event loop of its own: call it from a thread (or a program) that has none.
     """
-    command.upgrade(_config(service, database_url), "heads")
+    command.upgrade(config_of(service, database_url), "heads")
 
 
-def _config(service: str, database_url: str) -> Config:
+def config_of(service: str, database_url: str) -> Config:
+    """What Alembic's own commands need to know of one service's database."""
     own = resources.files(f"services.{service}") / "migrations"
     config = Config()
     config.set_main_option("script_location", str(HERE))

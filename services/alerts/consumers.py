@@ -1,53 +1,22 @@
-"""What alerts does about a level of stock. The events of one SKU come in order and one at a time."""
+"""What alerts does about levels of stock. The events of one SKU come in order and from one partition."""
+
+from collections.abc import Sequence
 
 from backbone.database import Tx
 from backbone.events import Event
-from backbone.service import Handlers
-from services.alerts import decisions
-from services.alerts.events import Kind, StockAlertCleared, StockAlertRaised, StockLevelChanged
-
-READ_ACTIVE = "SELECT kind FROM alerts WHERE sku = $1 AND active"
-
-RAISE = """
-INSERT INTO alerts (sku, kind, active, available, threshold, ceiling, channel, raised_at)
-VALUES ($1, $2, true, $3, $4, $5, $6, $7)
-ON CONFLICT (sku, kind) DO UPDATE SET
-    active = true, available = excluded.available, threshold = excluded.threshold, ceiling = excluded.ceiling,
-    channel = excluded.channel, raised_at = excluded.raised_at, cleared_at = NULL
-"""
-
-CLEAR = "UPDATE alerts SET active = false, available = $3, cleared_at = $4 WHERE sku = $1 AND kind = $2"
+from backbone.service import Handlers, InSets
+from services.alerts import decisions, tables
+from services.alerts.events import StockLevelChanged
 
 
-async def level_changed(event: Event[StockLevelChanged], tx: Tx) -> None:
-    level = event.data
-    active: set[Kind] = {row["kind"] for row in await tx.raw.fetch(READ_ACTIVE, level.sku)}
-    crossing = decisions.judge(active, level)
-    for kind in sorted(crossing.cleared):
-        await _clear(kind, level, tx)
-    for kind in sorted(crossing.raised):
-        await _raise(kind, level, tx)
+async def follow_levels(events: Sequence[Event[StockLevelChanged]], tx: Tx) -> None:
+    """Raise and clear as the levels went, one by one: what is raised and cleared within a batch is told twice."""
+    before = await tables.lock_all(tx, {event.data.sku for event in events})
+    after, told = decisions.follow(before, [event.data for event in events], tx.now)
+    await tables.save_all(tx, [alert for name, alert in after.items() if alert != before.get(name)])
+    for event, payloads in zip(events, told, strict=True):
+        for payload in payloads:
+            tx.publish(payload, key=event.data.sku, cause=event.cause)
 
 
-async def _raise(kind: Kind, level: StockLevelChanged, tx: Tx) -> None:
-    raised = StockAlertRaised(
-        sku=level.sku,
-        kind=kind,
-        available=level.after.available,
-        threshold=level.threshold,
-        ceiling=level.ceiling,
-        channel=level.channel,
-    )
-    await tx.raw.execute(
-        RAISE, raised.sku, kind, raised.available, raised.threshold, raised.ceiling, raised.channel, tx.now
-    )
-    tx.publish(raised, key=level.sku)
-
-
-async def _clear(kind: Kind, level: StockLevelChanged, tx: Tx) -> None:
-    available = level.after.available
-    await tx.raw.execute(CLEAR, level.sku, kind, available, tx.now)
-    tx.publish(StockAlertCleared(sku=level.sku, kind=kind, available=available), key=level.sku)
-
-
-HANDLERS: Handlers = {StockLevelChanged: level_changed}
+HANDLERS: Handlers = {StockLevelChanged: InSets(follow_levels)}

@@ -3,11 +3,33 @@
 What an event says about the level before it plays no part: only what alerts itself has raised counts.
 """
 
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
+from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
-from services.alerts.events import Kind, StockLevelChanged
+from services.alerts.events import Kind, StockAlertCleared, StockAlertRaised, StockLevelChanged
+
+KINDS: tuple[Kind, ...] = ("low", "out", "over")
+Told = tuple[StockAlertCleared | StockAlertRaised, ...]
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest alert of one kind about one SKU, as it was when raised; `available` also as it was when cleared."""
+
+    sku: str
+    kind: Kind
+    active: bool
+    available: int
+    threshold: int
+    ceiling: int
+    channel: str
+    raised_at: datetime
+    cleared_at: datetime | None
+
+
+Alerts = Mapping[tuple[str, Kind], Alert]
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -15,6 +37,18 @@ class Crossing(msgspec.Struct, frozen=True):
 
     raised: frozenset[Kind]
     cleared: frozenset[Kind]
+
+
+def follow(alerts: Alerts, levels: Iterable[StockLevelChanged], now: datetime) -> tuple[Alerts, list[Told]]:
+    """The alerts after all levels in their order, and what is told of each."""
+    after = dict(alerts)
+    told: list[Told] = []
+    for level in levels:
+        active = {kind for kind in KINDS if (alert := after.get((level.sku, kind))) and alert.active}
+        crossing = judge(active, level)
+        after |= _alerts_of(after, crossing, level, now)
+        told.append(_told_of(crossing, level))
+    return after, told
 
 
 def judge(active: Set[Kind], level: StockLevelChanged) -> Crossing:
@@ -26,6 +60,44 @@ def judge(active: Set[Kind], level: StockLevelChanged) -> Crossing:
 def low_clears_at(threshold: int) -> int:
     """A tenth above the threshold, rounded up, so that 100 and 101 do not take turns in the mail."""
     return -(-threshold * 11 // 10)
+
+
+def _alerts_of(alerts: Alerts, crossing: Crossing, level: StockLevelChanged, now: datetime) -> Alerts:
+    cleared = (alerts[level.sku, kind] for kind in crossing.cleared)
+    ended = [replace(each, active=False, available=level.after.available, cleared_at=now) for each in cleared]
+    begun = [_begun(kind, level, now) for kind in crossing.raised]
+    return {(alert.sku, alert.kind): alert for alert in (*ended, *begun)}
+
+
+def _begun(kind: Kind, level: StockLevelChanged, now: datetime) -> Alert:
+    return Alert(
+        sku=level.sku,
+        kind=kind,
+        active=True,
+        available=level.after.available,
+        threshold=level.threshold,
+        ceiling=level.ceiling,
+        channel=level.channel,
+        raised_at=now,
+        cleared_at=None,
+    )
+
+
+def _told_of(crossing: Crossing, level: StockLevelChanged) -> Told:
+    available = level.after.available
+    cleared = [StockAlertCleared(sku=level.sku, kind=kind, available=available) for kind in sorted(crossing.cleared)]
+    return (*cleared, *(_raised(kind, level) for kind in sorted(crossing.raised)))
+
+
+def _raised(kind: Kind, level: StockLevelChanged) -> StockAlertRaised:
+    return StockAlertRaised(
+        sku=level.sku,
+        kind=kind,
+        available=level.after.available,
+        threshold=level.threshold,
+        ceiling=level.ceiling,
+        channel=level.channel,
+    )
 
 
 def _begins(level: StockLevelChanged) -> frozenset[Kind]:

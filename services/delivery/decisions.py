@@ -10,11 +10,16 @@ from services.delivery.events import (
     CancellationRefused,
     DeliveryCancelled,
     Fulfilment,
+    OrderCancellationRequested,
+    OrderCancelled,
     OrderCollected,
     OrderConfirmed,
     OrderDelivered,
     OrderDispatched,
+    PizzaBaked,
 )
+
+Fact = OrderConfirmed | PizzaBaked | OrderCancellationRequested | OrderCancelled
 
 DELIVERY = "delivery"  # who decides about a cancellation: nobody pressed a button
 
@@ -80,6 +85,19 @@ _MOVES = {
     Button.DELIVERED: Move("delivery", Status.DISPATCHED, Status.DELIVERED, OrderDelivered),
     Button.COLLECTED: Move("collection", Status.READY, Status.COLLECTED, OrderCollected),
 }
+
+
+def heard(delivery: Delivery, fact: Fact) -> Decision:
+    """What a fact means for the order's delivery."""
+    match fact:
+        case OrderConfirmed():
+            return confirmed(delivery, fact)
+        case PizzaBaked():
+            return pizza_baked(delivery)
+        case OrderCancellationRequested():
+            return cancellation_requested(delivery)
+        case OrderCancelled():
+            return order_cancelled(delivery)
 
 
 def confirmed(delivery: Delivery, order: OrderConfirmed) -> Decision:

@@ -4,7 +4,7 @@ from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
 from services.delivery.api import router
-from services.delivery.consumers import HANDLERS, lock
+from services.delivery.consumers import HANDLERS
 from services.delivery.events import PUBLISHES
 
 SERVICE = Service(
@@ -13,7 +13,6 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
-    lock=lock,
 )
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Delivery's table, and the few statements that read and write one delivery."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import asyncpg
 from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, MetaData, Table, Text, false
 
 from backbone.database import Tx
-from backbone.errors import SlicelineError
 from services.delivery.decisions import Decision, Delivery, Status
 
 metadata = MetaData()
@@ -32,65 +31,67 @@ deliveries = Table(
 )
 Index("deliveries_status_order", deliveries.c.status, deliveries.c.order_id)
 
-_COLUMNS = 'created_at, status, fulfilment, address, customer_name, needs_baking, baked, "by"'
-
 # The first fact about an order may come from either topic, so two replicas may create the same row. ON
 # CONFLICT DO UPDATE locks the rows that exist even where its WHERE is false; those are then not written.
-_LOCK_ALL = """
+_BEGIN_ALL = """
     INSERT INTO deliveries AS known (order_id, created_at)
     SELECT unnest($1::text[]), $2
     ON CONFLICT (order_id) DO UPDATE SET status = known.status WHERE false
 """
-_LOCK = f"SELECT {_COLUMNS} FROM deliveries WHERE order_id = $1 FOR UPDATE"  # noqa: S608 - constants only
-_SAVE = """
-    UPDATE deliveries SET status = $2, fulfilment = $3, address = $4, customer_name = $5,
-        needs_baking = $6, baked = $7, "by" = $8
-    WHERE order_id = $1
+_LOCK_ALL = """
+    SELECT order_id, created_at, status, fulfilment, address, customer_name, needs_baking, baked, "by"
+    FROM deliveries WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
+"""
+_SAVE_ALL = """
+    UPDATE deliveries SET status = new.status, fulfilment = new.fulfilment, address = new.address,
+        customer_name = new.customer_name, needs_baking = new.needs_baking, baked = new.baked, "by" = new."by"
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::bool[], $8::text[])
+        AS new(order_id, status, fulfilment, address, customer_name, needs_baking, baked, "by")
+    WHERE deliveries.order_id = new.order_id
 """
 
 
-class NotLocked(SlicelineError):
-    """A handler met a delivery that its batch did not lock first."""
-
-    def __init__(self, order: str) -> None:
-        super().__init__(f"the delivery of order {order} was not locked before its event was handled")
-
-
-async def lock_all(tx: Tx, orders: Iterable[str]) -> None:
-    """Lock the deliveries of these orders in sorted order; those not yet known begin here, empty."""
-    await tx.raw.execute(_LOCK_ALL, sorted(set(orders)), tx.now)
+async def begin_all(tx: Tx, orders: Iterable[str]) -> dict[str, Delivery]:
+    """The deliveries of these orders, locked in sorted order; those not yet known begin here, empty."""
+    names = sorted(set(orders))
+    await tx.raw.execute(_BEGIN_ALL, names, tx.now)
+    return await _lock_all(tx, names)
 
 
 async def lock(tx: Tx, order: str) -> Delivery | None:
     """The delivery of this order, locked until the transaction ends."""
-    row: asyncpg.Record | None = await tx.raw.fetchrow(_LOCK, order)
-    if row is None:
-        return None
-    known = dict(row)
-    return Delivery(order=order, status=Status(known.pop("status")), **known)
+    return (await _lock_all(tx, [order])).get(order)
 
 
-async def known(tx: Tx, order: str) -> Delivery:
-    """The delivery of an order that `lock_all` has locked, or begun."""
-    found = await lock(tx, order)
-    if found is None:
-        raise NotLocked(order)
-    return found
+async def save_all(tx: Tx, deliveries: Iterable[Delivery]) -> None:
+    """Write locked deliveries as they are from now on."""
+    rows = [
+        (
+            each.order,
+            each.status,
+            each.fulfilment,
+            each.address,
+            each.customer_name,
+            each.needs_baking,
+            each.baked,
+            each.by,
+        )
+        for each in deliveries
+    ]
+    await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)))
 
 
 async def apply(tx: Tx, decision: Decision) -> None:
     """Write the locked delivery as decided, and publish what is told about it."""
-    new = decision.delivery
-    await tx.raw.execute(
-        _SAVE,
-        new.order,
-        new.status,
-        new.fulfilment,
-        new.address,
-        new.customer_name,
-        new.needs_baking,
-        new.baked,
-        new.by,
-    )
+    await save_all(tx, [decision.delivery])
     for event in decision.events:
-        tx.publish(event, key=new.order)
+        tx.publish(event, key=decision.delivery.order)
+
+
+async def _lock_all(tx: Tx, orders: Sequence[str]) -> dict[str, Delivery]:
+    rows = await tx.raw.fetch(_LOCK_ALL, orders)
+    return {row["order_id"]: _delivery(**row) for row in rows}
+
+
+def _delivery(order_id: str, status: str, **known: Any) -> Delivery:
+    return Delivery(order=order_id, status=Status(status), **known)

@@ -99,8 +99,8 @@ class Adjustment(Body):
 
 
 class Ingredient(Body):
-    sku: str = Field(pattern=NAME, max_length=64)
-    quantity: Annotated[int, Field(ge=1, le=1000)]
+    sku: str = Field(pattern=NAME, max_length=64, examples=["dough"])
+    quantity: Annotated[int, Field(ge=1, le=1000, examples=[1])]
 
 
 class Recipe(Body):
@@ -134,6 +134,7 @@ async def list_stock(db: Db, page: Paging) -> Any:
 
 @router.get("/stock/{sku}", response_model=StockLevel)
 async def get_stock(sku: Sku, db: Db) -> StockLevel:
+    """One SKU's level."""
     async with db.reading() as connection:
         row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().first()
     if row is None:
@@ -143,6 +144,8 @@ async def get_stock(sku: Sku, db: Db) -> StockLevel:
 
 @router.patch("/stock/{sku}", response_model=StockLevel)
 async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
+    """When the shop is to be warned about a SKU."""
+
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
         after = decisions.limit(before, body.threshold, body.ceiling)
@@ -164,6 +167,7 @@ async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
 
 @router.get("/recipes/{item}", response_model=KnownRecipe)
 async def get_recipe(item: Item, db: Db) -> Any:
+    """What one piece of an item uses up; an item without a recipe uses up one piece of itself, and is a 404 here."""
     async with db.reading() as connection:
         found = await connection.scalar(select(recipes.c.ingredients).where(recipes.c.item == item))
     if found is None:
@@ -176,7 +180,7 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     """Orders placed from now on use it; what is reserved already stays as it is."""
 
     async def effect(tx: Tx) -> Answer:
-        known = await warehouse.lock_levels(tx, (ingredient.sku for ingredient in body.ingredients))
+        known = await warehouse.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
         for place, ingredient in enumerate(body.ingredients):
             if ingredient.sku not in known:
                 raise _unknown_ingredient(place, ingredient.sku)
@@ -195,7 +199,9 @@ async def _locked(tx: Tx, sku: str) -> Level:
 
 
 async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
-    await warehouse.change_levels(tx, {sku: before}, {sku: after}, channel, reason)
+    await warehouse.save_levels(tx, {sku: before}, {sku: after})
+    for change in decisions.changes({sku: before}, {sku: after}, channel, reason):
+        tx.publish(change, key=sku)
     return Answer(_shown({"sku": sku, **structs.asdict(after)}))
 
 

@@ -1,67 +1,40 @@
-"""What inventory does about orders: promise, take back, hand out."""
+"""What inventory does about orders: promise, take back, hand out. A batch of any mixture is one fold."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from backbone.database import Tx
 from backbone.events import Event
-from backbone.service import Handlers
+from backbone.service import Handlers, InSets
 from services.inventory import decisions, warehouse
-from services.inventory.events import (
-    OrderCancelled,
-    OrderCompleted,
-    OrderPlaced,
-    OrderRejected,
-    StockRejected,
-    StockReleased,
-    StockReserved,
-)
-
-CHANNEL = "orders"
+from services.inventory.decisions import Fact, Recipes, Stock
+from services.inventory.events import OrderCancelled, OrderCompleted, OrderPlaced, OrderRejected, StockLevelChanged
 
 
-async def lock(events: Sequence[Event[Any]], tx: Tx) -> None:
-    """Takes the stock rows of the whole batch in one sorted sweep, so that two batches never deadlock."""
-    placed = [event.data for event in events if isinstance(event.data, OrderPlaced)]
-    ending = [event.data.order for event in events if not isinstance(event.data, OrderPlaced)]
-    await warehouse.lock_batch(tx, (line.item for order in placed for line in order.lines), ending)
+async def move_stock(events: Sequence[Event[Any]], tx: Tx) -> None:
+    """Reserve, release and sell in the order of the events; every change of a level is told, also one undone later."""
+    facts: list[Fact] = [event.data for event in events]
+    recipes = await warehouse.read_recipes(tx, {line.item for fact in _placed(facts) for line in fact.lines})
+    before = await _lock(tx, recipes, facts)
+    after, told = decisions.fold(before, recipes, facts)
+    await warehouse.save_levels(tx, before.levels, after.levels)
+    await warehouse.save_reservations(tx, before.reservations, after.reservations)
+    for event, payloads in zip(events, told, strict=True):
+        for payload in payloads:
+            key = payload.sku if isinstance(payload, StockLevelChanged) else event.data.order
+            tx.publish(payload, key=key, cause=event.cause)
 
 
-async def reserve(event: Event[OrderPlaced], tx: Tx) -> None:
-    order, lines = event.data.order, event.data.lines
-    recipes = await warehouse.read_recipes(tx, {line.item for line in lines})
-    # Locked again: a recipe may have changed since the batch took its locks, and then names other rows.
-    levels = await warehouse.lock_levels(tx, (line.sku for line in decisions.needs(recipes, lines)))
-    decision = decisions.reserve(levels, recipes, lines)
-    if isinstance(decision, decisions.Rejected):
-        tx.publish(StockRejected(order=order, lines=decision.lines, short=decision.short), key=order)
-        return
-    await warehouse.open_reservation(tx, order, decision.lines)
-    tx.publish(StockReserved(order=order, lines=decision.lines), key=order)
-    await warehouse.change_levels(tx, levels, decision.levels, CHANNEL, f"order {order} placed")
+async def _lock(tx: Tx, recipes: Recipes, facts: Sequence[Fact]) -> Stock:
+    """The reservations of these orders, then all levels that can change; each kind in one sorted sweep."""
+    reservations = await warehouse.lock_reservations(tx, {fact.order for fact in facts})
+    skus = {part.sku for fact in _placed(facts) for part in decisions.needs(recipes, fact.lines)}
+    skus |= {line.sku for reservation in reservations.values() for line in reservation.lines}
+    return Stock(await warehouse.lock_levels(tx, skus), reservations)
 
 
-async def release(event: Event[OrderRejected | OrderCancelled], tx: Tx) -> None:
-    order = event.data.order
-    if lines := await warehouse.close_reservation(tx, order, "released"):
-        before = await warehouse.lock_levels(tx, (line.sku for line in lines))
-        after = decisions.release(before, lines)
-        ending = "cancelled" if isinstance(event.data, OrderCancelled) else "rejected"
-        tx.publish(StockReleased(order=order, lines=lines), key=order)
-        await warehouse.change_levels(tx, before, after, CHANNEL, f"order {order} {ending}")
+def _placed(facts: Sequence[Fact]) -> list[OrderPlaced]:
+    return [fact for fact in facts if isinstance(fact, OrderPlaced)]
 
 
-async def sell(event: Event[OrderCompleted], tx: Tx) -> None:
-    order = event.data.order
-    if lines := await warehouse.close_reservation(tx, order, "sold"):
-        before = await warehouse.lock_levels(tx, (line.sku for line in lines))
-        after = decisions.sell(before, lines)
-        await warehouse.change_levels(tx, before, after, CHANNEL, f"order {order} completed")
-
-
-HANDLERS: Handlers = {
-    OrderPlaced: reserve,
-    OrderRejected: release,
-    OrderCancelled: release,
-    OrderCompleted: sell,
-}
+HANDLERS: Handlers = dict.fromkeys((OrderPlaced, OrderRejected, OrderCancelled, OrderCompleted), InSets(move_stock))

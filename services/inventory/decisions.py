@@ -1,24 +1,36 @@
-"""Stock, decided: levels and an order in, new levels and events out.
+"""Stock, decided: what is there and what happened in, what is there then and what is told out.
 
-Every function takes whole levels and returns whole new ones, so that one event or a thousand can be folded
-over the same mapping before anything is written.
+Every function takes whole levels and returns whole new ones, so that one fact or a thousand are folded over the same
+stock before anything is written.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from backbone.errors import SlicelineError
+from backbone.events import Payload
 from services.inventory.events import (
     Availability,
+    OrderCancelled,
+    OrderCompleted,
     OrderLine,
+    OrderPlaced,
+    OrderRejected,
     Shortage,
     StockLevelChanged,
     StockLine,
+    StockRejected,
+    StockReleased,
+    StockReserved,
 )
 
+CHANNEL = "orders"
+
 Recipes = Mapping[str, tuple[StockLine, ...]]
+Fact = OrderPlaced | OrderRejected | OrderCancelled | OrderCompleted
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -38,6 +50,28 @@ class Level(msgspec.Struct, frozen=True):
 
 
 Levels = Mapping[str, Level]
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """What an order was promised; it is given back or handed out once."""
+
+    lines: tuple[StockLine, ...]
+    status: Literal["open", "released", "sold"] = "open"
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """All that some facts can touch: the levels of SKUs, and reservations by order."""
+
+    levels: Levels
+    reservations: Mapping[str, Reservation]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one fact changes, and what is told of it, in order."""
+
+    levels: Levels = {}
+    reservation: Reservation | None = None
+    told: tuple[Payload, ...] = ()
 
 
 class Reserved(msgspec.Struct, frozen=True):
@@ -60,6 +94,53 @@ class NotEnough(SlicelineError):
     def __init__(self, level: Level) -> None:
         super().__init__()
         self.level = level
+
+
+def fold(stock: Stock, recipes: Recipes, facts: Iterable[Fact]) -> tuple[Stock, list[tuple[Payload, ...]]]:
+    """The stock after all facts in their order, and what is told of each of them."""
+    levels, reservations = dict(stock.levels), dict(stock.reservations)
+    told = []
+    for fact in facts:
+        outcome = decide(levels, reservations.get(fact.order), recipes, fact)
+        levels |= outcome.levels
+        if outcome.reservation:
+            reservations[fact.order] = outcome.reservation
+        told.append(outcome.told)
+    return Stock(levels, reservations), told
+
+
+def decide(levels: Levels, reservation: Reservation | None, recipes: Recipes, fact: Fact) -> Outcome:
+    """What becomes of an order's `reservation`; an order is reserved once, and what is not open does not end."""
+    if isinstance(fact, OrderPlaced):
+        return _placed(levels, recipes, fact) if reservation is None else Outcome()
+    if reservation is None or reservation.status != "open":
+        return Outcome()
+    if isinstance(fact, OrderCompleted):
+        return _completed(levels, reservation, fact)
+    return _given_up(levels, reservation, fact)
+
+
+def _placed(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+    decision = reserve(levels, recipes, fact.lines)
+    if isinstance(decision, Rejected):
+        return Outcome(told=(StockRejected(order=fact.order, lines=decision.lines, short=decision.short),))
+    reserved = StockReserved(order=fact.order, lines=decision.lines)
+    changed = changes(levels, decision.levels, CHANNEL, f"order {fact.order} placed")
+    return Outcome(decision.levels, Reservation(decision.lines), (reserved, *changed))
+
+
+def _given_up(levels: Levels, open_: Reservation, fact: OrderRejected | OrderCancelled) -> Outcome:
+    ending = "cancelled" if isinstance(fact, OrderCancelled) else "rejected"
+    after = release(levels, open_.lines)
+    released = StockReleased(order=fact.order, lines=open_.lines)
+    changed = changes(levels, after, CHANNEL, f"order {fact.order} {ending}")
+    return Outcome(after, replace(open_, status="released"), (released, *changed))
+
+
+def _completed(levels: Levels, open_: Reservation, fact: OrderCompleted) -> Outcome:
+    after = sell(levels, open_.lines)
+    changed = changes(levels, after, CHANNEL, f"order {fact.order} completed")
+    return Outcome(after, replace(open_, status="sold"), tuple(changed))
 
 
 def needs(recipes: Recipes, lines: Iterable[OrderLine]) -> tuple[StockLine, ...]:

@@ -12,7 +12,6 @@ SERVICE = Service(
     router=router,
     publishes=events.PUBLISHES,
     handlers=consumers.HANDLERS,
-    lock=consumers.lock,
 )
 
 if __name__ == "__main__":

@@ -1,24 +1,12 @@
 """Stock, recipes and reservations in and out of the database: the SQL that commands and handlers share."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from backbone.database import Tx
-from services.inventory import decisions
-from services.inventory.decisions import Level, Levels, Recipes
+from services.inventory.decisions import Level, Levels, Recipes, Reservation
 from services.inventory.events import StockLine
-
-# All that a batch will touch: what the items of new orders need, and what ending orders had reserved. An item
-# with a recipe is also looked for under its own name, which costs nothing where no such SKU exists.
-LOCK_BATCH = """
-SELECT sku FROM stock WHERE sku = ANY(ARRAY(
-    SELECT part ->> 'sku' FROM recipes, jsonb_array_elements(ingredients) part WHERE item = ANY($1::text[])
-    UNION SELECT unnest($1::text[])
-    UNION SELECT line ->> 'sku' FROM reservations, jsonb_array_elements(lines) line
-          WHERE order_id = ANY($2::text[]) AND status = 'open'
-)) ORDER BY sku FOR NO KEY UPDATE
-"""
 
 LOCK_LEVELS = """
 SELECT sku, on_hand, reserved, sold, initial, adjusted, threshold, ceiling
@@ -40,54 +28,56 @@ INSERT INTO recipes (item, ingredients) VALUES ($1, $2::text::jsonb)
 ON CONFLICT (item) DO UPDATE SET ingredients = excluded.ingredients
 """
 
-OPEN_RESERVATION = """
-INSERT INTO reservations (order_id, status, lines, reserved_at) VALUES ($1, 'open', $2::text::jsonb, $3)
+LOCK_RESERVATIONS = """
+SELECT order_id, lines::text, status FROM reservations WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
 """
 
-CLOSE_RESERVATION = """
-UPDATE reservations SET status = $2, closed_at = $3 WHERE order_id = $1 AND status = 'open' RETURNING lines::text
+# An order that is placed and ends within one batch is new here, and closed already.
+WRITE_RESERVATIONS = """
+INSERT INTO reservations (order_id, status, lines, reserved_at, closed_at)
+SELECT order_id, status, lines::jsonb, $4::timestamptz, CASE WHEN status <> 'open' THEN $4::timestamptz END
+FROM unnest($1::text[], $2::text[], $3::text[]) AS new (order_id, status, lines) ORDER BY order_id
+ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, closed_at = excluded.closed_at
 """
 
 
-async def lock_batch(tx: Tx, items: Iterable[str], orders: Iterable[str]) -> None:
-    """Locks every stock row that orders for `items` or the end of `orders` can touch, sorted by SKU."""
-    await tx.raw.execute(LOCK_BATCH, sorted(set(items)), sorted(set(orders)))
-
-
-async def lock_levels(tx: Tx, skus: Iterable[str]) -> dict[str, Level]:
+async def lock_levels(tx: Tx, skus: Collection[str]) -> dict[str, Level]:
     """The levels of those of `skus` that exist, locked until the transaction ends."""
-    rows = await tx.raw.fetch(LOCK_LEVELS, list(skus))
+    rows = await tx.raw.fetch(LOCK_LEVELS, list(skus)) if skus else []
     return {row[0]: Level(*row[1:]) for row in rows}
 
 
-async def change_levels(tx: Tx, before: Levels, after: Levels, channel: str, reason: str) -> None:
-    """Replaces the levels of rows that lock_levels has locked, and publishes what can be seen of it."""
+async def save_levels(tx: Tx, before: Levels, after: Levels) -> None:
+    """Writes those levels that are not what they were. `lock_levels` has locked their rows."""
     rows = [
         (sku, new.on_hand, new.reserved, new.sold, new.adjusted, new.threshold, new.ceiling)
         for sku, new in after.items()
+        if new != before[sku]
     ]
-    await tx.raw.execute(WRITE_LEVELS, *map(list, zip(*rows, strict=True)))
-    for change in decisions.changes(before, after, channel, reason):
-        tx.publish(change, key=change.sku)
+    if rows:
+        await tx.raw.execute(WRITE_LEVELS, *map(list, zip(*rows, strict=True)))
+
+
+async def lock_reservations(tx: Tx, orders: Collection[str]) -> dict[str, Reservation]:
+    """What these orders were promised, open or not, locked until the transaction ends."""
+    rows = await tx.raw.fetch(LOCK_RESERVATIONS, list(orders))
+    return {row["order_id"]: Reservation(_decode(row["lines"]), row["status"]) for row in rows}
+
+
+async def save_reservations(tx: Tx, before: Mapping[str, Reservation], after: Mapping[str, Reservation]) -> None:
+    """Writes those reservations that are new or not what they were."""
+    rows = [(order, new.status, _encode(new.lines)) for order, new in after.items() if new != before.get(order)]
+    if rows:
+        await tx.raw.execute(WRITE_RESERVATIONS, *map(list, zip(*rows, strict=True)), tx.now)
 
 
 async def read_recipes(tx: Tx, items: Collection[str]) -> Recipes:
-    rows = await tx.raw.fetch(READ_RECIPES, list(items))
+    rows = await tx.raw.fetch(READ_RECIPES, list(items)) if items else []
     return {row["item"]: _decode(row["ingredients"]) for row in rows}
 
 
 async def write_recipe(tx: Tx, item: str, ingredients: Sequence[StockLine]) -> None:
     await tx.raw.execute(WRITE_RECIPE, item, _encode(ingredients))
-
-
-async def open_reservation(tx: Tx, order: str, lines: Sequence[StockLine]) -> None:
-    await tx.raw.execute(OPEN_RESERVATION, order, _encode(lines), tx.now)
-
-
-async def close_reservation(tx: Tx, order: str, status: str) -> tuple[StockLine, ...]:
-    """The lines the order had reserved, now `released` or `sold`; empty when nothing is open."""
-    lines = await tx.raw.fetchval(CLOSE_RESERVATION, order, status, tx.now)
-    return () if lines is None else _decode(lines)
 
 
 def _encode(lines: Sequence[StockLine]) -> str:

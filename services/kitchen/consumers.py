@@ -5,30 +5,23 @@ from typing import Any
 
 from backbone.database import Tx
 from backbone.events import Event
-from backbone.service import Handlers
+from backbone.service import Handlers, InSets
 from services.kitchen import decisions, tables
+from services.kitchen.decisions import Ticket
 from services.kitchen.events import OrderCancellationRequested, OrderConfirmed
 
 
-async def lock(events: Sequence[Event[Any]], tx: Tx) -> None:
-    """Lock every ticket that a batch may touch; a button pressed meanwhile waits, or is waited for."""
-    await tables.lock_all(tx, (event.data.order for event in events))
+async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
+    """Open tickets and decide cancellations; a button pressed meanwhile waits, or is waited for."""
+    tickets = await tables.lock_all(tx, {event.data.order for event in events})
+    changed: dict[str, Ticket] = {}
+    for event in events:
+        order = event.data.order
+        if decision := decisions.heard(tickets.get(order), event.data, tx.now):
+            tickets[order] = changed[order] = decision.ticket
+            for told in decision.events:
+                tx.publish(told, key=order, cause=event.cause)
+    await tables.save_all(tx, changed.values())
 
 
-async def open_ticket(event: Event[OrderConfirmed], tx: Tx) -> None:
-    ticket = decisions.open_ticket(event.data.order, event.data.lines, tx.now)
-    if ticket is not None:
-        await tables.add(tx, ticket)
-
-
-async def decide_cancellation(event: Event[OrderCancellationRequested], tx: Tx) -> None:
-    """No ticket: nothing is baked, and delivery decides (orders' events about one order arrive in order)."""
-    ticket = await tables.lock(tx, event.data.order)
-    if ticket is not None:
-        await tables.apply(tx, decisions.cancel(ticket))
-
-
-HANDLERS: Handlers = {
-    OrderConfirmed: open_ticket,
-    OrderCancellationRequested: decide_cancellation,
-}
+HANDLERS: Handlers = dict.fromkeys((OrderConfirmed, OrderCancellationRequested), InSets(hear))

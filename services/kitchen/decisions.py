@@ -9,6 +9,8 @@ from backbone.errors import SlicelineError
 from backbone.events import Payload
 from services.kitchen.events import (
     CancellationRefused,
+    OrderCancellationRequested,
+    OrderConfirmed,
     OrderLine,
     PizzaBaked,
     PizzaPrepared,
@@ -67,6 +69,18 @@ _MOVES: dict[Button, tuple[Status, Status, type[PizzaPrepared] | type[PizzaBaked
     Button.PREPARED: (Status.WAITING, Status.PREPARED, PizzaPrepared),
     Button.BAKED: (Status.PREPARED, Status.BAKED, PizzaBaked),
 }
+
+
+def heard(ticket: Ticket | None, fact: OrderConfirmed | OrderCancellationRequested, now: datetime) -> Decision | None:
+    """What a fact means for the order's ticket, if it has one; None where it means nothing.
+
+    A cancellation without a ticket: nothing is baked, and delivery decides (orders' events about one order come in
+    order).
+    """
+    if isinstance(fact, OrderCancellationRequested):
+        return cancel(ticket) if ticket else None
+    opened = None if ticket else open_ticket(fact.order, fact.lines, now)
+    return Decision(opened) if opened else None
 
 
 def open_ticket(order: str, lines: Sequence[OrderLine], now: datetime) -> Ticket | None:

@@ -4,7 +4,7 @@ from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
 from services.kitchen.api import router
-from services.kitchen.consumers import HANDLERS, lock
+from services.kitchen.consumers import HANDLERS
 from services.kitchen.events import PUBLISHES
 
 SERVICE = Service(
@@ -13,7 +13,6 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
-    lock=lock,
 )
 
 if __name__ == "__main__":

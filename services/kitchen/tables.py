@@ -25,37 +25,48 @@ tickets = Table(
 )
 Index("tickets_status_order", tickets.c.status, tickets.c.order_id)
 
-_LOCK_ALL = "SELECT FROM tickets WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE"
-_LOCK = 'SELECT status, lines::text, created_at, "by" FROM tickets WHERE order_id = $1 FOR UPDATE'
-_ADD = """
-    INSERT INTO tickets (order_id, status, lines, created_at) VALUES ($1, $2, $3::text::jsonb, $4)
-    ON CONFLICT (order_id) DO NOTHING
+_LOCK_ALL = """
+    SELECT order_id, status, lines::text, created_at, "by" FROM tickets
+    WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
 """
-_SAVE = 'UPDATE tickets SET status = $2, "by" = $3 WHERE order_id = $1'
+_SAVE_ALL = """
+    INSERT INTO tickets (order_id, status, lines, created_at, "by")
+    SELECT order_id, status, lines::jsonb, created_at, "by"
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
+        AS new(order_id, status, lines, created_at, "by")
+    ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, "by" = excluded."by"
+"""
 
 
-async def lock_all(tx: Tx, orders: Iterable[str]) -> None:
-    """Lock the tickets of these orders, those that exist, in sorted order."""
-    await tx.raw.execute(_LOCK_ALL, sorted(set(orders)))
+async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Ticket]:
+    """The tickets of these orders, those that exist, locked in sorted order until the transaction ends."""
+    rows = await tx.raw.fetch(_LOCK_ALL, list(orders))
+    return {row["order_id"]: _ticket(row) for row in rows}
 
 
 async def lock(tx: Tx, order: str) -> Ticket | None:
     """The ticket of this order, locked until the transaction ends."""
-    row: asyncpg.Record | None = await tx.raw.fetchrow(_LOCK, order)
-    if row is None:
-        return None
-    lines = msgspec.json.decode(row["lines"], type=tuple[TicketLine, ...])
-    return Ticket(order, Status(row["status"]), lines, row["created_at"], row["by"])
+    return (await lock_all(tx, [order])).get(order)
 
 
-async def add(tx: Tx, ticket: Ticket) -> None:
-    lines = msgspec.json.encode(ticket.lines).decode()
-    await tx.raw.execute(_ADD, ticket.order, ticket.status, lines, ticket.created_at)
+async def save_all(tx: Tx, tickets: Iterable[Ticket]) -> None:
+    """Write tickets that are new or locked."""
+    rows = [(each.order, each.status, _lines(each), each.created_at, each.by) for each in tickets]
+    if rows:
+        await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)))
 
 
 async def apply(tx: Tx, decision: Decision) -> None:
     """Write the locked ticket as decided, and publish what is told about it."""
-    ticket = decision.ticket
-    await tx.raw.execute(_SAVE, ticket.order, ticket.status, ticket.by)
+    await save_all(tx, [decision.ticket])
     for event in decision.events:
-        tx.publish(event, key=ticket.order)
+        tx.publish(event, key=decision.ticket.order)
+
+
+def _ticket(row: asyncpg.Record) -> Ticket:
+    lines = msgspec.json.decode(row["lines"], type=tuple[TicketLine, ...])
+    return Ticket(row["order_id"], Status(row["status"]), lines, row["created_at"], row["by"])
+
+
+def _lines(ticket: Ticket) -> str:
+    return msgspec.json.encode(ticket.lines).decode()

@@ -36,15 +36,12 @@ class PointsView(BaseModel):
 @router.get("/customers/{customer:path}/points", response_model=PointsView)
 async def get_points(customer: CustomerId, db: Db, page: Paging) -> Any:
     """Points and their history, the newest first; somebody unknown has none."""
-    before = _before(page)
     async with db.reading() as connection:
-        query = select(accounts.c.points).where(accounts.c.customer_id == customer)
-        points = (await connection.execute(query)).scalar() or 0
-        rows = (await connection.execute(_history(customer, before, page.limit))).all()
-    history = page.answer(list(rows), key=lambda row: str(row.number))
+        rows = (await connection.execute(_account(customer, _before(page), page.limit))).all()
+    history = page.answer([row for row in rows if row.number is not None], key=lambda row: str(row.number))
     return {
         "customer": customer,
-        "points": points,
+        "points": rows[0].total if rows else 0,
         "history": [EntryView.model_validate(row) for row in history["items"]],
         "next": history["next"],
     }
@@ -58,14 +55,18 @@ def _before(page: Page) -> int | None:
     return int(page.after)
 
 
-def _history(customer: str, before: int | None, limit: int) -> Select[Any]:
+def _account(customer: str, before: int | None, limit: int) -> Select[Any]:
+    """Balance and history in one statement, so that both are of the same moment; one row without an entry at least."""
     columns = (
+        accounts.c.points.label("total"),
         entries.c.number,
         entries.c.order_id.label("order"),
         entries.c.points,
         entries.c.balance,
         entries.c.earned_at.label("at"),
     )
-    query = select(*columns).where(entries.c.customer_id == customer)
-    query = query.order_by(entries.c.number.desc()).limit(limit + 1)
-    return query if before is None else query.where(entries.c.number < before)
+    shown = entries.c.customer_id == accounts.c.customer_id
+    if before is not None:
+        shown &= entries.c.number < before
+    query = select(*columns).select_from(accounts.outerjoin(entries, shown)).where(accounts.c.customer_id == customer)
+    return query.order_by(entries.c.number.desc()).limit(limit + 1)

@@ -1,33 +1,22 @@
 """What loyalty does when orders speaks."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from backbone.database import Tx
 from backbone.events import Event
-from backbone.service import Handlers
+from backbone.service import Handlers, InSets
 from services.loyalty import decisions, tables
 from services.loyalty.events import OrderCompleted
 
 
-async def lock(events: Sequence[Event[Any]], tx: Tx) -> None:
-    """Lock every account that a batch touches, opened here where there is none."""
-    await tables.lock_all(tx, (event.data.customer_id for event in events))
-
-
-async def credit_order(event: Event[OrderCompleted], tx: Tx) -> None:
-    await credit_orders([event.data], tx)
-
-
-async def credit_orders(orders: Sequence[OrderCompleted], tx: Tx) -> None:
-    """Credit any number of orders in two statements. Their accounts are locked."""
-    balances = await tables.balances(tx, (order.customer_id for order in orders))
-    credit = decisions.credit(balances, orders)
-    if not credit.events:
-        return
+async def credit_orders(events: Sequence[Event[OrderCompleted]], tx: Tx) -> None:
+    """Credit any number of orders, in the order of the events."""
+    balances = await tables.lock_balances(tx, (event.data.customer_id for event in events))
+    credit = decisions.credit(balances, (event.data for event in events))
     await tables.save(tx, credit)
-    for earned in credit.events:
-        tx.publish(earned, key=earned.customer_id)
+    for event, earned in zip(events, credit.earned, strict=True):
+        if earned:
+            tx.publish(earned, key=earned.customer_id, cause=event.cause)
 
 
-HANDLERS: Handlers = {OrderCompleted: credit_order}
+HANDLERS: Handlers = {OrderCompleted: InSets(credit_orders)}

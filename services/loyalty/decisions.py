@@ -18,10 +18,10 @@ _MINOR_UNITS: dict[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """The balances as they are from now on, and what the world is told about them, in order."""
+    """The balances as they are from now on, and what the world is told of each order: None of one worth no point."""
 
     balances: dict[str, int]
-    events: tuple[PointsEarned, ...]
+    earned: tuple[PointsEarned | None, ...]
 
 
 def points_for(total: Money) -> int:
@@ -30,13 +30,19 @@ def points_for(total: Money) -> int:
 
 
 def credit(balances: Mapping[str, int], orders: Iterable[OrderCompleted]) -> Credit:
-    """Fold completed orders into the balances of their customers; an order worth no point says nothing."""
+    """Fold completed orders into the balances of their customers."""
     after = dict(balances)
-    earned: list[PointsEarned] = []
+    earned: list[PointsEarned | None] = []
     for order in orders:
-        if points := points_for(order.total):
-            balance = after[order.customer_id] = after.get(order.customer_id, 0) + points
-            earned.append(
-                PointsEarned(order=order.order, customer_id=order.customer_id, points=points, balance=balance)
-            )
+        told = _earned(order, after.get(order.customer_id, 0))
+        if told:
+            after[order.customer_id] = told.balance
+        earned.append(told)
     return Credit(after, tuple(earned))
+
+
+def _earned(order: OrderCompleted, balance: int) -> PointsEarned | None:
+    points = points_for(order.total)
+    if not points:
+        return None
+    return PointsEarned(order=order.order, customer_id=order.customer_id, points=points, balance=balance + points)

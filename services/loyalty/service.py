@@ -4,7 +4,7 @@ from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
 from services.loyalty.api import router
-from services.loyalty.consumers import HANDLERS, lock
+from services.loyalty.consumers import HANDLERS
 from services.loyalty.events import PUBLISHES
 
 SERVICE = Service(
@@ -13,7 +13,6 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
-    lock=lock,
 )
 
 if __name__ == "__main__":

@@ -50,25 +50,23 @@ _CREDIT = """
 """
 
 
-async def lock_all(tx: Tx, customers: Iterable[str]) -> None:
-    """Lock the accounts of these customers in sorted order; an account that does not exist is opened."""
-    await tx.raw.execute(_LOCK_ALL, sorted(set(customers)))
-
-
-async def balances(tx: Tx, customers: Iterable[str]) -> dict[str, int]:
-    """The points of these customers, whose accounts are locked."""
-    return {row["customer_id"]: row["points"] for row in await tx.raw.fetch(_BALANCES, list(set(customers)))}
+async def lock_balances(tx: Tx, customers: Iterable[str]) -> dict[str, int]:
+    """The points of these customers, their accounts locked in sorted order, and opened where there is none."""
+    names = sorted(set(customers))
+    await tx.raw.execute(_LOCK_ALL, names)
+    return {row["customer_id"]: row["points"] for row in await tx.raw.fetch(_BALANCES, names)}
 
 
 async def save(tx: Tx, credit: Credit) -> None:
     """Write the new balances and the history that led to them."""
+    earned = [each for each in credit.earned if each]
     await tx.raw.execute(
         _CREDIT,
         list(credit.balances.keys()),
         list(credit.balances.values()),
-        [event.customer_id for event in credit.events],
-        [event.order for event in credit.events],
-        [event.points for event in credit.events],
-        [event.balance for event in credit.events],
+        [each.customer_id for each in earned],
+        [each.order for each in earned],
+        [each.points for each in earned],
+        [each.balance for each in earned],
         tx.now,
     )

@@ -14,6 +14,9 @@ _DIGITS = {"CLP": 0, "ISK": 0, "JPY": 0, "KRW": 0, "VND": 0, "BHD": 3, "JOD": 3,
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
 
+Fact = OrderConfirmed | OrderRejected | OrderCancelled | StockAlertRaised
+
+
 class Kind(StrEnum):
     """What a notification is about."""
 
@@ -32,6 +35,24 @@ class Mail:
     recipient: str | None
     subject: str
     body: str
+
+    @property
+    def is_deliverable(self) -> bool:
+        """Whether a mail server can be asked to deliver it."""
+        return self.recipient is None or is_address(self.recipient)
+
+
+def mail_about(fact: Fact) -> Mail:
+    """The mail that a fact calls for."""
+    match fact:
+        case OrderConfirmed():
+            return confirmed(fact)
+        case OrderRejected():
+            return rejected(fact)
+        case OrderCancelled():
+            return cancelled(fact)
+        case StockAlertRaised():
+            return stock_alert(fact)
 
 
 def confirmed(fact: OrderConfirmed) -> Mail:

@@ -1,6 +1,11 @@
 """The table of notifications: each is written once and kept, sent or not."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import Column, DateTime, Index, MetaData, Table, Text
+
+from backbone.database import Tx
+from services.notifications.decisions import Mail
 
 metadata = MetaData()
 
@@ -22,3 +27,29 @@ notifications = Table(
     Column("sent_at", DateTime(timezone=True)),
     Index("notifications_about", "about", "id"),
 )
+
+_ADD_ALL = """
+    INSERT INTO notifications (id, kind, about, recipient, subject, body, message_id, status, reason, created_at)
+    SELECT new.*, $10::timestamptz
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::text[]) AS new
+"""
+
+
+async def add_all(tx: Tx, mails: Mapping[str, Mail]) -> None:
+    """Write new mails down, by their ids; what no mail server would take has failed from the beginning."""
+    rows = [
+        (
+            name,
+            mail.kind,
+            mail.about,
+            mail.recipient,
+            mail.subject,
+            mail.body,
+            f"<{name}@sliceline.example>",
+            "queued" if mail.is_deliverable else "failed",
+            None if mail.is_deliverable else "This is no address that a mail server would take.",
+        )
+        for name, mail in mails.items()
+    ]
+    await tx.raw.execute(_ADD_ALL, *map(list, zip(*rows, strict=True)), tx.now)

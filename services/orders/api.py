@@ -1,7 +1,7 @@
 """Orders over HTTP: place, cancel, look up, follow; and the menu."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -13,15 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backbone.database import Database, Tx
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.http.answers import to_json
 from backbone.http.context import Ctx
-from backbone.http.problems import invalid
-from backbone.identity import new_id
 from services.orders import decisions, tables
 from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
-from services.orders.decisions import Decision, TooLate, UnknownItems
-from services.orders.jobs import DELAY_WATCH, keep_watch
-from services.orders.order import Entry, Order, Status
-from services.orders.settings import Settings
+from services.orders.decisions import Decision, TooLate
+from services.orders.jobs import keep_watch
+from services.orders.order import Document, Entry, Order, Status, document
+from services.orders.placing import PLACING, going_on
 
 router = APIRouter(tags=["orders"])
 
@@ -42,10 +41,7 @@ VERSION = text("SELECT version FROM orders WHERE id = :id")
 @router.post("/orders", status_code=202, response_model=OrderDocument)
 async def place_order(body: NewOrder, command: Command) -> Response:
     """Accept an order. Stock and payment are seen to afterwards: follow it at its Location."""
-    settings: Settings = command.settings
-    if body.currency != settings.currency:
-        raise invalid([{"field": "currency", "message": f"must be {settings.currency}"}])
-    return await command.run(lambda tx: _place(tx, body, settings))
+    return await command.join(PLACING, *await PLACING.decide(body, command.context))
 
 
 @router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument)
@@ -92,8 +88,8 @@ async def follow_order(
     while not context.stopping.is_set():
         if await _version(db, order) != seen:
             async with db.reading() as connection:
-                found, document = await _read(connection, order)
-            yield ServerSentEvent(data=document, id=str(found.version))
+                found, whole = await _read(connection, order)
+            yield ServerSentEvent(raw_data=to_json(whole).decode(), id=str(found.version))
             if found.ended:
                 return
             seen = found.version
@@ -113,19 +109,6 @@ async def get_menu(db: Db, page: Paging, context: Ctx) -> Any:
     return page.answer(items, key=lambda item: item.item)
 
 
-async def _place(tx: Tx, body: NewOrder, settings: Settings) -> Answer:
-    wanted = body.wanted()
-    menu = await tables.priced(tx.raw, (item for item, _ in wanted.lines), settings.currency)
-    try:
-        decision = decisions.place(new_id(), wanted, menu, settings.currency, tx.now)
-    except UnknownItems as unknown:
-        message = "is not on the menu"
-        raise invalid([{"field": f"lines.{line}.item", "message": message} for line in unknown.lines]) from None
-    await tables.create(tx, decision)
-    tx.schedule(DELAY_WATCH, decision.order.id, due=tx.now + settings.delay_after)
-    return _accepted(_document(decision.order, decision.entries))
-
-
 async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
     order = (await tables.load(tx.raw, [order_id])).get(order_id)
     if order is None:
@@ -133,8 +116,8 @@ async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
     decision = _decide_cancellation(order, reason, tx)
     if decision.entries:
         await tables.apply(tx, decision)
-        keep_watch(tx, order, decision.order)
-    return _accepted((await _read(tx.connection, order_id))[1])
+        keep_watch(tx, order, decision.order, tx.cause)
+    return going_on((await _read(tx.connection, order_id))[1])
 
 
 def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
@@ -142,10 +125,6 @@ def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
         return decisions.cancel(order, reason, tx.now)
     except TooLate as late:
         raise Problem(409, "Too late to cancel", str(late)) from None
-
-
-def _accepted(document: OrderDocument) -> Answer:
-    return Answer(document, 202, {"Location": f"/orders/{document.id}", "Retry-After": "1"})
 
 
 def _listing(page: Page, status: Status | None, customer: str | None) -> Select[Any]:
@@ -163,16 +142,12 @@ async def _version(db: Database, order: str) -> int | None:
         return (await connection.execute(VERSION, {"id": order})).scalar()
 
 
-async def _read(connection: AsyncConnection, order: str) -> tuple[Order, OrderDocument]:
+async def _read(connection: AsyncConnection, order: str) -> tuple[Order, Document]:
     row = (await connection.execute(DOCUMENT, {"id": order})).mappings().one_or_none()
     if row is None:
         raise _unknown(order)
     found = tables.order_of(row)
-    return found, _document(found, msgspec.convert(row["timeline"], list[Entry]))
-
-
-def _document(order: Order, entries: Sequence[Entry]) -> OrderDocument:
-    return OrderDocument.model_validate({**msgspec.structs.asdict(order), "timeline": entries})
+    return found, document(found, msgspec.convert(row["timeline"], list[Entry]))
 
 
 def _unknown(order: str) -> Problem:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
 from services.orders.events import Customer, Fulfilment
 from services.orders.order import Status, Wanted
@@ -11,6 +11,15 @@ from services.orders.order import Status, Wanted
 # Text that stands in one line of a mail or a label: no control characters, nothing blank at either end.
 PRINTED = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
 EMAIL = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$"
+
+# What /docs offers to send.
+EXAMPLE: dict[str, JsonValue] = {
+    "customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"},
+    "currency": "GBP",
+    "fulfilment": "delivery",
+    "address": "1 Mill Lane",
+    "lines": [{"item": "margherita", "quantity": 2}],
+}
 
 
 class Body(BaseModel):
@@ -36,6 +45,8 @@ class LineBody(Body):
 
 class NewOrder(Body):
     """An order as a customer gives it. The same item may stand in several lines; they stay as given."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     customer: CustomerBody
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

@@ -5,7 +5,7 @@ from typing import Any
 
 from backbone.database import Tx
 from backbone.events import Event, Payload
-from backbone.service import Handlers
+from backbone.service import Handlers, InSets
 from services.orders import decisions, tables
 from services.orders.events import (
     DeliveryCancelled,
@@ -27,6 +27,9 @@ from services.orders.events import (
 from services.orders.jobs import keep_watch
 from services.orders.order import Entry, Fact, News
 
+Line = tuple[str, Entry]
+"""A line of the timeline, with its order's id."""
+
 # What each event tells, and the sentence it leaves in the timeline.
 FACTS: Mapping[type[Payload], tuple[Fact, str]] = {
     StockReserved: (Fact.STOCK_RESERVED, "Everything is in stock and reserved."),
@@ -47,21 +50,25 @@ FACTS: Mapping[type[Payload], tuple[Fact, str]] = {
 }
 
 
-async def lock(events: Sequence[Event[Any]], tx: Tx) -> None:
-    """Lock the orders of a whole batch in one sorted sweep."""
-    await tables.lock(tx.raw, (event.data.order for event in events))
+async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
+    """Add the facts to their orders, in the order they came, and do what follows from each.
 
-
-async def learn(event: Event[Any], tx: Tx) -> None:
-    """Add a fact to its order and do what follows from it; a fact about an unknown order is only kept."""
-    order_id, news = event.data.order, _news(event)
-    order = (await tables.load(tx.raw, [order_id])).get(order_id)
-    if order is None:
-        await tables.keep(tx.raw, [(order_id, Entry(None, news.at, news.event, news.text))])
-        return
-    decision = decisions.learn(order, news, tx.now)
-    await tables.apply(tx, decision)
-    keep_watch(tx, order, decision.order)
+    All rows are locked in one sorted sweep and written in one statement. Facts about unknown orders are only kept.
+    """
+    before = await tables.load(tx.raw, (event.data.order for event in events))
+    orders, entries, kept = dict(before), list[Line](), list[Line]()
+    for event in events:
+        order_id, news = event.data.order, _news(event)
+        if order_id not in orders:
+            kept.append((order_id, Entry(None, news.at, news.event, news.text)))
+            continue
+        decision = decisions.learn(orders[order_id], news, tx.now)
+        keep_watch(tx, orders[order_id], decision.order, event.cause)
+        tables.publish(tx, decision, event.cause)
+        orders[order_id] = decision.order
+        entries += ((order_id, entry) for entry in decision.entries)
+    await tables.save(tx.raw, list(orders.values()), entries)
+    await tables.keep(tx.raw, kept)
 
 
 def _news(event: Event[Any]) -> News:
@@ -70,4 +77,4 @@ def _news(event: Event[Any]) -> News:
     return News(fact, event.type, event.time, text.replace("{why}", why or ""), why)
 
 
-HANDLERS: Handlers = dict.fromkeys(FACTS, learn)
+HANDLERS: Handlers = dict.fromkeys(FACTS, InSets(learn))

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from backbone.database import Tx
+from backbone.events import Cause
 from backbone.jobs import Job, Settlement, Work
 from backbone.retry import FOR_EVER
 from backbone.service import Context
@@ -14,13 +15,13 @@ from services.orders.settings import Settings
 DELAY_WATCH = "delay-watch"
 
 
-def keep_watch(tx: Tx, before: Order, after: Order) -> None:
+def keep_watch(tx: Tx, before: Order, after: Order, cause: Cause) -> None:
     """An ended order is watched no more; one that was late and has moved on is watched again."""
     if after.ended:
         tx.withdraw(DELAY_WATCH, after.id)
     elif before.delayed and not after.delayed:
         # Due at once: the job itself knows the limit and settles on the time.
-        tx.schedule(DELAY_WATCH, after.id)
+        tx.schedule(DELAY_WATCH, after.id, cause=cause)
 
 
 async def watch(job: Job, context: Context[Settings]) -> Settlement:

@@ -112,3 +112,34 @@ class Entry(msgspec.Struct, frozen=True):
     at: datetime
     event: str
     text: str
+
+
+class Document(msgspec.Struct, frozen=True):
+    """An order as its customer sees it, with everything that has happened to it."""
+
+    id: str
+    status: Status
+    reason: str | None
+    customer: Customer
+    fulfilment: Fulfilment
+    address: str | None
+    lines: tuple[Line, ...]
+    total: Money
+    placed_at: datetime
+    timeline: Sequence[Entry]
+
+
+def document(order: Order, entries: Sequence[Entry]) -> Document:
+    """Show an order with its timeline."""
+    return Document(
+        id=order.id,
+        status=order.status,
+        reason=order.reason,
+        customer=order.customer,
+        fulfilment=order.fulfilment,
+        address=order.address,
+        lines=order.lines,
+        total=order.total,
+        placed_at=order.placed_at,
+        timeline=entries,
+    )

@@ -3,9 +3,10 @@
 from backbone.process import run
 from backbone.service import Service
 from services.orders.api import router
-from services.orders.consumers import HANDLERS, lock
+from services.orders.consumers import HANDLERS
 from services.orders.events import PUBLISHES
 from services.orders.jobs import JOBS
+from services.orders.placing import PLACING
 from services.orders.settings import Settings
 
 SERVICE = Service(
@@ -14,8 +15,8 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
-    lock=lock,
     jobs=JOBS,
+    grouped=(PLACING,),
 )
 
 if __name__ == "__main__":

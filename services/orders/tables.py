@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from backbone.database import Tx
+from backbone.events import Cause
 from services.orders.decisions import Decision
 from services.orders.events import Customer, Line, Money
 from services.orders.order import Entry, Fact, MenuItem, Order, Status
@@ -77,21 +78,28 @@ menu = Table(
 Raw: TypeAlias = "asyncpg.Connection[Any]"
 
 # Rows are locked in sorted order, so that two batches never wait for each other in a ring.
-_LOCK = "SELECT id FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE"
-
 _LOAD = "SELECT * FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE"
 
-_MENU = "SELECT item, name, price, baked FROM menu WHERE item = ANY($1)"
-
-# One round trip for the row and the beginning of its timeline: the path of every accepted order.
+# New orders with the beginnings of their timelines, the path of every accepted order. One that is there already (the
+# same flush once more, after a commit nobody heard of) is left alone and not returned.
 _CREATE = """
-WITH entries AS (
+WITH created AS (
+  INSERT INTO orders (id, customer_id, customer_name, customer_email, fulfilment, address, lines, currency, total,
+                      status, reason, facts, placed_at, stepped_at, delayed, version)
+  SELECT id, customer_id, customer_name, customer_email, fulfilment, address, lines::jsonb, currency, total,
+         status, reason, string_to_array(facts, ' '), placed_at, stepped_at, delayed, version
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+              $9::bigint[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::bool[],
+              $16::int[])
+    AS row(id, customer_id, customer_name, customer_email, fulfilment, address, lines, currency, total,
+           status, reason, facts, placed_at, stepped_at, delayed, version)
+  ON CONFLICT (id) DO NOTHING RETURNING id
+), entries AS (
   INSERT INTO timeline (order_id, status, at, event, text)
-  SELECT * FROM unnest($17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[])
+  SELECT row.* FROM unnest($17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[])
+    AS row(order_id, status, at, event, text) JOIN created ON created.id = row.order_id
 )
-INSERT INTO orders (id, customer_id, customer_name, customer_email, fulfilment, address, lines, currency, total,
-                    status, reason, facts, placed_at, stepped_at, delayed, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+SELECT id FROM created
 """
 
 # What can change of many orders, and their new entries in the order given. Facts come as words, because Postgres has
@@ -114,28 +122,23 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::
 """
 
 
-async def lock(raw: Raw, ids: Iterable[str]) -> None:
-    """Lock the rows of these orders until the transaction ends."""
-    await raw.execute(_LOCK, sorted(set(ids)))
-
-
 async def load(raw: Raw, ids: Iterable[str]) -> dict[str, Order]:
     """Those of the orders that exist, locked until the transaction ends."""
     rows = await raw.fetch(_LOAD, sorted(set(ids)))
     return {row["id"]: order_of(row) for row in rows}
 
 
-async def priced(raw: Raw, items: Iterable[str], currency: str) -> dict[str, MenuItem]:
-    """Those of the items that are on the menu."""
-    rows = await raw.fetch(_MENU, sorted(set(items)))
-    return {row["item"]: menu_item_of(row, currency) for row in rows}
+async def create(tx: Tx, decisions: Sequence[Decision]) -> set[str]:
+    """Write new orders with the beginnings of their timelines; returns the ids of those that were not there yet."""
+    rows = [_row(decision.order) for decision in decisions]
+    entries = [(decision.order.id, entry) for decision in decisions for entry in decision.entries]
+    created = await tx.raw.fetch(_CREATE, *map(list, zip(*rows, strict=True)), *_columns(entries))
+    return {row["id"] for row in created}
 
 
-async def create(tx: Tx, decision: Decision) -> None:
-    """Write a new order with the beginning of its timeline, and publish it."""
-    order = decision.order
-    await tx.raw.execute(
-        _CREATE,
+def _row(order: Order) -> tuple[Any, ...]:
+    """The columns of an order, in the order that _CREATE takes them."""
+    return (
         order.id,
         order.customer.id,
         order.customer.name,
@@ -147,18 +150,18 @@ async def create(tx: Tx, decision: Decision) -> None:
         order.total.amount,
         order.status,
         order.reason,
-        sorted(order.facts),
+        " ".join(sorted(order.facts)),
         order.placed_at,
         order.stepped_at,
         order.delayed,
         order.version,
-        *_columns([(order.id, entry) for entry in decision.entries]),
     )
-    _publish(tx, decision)
 
 
 async def save(raw: Raw, changed: Sequence[Order], entries: Sequence[tuple[str, Entry]]) -> None:
     """Write what has changed of these orders, and new lines of timelines, each with its order's id."""
+    if not changed:
+        return
     await raw.execute(
         _SAVE,
         [order.id for order in changed],
@@ -176,11 +179,13 @@ async def apply(tx: Tx, decision: Decision) -> None:
     """Write a decision about an order that exists, and publish what it says."""
     order = decision.order
     await save(tx.raw, [order], [(order.id, entry) for entry in decision.entries])
-    _publish(tx, decision)
+    publish(tx, decision)
 
 
 async def keep(raw: Raw, entries: Sequence[tuple[str, Entry]]) -> None:
     """Write lines of timelines alone: those of orders that are not known."""
+    if not entries:
+        return
     await raw.execute(_KEEP, *_columns(entries))
 
 
@@ -208,9 +213,10 @@ def menu_item_of(row: Any, currency: str) -> MenuItem:
     return MenuItem(row["item"], row["name"], Money(row["price"], currency), row["baked"])
 
 
-def _publish(tx: Tx, decision: Decision) -> None:
+def publish(tx: Tx, decision: Decision, cause: Cause | None = None) -> None:
+    """Publish what a decision says happened."""
     for happening in decision.happenings:
-        tx.publish(*happening, key=decision.order.id)
+        tx.publish(*happening, key=decision.order.id, cause=cause)
 
 
 def _columns(entries: Sequence[tuple[str, Entry]]) -> tuple[list[Any], ...]:

@@ -5,26 +5,22 @@ from typing import Any
 
 from backbone.database import Tx
 from backbone.events import Event
-from backbone.service import Handlers
+from backbone.service import Handlers, InSets
 from services.payments import decisions, store
+from services.payments.decisions import Payment
 from services.payments.events import OrderCancelled, OrderPlaced, OrderRejected
 
 
-async def lock(events: Sequence[Event[Any]], tx: Tx) -> None:
-    """Lock the payments that a batch is about."""
-    await store.lock_all(tx, sorted({event.data.order for event in events}))
+async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
+    """Queue the payments of new orders, to be made when their turn comes; undo those of orders that ended unpaid."""
+    payments = await store.lock_all(tx, {event.data.order for event in events})
+    changed: dict[str, Payment] = {}
+    for event in events:
+        order = event.data.order
+        if change := decisions.heard(payments.get(order), event.data):
+            payments[order] = changed[order] = change.payment
+            store.tell(tx, change, event.cause)
+    await store.save_all(tx, changed.values())
 
 
-async def queue(event: Event[OrderPlaced], tx: Tx) -> None:
-    """An order was placed: it is to be paid, when its turn comes."""
-    await store.apply(tx, decisions.placed(event.data))
-
-
-async def undo(event: Event[OrderRejected] | Event[OrderCancelled], tx: Tx) -> None:
-    """An order ended unpaid for. It was placed before: one topic keeps the order of one key."""
-    payment = await store.locked(tx, event.data.order)
-    if payment and (change := decisions.ended(payment, event.data.reason)):
-        await store.apply(tx, change)
-
-
-HANDLERS: Handlers = {OrderPlaced: queue, OrderRejected: undo, OrderCancelled: undo}
+HANDLERS: Handlers = dict.fromkeys((OrderPlaced, OrderRejected, OrderCancelled), InSets(hear))

@@ -14,7 +14,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from backbone.events import Payload
-from services.payments.events import Money, OrderPlaced, PaymentFailed, PaymentReceived, PaymentRefunded
+from services.payments.events import (
+    Money,
+    OrderCancelled,
+    OrderPlaced,
+    OrderRejected,
+    PaymentFailed,
+    PaymentReceived,
+    PaymentRefunded,
+)
 
 
 class Status(StrEnum):
@@ -57,6 +65,13 @@ class Change:
     publish: Payload | None = None
     start: Task | None = None
     stop: Task | None = None
+
+
+def heard(payment: Payment | None, fact: OrderPlaced | OrderRejected | OrderCancelled) -> Change | None:
+    """What a fact means for the order's payment; it is placed before it ends, for one topic keeps a key's order."""
+    if isinstance(fact, OrderPlaced):
+        return None if payment else placed(fact)
+    return ended(payment, fact.reason) if payment else None
 
 
 def placed(fact: OrderPlaced) -> Change:

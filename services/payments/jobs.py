@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import NoReturn
 
 from backbone.database import Tx
 from backbone.errors import SlicelineError
@@ -14,6 +15,7 @@ from backbone.service import Context
 from services.payments import decisions, pace, store
 from services.payments.decisions import Change, Payment, Task
 from services.payments.provider import (
+    CALL_SECONDS,
     Absent,
     Busy,
     Charged,
@@ -29,6 +31,9 @@ from services.payments.settings import Settings
 # How many jobs of a kind one process holds: with the provider taking a second a call, enough for some 30 a second,
 # and few enough that at the default pace the last of them gets its slot before pace.PATIENCE is over.
 CONCURRENCY = 32
+# Longer than the longest run: a slot, a question, another slot (with twice the patience) and a charge. No longer than
+# that, because what a killed process had in hand waits for it.
+LEASE = 3 * pace.PATIENCE + timedelta(seconds=2 * CALL_SECONDS + 1)
 
 
 class ProviderUnsure(SlicelineError):
@@ -119,7 +124,7 @@ async def _not_attempted(attempt: Attempt, context: Context[Settings]) -> None:
             await store.save(tx, waiting)
 
 
-async def _hold_off(busy: Busy, context: Context[Settings]) -> None:
+async def _hold_off(busy: Busy, context: Context[Settings]) -> NoReturn:
     await pace.hold_off(context.database, context.settings.provider_rate, busy.retry_after)
     raise Postpone(busy.retry_after)
 
@@ -136,8 +141,6 @@ def _provider(context: Context[Settings]) -> Provider:
 
 
 JOBS: Mapping[str, Work[Settings]] = {
-    Task.CHARGE: Work(
-        charge, RetryPolicy(first=timedelta(seconds=1), longest=timedelta(seconds=30)), concurrency=CONCURRENCY
-    ),
-    Task.VOID: Work(void, RetryPolicy(first=timedelta(seconds=1), longest=timedelta(seconds=60)), concurrency=8),
+    Task.CHARGE: Work(charge, RetryPolicy(longest=timedelta(seconds=30)), concurrency=CONCURRENCY, lease=LEASE),
+    Task.VOID: Work(void, RetryPolicy(longest=timedelta(seconds=60)), concurrency=8, lease=LEASE),
 }

@@ -14,6 +14,8 @@ from backbone.jobs import Postpone
 SHARE_OF_LIMIT = 0.95
 # A slot further away than this is not waited for: the job is put off, rather than held under its lease.
 PATIENCE = timedelta(seconds=8)
+# Who wakes so many seconds late has missed its slot: after a stall of the process all would call at once otherwise.
+MISSED = 0.5
 
 # Evaluated again when it had to wait for the row, so two callers never get the same slot.
 RESERVE = """
@@ -37,9 +39,11 @@ async def take_slot(database: Database, limit: float, patience: timedelta = PATI
     if limit == 0:
         return
     interval = timedelta(seconds=1 / (limit * SHARE_OF_LIMIT))
+    clock = asyncio.get_running_loop().time
     while (wait := await _reserve(database, interval, patience)) > 0:
+        slot = clock() + wait
         await asyncio.sleep(wait)
-        if not await _is_held(database):
+        if not await _is_held(database) and clock() < slot + MISSED:
             return
 
 

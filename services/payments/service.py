@@ -3,7 +3,7 @@
 from backbone.process import run
 from backbone.service import Service
 from services.payments.api import router
-from services.payments.consumers import HANDLERS, lock
+from services.payments.consumers import HANDLERS
 from services.payments.events import PaymentFailed, PaymentReceived, PaymentRefunded
 from services.payments.jobs import JOBS
 from services.payments.settings import Settings
@@ -14,7 +14,6 @@ SERVICE = Service(
     router=router,
     publishes=(PaymentReceived, PaymentFailed, PaymentRefunded),
     handlers=HANDLERS,
-    lock=lock,
     jobs=JOBS,
 )
 

@@ -1,64 +1,76 @@
 """Payments in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, select
-from sqlalchemy.dialects.postgresql import insert
-
 from backbone.database import Tx
+from backbone.events import Cause
 from services.payments.decisions import Change, Payment, Status
 from services.payments.events import Money
-from services.payments.tables import payments
+
+_LOCK_ALL = """
+    SELECT order_id, customer, amount, currency, status, reason, first_attempt_at
+    FROM payments WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
+"""
+_SAVE_ALL = """
+    INSERT INTO payments (order_id, customer, amount, currency, status, reason, first_attempt_at, changed_at)
+    SELECT new.*, $8::timestamptz
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[]) AS new
+    ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+        first_attempt_at = excluded.first_attempt_at, changed_at = excluded.changed_at
+"""
 
 
-async def lock_all(tx: Tx, orders: Sequence[str]) -> None:
-    """Lock these orders' payments, always in the same order, so that two transactions never wait in a ring."""
-    statement = select(payments.c.order_id).where(payments.c.order_id.in_(orders))
-    await tx.execute(statement.order_by(payments.c.order_id).with_for_update())
+async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Payment]:
+    """These orders' payments, locked in sorted order, so that two transactions never wait in a ring."""
+    rows = await tx.raw.fetch(_LOCK_ALL, list(orders))
+    return {row["order_id"]: _payment(**row) for row in rows}
 
 
 async def locked(tx: Tx, order: str) -> Payment | None:
     """The payment of an order, locked until the transaction ends."""
-    statement = select(payments).where(payments.c.order_id == order).with_for_update()
-    row = (await tx.execute(statement)).one_or_none()
-    return from_row(row) if row else None
+    return (await lock_all(tx, [order])).get(order)
+
+
+async def save_all(tx: Tx, payments: Iterable[Payment]) -> None:
+    """Write payments as they are now, new or not."""
+    rows = [
+        (
+            each.order,
+            each.customer,
+            each.amount.amount,
+            each.amount.currency,
+            each.status,
+            each.reason,
+            each.first_attempt_at,
+        )
+        for each in payments
+    ]
+    if rows:
+        await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)), tx.now)
 
 
 async def save(tx: Tx, payment: Payment) -> None:
-    """Write the payment as it is now, new or not."""
-    values = {
-        "order_id": payment.order,
-        "customer": payment.customer,
-        "amount": payment.amount.amount,
-        "currency": payment.amount.currency,
-        "status": payment.status.value,
-        "reason": payment.reason,
-        "first_attempt_at": payment.first_attempt_at,
-        "changed_at": tx.now,
-    }
-    await tx.execute(insert(payments).values(values).on_conflict_do_update(index_elements=["order_id"], set_=values))
+    """Write one payment."""
+    await save_all(tx, [payment])
 
 
 async def apply(tx: Tx, change: Change) -> None:
     """Make a decision real: the row, the event and the jobs, in one transaction."""
     await save(tx, change.payment)
+    tell(tx, change)
+
+
+def tell(tx: Tx, change: Change, cause: Cause | None = None) -> None:
+    """The event and the jobs of a decision whose row is saved in the same transaction."""
     order = change.payment.order
     if change.publish:
-        tx.publish(change.publish, key=order)
+        tx.publish(change.publish, key=order, cause=cause)
     if change.stop:
         tx.withdraw(change.stop, order)
     if change.start:
-        tx.schedule(change.start, order)
+        tx.schedule(change.start, order, cause=cause)
 
 
-def from_row(row: Row[Any]) -> Payment:
-    """The payment that a row of `payments` tells of."""
-    return Payment(
-        order=row.order_id,
-        customer=row.customer,
-        amount=Money(row.amount, row.currency),
-        status=Status(row.status),
-        reason=row.reason,
-        first_attempt_at=row.first_attempt_at,
-    )
+def _payment(order_id: str, amount: int, currency: str, status: str, **row: Any) -> Payment:
+    return Payment(order=order_id, amount=Money(amount, currency), status=Status(status), **row)

@@ -5,10 +5,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from backbone import contracts
 from tests.conftest import NewDatabase
-from tests.integration.things import Things, things
+from tests.integration.things import Things, create_topic, things
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """The library's own tracebacks, with all local variables, take a second each."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, renderer])
 
 
 @pytest.fixture
@@ -19,3 +27,9 @@ async def thing(
     url = await asyncio.to_thread(new_database, "orders")
     async with things(url, kafka, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+async def orders_topic(kafka: str) -> None:
+    """Where the orders service publishes, made unless it is there."""
+    await create_topic(kafka, "orders.events", 12)

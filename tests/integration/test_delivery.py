@@ -77,7 +77,7 @@ async def test_both_facts_in_one_batch_are_enough(delivery: Fed) -> None:
 async def test_two_replicas_that_learn_of_the_same_orders_wait_for_each_other_in_one_order(delivery: Fed) -> None:
     async def learn(orders: list[str]) -> None:
         async with delivery.database.transaction() as tx:
-            await tables.lock_all(tx, orders)
+            await tables.begin_all(tx, orders)
 
     for _ in range(5):
         orders = [new_id() for _ in range(3000)]
@@ -150,7 +150,8 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(delivery: Fed) 
     order = new_id()
     await delivery.feed(confirmed(order, baked=False))
     async with delivery.database.transaction() as tx:
-        await tables.apply(tx, decisions.cancellation_requested(await tables.known(tx, order)))
+        known = await tables.begin_all(tx, [order])
+        await tables.apply(tx, decisions.cancellation_requested(known[order]))
         pressing = asyncio.create_task(press(delivery, order, "dispatched"))
         await delivery.until_a_lock_is_awaited()
     assert await pressing == 409

@@ -56,9 +56,7 @@ class Things:
 
     async def effects(self, key: str | None = None) -> list[tuple[str, int]]:
         async with self.database.transaction() as tx:
-            rows = await tx.raw.fetch(
-                "SELECT * FROM effects WHERE $1::text IS NULL OR key = $1 ORDER BY position", key
-            )
+            rows = await tx.raw.fetch("SELECT * FROM effects WHERE $1::text IS NULL OR key = $1 ORDER BY position", key)
         return [(row["key"], row["number"]) for row in rows]
 
     async def published(self, count: int) -> list[Envelope]:
@@ -99,7 +97,7 @@ async def things(url: str, kafka: str, schemas: Path, partitions: int = 3) -> As
     name = f"things-{uuid4().hex[:10]}"
     payload = _payload_of(name)
     _write_schema(schemas, name)
-    await _create_topic(kafka, f"{name}.events", partitions)
+    await create_topic(kafka, f"{name}.events", partitions)
     database = Database(url, name, size=20)
     async with database.transaction() as tx:
         await tx.raw.execute(
@@ -128,7 +126,7 @@ def _write_schema(schemas: Path, name: str) -> None:
     assert directory.parent == contracts.SCHEMAS
 
 
-async def _create_topic(kafka: str, topic: str, partitions: int) -> None:
+async def create_topic(kafka: str, topic: str, partitions: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:

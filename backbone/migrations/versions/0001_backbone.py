@@ -11,7 +11,7 @@ CREATE TABLE outbox (
   id text NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
   source text NOT NULL, subject text NOT NULL, time timestamptz NOT NULL, dataschema text NOT NULL,
   correlationid text NOT NULL, causationid text, occurrenceid text NOT NULL, sequence bigint NOT NULL,
-  traceparent text, payload text NOT NULL
+  traceparent text, specversion text NOT NULL DEFAULT '1.0', payload text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 CREATE TABLE sequences (key text PRIMARY KEY, last bigint NOT NULL) WITH (fillfactor = 80);

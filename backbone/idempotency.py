@@ -1,0 +1,106 @@
+"""Idempotency keys: the first answer under a key is kept in the transaction of its effect, and given again.
+
+draft-ietf-httpapi-idempotency-key-header. `scope` is method and path, `fingerprint` a digest of the whole request.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+
+from backbone import sql
+from backbone.database import Database, Tx
+from backbone.errors import SlicelineError
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request's claim to be the first under its key."""
+
+    scope: str
+    key: str
+    fingerprint: bytes
+
+    @property
+    def name(self) -> Name:
+        """What has to be unique."""
+        return self.scope, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it goes out and as it is kept."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What stands under a key."""
+
+    fingerprint: bytes
+    reply: Reply
+
+
+class KeyReused(SlicelineError):
+    """The Idempotency-Key was used for another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+async def claim(tx: Tx, wanted: Claim) -> Reply | None:
+    """Claim one key, waiting for a concurrent twin to end; returns what is kept under it already.
+
+    None: the key is ours, and `keep` has to follow in this transaction. Raises KeyReused.
+    """
+    row = await tx.raw.fetchrow(sql.KEY_CLAIM, wanted.scope, wanted.key, wanted.fingerprint)
+    assert row is not None  # noqa: S101  DO UPDATE always returns its row
+    if row["fingerprint"] != wanted.fingerprint:
+        raise KeyReused(wanted.key)
+    return None if row["status"] is None else _kept(row).reply
+
+
+async def keep(tx: Tx, wanted: Claim, reply: Reply) -> None:
+    """Keep the answer under a key claimed before."""
+    headers = json.dumps(dict(reply.headers))
+    await tx.raw.execute(sql.KEY_KEEP, wanted.scope, wanted.key, reply.status, headers, reply.body)
+
+
+async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name, Kept]:
+    """Claim many different keys with their answers in one sorted sweep; returns those that were taken before."""
+    if not wanted:
+        return {}
+    ordered = sorted(wanted, key=lambda each: each[0].name)
+    rows = await tx.raw.fetch(
+        sql.KEYS_CLAIM,
+        [claim.scope for claim, _ in ordered],
+        [claim.key for claim, _ in ordered],
+        [claim.fingerprint for claim, _ in ordered],
+        [reply.status for _, reply in ordered],
+        [json.dumps(dict(reply.headers)) for _, reply in ordered],
+        [reply.body for _, reply in ordered],
+    )
+    return {(row["scope"], row["key"]): _kept(row) for row in rows if not row["is_new"]}
+
+
+async def forget(database: Database, older_than: timedelta) -> int:
+    """Delete keys that nobody will send again, at most 5000 in a transaction; tells how many."""
+    total = 0
+    while True:
+        async with database.transaction() as tx:
+            deleted = int((await tx.raw.execute(sql.KEYS_FORGET, older_than)).removeprefix("DELETE "))
+        total += deleted
+        if deleted == 0:
+            return total
+
+
+def _kept(row: asyncpg.Record) -> Kept:
+    return Kept(row["fingerprint"], Reply(row["status"], json.loads(row["headers"]), row["body"]))

@@ -1,0 +1,97 @@
+"""Accepting orders: how many a second, and how long the slowest wait.
+
+Ours does everything that an accepted order needs (Idempotency-Key, price, order, timeline, job, event in the outbox)
+and relays the events meanwhile, as in production; the bare peer does one INSERT.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from bench import programs
+from bench.result import Results, Row, figures
+from bench.rounds import Contestant, Sample, Series, interleave
+from bench.stage import Stage
+from local.program import Program
+
+CONNECTIONS = 64
+ROLES = "api,relay"
+OUTBOX = "SELECT count(*) FROM outbox"
+
+
+def run(stage: Stage) -> Results:
+    results = Results()
+    stage.migrate()
+    bare, orm = stage.new_database("bare"), stage.new_database("orm")
+    for processes, words, goal in ((1, "one process", 1.4), (2, "two processes", 1.9)):
+        crews = {
+            "ours": [programs.service(stage, "orders", ROLES, label=f"ours {n}") for n in range(processes)],
+            "bare": [programs.peer("bare", bare, label=f"bare {n}") for n in range(processes)],
+        }
+        if processes == 1:
+            crews["orm"] = [programs.peer("orm", orm)]
+        series = measure(stage, crews)
+        judge(results, series, words, goal)
+        series.account(results, f"accept, {words}")
+    backlog = series.value("ours", "backlog")
+    results.note(f"Ours runs with --roles {ROLES}; at the end of a sample {backlog:,.0f} events were still unrelayed.")
+    results.note(f"The load itself manages {limit(stage):,.0f} requests/s against a server that does nothing.")
+    return results
+
+
+def measure(stage: Stage, crews: dict[str, list[Program]]) -> Series:
+    with ExitStack() as stack:
+        for crew in crews.values():
+            for program in crew:
+                stack.enter_context(stage.running(program))
+        contestants = {name: contestant(stage, name, crew) for name, crew in crews.items()}
+        return interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+
+
+def judge(results: Results, series: Series, words: str, goal: float) -> None:
+    for peer, least in (("bare", goal), ("orm", None)):
+        if peer in series.names:
+            ours, theirs = series.value("ours"), series.value(peer)
+            results.add(Row("accept", words, ours, peer, theirs, "orders/s", series.ratio("ours", peer), least))
+    ratio = series.ratio("ours", "bare", "p99", less=True)
+    ours, theirs = series.value("ours", "p99"), series.value("bare", "p99")
+    results.add(Row("accept", f"{words}, p99", ours, "bare", theirs, "ms", ratio, 0.9))
+    for name in series.names:
+        results.note(f"{words}, {name}: cores kept busy: {figures(series.cpu(name))}.")
+
+
+def limit(stage: Stage) -> float:
+    """What the load can send at most: it must not be what is measured."""
+    program = programs.peer("nothing", "")
+    with stage.running(replace(program, ready=lambda: True)):
+        return load(stage, [program]).value
+
+
+def contestant(stage: Stage, name: str, crew: Sequence[Program]) -> Contestant:
+    def measured() -> Sample:
+        stage.settle()
+        load(stage, crew, seconds=stage.scale.of(2, 0.5))
+        sample = load(stage, crew)
+        backlog = stage.sql(stage.database("orders"), OUTBOX) if name == "ours" else 0
+        return replace(sample, more={**sample.more, "backlog": backlog})
+
+    return measured
+
+
+def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None) -> Sample:
+    """Every connection busy for some seconds. Raises RuntimeError when an order was not accepted."""
+    answer, reading = stage.call(
+        "bench.load",
+        {
+            "ports": [program.port for program in crew],
+            "path": "/orders",
+            "body": programs.ORDER,
+            "connections": CONNECTIONS,
+            "seconds": seconds or stage.scale.of(8, 1.5),
+        },
+    )
+    if set(answer["statuses"]) != {"202"}:
+        raise RuntimeError(f"{crew[0].name} did not accept every order: {answer['statuses']}")
+    cpu = {**reading.cpu, "load": answer["cpu"]}
+    more = {name: answer[name] for name in ("p50", "p99", "succeeded")}
+    return Sample(answer["rate"], replace(reading, cpu=cpu), more)

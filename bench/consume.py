@@ -1,0 +1,113 @@
+"""Consuming events with effect once: inbox row, one stock update and the offset, all in the database.
+
+A topic is filled beforehand; a sample is what a fresh consumer gets through in a span of time.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import asyncpg
+
+from bench import events
+from bench.result import Results, Row, figures
+from bench.rounds import Contestant, Sample, Series, interleave
+from bench.stage import Stage
+from local.ports import free_port
+from local.program import Program, python
+
+ITEMS = 1000
+SHELF = f"""
+INSERT INTO stock (sku, on_hand, reserved, sold, initial, adjusted, threshold, ceiling)
+SELECT 'sku-' || lpad(n::text, 8, '0'), 1000000000, 0, 0, 1000000000, 0, 0, 2000000000
+FROM generate_series(1, {ITEMS}) n
+"""
+DONE = "SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets"
+TAKEN = "SELECT sum(reserved)::bigint FROM stock WHERE sku LIKE 'sku-%'"
+ANEW = ("TRUNCATE inbox, consumer_offsets", "UPDATE stock SET reserved = 0 WHERE reserved > 0", "VACUUM FULL stock")
+
+
+def run(stage: Stage) -> Results:
+    results = Results()
+    total = stage.scale.of(300_000, 60_000)
+    stage.migrate()
+    stage.tell("filling the topic")
+    asyncio.run(events.fill_topic(stage.bootstrap, total, ITEMS))
+    contestants = {
+        "one event": _contestant(stage, total, "ours", lambda url: _ours(stage, url)),
+        "faststream": _contestant(stage, total, "theirs", lambda url: _faststream(stage, url)),
+    }
+    series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+    judge(results, series)
+    series.account(results, "consume")
+    return results
+
+
+def judge(results: Results, series: Series) -> None:
+    for ours, goal in (("set", 60.0), ("one event", 5.0)):
+        if ours in series.names:
+            mine, theirs = series.value(ours), series.value("faststream")
+            ratio = series.ratio(ours, "faststream")
+            results.add(Row("consume", f"{ours} handler", mine, "faststream", theirs, "events/s", ratio, goal))
+    for name in series.names:
+        results.note(f"{name}: cores kept busy: {figures(series.cpu(name))}.")
+
+
+def _ours(stage: Stage, url: str, *arguments: str) -> Program:
+    environment = {
+        "SLICELINE_DATABASE_URL": url,
+        "SLICELINE_KAFKA": stage.bootstrap,
+        "SLICELINE_PORT": str(free_port()),
+    }
+    command = python("-m", "bench.shelf", *arguments, "--roles", "consumers")
+    return Program(name="consumer", command=command, env=environment)
+
+
+def _faststream(stage: Stage, url: str) -> Program:
+    environment = {"PEER_DATABASE_URL": url, "PEER_KAFKA": stage.bootstrap, "PEER_GROUP": f"peer-{uuid4().hex[:8]}"}
+    return Program(name="consumer", command=python("-m", "bench.peers.faststream_consumer"), env=environment)
+
+
+def _contestant(stage: Stage, total: int, name: str, program: Callable[[str], Program]) -> Contestant:
+    url = stage.new_database(f"shelf_{name}", like="inventory")
+    stage.sql(url, SHELF)
+
+    def measured() -> Sample:
+        stage.sql(url, *ANEW)
+        stage.settle()
+        with stage.running(program(url)):
+            sample = asyncio.run(_watch(stage, url, total))
+        _check(stage, url)
+        return sample
+
+    return measured
+
+
+async def _watch(stage: Stage, url: str, total: int) -> Sample:
+    """From when the consumer is under way until the topic is read or the time is up."""
+    span, warm = stage.scale.of(8.0, 3.0), min(200, total // 100)
+    connection = await asyncpg.connect(url)
+    try:
+        began = await _progress(connection, at_least=warm, within=60)
+        start, meter = time.perf_counter(), stage.meter()
+        while (now := await _progress(connection)) < total and time.perf_counter() - start < span:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        reading = meter.read()
+    finally:
+        await connection.close()
+    return Sample((now - began) / reading.seconds, reading)
+
+
+async def _progress(connection: "asyncpg.Connection[asyncpg.Record]", at_least: int = 0, within: float = 5) -> int:
+    async with asyncio.timeout(within):
+        while (done := int(await connection.fetchval(DONE))) < at_least:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return done
+
+
+def _check(stage: Stage, url: str) -> None:
+    """Every event that counts as done has had its effect, once."""
+    done, taken = stage.sql(url, DONE), stage.sql(url, TAKEN)
+    if done != taken:
+        raise RuntimeError(f"{done} events were done, but {taken} items were taken off the shelf")

@@ -1,0 +1,129 @@
+"""Events to measure with: order-placed, as orders really publishes it, in any number."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from backbone.envelope import Envelope, Headers, Undecodable, from_record, to_record
+from backbone.events import Payload
+from backbone.identity import new_id
+from services.orders.events import Customer, Line, Money, OrderPlaced
+
+TOPIC = "orders.events"
+SOURCE = "/sliceline/orders"
+SCHEMA = "https://sliceline.invalid/schemas/orders/order-placed.v1.json"
+PARTITIONS = 12
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+CUSTOMER = Customer("ada", "Ada Lovelace", "ada@example.com")
+
+
+def order_placed(order: str, item: str) -> Payload:
+    """One of an item."""
+    price = Money(1200, "GBP")
+    return OrderPlaced(
+        order=order,
+        customer=CUSTOMER,
+        fulfilment="delivery",
+        address="1 Mill Lane",
+        lines=(Line(item, 1, price, True),),
+        total=price,
+    )
+
+
+def records(count: int, items: int) -> Iterator[tuple[bytes, bytes, Headers]]:
+    """So many orders as Kafka records, spread over so many items: sku-00000001 and so on."""
+    for number in range(count):
+        order = new_id()
+        payload = order_placed(order, f"sku-{number % items + 1:08}")
+        yield to_record(
+            Envelope(
+                id=new_id(),
+                type=payload.TYPE,
+                source=SOURCE,
+                subject=order,
+                time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                dataschema=SCHEMA,
+                partitionkey=order,
+                correlationid=order,
+                occurrenceid=new_id(),
+                sequence=1,
+                data=msgspec.json.encode(payload),
+            )
+        )
+
+
+async def fill_topic(bootstrap: str, count: int, items: int) -> None:
+    """Publishes so many orders to the topic of orders."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024)
+    await producer.start()
+    try:
+        for key, value, headers in records(count, items):
+            await producer.send(TOPIC, key=key, value=value, headers=headers)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+class Ends:
+    """How many records topics hold: asked of the broker, which costs nobody anything."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._client = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+
+    async def __aenter__(self) -> "Ends":
+        await self._client.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.stop()
+
+    async def count(self, topic: str) -> int:
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        ends: dict[Any, int] = await self._client.end_offsets(places)
+        return sum(ends.values())
+
+    async def newest(self, topic: str) -> Any:
+        """The record that was written last."""
+        ends = await self._client.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
+        found = []
+        for place, end in ends.items():
+            if end:
+                self._client.assign([place])
+                self._client.seek(place, end - 1)
+                found.append(await self._client.getone())
+        return max(found, key=lambda record: record.timestamp)
+
+    async def reach(self, topic: str, count: int, timeout: float) -> int:
+        """Waits until there are so many. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while (now := await self.count(topic)) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        return now
+
+
+def outbox_rows(count: int) -> str:
+    """SQL that puts so many orders into an outbox, each with a key of its own, as tx.publish would."""
+    payload = msgspec.json.encode(order_placed(new_id(), "margherita")).decode()
+    return f"""
+        INSERT INTO outbox (id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid,
+                            occurrenceid, sequence, traceparent, payload)
+        SELECT event, 'orders', key, '{OrderPlaced.TYPE}', '{SOURCE}', key, now(), '{SCHEMA}', key, event, 1,
+               '{TRACEPARENT}', '{payload}'
+        FROM (SELECT gen_random_uuid()::text AS event, gen_random_uuid()::text AS key
+              FROM generate_series(1, {count})) AS made
+    """
+
+
+async def readable(bootstrap: str) -> str:
+    """Whether our consumers could read what was published last, in words."""
+    async with Ends(bootstrap) as ends:
+        record = await ends.newest(TOPIC)
+    try:
+        from_record(record.key, record.value, record.headers)
+    except Undecodable as error:
+        return f"no: {error.reason}"
+    return "yes"

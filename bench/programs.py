@@ -1,0 +1,80 @@
+"""The processes that benches start: our services as they run in production, and the peers."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bench.stage import PASSWORD, Stage
+from cli import programs as cli_programs
+from cli.layout import Layout
+from local import ports, probes
+from local.ports import free_port
+from local.program import Program, python
+
+# One margherita, as every bench that places orders does.
+ORDER = {
+    "customer": {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.com"},
+    "currency": "GBP",
+    "fulfilment": "delivery",
+    "address": "1 Mill Lane",
+    "lines": [{"item": "margherita", "quantity": 1}],
+}
+
+
+def service(
+    stage: Stage,
+    name: str,
+    roles: str,
+    *,
+    database: str | None = None,
+    label: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Program:
+    """A process of one of our services, on a port of its own and with its logs as in production."""
+    port = free_port()
+    return Program(
+        name=label or name,
+        command=python("-m", f"services.{name}.service", "--roles", roles),
+        ready=functools.partial(probes.http_ready, port),
+        env={
+            "SLICELINE_DATABASE_URL": database or stage.database(name),
+            "SLICELINE_KAFKA": stage.bootstrap,
+            "SLICELINE_PORT": str(port),
+            **(env or {}),
+        },
+        port=port,
+    )
+
+
+def peer(module: str, database: str, *, label: str | None = None, env: Mapping[str, str] | None = None) -> Program:
+    """A peer that serves HTTP."""
+    port = free_port()
+    return Program(
+        name=label or module,
+        command=python("-m", f"bench.peers.{module}"),
+        ready=functools.partial(probes.http_ready, port),
+        env={"PEER_DATABASE_URL": database, "PEER_PORT": str(port), **(env or {})},
+        port=port,
+    )
+
+
+def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None = None) -> dict[str, Program]:
+    """Everything that `up` runs, as `up` runs it, by name; the robot takes no time. A rate of 0 is no limit."""
+    layout = free_layout(stage.folder, postgres=stage.postgres, kafka=stage.bootstrap)
+    rate = {"SLICELINE_PROVIDER_RATE": str(provider_rate), **(env or {})}
+    everything = [
+        *cli_programs.sandbox(layout),
+        *cli_programs.services(layout, PASSWORD),
+        *cli_programs.robot(layout, delay=0),
+    ]
+    return {program.name: replace(program, env={**program.env, **rate}) for program in everything}
+
+
+def free_layout(home: Path, *, postgres: str | None = None, kafka: str | None = None) -> Layout:
+    """The catalogue's ports, moved to where none of them is taken. Servers that are named are used."""
+    for offset in range(20_000, 40_000, 500):
+        layout = Layout(offset, postgres, kafka, home)
+        if not ports.taken(layout.ports()):
+            return layout
+    raise RuntimeError("No free range of ports was found.")

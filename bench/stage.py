@@ -1,0 +1,194 @@
+"""Where a bench plays: Postgres and Kafka of its own, and the programs it starts; all gone when it ends."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from bench import meter
+from bench.meter import Meter, Reading
+from cli.addresses import database_url
+from cli.migrate import migrate
+from local import HOME, kafka, postgres
+from local.ports import free_port
+from local.program import Program, Server, last_lines, options, python, run
+
+FOLDER = HOME / "bench"
+PASSWORD = "sliceline"
+# As a small server would have it. Durability is Postgres's default: fsync and synchronous_commit are on.
+POSTGRES = {
+    "wal-level": "logical",  # Debezium reads the log; ours do not need it, but both shall pay for it
+    "shared-buffers": "256MB",
+    "max-wal-size": "4GB",
+    "logical-decoding-work-mem": "256MB",
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: `quick` keeps one bench under a minute."""
+
+    quick: bool
+
+    def of(self, full: Any, quick: Any) -> Any:
+        return quick if self.quick else full
+
+    @property
+    def rounds(self) -> int:
+        return 3 if self.quick else 5
+
+    @property
+    def spare(self) -> int:
+        """Disturbed rounds that may be thrown away."""
+        return 1 if self.quick else 5
+
+
+class Stage:
+    """The servers and whatever else runs. Made by `stage`, used from the main thread only."""
+
+    def __init__(self, folder: Path, scale: Scale, tell: Callable[[str], None], stack: ExitStack) -> None:
+        self.folder = folder
+        self.scale = scale
+        self.tell = tell
+        self.pids: dict[str, int] = {}
+        self._stack = stack
+        tell("starting Postgres and Kafka")
+        self.postgres = self._start_postgres()
+        self.kafka = kafka.start(folder / "kafka")
+        stack.callback(self.kafka.stop)
+        self.pids["kafka"] = self.kafka.server.pid
+
+    @property
+    def bootstrap(self) -> str:
+        return self.kafka.bootstrap
+
+    def _start_postgres(self) -> str:
+        directory, port = self.folder / "postgres", free_port()
+        postgres.prepare(directory)
+        program = postgres.program(directory, port)
+        settings = [f"--{name}={value}" for name, value in POSTGRES.items()]
+        server = run(replace(program, command=(*program.command, *settings)), directory / "server.log")
+        self._stack.callback(server.stop)
+        self.pids["postgres"] = server.pid
+        return postgres.url(directory, port)
+
+    def migrate(self) -> None:
+        """Every service's database and topic, as `up` makes them."""
+        self.tell("making databases and topics")
+        asyncio.run(migrate(self.postgres, self.bootstrap, PASSWORD, lambda _: None))
+
+    def database(self, service: str) -> str:
+        """The address of a service's own database."""
+        return database_url(self.postgres, service, PASSWORD)
+
+    def new_database(self, name: str, *, like: str = "template0") -> str:
+        """A database of the superuser, empty or a copy; returns its address."""
+        self.sql(self.postgres, f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
+        return self.postgres.rpartition("/")[0] + f"/{name}"
+
+    def sql(self, url: str, *statements: str) -> Any:
+        """Runs statements; returns the first value of the last one's first row."""
+        return asyncio.run(_execute(url, statements))
+
+    @contextmanager
+    def running(self, program: Program) -> Iterator[Server]:
+        """The program beside the block; its log stays in the folder until the bench ends."""
+        server = run(program, self.folder / f"{program.name}.log")
+        self.pids[program.name] = server.pid
+        try:
+            yield server
+        finally:
+            del self.pids[program.name]
+            server.stop()
+
+    def start(self, program: Program) -> Server:
+        """The program, until the bench ends."""
+        return self._stack.enter_context(self.running(program))
+
+    def settle(self) -> None:
+        """Writes the pages that earlier samples left behind, and waits until nothing of ours has work left."""
+        self.sql(self.postgres, "CHECKPOINT")
+        meter.calm(within=self.scale.of(30.0, 3.0))
+
+    def meter(self) -> Meter:
+        return Meter(self.pids)
+
+    def call(self, module: str, request: Mapping[str, Any], timeout: float = 600.0) -> tuple[Any, Reading]:
+        """Runs one of our modules to its end: JSON in as its argument, JSON out; and what that cost, by process."""
+        clock = self.meter()
+        with self.begin(module, request) as call:
+            answer = call.answer(timeout)
+        return answer, clock.read()
+
+    @contextmanager
+    def begin(self, module: str, request: Mapping[str, Any]) -> Iterator["Call"]:
+        """Runs one of our modules beside the block."""
+        log = self.folder / f"{module}.log"
+        with log.open("ab") as output:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                python("-m", module, json.dumps(request)),
+                **{**options(Program(module, ()), output), "stdout": subprocess.PIPE, "stderr": output},
+            )
+        try:
+            yield Call(process, log)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A module of ours at work."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def answer(self, timeout: float = 600.0) -> Any:
+        """What it says at its end. Raises RuntimeError when it fails."""
+        said, _ = self.process.communicate(timeout=timeout)
+        if self.process.returncode != 0:
+            tail = "\n".join(last_lines(self.log, 20))
+            raise RuntimeError(f"{self.log.stem} ended with exit code {self.process.returncode}:\n{tail}")
+        return json.loads(said)
+
+
+async def _execute(url: str, statements: Sequence[str]) -> Any:
+    connection = await asyncpg.connect(url, timeout=30)
+    try:
+        for statement in statements[:-1]:
+            await connection.execute(statement, timeout=3600)
+        return await connection.fetchval(statements[-1], timeout=3600)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def stage(scale: Scale, tell: Callable[[str], None]) -> Iterator[Stage]:
+    """Servers on a new folder beside our other data, for it has to lie on a real disk; removed afterwards."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=FOLDER))
+    try:
+        with ExitStack() as stack:
+            yield Stage(folder, scale, tell, stack)
+    except Exception:
+        _keep_logs(folder)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_logs(folder: Path) -> None:
+    """What the programs said before a bench failed, for whoever wants to know why."""
+    kept = FOLDER / "failed"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    for log in [*folder.glob("*.log"), *folder.glob("*/server.log")]:
+        shutil.copyfile(log, kept / "-".join(log.relative_to(folder).parts))

@@ -1,0 +1,122 @@
+"""All services at once: who says what, and who listens. Everything here is read off `publishes` and `handlers`."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from backbone.contracts import SCHEMAS, Schema, consumer_schema, schema_of
+from backbone.envelope import name_without_version, parse_type
+from backbone.events import Payload
+from backbone.service import Service
+from local import ROOT
+from services import CATALOGUE
+
+CONSUMERS = SCHEMAS / "consumers"
+EVENTS = ROOT / "docs" / "events.md"
+
+INTRODUCTION = """\
+# The events
+
+Written by `./sliceline contracts` from what the services publish and handle; a test holds it to the code. The whole
+contract of an event is its schema, `schemas/<service>/<event>.v<N>.json`; what a reader uses of it stands in
+`schemas/consumers/<reader>/`. A field with a `?` may be missing.
+"""
+
+Services = dict[str, Service[Any]]
+
+
+def all_services() -> Services:
+    """Every service by its name, in the catalogue's order."""
+    return {name: import_module(f"services.{name}.service").SERVICE for name in CATALOGUE}
+
+
+def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:
+    """Everything that is listened to: the reader's name and its own view of the event."""
+    return ((name, view) for name, service in services.items() for view in service.handlers)
+
+
+def readers(services: Services) -> dict[str, list[str]]:
+    """The services that listen to each event type."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for reader, view in views(services):
+        found[view.TYPE].append(reader)
+    return dict(found)
+
+
+def flows(services: Services) -> dict[tuple[str, str], list[str]]:
+    """What travels from each writer to each reader: the events' names, without versions."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for reader, view in views(services):
+        happening = name_without_version(view.TYPE).rpartition(".")[2]
+        found[parse_type(view.TYPE).service, reader].add(happening)
+    return {way: sorted(names) for way, names in found.items()}
+
+
+def generated() -> dict[Path, str]:
+    """What follows from the code: the consumer contracts and the catalogue of events, each file with its content."""
+    services = all_services()
+    consumers = {
+        CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
+        for reader, view in views(services)
+    }
+    return {**consumers, EVENTS: "\n".join(_catalogue(services))}
+
+
+def committed() -> set[Path]:
+    """The generated files that are there."""
+    return {path for path in (EVENTS, *CONSUMERS.rglob("*.json")) if path.exists()}
+
+
+def _pretty(schema: Schema) -> str:
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _catalogue(services: Services) -> Iterator[str]:
+    yield INTRODUCTION
+    yield from _picture(services)
+    listeners = readers(services)
+    for name, service in services.items():
+        yield f"## {name}\n"
+        for event_type in sorted((each.TYPE for each in service.publishes), key=parse_type):
+            yield from _event(event_type, listeners.get(event_type, []))
+
+
+def _picture(services: Services) -> Iterator[str]:
+    yield "```mermaid\nflowchart LR"
+    for (writer, reader), names in flows(services).items():
+        yield f'    {writer} -- "{"<br>".join(names)}" --> {reader}'
+    yield "```\n"
+
+
+def _event(event_type: str, listeners: list[str]) -> Iterator[str]:
+    schema = schema_of(event_type)
+    _, _, version = parse_type(event_type)
+    yield f"### {event_type.split('.')[2]}.v{version}\n"
+    yield f"{schema['description']}\n"
+    yield f"Read by {', '.join(listeners)}.\n" if listeners else "Nobody here listens to it yet.\n"
+    yield from (f"    {field}" for field in _fields(schema, schema.get("$defs", {})))
+    yield ""
+
+
+def _fields(schema: Schema, definitions: Schema) -> Iterator[str]:
+    for name, described in schema["properties"].items():
+        mark = "" if name in schema["required"] else "?"
+        yield f"{name}{mark}: {_kind(described, definitions)}"
+
+
+def _kind(described: Schema, definitions: Schema) -> str:
+    """A schema in the words of its reader: `string or null`, `[{sku: string, quantity: integer}]`."""
+    if "$ref" in described:
+        return _kind(definitions[described["$ref"].removeprefix("#/$defs/")], definitions)
+    if "enum" in described:
+        return " or ".join(f'"{each}"' for each in described["enum"])
+    if "items" in described:
+        return f"[{_kind(described['items'], definitions)}]"
+    if "properties" in described:
+        return f"{{{', '.join(_fields(described, definitions))}}}"
+    kinds: Any = described["type"]
+    return kinds if isinstance(kinds, str) else " or ".join(kinds)

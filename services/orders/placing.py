@@ -1,0 +1,79 @@
+"""Accepting an order: decided in memory, written together with the others that come at the same moment."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import select
+
+from backbone.database import Database, Tx
+from backbone.group import Entrant
+from backbone.http import Answer
+from backbone.http.problems import invalid
+from backbone.identity import new_id
+from backbone.service import Context, Grouped
+from services.orders import decisions, tables
+from services.orders.bodies import NewOrder
+from services.orders.decisions import Decision, UnknownItems
+from services.orders.jobs import DELAY_WATCH
+from services.orders.order import Document, MenuItem, document
+from services.orders.settings import Settings
+
+MENU_KEPT = 5.0
+"""Seconds that the menu is remembered: it changes by migration only, and a new price may take a moment to show."""
+
+Menu = Mapping[str, MenuItem]
+_menus: WeakKeyDictionary[Database, tuple[float, Menu]] = WeakKeyDictionary()
+
+
+class Accepted(NamedTuple):
+    """An order that is decided, and when to look whether its first step takes too long."""
+
+    decision: Decision
+    late_at: datetime
+
+
+async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Accepted, Answer]:
+    """The order that a sound body amounts to. Raises Problem for what is not on the menu, or not our currency."""
+    currency = context.settings.currency
+    if body.currency != currency:
+        raise invalid([{"field": "currency", "message": f"must be {currency}"}])
+    menu = await _current_menu(context.database, currency)
+    now = datetime.now(UTC)
+    try:
+        decision = decisions.place(new_id(), body.wanted(), menu, currency, now)
+    except UnknownItems as unknown:
+        message = "is not on the menu"
+        raise invalid([{"field": f"lines.{line}.item", "message": message} for line in unknown.lines]) from None
+    accepted = Accepted(decision, now + context.settings.delay_after)
+    return accepted, going_on(document(decision.order, decision.entries))
+
+
+def going_on(shown: Document) -> Answer:
+    """The answer to a command whose work has only begun."""
+    return Answer(shown, 202, {"Location": f"/orders/{shown.id}", "Retry-After": "1"})
+
+
+async def write(tx: Tx, entrants: Sequence[Entrant[Accepted]]) -> None:
+    """Orders, timelines, events and watches of many orders; those that are there already are left alone."""
+    created = await tables.create(tx, [each.item.decision for each in entrants])
+    for each in entrants:
+        decision, late_at = each.item
+        if decision.order.id in created:
+            tables.publish(tx, decision, each.cause)
+            tx.schedule(DELAY_WATCH, decision.order.id, due=late_at, cause=each.cause)
+
+
+async def _current_menu(database: Database, currency: str) -> Menu:
+    read_at, menu = _menus.get(database, (0.0, {}))
+    if not menu or time.monotonic() - read_at > MENU_KEPT:
+        async with database.reading() as connection:
+            rows = (await connection.execute(select(tables.menu))).mappings().all()
+        menu = {row["item"]: tables.menu_item_of(row, currency) for row in rows}
+        _menus[database] = (time.monotonic(), menu)
+    return menu
+
+
+PLACING = Grouped("/orders", NewOrder, decide, write)

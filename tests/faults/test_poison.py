@@ -1,0 +1,136 @@
+"""Events that no handler can swallow, in the middle of real ones: parked and visible, and the others flow on."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from local import state
+from local.processes import identity_of
+from tests.faults.customers import PATIENCE, Customers
+from tests.invariants import assert_sound
+from tests.processes import Process
+from tests.system import Shop, until
+
+TOPIC = "orders.events"
+PLACED = "sliceline.orders.order-placed.v1"
+COMPLETED = "sliceline.orders.order-completed.v1"
+Letter = dict[str, Any]
+
+
+async def test_a_broken_contract_is_parked_and_the_others_flow_on(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.system.robot()
+    customers, key = Customers(shop), f"poison-{uuid4().hex}"
+    shop.spoilt.add(key)
+    before = customers.ordering(10)
+    async with _swept_up(shop, key, ["inventory", "payments"]):
+        for _ in range(2):
+            await _send(shop, key, PLACED, {"order": key, "lines": "many"})
+        await before
+        await customers.order(5)
+        for service in ("inventory", "payments"):
+            first, second = await _letters(shop, service, key, 2)
+            assert (first["type"], first["topic"]) == (PLACED, TOPIC)
+            assert first["error"].startswith("ContractBroken: ")
+            assert second["error"] is None, "it waits behind the first"
+            monkeypatch.setattr("cli.status.HOME", tmp_path)
+            assert _parked_in_status(tmp_path, service, shop.system[service], shop.system.ports[service]) == 2
+        await customers.are_served()
+
+
+async def test_what_waits_behind_a_broken_event_is_done_when_that_is_out_of_the_way(shop: Shop) -> None:
+    readers = ["inventory", "loyalty"]
+    order = await shop.place({"water": 1})
+    await shop.wait_for_status(order, "confirmed", within=PATIENCE)
+    async with _swept_up(shop, order, readers):
+        await _send(shop, order, COMPLETED, {}, sequence=b"first")
+        for service in readers:
+            await _letters(shop, service, order, 1)
+        customer = (await shop.complete(order, within=PATIENCE))["customer"]["id"]
+        for service in readers:
+            first, _ = await _letters(shop, service, order, 2)
+            await _fails_again_with_the_new_error(shop, service, order, first["id"])
+            await shop.fetch(service, "DELETE FROM dead_letters WHERE id = $1", first["id"])
+            assert await _redrive(shop, service, order) == 1
+        await assert_sound(shop, within=PATIENCE)
+    assert (await shop.get("loyalty", f"/customers/{customer}/points"))["points"] > 0
+
+
+async def _fails_again_with_the_new_error(shop: Shop, service: str, key: str, letter: int) -> None:
+    await shop.fetch(service, "UPDATE dead_letters SET error = 'an old one' WHERE id = $1", letter)
+    assert await _redrive(shop, service, key) == 0
+    first, second = await _letters(shop, service, key, 2)
+    assert first["error"].startswith("Undecodable: ")
+    assert second["error"] is None
+
+
+async def _redrive(shop: Shop, service: str, key: str) -> int:
+    answer = await shop.http.post(shop.url(service, "/dead-letters/redrive"), json={"key": key})
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["handled"])
+
+
+async def _letters(shop: Shop, service: str, key: str, count: int) -> Sequence[Letter]:
+    """A key's parked events, as soon as there are so many."""
+
+    async def found() -> Sequence[Letter] | None:
+        letters = [each for each in (await shop.get(service, "/dead-letters"))["items"] if each["key"] == key]
+        return letters if len(letters) >= count else None
+
+    return await until(found, f"{service} parks {count} events of {key}", PATIENCE)
+
+
+def _parked_in_status(home: Path, service: str, process: Process, port: int) -> int:
+    """What `./sliceline status --json` counts for a service."""
+    identity = identity_of(process.pid)
+    row = state.Row(service, "ready", port=port, pid=identity.pid, started=identity.started)
+    with state.hold(home):
+        state.write(home, state.State(state.RUNNING, identity, rows={service: row}))
+        result = CliRunner().invoke(app, ["status", "--json"])
+    assert result.exit_code == 0, result.output
+    return int(json.loads(result.stdout)["processes"][service]["parked"])
+
+
+async def _send(shop: Shop, key: str, event_type: str, data: Any, sequence: bytes = b"%020d" % 1) -> None:
+    """A record that no relay of ours would send."""
+    attributes = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": uuid4().hex,
+        "ce_type": event_type,
+        "ce_source": "/sliceline/orders",
+        "ce_subject": key,
+        "ce_time": "2026-11-21T12:00:00.000000Z",
+        "ce_dataschema": "http://127.0.0.1/schema",
+        "ce_partitionkey": key,
+        "ce_correlationid": uuid4().hex,
+        "ce_occurrenceid": uuid4().hex,
+    }
+    headers = [(name, value.encode()) for name, value in attributes.items()] + [("ce_sequence", sequence)]
+    producer = AIOKafkaProducer(bootstrap_servers=shop.system.kafka)
+    await producer.start()
+    try:
+        await producer.send_and_wait(TOPIC, orjson.dumps(data), key.encode(), headers=headers)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def _swept_up(shop: Shop, key: str, services: Sequence[str]) -> AsyncIterator[None]:
+    """Whatever becomes of the test, the next one finds nothing parked."""
+    try:
+        yield
+    finally:
+        for service in services:
+            await shop.fetch(service, "DELETE FROM dead_letters WHERE key = $1", key)
+            await shop.fetch(service, "DELETE FROM parked_keys WHERE key = $1", key)

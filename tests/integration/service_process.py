@@ -1,0 +1,142 @@
+"""One process of a service, started as people and supervisors start it, and asked from outside."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from local.ports import HOST, free_port
+from local.program import Program, python
+from tests.integration.things import eventually
+from tests.processes import Process
+
+NOWHERE = "127.0.0.1:9"
+"""Where nobody listens."""
+
+
+@dataclass
+class ServiceProcess:
+    """A running process; `lines` are what it has logged so far."""
+
+    process: Process
+    client: httpx.AsyncClient
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in self.output().splitlines()]
+
+    def output(self) -> str:
+        return self.process.log.read_text()
+
+    async def waiting_for(self) -> dict[str, str] | None:
+        """What /health/ready says is missing; None while nobody answers."""
+        try:
+            answer = await self.client.get("/health/ready")
+        except httpx.TransportError:
+            return None
+        return dict(answer.json().get("waiting", {}))
+
+    async def until_waiting_for(self, *names: str, within: float = 45) -> None:
+        """Until exactly these are missing; none: until it is ready."""
+
+        async def holds() -> bool:
+            waiting = await self.waiting_for()
+            return waiting is not None and set(waiting) == set(names)
+
+        await eventually(holds, within)
+
+    async def until_missing(self, *names: str, within: float = 45) -> None:
+        """Until at least these are missing."""
+
+        async def holds() -> bool:
+            return set(names) <= set(await self.waiting_for() or {})
+
+        await eventually(holds, within)
+
+    async def logged(self, action: str) -> dict[str, Any]:
+        """The first line of an action, as soon as it is there."""
+        found: list[dict[str, Any]] = []
+
+        async def is_there() -> bool:
+            found[:] = [line for line in self.lines() if line.get("action") == action]
+            return bool(found)
+
+        await eventually(is_there, 30)
+        return found[0]
+
+    async def stop(self, within: float = 10) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.signal(signal.SIGTERM)
+        return await self.process.ended(within)
+
+
+@contextlib.asynccontextmanager
+async def process_of(module: str, log: Path, *arguments: str, **settings: str) -> AsyncIterator[ServiceProcess]:
+    """The module as a process on a port of its own; `settings` are its environment without SLICELINE_."""
+    port = free_port()
+    env = {f"SLICELINE_{name}".upper(): value for name, value in settings.items() if not name.startswith("OTEL_")}
+    env |= {name: value for name, value in settings.items() if name.startswith("OTEL_")}
+    program = Program(
+        name=module,
+        command=python("-m", module, *arguments),
+        env={"SLICELINE_HOST": HOST, "SLICELINE_PORT": str(port), **env},
+        stop_signal=signal.SIGKILL,
+    )
+    process = Process(program, log)
+    process.launch()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=10) as client:
+            yield ServiceProcess(process, client)
+    finally:
+        await process.kill()
+
+
+class Road:
+    """A way to a server that can be closed and opened again, on one and the same port."""
+
+    def __init__(self, target: str) -> None:
+        host, port = target.rsplit(":", 1)
+        self._target = host, int(port)
+        self._port = free_port()
+        self._server: asyncio.Server | None = None
+        self._travellers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self._port}"
+
+    async def __aenter__(self) -> "Road":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._carry, HOST, self._port)
+
+    async def close(self) -> None:
+        """Nobody gets through any more, and whoever is under way is cut off."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._travellers):
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._target)
+        self._travellers |= {writer, back}
+        await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
+        self._travellers -= {writer, back}
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.transport.abort()

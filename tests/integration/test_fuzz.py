@@ -1,0 +1,166 @@
+"""Every service's API, fuzzed from its own OpenAPI description: what it says is what it does, whatever comes."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from schemathesis.config import SchemathesisConfig
+
+from backbone import contracts
+from backbone.database import Database
+from backbone.http import create_application
+from backbone.service import Context, Service
+from cli.catalogue import all_services
+from tests.conftest import NewDatabase
+from tests.integration.one_service import fed
+
+SERVICES = all_services()
+PROBLEM = "application/problem+json"
+SAMPLE_ORDER = "0193a5c0-8e00-7a3c-9d51-0242ac120002"
+KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "margherita"}
+"""What the golden samples and the first migration speak of: with these names an answer has something to tell."""
+
+INEXPRESSIBLE = re.compile(r"after|currency|address|Idempotency-Key|(lines|ingredients)\.\d+\.(item|sku)|ingredients")
+"""The fields about which a description cannot say all, so that a request which fits it may be refused: a cursor that
+no page ended with, a currency that is not the shop's, a delivery without an address, a key that came with another
+body, an item that is not on the menu, a SKU that is not kept or named twice."""
+TO_JSON_SCHEMA_2_0_IS_AN_INTEGER = "must be a whole number"
+
+CONFIG: dict[str, Any] = {
+    "seed": 1,
+    "suppress-health-check": ["too_slow"],  # a busy machine is no fault of the API
+    "generation": {"max-examples": 25, "database": "none", "deterministic": True},
+    # Our own check, below, knows the exceptions.
+    "checks": {"positive_data_acceptance": {"enabled": False}},
+}
+
+AddressOf = Callable[[str], str]
+Case = schemathesis.Case[Any]
+
+
+def document_of(service: Service[Any]) -> dict[str, Any]:
+    """The service's OpenAPI document, as it is served."""
+    settings = service.settings(database_url="postgresql://nobody@nowhere/nothing")
+    context = Context(settings, Database(settings.database_url, service.name), httpx.AsyncClient())
+    return create_application(service, context).openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (operation for path in document["paths"].values() for operation in path.values())
+
+
+def fuzzable(service: Service[Any]) -> Any:
+    """The description with examples that exist, and without what another service's shows as well."""
+    document = document_of(service)
+    for operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] in KNOWN:
+                parameter["example"] = KNOWN[parameter["name"]]
+    schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict(CONFIG))
+    if service.name == "orders":
+        return schema.exclude(path="/orders/{order}/stream")  # it ends when the order does
+    return schema.exclude(tag="operations")  # the backbone's own are the same everywhere
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_error_is_described_as_a_problem(name: str) -> None:
+    for operation in operations(document_of(SERVICES[name])):
+        errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert {"400", "500"} <= errors.keys()
+        assert all(list(answer["content"]) == [PROBLEM] for answer in errors.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_operation_says_what_it_is_for(name: str) -> None:
+    assert [each["operationId"] for each in operations(document_of(SERVICES[name])) if "description" not in each] == []
+
+
+def conforming(name: str) -> Any:
+    def test(case: Case, address_of: AddressOf) -> None:
+        response = case.call(base_url=address_of(name))
+        case.validate_response(response)
+        if response.status_code >= 400:
+            assert response.headers["content-type"] == [PROBLEM]
+        if fits(case) and response.status_code not in (404, 409):
+            assert not unexpected(response), response.text
+
+    return test
+
+
+def fits(case: Case) -> bool:
+    """Whether all of the request is as described."""
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def unexpected(response: schemathesis.Response) -> list[str]:
+    """The fields that a problem names although the description told all about them; none in a success."""
+    errors = response.json()["errors"] if response.status_code >= 400 else []
+    return [each["field"] for each in errors if not _inexpressible(**each)]
+
+
+def _inexpressible(field: str, message: str) -> bool:
+    return bool(INEXPRESSIBLE.fullmatch(field)) or message == TO_JSON_SCHEMA_2_0_IS_AN_INTEGER
+
+
+for name, service in SERVICES.items():
+    globals()[f"test_{name}_does_what_it_says"] = fuzzable(service).parametrize()(conforming(name))
+
+
+@pytest.fixture(scope="module")
+def address_of(new_database: NewDatabase) -> Iterator[AddressOf]:
+    """Gives the address of a service's real application, which is started when first asked for."""
+    with ExitStack() as running:
+
+        @cache
+        def start(name: str) -> str:
+            service, url = SERVICES[name], new_database(name)
+            asyncio.run(_happen(service, url))
+            return running.enter_context(serving(service, url))
+
+        yield start
+
+
+async def _happen(service: Service[Any], url: str) -> None:
+    """Let the service hear of everything but the end of an order."""
+    heard = [view.TYPE for view in service.handlers if "cancel" not in view.TYPE and "reject" not in view.TYPE]
+    async with fed(service, lambda _: url) as reading:
+        for event_type in heard:
+            await reading.feed((event_type, json.loads(_sample(event_type))))
+
+
+def _sample(event_type: str) -> bytes:
+    _, owner, name = event_type.split(".", 2)
+    return (contracts.SCHEMAS / owner / "samples" / f"{name}.json").read_bytes()
+
+
+@contextmanager
+def serving(service: Service[Any], url: str) -> Iterator[str]:
+    """The service's API on a port of its own, in a thread of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
+        server = uvicorn.Server(uvicorn.Config("", http="httptools", lifespan="off", log_config=None, access_log=False))
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, service, url, listening)))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+async def _serve(server: uvicorn.Server, service: Service[Any], url: str, listening: socket.socket) -> None:
+    database = Database(url, service.name)
+    async with httpx.AsyncClient() as outward:
+        context = Context(service.settings(database_url=url), database, outward)
+        server.config.app = create_application(service, context)
+        await server.serve([listening])
+    await database.close()

@@ -1,0 +1,79 @@
+"""What would grow for ever is pruned by age, and nothing younger is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from backbone import housekeeping, idempotency, inbox
+from backbone.database import Database
+from backbone.housekeeping import Housekeeping
+from backbone.settings import Settings
+from tests.conftest import NewDatabase
+from tests.integration.things import eventually, running
+
+MANY = 6000  # more than are deleted in one transaction
+
+
+@pytest.fixture
+async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
+    opened = Database(await asyncio.to_thread(new_database, "loyalty"), "loyalty")
+    yield opened
+    await opened.close()
+
+
+async def remember(database: Database, days: int, count: int) -> None:
+    """Deliveries and answers of so many days ago."""
+    async with database.transaction() as tx:
+        await tx.raw.execute(
+            """
+            INSERT INTO inbox (consumer, name, occurrence, received_at)
+            SELECT 'loyalty', 'happened', $1::int || '-' || number, now() - make_interval(days => $1::int)
+            FROM generate_series(1, $2::int) AS number
+            """,
+            days,
+            count,
+        )
+        await tx.raw.execute(
+            """
+            INSERT INTO idempotency_keys (scope, key, fingerprint, status, created_at)
+            SELECT 'POST /orders', $1::int || '-' || number, '', 202, now() - make_interval(days => $1::int)
+            FROM generate_series(1, $2::int) AS number
+            """,
+            days,
+            count,
+        )
+
+
+async def kept(database: Database, table: str) -> int:
+    async with database.transaction() as tx:
+        return int(await tx.raw.fetchval(f"SELECT count(*) FROM {table}"))
+
+
+async def test_old_deliveries_are_forgotten_and_young_ones_kept(database: Database) -> None:
+    await remember(database, 15, MANY)
+    await remember(database, 13, 3)
+    assert await inbox.forget(database, timedelta(days=14)) == MANY
+    assert await kept(database, "inbox") == 3
+    assert await inbox.forget(database, timedelta(days=14)) == 0
+
+
+async def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(database: Database) -> None:
+    await remember(database, 3, MANY)
+    await remember(database, 1, 3)
+    assert await idempotency.forget(database, timedelta(days=2)) == MANY
+    assert await kept(database, "idempotency_keys") == 3
+
+
+async def test_a_running_process_prunes_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "EVERY", timedelta(seconds=1))
+    await remember(database, 15, 2)
+    await remember(database, 1, 2)
+
+    async def is_pruned() -> bool:
+        return (await kept(database, "inbox"), await kept(database, "idempotency_keys")) == (2, 2)
+
+    settings = Settings(database_url="postgresql://unused", inbox_days=14, idempotency_days=2)
+    async with running(Housekeeping(database, settings)):
+        await eventually(is_pruned)

@@ -1,0 +1,397 @@
+"""Jobs: done outside any transaction, settled once in one, tried again by policy, and never lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+
+from backbone.database import Tx
+from backbone.events import Cause
+from backbone.http import create_application
+from backbone.jobs import Job, Postpone, Settlement, Work
+from backbone.retry import RetryPolicy
+from backbone.service import Context, Service
+from backbone.settings import Settings
+from backbone.worker import Worker
+from tests.integration.things import Things, eventually, running, running_until_killed
+
+QUICK = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200))
+KIND = "bake"
+
+
+class Burnt(Exception):
+    """An attempt that failed."""
+
+
+@dataclass
+class Oven:
+    """Work that a test can hold back, and that remembers its attempts."""
+
+    thing: Things
+    failures: list[Exception] = field(default_factory=list)
+    attempts: list[Job] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    busy: int = 0
+    most: int = 0
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def bake(self, job: Job, _: Context[Any]) -> Settlement | None:
+        self.attempts.append(job)
+        self.times.append(datetime.now(UTC))
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        try:
+            await self.open.wait()
+        finally:
+            self.busy -= 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return lambda tx: self.serve(job, tx)
+
+    async def serve(self, job: Job, tx: Tx) -> None:
+        await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", job.key, job.data.get("number", 0))
+        tx.publish(self.thing.happened(job.data.get("number", 0)), key=job.key)
+
+    def work(self, retry: RetryPolicy = QUICK, **given: Any) -> Work[Any]:
+        return Work(self.bake, retry, **given)
+
+    async def has_tried(self, times: int) -> bool:
+        return len(self.attempts) >= times
+
+
+@pytest.fixture
+def oven(thing: Things) -> Oven:
+    return Oven(thing)
+
+
+@pytest.fixture
+async def context(thing: Things) -> AsyncIterator[Context[Any]]:
+    async with httpx.AsyncClient() as client:
+        yield Context(Settings(database_url="postgresql://unused"), thing.database, client)
+
+
+async def order(thing: Things, key: str, data: Mapping[str, Any] | None = None, *, due: datetime | None = None) -> None:
+    async with thing.database.transaction(Cause("the-correlation")) as tx:
+        tx.schedule(KIND, key, data, due=due)
+
+
+async def withdraw(thing: Things, key: str) -> None:
+    async with thing.database.transaction() as tx:
+        tx.withdraw(KIND, key)
+
+
+async def stored(thing: Things) -> list[Mapping[str, Any]]:
+    async with thing.database.transaction() as tx:
+        return [dict(row) for row in await tx.raw.fetch("SELECT * FROM jobs ORDER BY id")]
+
+
+async def served(thing: Things, count: int) -> bool:
+    return len(await thing.effects()) >= count
+
+
+async def none_left(thing: Things) -> bool:
+    return not await stored(thing)
+
+
+async def test_a_job_is_done_and_settled_in_one_transaction(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    await order(thing, "a", {"number": 7})
+    async with running(Worker(KIND, oven.work(), context)):
+        await eventually(lambda: none_left(thing))
+    assert await thing.effects() == [("a", 7)]
+    [job] = oven.attempts
+    assert (job.key, job.attempt, job.cause.correlationid) == ("a", 1, "the-correlation")
+    async with thing.database.transaction() as tx:
+        [row] = await tx.raw.fetch("SELECT correlationid, payload FROM outbox")
+    assert (row["correlationid"], row["payload"]) == ("the-correlation", '{"number":7}')
+
+
+async def test_a_settlement_that_fails_leaves_nothing_and_the_job_is_tried_again(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    class Clumsy(Oven):
+        async def serve(self, job: Job, tx: Tx) -> None:
+            await super().serve(job, tx)
+            if job.attempt == 1:
+                raise Burnt("dropped it")
+
+    clumsy = Clumsy(thing)
+    await order(thing, "a")
+    async with running(Worker(KIND, clumsy.work(), context)):
+        await eventually(lambda: none_left(thing))
+    assert [job.attempt for job in clumsy.attempts] == [1, 2]
+    assert await thing.effects() == [("a", 0)]
+
+
+async def test_it_is_tried_again_after_growing_delays(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    oven.failures = [Burnt("once"), Burnt("twice"), Burnt("thrice")]
+    policy = RetryPolicy(first=timedelta(milliseconds=100), factor=4)
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(policy), context)):
+        await eventually(lambda: oven.has_tried(3))
+        await eventually(lambda: none_left(thing))
+    assert [job.attempt for job in oven.attempts] == [1, 2, 3, 4]
+    assert len({job.first_attempt_at for job in oven.attempts}) == 1
+    waits = [later - earlier for earlier, later in zip(oven.times, oven.times[1:], strict=False)]
+    for wait, least in zip(waits, (0.1, 0.4, 1.6), strict=True):
+        assert wait >= timedelta(seconds=least)
+
+
+async def test_a_job_given_up_is_parked_with_its_error(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    async def is_parked() -> bool:
+        return (await stored(thing))[0]["parked_at"] is not None
+
+    oven.failures = [Burnt("once"), Burnt("for good")]
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(replace(QUICK, attempts=2)), context)):
+        await eventually(is_parked)
+        await order(thing, "b")
+        await eventually(lambda: served(thing, 1))
+    [job] = await stored(thing)
+    assert (job["key"], job["attempts"], job["error"]) == ("a", 2, "Burnt: for good")
+    assert len(oven.attempts) == 3
+
+
+async def test_a_hook_can_end_an_exhausted_job_in_one_transaction_with_its_own_effect(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    async def give_up(job: Job, tx: Tx) -> None:
+        await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", "gave up", job.attempt)
+
+    oven.failures = [Burnt("once"), Burnt("for good")]
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(replace(QUICK, attempts=2), exhausted=give_up), context)):
+        await eventually(lambda: none_left(thing))
+    assert await thing.effects() == [("gave up", 2)]
+
+
+async def test_a_hook_that_fails_is_tried_again_and_the_job_is_not_lost(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    async def give_up(job: Job, tx: Tx) -> None:
+        if job.attempt == 1:
+            raise Burnt("the hook as well")
+        await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", "gave up", job.attempt)
+
+    oven.failures = [Burnt("once"), Burnt("twice")]
+    await order(thing, "a")
+    work = oven.work(replace(QUICK, attempts=1), exhausted=give_up, lease=timedelta(seconds=1))
+    async with running(Worker(KIND, work, context)):
+        await eventually(lambda: none_left(thing))
+    assert await thing.effects() == [("gave up", 2)]
+
+
+async def test_postponing_is_no_attempt(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    oven.failures = [Postpone(timedelta(milliseconds=50)), Postpone(timedelta(milliseconds=50)), Burnt("once")]
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(replace(QUICK, attempts=2)), context)):
+        await eventually(lambda: none_left(thing))
+    assert [job.attempt for job in oven.attempts] == [1, 1, 1, 2]
+    assert await thing.effects() == [("a", 0)]
+
+
+async def test_a_job_withdrawn_while_it_runs_does_not_settle(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    oven.open.clear()
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(), context)):
+        await eventually(lambda: oven.has_tried(1))
+        await withdraw(thing, "a")
+        oven.open.set()
+    assert await thing.effects() == []
+    assert await none_left(thing)
+
+
+async def test_a_job_rescheduled_while_it_runs_is_done_anew_and_settles_once(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    oven.open.clear()
+    await order(thing, "a", {"number": 1})
+    async with running(Worker(KIND, oven.work(), context)):
+        await eventually(lambda: oven.has_tried(1))
+        await order(thing, "a", {"number": 2})
+        await eventually(lambda: oven.has_tried(2))
+        oven.open.set()
+        await eventually(lambda: none_left(thing))
+    assert await thing.effects() == [("a", 2)]
+    assert [job.attempt for job in oven.attempts] == [1, 1]
+
+
+async def test_the_job_of_a_killed_worker_is_done_by_another_after_its_lease(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    oven.open.clear()
+    await order(thing, "a")
+    work = oven.work(lease=timedelta(seconds=1))
+    async with running_until_killed(Worker(KIND, work, context)):
+        await eventually(lambda: oven.has_tried(1))
+    oven.open.set()
+    async with running(Worker(KIND, work, context)):
+        await eventually(lambda: none_left(thing))
+    assert [job.attempt for job in oven.attempts] == [1, 2]
+    assert oven.times[1] - oven.times[0] >= timedelta(seconds=0.9)
+    assert await thing.effects() == [("a", 0)]
+
+
+async def test_a_run_that_outlasts_its_lease_is_cut_off(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    oven.open.clear()
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(lease=timedelta(milliseconds=500)), context)):
+        await eventually(lambda: oven.has_tried(2))
+        oven.open.set()
+        await eventually(lambda: none_left(thing))
+    assert await thing.effects() == [("a", 0)]
+
+
+async def test_a_settlement_waits_out_a_passing_fault_without_a_second_run(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    class Unlucky(Oven):
+        cuts = 2
+
+        async def serve(self, job: Job, tx: Tx) -> None:
+            await super().serve(job, tx)
+            if self.cuts:
+                self.cuts -= 1
+                await tx.raw.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    unlucky = Unlucky(thing)
+    await order(thing, "a")
+    async with running(Worker(KIND, unlucky.work(), context)):
+        await eventually(lambda: none_left(thing))
+    assert len(unlucky.attempts) == 1
+    assert unlucky.cuts == 0
+    assert await thing.effects() == [("a", 0)]
+
+
+async def test_no_more_run_at_once_than_is_allowed(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    oven.open.clear()
+    for number in range(12):
+        await order(thing, f"key-{number}")
+    async with running(Worker(KIND, oven.work(concurrency=3), context)):
+        await eventually(lambda: oven.has_tried(3))
+        oven.open.set()
+        await eventually(lambda: none_left(thing))
+    assert oven.most == 3
+    assert len(oven.attempts) == 12
+
+
+async def test_two_workers_share_the_jobs_and_do_none_twice(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    async with thing.database.transaction() as tx:
+        for number in range(100):
+            tx.schedule(KIND, f"key-{number}")
+    other = Oven(thing)
+    async with running(Worker(KIND, oven.work(), context), Worker(KIND, other.work(), context)):
+        await eventually(lambda: none_left(thing))
+    assert set(Counter(job.key for job in oven.attempts + other.attempts).values()) == {1}
+    assert len(await thing.effects()) == 100
+    assert oven.attempts
+    assert other.attempts
+
+
+async def test_what_is_due_later_waits(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=1.5)
+    await order(thing, "later", due=due)
+    await order(thing, "now")
+    async with running(Worker(KIND, oven.work(), context)):
+        await eventually(lambda: none_left(thing))
+    assert [key for key, _ in await thing.effects()] == ["now", "later"]
+    assert oven.times[1] >= due
+
+
+async def test_a_job_scheduled_in_the_same_process_starts_at_once(
+    thing: Things, oven: Oven, context: Context[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backbone.worker.POLL", 3600)
+    worker = Worker(KIND, oven.work(), context)
+
+    async def is_ready() -> bool:
+        return worker.part.problem is None
+
+    async with running(worker):
+        await eventually(is_ready)
+        await order(thing, "a")
+        await eventually(lambda: none_left(thing), within=20)
+
+
+async def test_stopping_lets_the_jobs_in_hand_end(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    oven.open.clear()
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(), context)):
+        await eventually(lambda: oven.has_tried(1))
+        await order(thing, "a second one", due=datetime.now(UTC) + timedelta(hours=1))
+        asyncio.get_running_loop().call_later(0.2, oven.open.set)
+    assert await thing.effects() == [("a", 0)]
+
+
+async def test_a_withdrawn_job_is_forgotten_and_one_of_the_same_name_can_follow(thing: Things) -> None:
+    async with thing.database.transaction() as tx:
+        tx.schedule(KIND, "a", {"number": 1})
+        tx.withdraw(KIND, "a")
+        tx.withdraw(KIND, "unknown")
+    assert await none_left(thing)
+    await order(thing, "a", {"number": 2})
+    await order(thing, "a", {"number": 3})
+    assert [job["data"] for job in await stored(thing)] == [{"number": 3}]
+
+
+@asynccontextmanager
+async def client_of(context: Context[Any], work: Work[Any]) -> AsyncIterator[httpx.AsyncClient]:
+    service: Service[Any] = Service("things", Settings, APIRouter(), jobs={KIND: work})
+    transport = httpx.ASGITransport(create_application(service, context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
+
+
+async def park(thing: Things, *keys: str) -> None:
+    for key in keys:
+        await order(thing, key, {"customer": "Ada"})
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute(
+            "UPDATE jobs SET parked_at = now(), attempts = 9, first_attempt_at = now() - interval '1 day', error = 'no'"
+        )
+
+
+async def test_parked_jobs_are_listed_and_started_anew_over_http(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    await park(thing, "a", "b", "c")
+    await order(thing, "waiting", due=datetime.now(UTC) + timedelta(hours=1))
+    work = oven.work(replace(QUICK, attempts=2))
+    async with client_of(context, work) as client, running(Worker(KIND, work, context)):
+        first = (await client.get("/jobs", params={"state": "parked", "limit": 2})).json()
+        rest = (await client.get("/jobs", params={"state": "parked", "after": first["next"]})).json()
+        parked = first["items"] + rest["items"]
+        assert [(job["kind"], job["key"], job["error"], job["attempts"]) for job in parked] == [
+            (KIND, key, "no", 9) for key in "abc"
+        ]
+        assert "data" not in parked[0]
+        assert [job["key"] for job in (await client.get("/jobs", params={"state": "waiting"})).json()["items"]] == [
+            "waiting"
+        ]
+        assert len((await client.get("/jobs")).json()["items"]) == 4
+        assert (await client.post(f"/jobs/{parked[1]['id']}/retry")).status_code == 202
+        await eventually(lambda: served(thing, 1))
+        assert (await client.post(f"/jobs/{parked[1]['id']}/retry")).status_code == 404
+    assert [job.key for job in oven.attempts] == ["b"]
+    assert oven.attempts[0].attempt == 1
+
+
+async def test_only_a_parked_job_can_be_started_anew(thing: Things, oven: Oven, context: Context[Any]) -> None:
+    await order(thing, "waiting", due=datetime.now(UTC) + timedelta(hours=1))
+    async with client_of(context, oven.work()) as client:
+        [job] = (await client.get("/jobs")).json()["items"]
+        refused = await client.post(f"/jobs/{job['id']}/retry")
+        assert refused.status_code == 409
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert (await client.post("/jobs/0/retry")).status_code == 404
+        assert (await client.post("/jobs/99999999999999999999/retry")).status_code in (404, 422)
+        assert (await client.get("/jobs", params={"state": "lost"})).status_code == 422

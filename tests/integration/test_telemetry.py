@@ -1,0 +1,235 @@
+"""One trace from the HTTP request through outbox, topic, handlers and jobs, as OpenTelemetry's conventions have it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Response
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+from backbone.consumer import Consumer
+from backbone.database import Tx
+from backbone.events import Event
+from backbone.http import Answer, Command, create_application
+from backbone.jobs import Job, Settlement, Work
+from backbone.relay import Relay
+from backbone.retry import RetryPolicy
+from backbone.service import Context, Service
+from backbone.settings import Settings
+from backbone.worker import Worker
+from tests.conftest import NewDatabase
+from tests.integration.service_process import process_of
+from tests.integration.things import Things, eventually, running
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+
+
+@pytest.fixture(scope="module")
+def exporter() -> InMemorySpanExporter:
+    """Set up for the whole run, because a process can have one provider only."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+async def spans(exporter: InMemorySpanExporter, thing: Things) -> Sequence[ReadableSpan]:
+    """What a request, its event, the job that this asks for and the job's own event leave behind."""
+    exporter.clear()
+    service = busy_service(thing)
+    async with httpx.AsyncClient() as outward:
+        context = Context(Settings(database_url="postgresql://unused"), thing.database, outward)
+        parts = (
+            Relay(thing.database, thing.kafka, poll=0.05),
+            Consumer(service, thing.database, thing.kafka),
+            Worker("bake", service.jobs["bake"], context),
+        )
+        transport = httpx.ASGITransport(create_application(service, context))
+        async with running(*parts), httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            assert (await client.post("/things", headers=TRACEPARENT)).status_code == 202
+            await eventually(lambda: has_effect(thing))
+    return exporter.get_finished_spans()
+
+
+async def has_effect(thing: Things) -> bool:
+    return bool(await thing.effects())
+
+
+def busy_service(thing: Things) -> Service[Settings]:
+    """POST → event 1 → job → event 2 → an effect."""
+    router = APIRouter()
+
+    @router.post("/things")
+    async def begin(command: Command) -> Response:
+        async def effect(tx: Tx) -> Answer:
+            tx.publish(thing.happened(1), key="a")
+            return Answer({}, 202)
+
+        return await command.run(effect)
+
+    async def handle(event: Event[Any], tx: Tx) -> None:
+        if event.data.number == 1:
+            tx.schedule("bake", event.key)
+        else:
+            await thing.note(event, tx)
+
+    async def bake(_job: Job, _context: Context[Settings]) -> Settlement:
+        return settle
+
+    async def settle(tx: Tx) -> None:
+        tx.publish(thing.happened(2), key="a")
+
+    work = Work(bake, RetryPolicy(first=timedelta(milliseconds=50)))
+    return Service(thing.name, Settings, router, handlers={thing.payload: handle}, jobs={"bake": work})
+
+
+def one(spans: Sequence[ReadableSpan], name: str) -> ReadableSpan:
+    [found] = named(spans, name)
+    return found
+
+
+def named(spans: Sequence[ReadableSpan], name: str) -> list[ReadableSpan]:
+    return sorted((span for span in spans if span.name == name), key=lambda span: span.start_time or 0)
+
+
+def id_of(span: ReadableSpan) -> int:
+    assert span.context is not None
+    return int(span.context.span_id)
+
+
+def parent_of(span: ReadableSpan) -> int | None:
+    return span.parent.span_id if span.parent else None
+
+
+async def test_one_trace_leads_from_the_request_to_the_last_effect(
+    spans: Sequence[ReadableSpan], thing: Things
+) -> None:
+    request = one(spans, "POST /things")
+    job = one(spans, "job bake")
+    creates = named(spans, f"create {thing.topic}")
+    processes = named(spans, f"process {thing.topic}")
+    chain = [request, creates[0], processes[0], job, creates[1], processes[1]]
+    assert [parent_of(span) for span in chain[1:]] == [id_of(span) for span in chain[:-1]]
+    assert {f"{span.context.trace_id:032x}" for span in chain if span.context} == {TRACE}
+    assert [span.kind for span in chain] == [
+        SpanKind.SERVER,
+        SpanKind.PRODUCER,
+        SpanKind.CONSUMER,
+        SpanKind.INTERNAL,
+        SpanKind.PRODUCER,
+        SpanKind.CONSUMER,
+    ]
+
+
+async def test_a_send_is_linked_to_what_it_carries(spans: Sequence[ReadableSpan], thing: Things) -> None:
+    sends = named(spans, f"send {thing.topic}")
+    carried = [link.context.span_id for send in sends for link in send.links]
+    assert carried == [id_of(create) for create in named(spans, f"create {thing.topic}")]
+    assert {send.kind for send in sends} == {SpanKind.CLIENT}
+    assert [(send.attributes or {})["messaging.batch.message_count"] for send in sends] == [1, 1]
+
+
+@pytest.mark.parametrize("operation", ["create", "send", "process"])
+async def test_messaging_spans_say_what_the_conventions_ask(
+    operation: str, spans: Sequence[ReadableSpan], thing: Things
+) -> None:
+    for span in named(spans, f"{operation} {thing.topic}"):
+        about = dict(span.attributes or {})
+        assert about["messaging.system"] == "kafka"
+        assert about["messaging.destination.name"] == thing.topic
+        assert about["messaging.operation.name"] == about["messaging.operation.type"] == operation
+        if operation != "send":
+            assert about["messaging.kafka.message.key"] == "a"
+            assert about["messaging.message.conversation_id"]
+        if operation == "process":
+            assert about["messaging.consumer.group.name"] == thing.name
+            assert about["messaging.message.id"] == about["cloudevents.event_id"]
+            assert about["cloudevents.event_type"] == thing.payload.TYPE
+
+
+async def test_a_failure_is_told_by_its_span(exporter: InMemorySpanExporter, thing: Things) -> None:
+    async def refuse(event: Event[Any], tx: Tx) -> None:
+        raise ZeroDivisionError
+
+    exporter.clear()
+    await thing.publish("a", 1)
+    async with running(
+        Relay(thing.database, thing.kafka, poll=0.05), Consumer(thing.service(refuse), thing.database, thing.kafka)
+    ):
+        await eventually(lambda: is_parked(thing))
+    span = one(exporter.get_finished_spans(), f"process {thing.topic}")
+    assert not span.status.is_ok
+    assert (span.attributes or {})["error.type"] == "ZeroDivisionError"
+
+
+async def is_parked(thing: Things) -> bool:
+    async with thing.database.transaction() as tx:
+        return bool(await tx.raw.fetchval("SELECT count(*) FROM dead_letters"))
+
+
+Received = list[tuple[str, str]]
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, Received]]:
+    """An OTLP/HTTP receiver: its address, and (service, span name) of what it got."""
+    received: Received = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                [service] = [each.value.string_value for each in resource.resource.attributes]
+                received.extend((service, span.name) for scope in resource.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+
+
+async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told(
+    tmp_path: Path, new_database: NewDatabase, kafka: str, orders_topic: None
+) -> None:
+    url = await asyncio.to_thread(new_database, "orders")
+    order = {
+        "customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"},
+        "currency": "GBP",
+        "fulfilment": "collection",
+        "lines": [{"item": "margherita", "quantity": 2}],
+    }
+    with collector() as (endpoint, received):
+        settings = {"database_url": url, "kafka": kafka, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        roles = ("--roles", "api,relay")
+        async with process_of("services.orders.service", tmp_path / "orders.log", *roles, **settings) as orders:
+            await orders.until_waiting_for()
+            assert (await orders.client.post("/orders", json=order)).status_code == 202
+            await eventually(lambda: relayed(orders.client))
+            assert await orders.stop() == 0
+    assert {service for service, _ in received} == {"sliceline-orders"}
+    assert {"POST /orders", "create orders.events", "send orders.events"} <= {name for _, name in received}
+    assert not [name for _, name in received if "health" in name]
+
+
+async def relayed(client: httpx.AsyncClient) -> bool:
+    return "sliceline_relayed_events_total 1.0" in (await client.get("/metrics")).text

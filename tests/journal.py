@@ -1,0 +1,72 @@
+"""All that the topics have carried in this run, read on from where the last reading ended."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from backbone.envelope import Envelope, Undecodable, from_record
+from cli.migrate import PARTITIONS
+from services import CATALOGUE
+
+
+@dataclass
+class Journal:
+    """`envelopes`: per topic and partition in their order, deliveries that came twice included."""
+
+    kafka: str
+    envelopes: dict[TopicPartition, list[Envelope]] = field(default_factory=dict)
+    undecodable: int = 0
+    _read: dict[TopicPartition, int] = field(default_factory=dict)
+    _consumer: AIOKafkaConsumer | None = None
+
+    async def ends(self) -> dict[tuple[str, int], int]:
+        """Where every partition ends now."""
+        consumer = await self._opened()
+        ends = await consumer.end_offsets(_everything())
+        return {(each.topic, each.partition): end for each, end in ends.items()}
+
+    async def read(self) -> None:
+        """Read up to what are now the ends."""
+        consumer = await self._opened()
+        ends = await consumer.end_offsets(_everything())
+        while any(self._read.get(place, 0) < end for place, end in ends.items()):
+            await self._read_some(consumer)
+
+    async def close(self) -> None:
+        """To be called before the event loop ends; what was read stays."""
+        consumer, self._consumer = self._consumer, None
+        if consumer:
+            await consumer.stop()
+
+    def events(self, key: str | None = None, event_type: str | None = None) -> list[Envelope]:
+        """Each event once, those of a partition in their order; all, or those of a key or a type."""
+        found = {each.id: each for each in self._all() if key in (None, each.partitionkey)}
+        return [each for each in found.values() if event_type in (None, each.type)]
+
+    def _all(self) -> Iterator[Envelope]:
+        return (each for envelopes in self.envelopes.values() for each in envelopes)
+
+    async def _opened(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            self._consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False)
+            await self._consumer.start()
+            self._consumer.assign(_everything())
+            for place in _everything():
+                self._consumer.seek(place, self._read.get(place, 0))
+        return self._consumer
+
+    async def _read_some(self, consumer: AIOKafkaConsumer) -> None:
+        for place, records in (await consumer.getmany(timeout_ms=500)).items():
+            for record in records:
+                try:
+                    envelope = from_record(record.key, record.value, record.headers)
+                except Undecodable:
+                    self.undecodable += 1
+                else:
+                    self.envelopes.setdefault(place, []).append(envelope)
+                self._read[place] = record.offset + 1
+
+
+def _everything() -> list[TopicPartition]:
+    return [TopicPartition(f"{service}.events", number) for service in CATALOGUE for number in range(PARTITIONS)]

@@ -1,0 +1,154 @@
+"""A batch is read whatever it holds, and its halves settle exactly what the whole would."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backbone import contracts
+from backbone.batch import Batch, Delivery, Place, printable, read
+from backbone.events import Payload
+
+TYPE = "sliceline.things.thing-happened.v1"
+
+
+class ThingHappened(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = TYPE
+
+    number: int
+
+
+@dataclass
+class FakeRecord:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None = b"a"
+    value: bytes | None = b"{}"
+    headers: list[tuple[str, bytes | None]] = field(default_factory=list)
+
+
+PLACES = st.tuples(st.sampled_from(["orders.events", "kitchen.events"]), st.integers(0, 2))
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    """What a poll brings: a few partitions, each with gaps before, between and after its records."""
+    deliveries: list[Delivery] = []
+    ranges: dict[Place, tuple[int, int]] = {}
+    for place in draw(st.lists(PLACES, min_size=1, max_size=4, unique=True)):
+        start = draw(st.integers(0, 50))
+        offsets = sorted(draw(st.sets(st.integers(start, start + 30), min_size=1, max_size=12)))
+        deliveries += [Delivery(FakeRecord(*place, offset), "a") for offset in offsets]
+        ranges[place] = (start, offsets[-1] + 1)
+    return Batch(deliveries, ranges)
+
+
+def settle(batch: Batch, stored: dict[Place, int], settled: list[Delivery]) -> None:
+    """As the consumer does it: a batch whose offsets are not where it begins would be fenced."""
+    assert all(stored.get(place, start) == start for place, start in batch.starts.items())
+    for each in batch.deliveries:
+        start, end = batch.ranges[each.place]
+        assert start <= each.record.offset < end
+    settled += batch.deliveries
+    stored.update(batch.ends)
+
+
+def settle_down_to_single_ones(batch: Batch, stored: dict[Place, int], settled: list[Delivery]) -> None:
+    if len(batch.deliveries) <= 1:
+        settle(batch, stored, settled)
+        return
+    for half in batch.halves():
+        settle_down_to_single_ones(half, stored, settled)
+
+
+@given(batch=batches())
+def test_halves_settle_one_after_the_other_what_the_whole_would(batch: Batch) -> None:
+    whole: dict[Place, int] = {}
+    halved: dict[Place, int] = {}
+    in_order: list[Delivery] = []
+    settle(batch, whole, [])
+    settle_down_to_single_ones(batch, halved, in_order)
+    assert halved == whole
+    assert in_order == list(batch.deliveries)
+
+
+@given(batch=batches())
+def test_a_crash_between_the_halves_loses_nothing(batch: Batch) -> None:
+    if len(batch.deliveries) < 2:
+        return
+    first, second = batch.halves()
+    for each in second.deliveries:
+        assert each.record.offset >= first.ends.get(each.place, each.record.offset)
+    for each in first.deliveries:
+        assert each.record.offset < first.ends[each.place]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    directory = tmp_path_factory.mktemp("schemas")
+    (directory / "things").mkdir()
+    schema = {"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}
+    (directory / "things" / "thing-happened.v1.json").write_bytes(orjson.dumps(schema))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contracts, "SCHEMAS", directory)
+        yield
+
+
+SOUND: dict[str, bytes | None] = {
+    "content-type": b"application/json",
+    "ce_specversion": b"1.0",
+    "ce_id": b"1",
+    "ce_type": TYPE.encode(),
+    "ce_source": b"/things",
+    "ce_subject": b"a",
+    "ce_time": b"2026-11-01T18:30:00Z",
+    "ce_dataschema": b"https://sliceline.invalid/schemas",
+    "ce_partitionkey": b"a",
+    "ce_correlationid": b"1",
+    "ce_occurrenceid": b"1",
+    "ce_sequence": b"1",
+}
+ANY_BYTES = st.one_of(st.none(), st.binary(max_size=40))
+
+
+def test_a_sound_record_becomes_an_event() -> None:
+    delivery = read(FakeRecord("things.events", 0, 0, b"a", b'{"number": 1}', list(SOUND.items())), VIEWS)
+    assert delivery.broken is None
+    assert delivery.event is not None
+    assert delivery.event.data == ThingHappened(number=1)
+
+
+VIEWS: dict[str, type[Payload]] = {TYPE: ThingHappened}
+
+
+@settings(max_examples=300)
+@given(
+    key=st.one_of(st.just(b"a"), ANY_BYTES),
+    value=st.one_of(ANY_BYTES, st.sampled_from([b'{"number": 1}', b"[" * 1000 + b"]" * 1000, b"[" * 100_000])),
+    spoilt=st.dictionaries(st.sampled_from(sorted(SOUND)), ANY_BYTES, max_size=2),
+    left_out=st.sets(st.sampled_from(sorted(SOUND)), max_size=1),
+)
+def test_reading_tells_what_is_wrong_and_never_raises(
+    key: bytes | None, value: bytes | None, spoilt: dict[str, bytes | None], left_out: set[str]
+) -> None:
+    headers = [(name, had) for name, had in {**SOUND, **spoilt}.items() if name not in left_out]
+    delivery = read(FakeRecord("things.events", 0, 7, key, value, headers), VIEWS)
+    assert not (delivery.event and delivery.broken)
+    assert len(delivery.key) <= 512
+    assert delivery.key == printable(delivery.key)
+
+
+@given(text=st.text(st.characters(codec=None, categories=None)))
+def test_printable_text_fits_into_postgres(text: str) -> None:
+    assert b"\x00" not in printable(text).encode()
+
+
+@given(key=st.binary(min_size=1, max_size=3000), other=st.binary(min_size=1, max_size=3000))
+def test_different_keys_wait_apart(key: bytes, other: bytes) -> None:
+    one, two = (read(FakeRecord("t", 0, 0, each), {}).key for each in (key, other))
+    assert (one == two) == (key == other) or b"\\x" in key + other

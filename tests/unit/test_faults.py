@@ -1,0 +1,80 @@
+import asyncpg
+import httpx
+import pytest
+from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from backbone.errors import SlicelineError
+from backbone.faults import is_passing
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(),
+        ConnectionRefusedError(),
+        TimeoutError(),
+        asyncpg.DeadlockDetectedError(),
+        asyncpg.SerializationError(),
+        asyncpg.TooManyConnectionsError(),
+        asyncpg.DiskFullError(),
+        asyncpg.AdminShutdownError(),
+        asyncpg.CannotConnectNowError(),
+        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.LockNotAvailableError(),
+        asyncpg.IdleInTransactionSessionTimeoutError(),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
+        PoolTimeout(),
+        KafkaConnectionError(),
+        NotLeaderForPartitionError(),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+    ],
+    ids=repr,
+)
+def test_what_time_heals_passes(error: Exception) -> None:
+    assert is_passing(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(),
+        KeyError("order"),
+        RecursionError(),
+        SlicelineError("ours"),
+        asyncpg.UniqueViolationError(),
+        asyncpg.CheckViolationError(),
+        asyncpg.UndefinedTableError(),
+        asyncpg.InvalidPasswordError(),
+        asyncpg.CharacterNotInRepertoireError(),
+        asyncpg.InFailedSQLTransactionError(),
+        asyncpg.DataError("the argument is no number"),
+        asyncpg.exceptions._base.DataError("the argument is no number"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
+    ],
+    ids=repr,
+)
+def test_what_no_waiting_mends_stays(error: Exception) -> None:
+    assert not is_passing(error)
+
+
+def test_what_is_wrapped_counts() -> None:
+    deadlock = DBAPIError("UPDATE", {}, asyncpg.DeadlockDetectedError())
+    assert is_passing(deadlock)
+    assert not is_passing(IntegrityError("INSERT", {}, asyncpg.UniqueViolationError()))
+    wrapped = RuntimeError("could not charge")
+    wrapped.__cause__ = httpx.ConnectError("refused")
+    assert is_passing(wrapped)
+
+
+def test_a_connection_that_was_lost_passes_whatever_the_driver_says() -> None:
+    assert is_passing(DBAPIError("SELECT", {}, ValueError(), connection_invalidated=True))
+
+
+def test_an_error_that_only_happened_during_another_is_judged_by_itself() -> None:
+    error = ValueError("a real mistake")
+    error.__context__ = ConnectionResetError()
+    assert not is_passing(error)
