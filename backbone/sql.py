@@ -33,19 +33,19 @@ SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('s
 
 # The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
 # order. A row's ctid is its place on the disk, the shortest way to it, and holds still: outbox rows are never updated.
-# Columns come as bytes and in the form of the headers, in the order of envelope.headers_of, so that the relay has
-# nothing to convert. RETURNING gives no order, so the rows are sorted again.
+# Columns come as bytes (`textsend`: UTF-8, as they would travel anyway) and in the form and order in which
+# envelope.headers_of wants them, so that the relay has nothing to convert. RETURNING gives no order: sorted again.
 RELAY_TAKE = """
 WITH taken AS (
   DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT $1)) RETURNING *
 )
-SELECT convert_to(payload, 'UTF8') AS payload, convert_to(id, 'UTF8') AS id, convert_to(type, 'UTF8') AS type,
-       convert_to(source, 'UTF8') AS source, convert_to(subject, 'UTF8') AS subject,
-       convert_to(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'UTF8') AS time,
-       convert_to(dataschema, 'UTF8') AS dataschema, convert_to(aggregateid, 'UTF8') AS partitionkey,
-       convert_to(correlationid, 'UTF8') AS correlationid, convert_to(occurrenceid, 'UTF8') AS occurrenceid,
-       convert_to(lpad(sequence::text, 20, '0'), 'UTF8') AS sequence, convert_to(causationid, 'UTF8') AS causationid,
-       convert_to(traceparent, 'UTF8') AS traceparent
+SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type, textsend(source) AS source,
+       textsend(subject) AS subject,
+       textsend(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS time,
+       textsend(dataschema) AS dataschema, textsend(aggregateid) AS partitionkey,
+       textsend(correlationid) AS correlationid, textsend(occurrenceid) AS occurrenceid,
+       textsend(lpad(sequence::text, 20, '0')) AS sequence, textsend(causationid) AS causationid,
+       textsend(traceparent) AS traceparent
 FROM taken ORDER BY position
 """
 
