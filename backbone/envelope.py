@@ -115,25 +115,57 @@ def unfit(value: str) -> str | None:
 def to_record(envelope: Envelope) -> tuple[bytes, bytes, Headers]:
     """Write an event as a Kafka record: its key, its value and its headers."""
     key = envelope.partitionkey.encode()
+    headers = headers_of(
+        envelope.id.encode(),
+        envelope.type.encode(),
+        envelope.source.encode(),
+        envelope.subject.encode(),
+        envelope.time.encode(),
+        envelope.dataschema.encode(),
+        key,
+        envelope.correlationid.encode(),
+        envelope.occurrenceid.encode(),
+        b"%020d" % envelope.sequence,
+        envelope.causationid.encode() if envelope.causationid is not None else None,
+        envelope.traceparent.encode() if envelope.traceparent is not None else None,
+    )
+    return key, envelope.data, headers
+
+
+def headers_of(
+    id: bytes,  # noqa: A002  the attribute's name
+    type: bytes,  # noqa: A002
+    source: bytes,
+    subject: bytes,
+    time: bytes,
+    dataschema: bytes,
+    partitionkey: bytes,
+    correlationid: bytes,
+    occurrenceid: bytes,
+    sequence: bytes,
+    causationid: bytes | None,
+    traceparent: bytes | None,
+) -> Headers:
+    """The headers of attributes that are encoded already: `time` and `sequence` have their final form."""
     headers = [
         ("content-type", b"application/json"),
         ("ce_specversion", b"1.0"),
-        ("ce_id", envelope.id.encode()),
-        ("ce_type", envelope.type.encode()),
-        ("ce_source", envelope.source.encode()),
-        ("ce_subject", envelope.subject.encode()),
-        ("ce_time", envelope.time.encode()),
-        ("ce_dataschema", envelope.dataschema.encode()),
-        ("ce_partitionkey", key),
-        ("ce_correlationid", envelope.correlationid.encode()),
-        ("ce_occurrenceid", envelope.occurrenceid.encode()),
-        ("ce_sequence", b"%020d" % envelope.sequence),
+        ("ce_id", id),
+        ("ce_type", type),
+        ("ce_source", source),
+        ("ce_subject", subject),
+        ("ce_time", time),
+        ("ce_dataschema", dataschema),
+        ("ce_partitionkey", partitionkey),
+        ("ce_correlationid", correlationid),
+        ("ce_occurrenceid", occurrenceid),
+        ("ce_sequence", sequence),
     ]
-    if envelope.causationid is not None:
-        headers.append(("ce_causationid", envelope.causationid.encode()))
-    if envelope.traceparent is not None:
-        headers.append(("ce_traceparent", envelope.traceparent.encode()))
-    return key, envelope.data, headers
+    if causationid is not None:
+        headers.append(("ce_causationid", causationid))
+    if traceparent is not None:
+        headers.append(("ce_traceparent", traceparent))
+    return headers
 
 
 def from_record(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> Envelope:

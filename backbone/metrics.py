@@ -5,7 +5,9 @@ from prometheus_client import Counter, Gauge, Histogram
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 RELAYED = Counter("sliceline_relayed_events_total", "Events that the relay published")
-OUTBOX_WAIT = Histogram("sliceline_outbox_wait_seconds", "From an event's time to its acknowledgement", buckets=_WAITS)
+OUTBOX_WAIT = Histogram(
+    "sliceline_outbox_wait_seconds", "From the time of a batch's oldest event to its acknowledgement", buckets=_WAITS
+)
 HANDLED = Counter("sliceline_handled_events_total", "Events whose effects were committed", ["type"])
 REPEATED = Counter("sliceline_repeated_events_total", "Deliveries that the inbox knew already")
 SKIPPED = Counter("sliceline_skipped_events_total", "Events of a type that nobody here listens to")

@@ -2,28 +2,44 @@
 
 At least once and in order. A send that fails or times out is unknown: the transaction is rolled back, the rows are
 still there, and they are sent again by a new producer. Only one relay of a database works at a time.
+
+A transaction takes batch after batch: while Kafka acknowledges one, the next is packed and the one after is taken
+(deleted) from the outbox. A batch is sent when all of the one before is acknowledged. Why this neither loses nor swaps:
+
+- One connection, one transaction, one lock: nobody else publishes meanwhile, and there is no second reader whose rows
+  could pass the first's. What was taken ahead but not sent comes back with the rollback.
+- Every batch asks anew for the oldest visible rows. "What comes after the last position" would be wrong even inside
+  one transaction: a lower position may have become visible since, and a later one of its key may be in the next batch.
+- The commit waits for every acknowledgement. It does not wait for the disk: should the server lose it, the rows are
+  back and go out again, as after any other unknown end.
+- A transaction cut off by its server can still have a batch in flight, or send the one it has packed, while another
+  relay starts anew. Both send in order from the same beginning, so an event's first appearance still follows that of
+  the one before it; the rest are repetitions, which every reader expects.
+
+Batches double while there is more to take, so that a single event is not kept waiting and a backlog is carried in few
+trips. After a failure they start from a single row, and each small one is committed by itself: what a broker finds too
+large shrinks until it fits, and what went through stays through.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from opentelemetry.trace import SpanKind
+import asyncpg
 
 from backbone import metrics, sql
-from backbone.database import Database
-from backbone.envelope import Envelope, to_record, topic_of
-from backbone.parts import Part, ended_well, keep_running
-from backbone.telemetry import messaging
+from backbone.database import Database, Tx
+from backbone.parts import Part, keep_running
+from backbone.publisher import Batch, Publisher
+from backbone.together import together
 
-BATCH = 1000
-SEND_DEADLINE = 15.0
-"""Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
-
-_MOST_LINKS = 128  # what a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)
+FEWEST, MOST = 100, 2500
+"""Rows of a batch: without a backlog, and with one."""
+LARGE = 4 * 1024 * 1024
+"""Bytes of data from which a batch shrinks again: three of them are in memory at a time."""
+LONGEST = 10_000
+"""Rows after which a transaction takes no more; a failure repeats little more than these."""
 
 
 class Relay:
@@ -33,9 +49,10 @@ class Relay:
         """`poll`: seconds between looks at the outbox when no commit of this process wakes the relay."""
         self.part = Part("relay")
         self._database = database
-        self._kafka = kafka
+        self._publisher = Publisher(kafka, database.service)
         self._poll = poll
-        self._producer: AIOKafkaProducer | None = None
+        self._size = FEWEST
+        self._more = False
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -43,7 +60,7 @@ class Relay:
         try:
             await keep_running(self.part, self._step, self._stop)
         finally:
-            await self._discard_producer()
+            await self._publisher.close()
 
     def stop(self) -> None:
         """Finish the batch in hand, then return from `run`."""
@@ -53,81 +70,55 @@ class Relay:
     async def _step(self) -> None:
         self._database.wakeups.outbox.clear()
         try:
-            count = await self._publish_batch(await self._ready_producer())
+            await self._publisher.open()
+            await self._publish()
         except BaseException:
-            await self._discard_producer()
+            self._size = 1
+            await self._publisher.close()
             raise
         self.part.ready()
-        if count < BATCH and not self._stop.is_set():
+        if not self._more and not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._database.wakeups.outbox.wait(), self._poll)
 
-    async def _publish_batch(self, producer: AIOKafkaProducer) -> int:
-        """Returns how many events went out; 0 also when another relay holds the lock."""
+    async def _publish(self) -> None:
+        """Publish in one transaction; stand by where another relay works."""
+        self._more = False
         async with self._database.transaction() as tx:
-            if not await tx.raw.fetchval(sql.RELAY_LOCK):
-                return 0
-            rows = sorted(await tx.raw.fetch(sql.RELAY_TAKE, BATCH), key=lambda row: row["position"])
-            if rows:
-                await asyncio.wait_for(_send(producer, rows), SEND_DEADLINE)
-        _count(rows)
-        return len(rows)
+            if await tx.raw.fetchval(sql.RELAY_BEGIN):
+                await self._publish_taken(tx)
 
-    async def _ready_producer(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._kafka,
-                client_id=f"sliceline-{self._database.service}-relay",
-                acks="all",
-                enable_idempotence=True,
-                request_timeout_ms=10_000,
+    async def _publish_taken(self, tx: Tx) -> None:
+        """Every round sends one batch, packs the rows of the next, and takes those of the one after."""
+        count, longest = 0, LONGEST if self._size >= FEWEST else 1
+        rows: list[asyncpg.Record] = await self._take(tx)
+        batch: Batch | None = None
+        while rows or batch:
+            count += len(rows)
+            ahead = self._more and count < longest and not self._stop.is_set()
+            _, rows, batch = await together(
+                self._send(batch), self._take(tx) if ahead else _nothing(), self._publisher.pack(rows)
             )
-            self._producer = producer
-            await asyncio.wait_for(producer.start(), SEND_DEADLINE)
-        return self._producer
+            self.part.beat()
 
-    async def _discard_producer(self) -> None:
-        """Close the producer without waiting for what it still holds; the outbox has it."""
-        producer, self._producer = self._producer, None
-        if producer is None:
+    async def _take(self, tx: Tx) -> list[asyncpg.Record]:
+        rows = await tx.raw.fetch(sql.RELAY_TAKE, self._size)
+        self._more = len(rows) == self._size
+        self._size = _next_size(rows, self._size) if self._more else FEWEST
+        return rows
+
+    async def _send(self, batch: Batch | None) -> None:
+        if batch is None:
             return
-        if not await ended_well(producer.stop(), 2):
-            # It waits for unsent batches for ever when the broker is away; ending its sender is the only way out.
-            await ended_well(producer._sender.close(), 2)
-            await ended_well(producer.client.close(), 2)
+        await self._publisher.send(batch)
+        metrics.RELAYED.inc(batch.count)
+        metrics.OUTBOX_WAIT.observe((datetime.now(UTC) - batch.oldest).total_seconds())
 
 
-async def _send(producer: AIOKafkaProducer, rows: Sequence[Mapping[str, Any]]) -> None:
-    about = {"messaging.batch.message_count": len(rows)}
-    links = [row["traceparent"] for row in rows[:_MOST_LINKS]]
-    with messaging("send", topic_of(rows[0]["type"]), SpanKind.CLIENT, links=links, attributes=about):
-        acknowledgements = []
-        for row in rows:
-            key, value, headers = to_record(_envelope(row))
-            acknowledgements.append(await producer.send(topic_of(row["type"]), key=key, value=value, headers=headers))
-        await asyncio.gather(*acknowledgements)
+def _next_size(rows: Sequence[asyncpg.Record], size: int) -> int:
+    large = sum(len(row["payload"]) for row in rows) > LARGE
+    return max(size // 2, 1) if large else min(size * 2, MOST)
 
 
-def _envelope(row: Mapping[str, Any]) -> Envelope:
-    return Envelope(
-        id=row["id"],
-        type=row["type"],
-        source=row["source"],
-        subject=row["subject"],
-        time=row["time"].astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        dataschema=row["dataschema"],
-        partitionkey=row["aggregateid"],
-        correlationid=row["correlationid"],
-        causationid=row["causationid"],
-        occurrenceid=row["occurrenceid"],
-        sequence=row["sequence"],
-        traceparent=row["traceparent"],
-        data=row["payload"].encode(),
-    )
-
-
-def _count(rows: Sequence[Mapping[str, Any]]) -> None:
-    now = datetime.now(UTC)
-    metrics.RELAYED.inc(len(rows))
-    for row in rows:
-        metrics.OUTBOX_WAIT.observe((now - row["time"]).total_seconds())
+async def _nothing() -> list[asyncpg.Record]:
+    return []

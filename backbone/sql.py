@@ -23,13 +23,28 @@ JOIN counted ON counted.key = aggregateid
 ORDER BY ordinal
 """
 
-# The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by.
-RELAY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay'))"
+# The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by. Its
+# commits need not reach the disk at once: a delete that a crash undoes only sends its events again.
+RELAY_BEGIN = """
+SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('synchronous_commit', 'off', true)
+"""
 
 # The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
-# order. RETURNING gives no order, so the relay sorts again.
+# order. A row's ctid is its place on the disk, the shortest way to it, and holds still: outbox rows are never updated.
+# Columns come as bytes (`textsend`: UTF-8, as they would travel anyway) and in the form and order in which
+# envelope.headers_of wants them, so that the relay has nothing to convert. RETURNING gives no order: sorted again.
 RELAY_TAKE = """
-DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1) RETURNING *
+WITH taken AS (
+  DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT $1)) RETURNING *
+)
+SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type, textsend(source) AS source,
+       textsend(subject) AS subject,
+       textsend(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS time,
+       textsend(dataschema) AS dataschema, textsend(aggregateid) AS partitionkey,
+       textsend(correlationid) AS correlationid, textsend(occurrenceid) AS occurrenceid,
+       textsend(lpad(sequence::text, 20, '0')) AS sequence, textsend(causationid) AS causationid,
+       textsend(traceparent) AS traceparent
+FROM taken ORDER BY position
 """
 
 # Makes sure there is a row to lock for each partition of the batch.

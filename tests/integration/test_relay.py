@@ -2,59 +2,30 @@
 
 import asyncio
 import random
-from collections import defaultdict
-from collections.abc import Iterable
 
 import pytest
 
 from backbone.contracts import ContractBroken
-from backbone.envelope import Envelope
 from backbone.events import Cause
 from backbone.outbox import ForeignEvent, UnfitKey
-from backbone.relay import Relay
+from tests.integration.relaying import (
+    HOT_KEYS,
+    WRITERS,
+    WRITES,
+    assert_complete_and_in_order,
+    outbox_is_empty,
+    relay_of,
+    write_with_pauses,
+)
 from tests.integration.things import Things, eventually, running, running_until_killed
-
-WRITERS, EACH, KEYS = 12, 20, 4
-
-
-def relay_of(thing: Things) -> Relay:
-    return Relay(thing.database, thing.kafka, poll=0.05)
-
-
-async def outbox_is_empty(thing: Things) -> bool:
-    async with thing.database.transaction() as tx:
-        return bool(await tx.raw.fetchval("SELECT count(*) = 0 FROM outbox"))
-
-
-async def write_with_pauses(thing: Things, writer: int) -> None:
-    """Like real commands: the key's lock is taken early or late, and the commit comes when it comes."""
-    dice = random.Random(writer)
-    for number in range(EACH):
-        async with thing.database.transaction() as tx:
-            await asyncio.sleep(dice.random() * 0.01)
-            for key in dice.sample(range(KEYS), 2):
-                tx.publish(thing.happened(writer * EACH + number), key=f"key-{key}")
-            await asyncio.sleep(dice.random() * 0.01)
-
-
-def sequences_by_key(events: Iterable[Envelope]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for event in events:
-        found[event.partitionkey].append(event.sequence)
-    return found
-
-
-def assert_complete_and_in_order(events: list[Envelope]) -> None:
-    for key, sequences in sequences_by_key(events).items():
-        assert sequences == list(range(1, len(sequences) + 1)), key
 
 
 async def test_many_writers_on_hot_keys_lose_and_swap_nothing(thing: Things) -> None:
     async with running(relay_of(thing)):
         await asyncio.gather(*(write_with_pauses(thing, writer) for writer in range(WRITERS)))
-        events = await thing.published(WRITERS * EACH * 2)
+        events = await thing.published(WRITERS * WRITES * 2)
     assert_complete_and_in_order(events)
-    assert {event.partitionkey for event in events} == {f"key-{key}" for key in range(KEYS)}
+    assert {event.partitionkey for event in events} == {f"key-{key}" for key in range(HOT_KEYS)}
 
 
 async def test_relays_that_are_killed_and_replaced_lose_and_swap_nothing(thing: Things) -> None:
@@ -64,7 +35,7 @@ async def test_relays_that_are_killed_and_replaced_lose_and_swap_nothing(thing: 
             await asyncio.sleep(0.2 + random.random() * 0.6)
     await writing
     async with running(relay_of(thing)):
-        assert_complete_and_in_order(await thing.published(WRITERS * EACH * 2))
+        assert_complete_and_in_order(await thing.published(WRITERS * WRITES * 2))
 
 
 async def test_a_rolled_back_transaction_publishes_nothing_and_leaves_no_gap(thing: Things) -> None:
