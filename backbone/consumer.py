@@ -67,7 +67,8 @@ class Consumer:
         self._client = client = self._new_client()
         self._positions = {}
         try:
-            await asyncio.wait_for(client.start(), 30)
+            async with asyncio.timeout(30):
+                await client.start()
             client.subscribe(self.topics, listener=_Rebalance(self))
             await self._read(client)
         finally:
@@ -245,7 +246,8 @@ class Consumer:
     async def rest(self) -> None:
         """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._at_rest.wait(), 5)
+            async with asyncio.timeout(5):
+                await self._at_rest.wait()
 
 
 async def _close(client: AIOKafkaConsumer) -> None:
@@ -284,7 +286,8 @@ class _LagWatch:
 
     async def look(self, client: AIOKafkaConsumer, positions: Mapping[Place, int]) -> None:
         self._next = time.monotonic() + _LOOK_AT_LAG
-        ends = await asyncio.wait_for(client.end_offsets([TopicPartition(*place) for place in positions]), 20)
+        async with asyncio.timeout(20):
+            ends = await client.end_offsets([TopicPartition(*place) for place in positions])
         lag: dict[str, int] = {}
         for place, position in positions.items():
             lag[place[0]] = lag.get(place[0], 0) + max(0, ends[TopicPartition(*place)] - position)

@@ -34,7 +34,8 @@ class Housekeeping:
         for _ in range(int(EVERY.total_seconds())):
             self.part.beat()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), 1)
+                async with asyncio.timeout(1):
+                    await self._stop.wait()
                 return
         await inbox.forget(self._database, timedelta(days=self._settings.inbox_days))
         await idempotency.forget(self._database, timedelta(days=self._settings.idempotency_days))

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from typing import Any, TextIO
 
 import orjson
@@ -9,6 +10,9 @@ import structlog
 from opentelemetry import trace
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict
+
+SILENCE = 10.0
+"""Seconds for which the Kafka client does not repeat itself."""
 
 logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("sliceline")
 
@@ -32,6 +36,7 @@ def start(service: str, level: str, log_format: str, stream: TextIO = sys.stdout
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(processors=_rendering(log_format), foreign_pre_chain=shared)
     )
+    handler.addFilter(_Repetitions("aiokafka"))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -73,3 +78,21 @@ class _Constant:
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
         event[self._name] = self._value
         return event
+
+
+class _Repetitions:
+    """While its broker is away, a client says so in each of its parts ten times a second; ours say what matters."""
+
+    def __init__(self, library: str) -> None:
+        self._library = library
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it was not said a moment ago. The unfilled message is the same for every broker and partition."""
+        if not record.name.startswith(self._library):
+            return True
+        now, what = time.monotonic(), str(record.msg)
+        if now - self._said.get(what, -SILENCE) < SILENCE:
+            return False
+        self._said[what] = now
+        return True

@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, Protocol
 
 import httpx
@@ -156,16 +156,16 @@ async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Conte
     beating.cancel()
     for task in late:
         task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
+    ended, _ = await asyncio.wait(tasks, timeout=1)  # a library may swallow the cancellation
     logger.info("stopped", action="process-stopped", cut_off=[task.get_name() for task in late])
-    _raise_first(results)
+    _raise_first(ended)
 
 
-def _raise_first(results: list[Any]) -> None:
+def _raise_first(ended: Iterable[asyncio.Task[None]]) -> None:
     """A part that failed by itself ends the process with its error, so that the supervisor sees it."""
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+    for task in ended:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
 
 
 async def _beat(pulse: Part) -> None:

@@ -59,7 +59,8 @@ class Publisher:
                 max_batch_size=RECORDS_BYTES,
                 request_timeout_ms=10_000,
             )
-            await asyncio.wait_for(self._producer.start(), SEND_DEADLINE)
+            async with asyncio.timeout(SEND_DEADLINE):
+                await self._producer.start()
 
     async def close(self) -> None:
         """Disconnect without waiting for what is still on its way; the outbox has it."""

@@ -79,7 +79,8 @@ class Relay:
         self.part.ready()
         if not self._more and not self._stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._database.wakeups.outbox.wait(), self._poll)
+                async with asyncio.timeout(self._poll):
+                    await self._database.wakeups.outbox.wait()
 
     async def _publish(self) -> None:
         """Publish in one transaction; stand by where another relay works."""

@@ -86,5 +86,6 @@ class Context(Generic[S]):
         if grouped not in self.groups:
             self.groups[grouped] = GroupCommit(self.database, grouped.write)
         return self.groups[grouped]
+
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop: an answer that goes on for long ends then."""

@@ -70,7 +70,8 @@ class Worker:
     async def _wait(self, wake: asyncio.Event) -> None:
         """Until a job was scheduled here or has ended, or it is time to look again."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), POLL)
+            async with asyncio.timeout(POLL):
+                await wake.wait()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

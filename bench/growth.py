@@ -32,6 +32,7 @@ FROM (SELECT make_interval(secs => -1209600.0 * ({count} - n) / {count}) AS age
 """
 # One for each event of the backlog, as publishing leaves them.
 LOAD_SEQUENCES = "INSERT INTO sequences (key, last) SELECT aggregateid, 1 FROM outbox ON CONFLICT DO NOTHING"
+LESSEN = "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position DESC LIMIT {count})"
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,12 @@ def _relaying(stage: Stage, grown: str, size: Size) -> dict[str, Contestant]:
 
 
 def _relay(stage: Stage, url: str, backlog: int, count: int) -> Sample:
-    """The first `count` events out of a backlog of that size."""
-    left = stage.sql(url, "SELECT count(*) FROM outbox")
-    if left < backlog:
-        stage.sql(url, events.outbox_rows(backlog - left))
+    """The first `count` events out of a backlog of that size; what accepting left behind is first taken away."""
+    surplus = stage.sql(url, "SELECT count(*) FROM outbox") - backlog
+    if surplus > 0:
+        stage.sql(url, LESSEN.format(count=surplus))
+    elif surplus < 0:
+        stage.sql(url, events.outbox_rows(-surplus))
     stage.sql(url, "VACUUM ANALYZE outbox")
     return asyncio.run(_race(stage, url, count))
 
@@ -115,7 +118,7 @@ async def _race(stage: Stage, url: str, count: int) -> Sample:
     connection = await asyncpg.connect(url)
     held = connection.transaction()
     await held.start()
-    assert await connection.fetchval(sql.RELAY_LOCK)
+    assert await connection.fetchval(sql.RELAY_BEGIN)
     with ExitStack() as stack:
         stack.enter_context(stage.running(programs.service(stage, "orders", "relay", database=url, label="relay")))
         stage.calm()

@@ -17,8 +17,6 @@ from bench.rounds import Contestant, Sample, Series, interleave
 from bench.stage import Stage
 from local.program import Program, Server
 
-WARM_UPS = 2
-
 
 def run(stage: Stage) -> Results:
     results = Results()
@@ -33,6 +31,8 @@ def run(stage: Stage) -> Results:
         }
         series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
     judge(results, series)
+    if stage.scale.quick:
+        results.note("In a quick run Debezium is not warm yet: twice the rate is to be expected of it in a full one.")
     series.account(results, "relay")
     return results
 
@@ -54,7 +54,7 @@ def judge(results: Results, series: Series) -> None:
 
 def _ours(stage: Stage, stack: ExitStack, count: int) -> Contestant:
     server = stack.enter_context(stage.running(programs.service(stage, "orders", "relay", label="ours")))
-    for _ in range(WARM_UPS):
+    for _ in range(_warm_ups(stage)):
         _race(stage, stage.database("orders"), count, server)
 
     def measured() -> Sample:
@@ -69,7 +69,7 @@ def _debezium(stage: Stage, stack: ExitStack, results: Results, count: int, kind
     program = debezium.program(stage.folder / kind, url, stage.bootstrap, label=kind, tuned=kind == "tuned")
     server = stack.enter_context(stage.running(program))
     port = _port(program)
-    for _ in range(WARM_UPS):
+    for _ in range(_warm_ups(stage)):
         _race(stage, url, count, server)
     debezium.stop_reading(port)
     read = asyncio.run(events.readable(stage.bootstrap))
@@ -84,6 +84,11 @@ def _debezium(stage: Stage, stack: ExitStack, results: Results, count: int, kind
         return sample
 
     return measured
+
+
+def _warm_ups(stage: Stage) -> int:
+    """As many as Java takes to compile what runs often; a quick run has no time for that."""
+    return int(stage.scale.of(4, 2))
 
 
 def _port(program: Program) -> int:

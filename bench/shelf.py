@@ -1,9 +1,12 @@
 """A service made to be measured: for every order it takes one item off a shelf, once. `python -m bench.shelf`.
 
 Inbox, offsets, contracts, retries, parking: all of it is the backbone's, as in the services; only the effect is one
-UPDATE, so that it can be compared with a consumer that somebody else would write.
+UPDATE, so that it can be compared with a consumer that somebody else would write. SHELF=sets handles whole batches.
 """
 
+import os
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,10 +15,16 @@ from fastapi import APIRouter
 from backbone.database import Tx
 from backbone.events import Event, Payload
 from backbone.process import run
-from backbone.service import Service
+from backbone.service import Handler, InSets, Service
 from backbone.settings import Settings
 
 TAKE = "UPDATE stock SET reserved = reserved + $2 WHERE sku = $1"
+TAKE_ALL = """
+UPDATE stock SET reserved = reserved + taken.quantity
+FROM (SELECT sku, quantity FROM stock JOIN unnest($1::text[], $2::bigint[]) AS wanted(sku, quantity) USING (sku)
+      ORDER BY sku FOR NO KEY UPDATE OF stock) AS taken
+WHERE stock.sku = taken.sku
+"""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -33,9 +42,17 @@ async def take(event: Event[OrderPlaced], tx: Tx) -> None:
     await tx.raw.execute(TAKE, line.item, line.quantity)
 
 
-def service(handlers: dict[type[Payload], Any]) -> Service[Settings]:
-    return Service(name="shelf", settings=Settings, router=APIRouter(), handlers=handlers)
+async def take_all(events: Sequence[Event[Any]], tx: Tx) -> None:
+    wanted: Counter[str] = Counter()
+    for event in events:
+        line = event.data.lines[0]
+        wanted[line.item] += line.quantity
+    await tx.raw.execute(TAKE_ALL, list(wanted), list(wanted.values()))
+
+
+def service(handler: Handler) -> Service[Settings]:
+    return Service(name="shelf", settings=Settings, router=APIRouter(), handlers={OrderPlaced: handler})
 
 
 if __name__ == "__main__":
-    run(service({OrderPlaced: take}))
+    run(service(InSets(take_all) if os.environ.get("SHELF") == "sets" else take))

@@ -30,9 +30,21 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{ISO8601} %p %m (%c)%n
 """
 STRINGS = "org.apache.kafka.connect.storage.StringConverter"
-HEADERS = ("id", "type", "source", "subject", "time", "dataschema", "correlationid", "causationid", "occurrenceid")
-PLACED = ",".join(f"{name}:header:ce_{name}" for name in (*HEADERS, "sequence", "traceparent"))
-INSERT_HEADER = "org.apache.kafka.connect.transforms.InsertHeader"
+HEADERS = (
+    "id",
+    "specversion",
+    "type",
+    "source",
+    "subject",
+    "time",
+    "dataschema",
+    "correlationid",
+    "causationid",
+    "occurrenceid",
+    "sequence",
+    "traceparent",
+)
+PLACED = ",".join(f"{name}:header:ce_{name}" for name in HEADERS)
 NAME = "outbox"
 CONNECTOR = {
     "name": NAME,
@@ -43,14 +55,11 @@ CONNECTOR = {
     "publication.autocreate.mode": "filtered",
     "snapshot.mode": "no_data",
     "tombstones.on.delete": "false",
-    "transforms": "outbox,version,content",
+    "transforms": "outbox,content",
     "transforms.outbox.type": "io.debezium.transforms.outbox.EventRouter",
     "transforms.outbox.route.topic.replacement": "${routedByValue}.events",
     "transforms.outbox.table.fields.additional.placement": f"{PLACED},aggregateid:header:ce_partitionkey",
-    "transforms.version.type": INSERT_HEADER,
-    "transforms.version.header": "ce_specversion",
-    "transforms.version.value.literal": "1.0",
-    "transforms.content.type": INSERT_HEADER,
+    "transforms.content.type": "org.apache.kafka.connect.transforms.InsertHeader",
     "transforms.content.header": "content-type",
     "transforms.content.value.literal": "application/json",
 }

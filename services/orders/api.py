@@ -94,7 +94,8 @@ async def follow_order(
                 return
             seen = found.version
         with suppress(TimeoutError):
-            await asyncio.wait_for(context.stopping.wait(), STREAM_POLL)
+            async with asyncio.timeout(STREAM_POLL):
+                await context.stopping.wait()
 
 
 @router.get("/menu", response_model=MenuPage, tags=["menu"])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -160,9 +160,9 @@ async def running_until_killed(part: Part) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # asyncio.wait_for, which aiokafka uses, can swallow a cancellation before Python 3.12
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], within: float = DEADLINE) -> None:
