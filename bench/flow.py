@@ -13,7 +13,6 @@ from bench.stage import Stage
 from local.program import Program
 
 GOAL = 150.0
-OPEN = 400
 PLENTY = """
 UPDATE stock SET on_hand = on_hand + 1000000000, adjusted = adjusted + 1000000000, ceiling = ceiling + 2000000000
 """
@@ -52,7 +51,7 @@ def _sample(stage: Stage, orders: Program, warm: float, seconds: float) -> Sampl
         "port": orders.port,
         "bootstrap": stage.bootstrap,
         "body": programs.ORDER,
-        "open": OPEN,
+        "open": stage.scale.of(400, 150),
         "warm": warm,
         "seconds": seconds,
     }

@@ -74,7 +74,8 @@ async def _follow(stage: Stage, database: str, relay: bool) -> list[float]:
         "database": database,
         "bootstrap": stage.bootstrap,
         "rate": RATE,
-        "seconds": stage.scale.of(15, 4),
+        "warm": stage.scale.of(1.5, 0.7),
+        "seconds": stage.scale.of(15, 2.5),
         "relay": relay,
     }
     consumer = AIOKafkaConsumer(events.TOPIC, bootstrap_servers=stage.bootstrap, auto_offset_reset="latest")

@@ -37,7 +37,7 @@ async def main(asked: dict[str, Any]) -> dict[str, float]:
     running = asyncio.create_task(relay.run()) if asked["relay"] else None
     try:
         # The first events find connections to be made and code to be loaded.
-        await publish(database, asked["rate"], 1.5)
+        await publish(database, asked["rate"], asked["warm"])
         committed = await publish(database, asked["rate"], asked["seconds"])
         await asyncio.sleep(1)
     finally:
