@@ -45,8 +45,8 @@ class Consumer:
         in_sets = all(isinstance(each, InSets) for each in service.handlers.values())
         self._most = BATCH_OF_SETS if in_sets else BATCH
         self._stop = asyncio.Event()
-        self._client: AIOKafkaConsumer | None = None
         self._positions: dict[Place, int] = {}
+        self._joined = False
         self._at_rest = asyncio.Event()
         self._at_rest.set()
 
@@ -64,8 +64,9 @@ class Consumer:
         await keep_running(self.part, self._session, self._stop)
 
     async def _session(self) -> None:
-        self._client = client = self._new_client()
+        client = self._new_client()
         self._positions = {}
+        self._joined = False
         try:
             async with asyncio.timeout(30):
                 await client.start()
@@ -150,11 +151,11 @@ class Consumer:
             stored = await self._stored_offsets(new)
             unknown = [each for each in new if (each.topic, each.partition) not in stored]
             beginnings = await client.beginning_offsets(unknown) if unknown else {}
-            for each in new:
+            for each in client.assignment().intersection(new):  # a rebalance may have come between
                 place = each.topic, each.partition
                 self._positions[place] = stored.get(place, beginnings.get(each, 0))
                 client.seek(each, self._positions[place])
-        if assigned:
+        if self._joined:
             self.part.ready()
 
     async def _stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Place, int]:
@@ -238,6 +239,11 @@ class Consumer:
                 await client.commit(news)
         return dict(self._positions)
 
+    def join(self, places: Iterable[Place]) -> None:
+        """The group has given us these partitions, or none: with more members than partitions some only stand by."""
+        self.forget(places)
+        self._joined = True
+
     def forget(self, places: Iterable[Place]) -> None:
         """These partitions are no longer in step: seek them anew if they are still assigned."""
         for place in places:
@@ -265,7 +271,7 @@ class _Rebalance(ConsumerRebalanceListener):
         self._consumer.forget((each.topic, each.partition) for each in revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._consumer.forget((each.topic, each.partition) for each in assigned)
+        self._consumer.join((each.topic, each.partition) for each in assigned)
 
 
 class Hung(KafkaError):

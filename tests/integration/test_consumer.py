@@ -125,3 +125,13 @@ async def test_a_lost_database_connection_is_survived(thing: Things) -> None:
         await eventually(lambda: has_effects(thing, 3))
     assert await thing.effects("a") == [("a", 0), ("a", 1), ("a", 2)]
     assert cuts
+
+
+async def test_a_replica_without_a_partition_is_ready_and_stands_by(thing: Things) -> None:
+    replicas = [consumer_of(thing) for _ in range(4)]  # of three partitions
+
+    async def all_ready() -> bool:
+        return all(replica.part.problem is None for replica in replicas)
+
+    async with running(*replicas):
+        await eventually(all_ready)
