@@ -34,7 +34,7 @@ from backbone.parts import Part, keep_running
 from backbone.publisher import Batch, Publisher
 from backbone.together import together
 
-FEWEST, MOST = 100, 2500
+FEWEST, MOST = 100, 2000
 """Rows of a batch: without a backlog, and with one."""
 LARGE = 4 * 1024 * 1024
 """Bytes of data from which a batch shrinks again: three of them are in memory at a time."""
@@ -86,7 +86,7 @@ class Relay:
         """Publish in one transaction; stand by where another relay works."""
         self._more = False
         async with self._database.transaction() as tx:
-            if await tx.raw.fetchval(sql.RELAY_BEGIN):
+            if await tx.raw.fetchval(sql.RELAY_LOCK):
                 await self._publish_taken(tx)
 
     async def _publish_taken(self, tx: Tx) -> None:

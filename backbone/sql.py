@@ -25,7 +25,7 @@ ORDER BY ordinal
 
 # The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by. Its
 # commits need not reach the disk at once: a delete that a crash undoes only sends its events again.
-RELAY_BEGIN = """
+RELAY_LOCK = """
 SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('synchronous_commit', 'off', true)
 """
 
