@@ -33,6 +33,13 @@ FROM (SELECT make_interval(secs => -1209600.0 * ({count} - n) / {count}) AS age
 # One for each event of the backlog, as publishing leaves them.
 LOAD_SEQUENCES = "INSERT INTO sequences (key, last) SELECT aggregateid, 1 FROM outbox ON CONFLICT DO NOTHING"
 LESSEN = "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position DESC LIMIT {count})"
+# Back to before the first order, but for what was loaded.
+ANEW = (
+    "TRUNCATE consumer_offsets, reservations, outbox, sequences",
+    "UPDATE stock SET reserved = 0 WHERE reserved > 0",
+    "DELETE FROM inbox WHERE received_at > '{loaded}'",
+    "VACUUM inbox, stock",
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,12 @@ def run(stage: Stage) -> Results:
     size = stage.scale.of(Size(1_000_000, 10_000_000, 1_000_000), Size(100_000, 300_000, 100_000))
     stage.migrate()
     grown = {name: stage.new_database(f"{name}_grown", like=name) for name in ("orders", "inventory")}
-    _load(stage, grown, size)
+    orders = stage.scale.of(150_000, 25_000)
+    _load(stage, grown, size, orders)
     for case, unit, contestants in (
         ("accept", "orders/s", _accepting(stage, grown["orders"])),
         ("relay", "events/s", _relaying(stage, grown["orders"], size)),
-        ("reserve", "orders/s", _reserving(stage, grown["inventory"])),
+        ("reserve", "orders/s", _reserving(stage, grown["inventory"], orders)),
     ):
         series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
         ours, theirs = series.value("grown"), series.value("empty")
@@ -67,7 +75,7 @@ def run(stage: Stage) -> Results:
     return results
 
 
-def _load(stage: Stage, grown: dict[str, str], size: Size) -> None:
+def _load(stage: Stage, grown: dict[str, str], size: Size, orders: int) -> None:
     stage.tell(f"loading {size.words}")
     step = size.skus // NAMED
     stage.sql(stage.database("inventory"), LOAD_STOCK.format(count=NAMED, step=step), "ANALYZE")
@@ -75,7 +83,7 @@ def _load(stage: Stage, grown: dict[str, str], size: Size) -> None:
     stage.sql(grown["inventory"], LOAD_STOCK.format(count=size.skus, step=1), inbox, "VACUUM ANALYZE")
     stage.sql(grown["orders"], events.outbox_rows(size.backlog), LOAD_SEQUENCES, "VACUUM ANALYZE")
     stage.tell("filling the topic")
-    asyncio.run(events.fill_topic(stage.bootstrap, stage.scale.of(150_000, 25_000), NAMED, step))
+    asyncio.run(events.fill_topic(stage.bootstrap, orders, NAMED, step))
 
 
 def _accepting(stage: Stage, grown: str) -> dict[str, Contestant]:
@@ -132,16 +140,19 @@ async def _race(stage: Stage, url: str, count: int) -> Sample:
     return Sample((reached - before) / seconds, reading)
 
 
-def _reserving(stage: Stage, grown: str) -> dict[str, Contestant]:
+def _reserving(stage: Stage, grown: str, orders: int) -> dict[str, Contestant]:
+    # Accepting and relaying have added to the topic, but the first ones of each partition are those we put there.
+    loaded = stage.sql(grown, "SELECT now()::text")
+    anew = [statement.format(loaded=loaded) for statement in ANEW]
     return {
-        "grown": lambda: _reserve(stage, grown),
-        "empty": lambda: _reserve(stage, stage.database("inventory")),
+        "grown": lambda: _reserve(stage, grown, anew, orders),
+        "empty": lambda: _reserve(stage, stage.database("inventory"), anew, orders),
     }
 
 
-def _reserve(stage: Stage, url: str) -> Sample:
-    """Inventory goes on where it was in the topic of orders."""
-    program = programs.service(stage, "inventory", "consumers", database=url)
+def _reserve(stage: Stage, url: str, anew: list[str], orders: int) -> Sample:
+    """Inventory reads the orders from the first one on."""
+    stage.sql(url, *anew)
     stage.settle()
-    with stage.running(program):
-        return asyncio.run(consume.watch(stage, url, 1_000_000_000))
+    with stage.running(programs.service(stage, "inventory", "consumers", database=url)):
+        return asyncio.run(consume.watch(stage, url, orders))
