@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from backbone import logs, telemetry
 from backbone.consumer import Consumer
 from backbone.database import Database
+from backbone.errors import SlicelineError
 from backbone.housekeeping import Housekeeping
 from backbone.http import create_application
 from backbone.logs import logger
@@ -33,6 +34,10 @@ STOP_WITHIN = 8.0
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients and proxies keep theirs (5 and 60), who would
 otherwise send on one that is just being closed."""
+
+
+class PartEnded(SlicelineError):
+    """A part of the process ended without being asked to; the supervisor starts the process anew."""
 
 
 class Runner(Protocol):
@@ -147,7 +152,8 @@ async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Conte
     beating = asyncio.create_task(_beat(pulse))
     logger.info("started", action="process-started", roles=settings.roles, port=settings.port)
     await asyncio.wait([*tasks, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
-    logger.info("stopping", action="process-stopping")
+    early = [task.get_name() for task in tasks if task.done()]
+    logger.info("stopping", action="process-stopping", ended_by_itself=early)
     stopping.set()
     server.should_exit = True
     for runner in runners:
@@ -159,6 +165,8 @@ async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Conte
     ended, _ = await asyncio.wait(tasks, timeout=1)  # a library may swallow the cancellation
     logger.info("stopped", action="process-stopped", cut_off=[task.get_name() for task in late])
     _raise_first(ended)
+    if early:
+        raise PartEnded(f"{', '.join(early)} ended without being asked to.")
 
 
 def _raise_first(ended: Iterable[asyncio.Task[None]]) -> None:

@@ -61,6 +61,23 @@ def running(kind: str) -> Iterator[Servers]:
 
 
 @contextmanager
+def another_kafka(kind: str) -> Iterator[str]:
+    """One more broker, for tests whose consumers must not meet those of others in a group; its bootstrap server."""
+    if kind == "docker":
+        port = free_port()
+        with _kafka_container(port):
+            _wait_for_kafka(port)
+            yield f"127.0.0.1:{port}"
+        return
+    with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory:
+        kafka = local_kafka.start(Path(directory) / "kafka")
+        try:
+            yield kafka.bootstrap
+        finally:
+            kafka.kill()
+
+
+@contextmanager
 def _local() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory, ExitStack() as stack:
         postgres = local_postgres.start(Path(directory) / "postgres")

@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from opentelemetry.trace import SpanKind
-from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backbone.events import Cause
@@ -19,7 +18,6 @@ from backbone.http import observing
 from backbone.http.answers import JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.commands import REPLAYED, claim_of, key_of
-from backbone.http.problems import Problem
 from backbone.idempotency import Reply
 from backbone.identity import new_id
 from backbone.service import Context, Grouped
@@ -73,7 +71,7 @@ class _Lane:
         try:
             key = key_of(headers[b"idempotency-key"].decode("latin-1")) if b"idempotency-key" in headers else None
             item, answer = await self._lane.decide(self._lane.body.model_validate(check_json(body)), self._context)
-        except (ValidationError, Problem):
+        except Exception:  # a refusal, or a database that is away: the ordinary way meets it again, and words it
             return None
         cause = Cause(new_id(), None, _trace(self._lane.path, headers))
         reply = Reply(

@@ -1,13 +1,14 @@
 """The throw-away service that the backbone's tests work with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
 from backbone import contracts
+from tests import servers
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, create_topic, things
 
@@ -17,6 +18,13 @@ def plain_logs() -> None:
     """The library's own tracebacks, with all local variables, take a second each."""
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, renderer])
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """A broker beside the whole system's: some tests run one real service, which would join the system's group."""
+    with servers.another_kafka(servers.chosen()) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture
