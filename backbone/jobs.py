@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from backbone.service import Context
 
 S = TypeVar("S", bound=Settings)
-
-Settlement = Callable[[Tx], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,31 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Done:
+    """A job that is done, what came of it, and what led to whatever it publishes."""
+
+    job: Job
+    outcome: Any
+    cause: Cause
+
+
+@dataclass(frozen=True)
 class Work(Generic[S]):
     """How jobs of one kind are done.
 
-    `run` works outside any transaction, at least once. What it returns is executed in one transaction with the job's
-    deletion, once, and only while the job is still ours: not withdrawn, not rescheduled, its lease not lost.
+    `run` works outside any transaction, at least once, and returns what came of it. `settle` writes that in one
+    transaction with the job's deletion, once, and only while the job is still ours: not withdrawn, not rescheduled, its
+    lease not lost. Jobs that are done at the same moment are settled together; an outcome of None needs no settling.
+    What is published, is published with `cause=done.cause`.
     """
 
-    run: Callable[[Job, Context[S]], Awaitable[Settlement | None]]
+    run: Callable[[Job, Context[S]], Awaitable[Any]]
+    settle: Callable[[Sequence[Done], Tx], Awaitable[None]]
     retry: RetryPolicy
     concurrency: int = 4
     lease: timedelta = timedelta(seconds=60)
-    exhausted: Callable[[Job, Tx], Awaitable[None]] | None = None
-    """What to record when the policy gives up, in the transaction that ends the job; without it the job is parked."""
+    exhausted: Callable[[Job], Any] | None = None
+    """The outcome to settle when the policy gives up; without it the job is parked."""
 
 
 class Postpone(SlicelineError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from backbone.database import Database, Tx
 from backbone.events import Event, Payload
+from backbone.gathering import Gathering
 from backbone.group import GroupCommit, Write
 from backbone.jobs import Work
 from backbone.settings import Settings
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
+R = TypeVar("R")
 B = TypeVar("B", bound=BaseModel)
 
 OneByOne = Callable[[Event[Any], Tx], Awaitable[None]]
@@ -80,6 +83,7 @@ class Context(Generic[S]):
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """By part of the process: None when it is ready, else what it waits for."""
     groups: dict[Grouped[Any, Any], GroupCommit[Any]] = field(default_factory=dict)
+    gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
 
     def group(self, grouped: Grouped[T, Any]) -> GroupCommit[T]:
         """The one group commit of this process for commands of this kind."""
@@ -87,5 +91,15 @@ class Context(Generic[S]):
             self.groups[grouped] = GroupCommit(self.database, grouped.write)
         return self.groups[grouped]
 
+    def together(self, serve: Together[S, T, R]) -> Gathering[T, R]:
+        """Where calls of `serve` meet that this process makes at the same moment (see `gathering.py`)."""
+        if serve not in self.gatherings:
+            self.gatherings[serve] = Gathering(partial(serve, self))
+        return self.gatherings[serve]
+
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop: an answer that goes on for long ends then."""
+
+
+Together = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]
+"""Serves many calls at once: for each, in their order, what it returns or raises."""

@@ -122,7 +122,10 @@ WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND pa
 RETURNING *
 """
 
-JOB_SETTLE = "DELETE FROM jobs WHERE id = $1 AND lease = $2 RETURNING id"
+JOBS_SETTLE = """
+DELETE FROM jobs USING unnest($1::bigint[], $2::uuid[]) AS done(id, lease)
+WHERE jobs.id = done.id AND jobs.lease = done.lease RETURNING jobs.id
+"""
 
 JOB_RETRY = """
 UPDATE jobs SET lease = NULL, due = now() + $3::interval, error = $4 WHERE id = $1 AND lease = $2

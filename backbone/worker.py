@@ -1,9 +1,10 @@
 """The worker: claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
 
 import asyncio
-import itertools
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -13,8 +14,8 @@ from structlog.contextvars import bound_contextvars
 from backbone import metrics, sql
 from backbone.errors import SlicelineError
 from backbone.events import Cause
-from backbone.faults import is_passing
-from backbone.jobs import Job, Postpone, Settlement, Work
+from backbone.gathering import Gathering
+from backbone.jobs import Done, Job, Postpone, Work
 from backbone.logs import logger
 from backbone.parts import RESTART, Part, describe, keep_running, report
 from backbone.service import Context
@@ -38,6 +39,8 @@ class Worker:
         self._context = context
         self._database = context.database
         self._running: set[asyncio.Task[None]] = set()
+        # The outside effect has happened, so a passing fault is waited out as long as the lease lasts.
+        self._settling = Gathering(self._settle, replace(RESTART, within=work.lease))
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -95,8 +98,8 @@ class Worker:
     async def _attempt(self, job: Job, cause: Cause) -> str:
         try:
             async with asyncio.timeout(self._work.lease.total_seconds()):
-                settlement = await self._work.run(job, self._context)
-                await self._settle(job, settlement, cause)
+                outcome = await self._work.run(job, self._context)
+                await self._settling.join(Done(job, outcome, cause))
         except Postpone as later:
             await self._record(sql.JOB_POSTPONE, job, later.delay)
             return "postponed"
@@ -107,24 +110,17 @@ class Worker:
             return await self._failed(job, error, cause)
         return "done"
 
-    async def _settle(self, job: Job, settlement: Settlement | None, cause: Cause) -> None:
-        """Record the outcome; the outside effect has happened, so a passing fault is waited out as the lease lasts."""
-        for attempt in itertools.count(1):
-            try:
-                async with self._database.transaction(cause) as tx:
-                    if settlement is not None:
-                        await settlement(tx)
-                    # The job's row comes after the rows of the settlement, in the order in which consumers lock them.
-                    if not await tx.raw.fetchval(sql.JOB_SETTLE, job.id, job.lease):
-                        raise LeaseLost
-            except Exception as error:
-                if not is_passing(error):
-                    raise
-                delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
-                report(self.part.name, error, delay)
-                await asyncio.sleep(delay.total_seconds())
-            else:
-                return
+    async def _settle(self, done: Sequence[Done]) -> Sequence[None]:
+        """Record what came of these jobs; one that is not ours any more takes the others with it, until it is alone."""
+        async with self._database.transaction() as tx:
+            if telling := [each for each in done if each.outcome is not None]:
+                await self._work.settle(telling, tx)
+            # The jobs' rows come after the rows of the settlement, in the order in which consumers lock them.
+            jobs = [each.job for each in done]
+            ours = await tx.raw.fetch(sql.JOBS_SETTLE, [job.id for job in jobs], [job.lease for job in jobs])
+            if len(ours) < len(done):
+                raise LeaseLost
+        return [None] * len(done)
 
     async def _failed(self, job: Job, error: Exception, cause: Cause) -> str:
         delay = self._work.retry.next_delay(job.attempt, datetime.now(UTC) - job.first_attempt_at)
@@ -142,11 +138,10 @@ class Worker:
         return "exhausted"
 
     async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:
-        exhausted = self._work.exhausted
-        if exhausted is None:
+        if self._work.exhausted is None:
             await self._record(sql.JOB_PARK, job, describe(error))
         else:
-            await self._settle(job, lambda tx: exhausted(job, tx), cause)
+            await self._settling.join(Done(job, self._work.exhausted(job), cause))
 
     async def _record(self, statement: str, job: Job, *arguments: Any) -> None:
         """If even this fails, the lease's end makes the job due again."""

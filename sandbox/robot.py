@@ -5,7 +5,8 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ log = logging.getLogger("robot")
 Item = dict[str, Any]
 Seen = tuple[str, str]  # order, status
 
-HANDS = 32  # buttons pressed at the same time, in each room
+AT_ONCE = 200  # orders that a button is pressed for in one go
 PRESS_AGAIN = 2.0  # seconds before a button is tried again that changed nothing
 LONGEST_BACKOFF = 15.0
 
@@ -33,7 +34,7 @@ def delivery_button(delivery: Item) -> str | None:
 
 @dataclass(frozen=True)
 class Room:
-    """Where the robot works: `GET path?status=open` lists what is there, `button` what to press on it."""
+    """Where the robot works: `GET path?status=open` lists what is there, `POST path/button` presses it for some."""
 
     path: str
     button: Callable[[Item], str | None]
@@ -57,7 +58,6 @@ class Worker:
         between = min(1.0, max(0.1, self._delay / 5))
         backoff = 0.0
         while True:
-            started = time.monotonic()
             try:
                 await self.round()
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
@@ -65,16 +65,20 @@ class Worker:
                 self._say_away(error, backoff)
             else:
                 backoff = 0.0
-            # At most half of the time is spent on asking.
-            await asyncio.sleep(backoff or max(between, time.monotonic() - started))
+            await asyncio.sleep(backoff or between)
 
     async def round(self) -> None:
         """Look at everything open and press what is due. Raises httpx.HTTPError when it cannot look."""
         items = await self._open_items()
         now = time.monotonic()
         self._due = {seen: self._due.get(seen, now + self._delay) for seen in map(_seen, items)}
-        due = (item for item in items if self._due[_seen(item)] <= now)
-        await asyncio.gather(*(self._press_all(due) for _ in range(HANDS)))
+        due: dict[str, list[Item]] = defaultdict(list)
+        for item in items:
+            if (button := self._room.button(item)) and self._due[_seen(item)] <= now:
+                due[button].append(item)
+        for button, ready in due.items():
+            for first in range(0, len(ready), AT_ONCE):
+                await self._press(button, ready[first : first + AT_ONCE])
 
     async def _open_items(self) -> list[Item]:
         items: list[Item] = []
@@ -87,21 +91,18 @@ class Worker:
                 return items
             page = page.copy_merge_params({"after": body["next"]})
 
-    async def _press_all(self, due: Iterator[Item]) -> None:
-        """One hand: takes the next item from those that all hands share, until none is left."""
-        for item in due:
-            await self._press(item)
-
-    async def _press(self, item: Item) -> None:
-        self._due[_seen(item)] = time.monotonic() + PRESS_AGAIN
-        path = f"{self._room.path}/{item['order']}/{self._room.button(item)}"
+    async def _press(self, button: str, items: Sequence[Item]) -> None:
+        """What is refused was pressed by somebody else, or its order was cancelled meanwhile."""
+        later = time.monotonic() + PRESS_AGAIN
+        self._due |= {_seen(item): later for item in items}
+        path = f"{self._room.path}/{button}"
+        body = {"orders": [item["order"] for item in items]}
         try:
-            answer = await self._client.post(path, headers={"X-Actor": "robot"})
+            answer = await self._client.post(path, json=body, headers={"X-Actor": "robot"})
         except httpx.HTTPError as error:
             log.debug("POST %s: %r", path, error)
             return
-        # 409: somebody else pressed it, or the order was cancelled meanwhile.
-        if answer.is_error and answer.status_code != 409:
+        if answer.is_error:
             log.warning("POST %s answered %s", path, answer.status_code)
 
     def _say_away(self, error: Exception, backoff: float) -> None:
@@ -114,7 +115,7 @@ def _seen(item: Item) -> Seen:
 
 def client(url: str) -> httpx.AsyncClient:
     """A client that goes straight to `url`, whatever proxy the environment names."""
-    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, limits=httpx.Limits(max_connections=HANDS + 1))
+    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False)
 
 
 async def run(kitchen: str, delivery: str, delay: float) -> None:

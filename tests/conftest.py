@@ -21,6 +21,13 @@ def pytest_report_header() -> str:
     return f"servers: {servers.chosen()} (SLICELINE_TEST_SERVERS=docker|local chooses)"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the whole system share one, so they stay in one process; of the others, each file does."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("system" if folder in ("e2e", "faults") else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def all_servers() -> Iterator[servers.Servers]:
     with servers.running(servers.chosen()) as started:

@@ -1,17 +1,18 @@
 """Delivery over HTTP: what waits to leave, and the buttons of courier and counter."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select
 
 from backbone.database import Tx
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from services.delivery import tables
-from services.delivery.decisions import OPEN, Button, Decision, Delivery, Status, WrongButton, press
+from services.delivery.decisions import OPEN, Button, Delivery, Status, WrongButton, press
 from services.delivery.events import Fulfilment
 from services.delivery.tables import deliveries
 
@@ -47,6 +48,26 @@ class DeliveryPage(BaseModel):
     next: str | None
 
 
+class Bag(BaseModel):
+    """The orders that a button is pressed for: what one courier takes along."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    orders: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=200)]
+
+
+class Refused(BaseModel):
+    order: str
+    reason: str
+
+
+class Pressed(BaseModel):
+    """The deliveries that are where the button moves them, and those that it does not move."""
+
+    items: list[DeliveryView]
+    refused: list[Refused]
+
+
 @router.get("/deliveries", response_model=DeliveryPage)
 async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
     """Deliveries of confirmed orders, the oldest order first."""
@@ -73,20 +94,57 @@ async def order_collected(order: OrderId, command: Command) -> Response:
     return await command.run(lambda tx: _press(tx, order, Button.COLLECTED, command.actor))
 
 
+@router.post("/deliveries/dispatched", response_model=Pressed)
+async def orders_dispatched(body: Bag, command: Command) -> Response:
+    """The same for many orders; one that is refused does not hold up the others."""
+    return await command.run(lambda tx: _press_all(tx, body.orders, Button.DISPATCHED, command.actor))
+
+
+@router.post("/deliveries/delivered", response_model=Pressed)
+async def orders_delivered(body: Bag, command: Command) -> Response:
+    """The same for many orders; one that is refused does not hold up the others."""
+    return await command.run(lambda tx: _press_all(tx, body.orders, Button.DELIVERED, command.actor))
+
+
+@router.post("/deliveries/collected", response_model=Pressed)
+async def orders_collected(body: Bag, command: Command) -> Response:
+    """The same for many orders; one that is refused does not hold up the others."""
+    return await command.run(lambda tx: _press_all(tx, body.orders, Button.COLLECTED, command.actor))
+
+
 async def _press(tx: Tx, order: str, button: Button, by: str) -> Answer:
-    delivery = await tables.lock(tx, order)
-    if delivery is None or delivery.fulfilment is None:
-        raise Problem(404, "No such delivery", f"No confirmed order {order} is known to delivery.")
-    decision = _decide(delivery, button, by)
-    await tables.apply(tx, decision)
-    return Answer(DeliveryView.model_validate(decision.delivery))
+    [outcome] = (await _outcomes(tx, [order], button, by)).values()
+    if isinstance(outcome, Problem):
+        raise outcome
+    return Answer(DeliveryView.model_validate(outcome))
 
 
-def _decide(delivery: Delivery, button: Button, by: str) -> Decision:
-    try:
-        return press(delivery, button, by)
-    except WrongButton as refused:
-        raise Problem(409, "Wrong button", str(refused)) from None
+async def _press_all(tx: Tx, orders: Sequence[str], button: Button, by: str) -> Answer:
+    outcomes = await _outcomes(tx, orders, button, by)
+    views = [DeliveryView.model_validate(each) for each in outcomes.values() if isinstance(each, Delivery)]
+    refused = [Refused(order=order, reason=str(each)) for order, each in outcomes.items() if isinstance(each, Problem)]
+    return Answer(Pressed(items=views, refused=refused))
+
+
+async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> dict[str, Delivery | Problem]:
+    """Press for each order; its delivery as it is from now on, or why it stays as it was."""
+    deliveries = await tables.lock_all(tx, orders)
+    outcomes: dict[str, Delivery | Problem] = {}
+    for order in orders:
+        delivery = deliveries.get(order)
+        if delivery is None or delivery.fulfilment is None:
+            outcomes[order] = Problem(404, "No such delivery", f"No confirmed order {order} is known to delivery.")
+            continue
+        try:
+            decision = press(delivery, button, by)
+        except WrongButton as wrong:
+            outcomes[order] = Problem(409, "Wrong button", str(wrong))
+            continue
+        deliveries[order] = outcomes[order] = decision.delivery
+        for told in decision.events:
+            tx.publish(told, key=order)
+    await tables.save_all(tx, [each for each in outcomes.values() if isinstance(each, Delivery)])
+    return outcomes
 
 
 def _listing(page: Page, status: Filter | None) -> Select[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, MetaData, Table, Text, false
 
 from backbone.database import Tx
-from services.delivery.decisions import Decision, Delivery, Status
+from services.delivery.decisions import Delivery, Status
 
 metadata = MetaData()
 
@@ -55,12 +55,13 @@ async def begin_all(tx: Tx, orders: Iterable[str]) -> dict[str, Delivery]:
     """The deliveries of these orders, locked in sorted order; those not yet known begin here, empty."""
     names = sorted(set(orders))
     await tx.raw.execute(_BEGIN_ALL, names, tx.now)
-    return await _lock_all(tx, names)
+    return await lock_all(tx, names)
 
 
-async def lock(tx: Tx, order: str) -> Delivery | None:
-    """The delivery of this order, locked until the transaction ends."""
-    return (await _lock_all(tx, [order])).get(order)
+async def lock_all(tx: Tx, orders: Sequence[str]) -> dict[str, Delivery]:
+    """The deliveries of these orders, those that exist, locked in sorted order until the transaction ends."""
+    rows = await tx.raw.fetch(_LOCK_ALL, orders)
+    return {row["order_id"]: _delivery(**row) for row in rows}
 
 
 async def save_all(tx: Tx, deliveries: Iterable[Delivery]) -> None:
@@ -78,19 +79,8 @@ async def save_all(tx: Tx, deliveries: Iterable[Delivery]) -> None:
         )
         for each in deliveries
     ]
-    await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)))
-
-
-async def apply(tx: Tx, decision: Decision) -> None:
-    """Write the locked delivery as decided, and publish what is told about it."""
-    await save_all(tx, [decision.delivery])
-    for event in decision.events:
-        tx.publish(event, key=decision.delivery.order)
-
-
-async def _lock_all(tx: Tx, orders: Sequence[str]) -> dict[str, Delivery]:
-    rows = await tx.raw.fetch(_LOCK_ALL, orders)
-    return {row["order_id"]: _delivery(**row) for row in rows}
+    if rows:
+        await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)))
 
 
 def _delivery(order_id: str, status: str, **known: Any) -> Delivery:

@@ -1,17 +1,18 @@
 """The kitchen over HTTP: what is to be baked, and the two buttons beside the oven."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select
 
 from backbone.database import Tx
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from services.kitchen import tables
-from services.kitchen.decisions import OPEN, Button, Decision, Status, Ticket, WrongButton, press
+from services.kitchen.decisions import OPEN, Button, Status, Ticket, WrongButton, press
 from services.kitchen.tables import tickets
 
 router = APIRouter(tags=["kitchen"])
@@ -49,6 +50,26 @@ class TicketPage(BaseModel):
     next: str | None
 
 
+class OvenLoad(BaseModel):
+    """Whose tickets a button is pressed for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    orders: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=200)]
+
+
+class Refused(BaseModel):
+    order: str
+    reason: str
+
+
+class Pressed(BaseModel):
+    """The tickets that are where the button moves them, and those that it does not move."""
+
+    items: list[TicketView]
+    refused: list[Refused]
+
+
 @router.get("/tickets", response_model=TicketPage)
 async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
     """Tickets, the oldest order first."""
@@ -69,20 +90,51 @@ async def ticket_baked(order: OrderId, command: Command) -> Response:
     return await command.run(lambda tx: _press(tx, order, Button.BAKED, command.actor))
 
 
+@router.post("/tickets/prepared", response_model=Pressed)
+async def tickets_prepared(body: OvenLoad, command: Command) -> Response:
+    """The same for many tickets; one that is refused does not hold up the others."""
+    return await command.run(lambda tx: _press_all(tx, body.orders, Button.PREPARED, command.actor))
+
+
+@router.post("/tickets/baked", response_model=Pressed)
+async def tickets_baked(body: OvenLoad, command: Command) -> Response:
+    """The same for many tickets; one that is refused does not hold up the others."""
+    return await command.run(lambda tx: _press_all(tx, body.orders, Button.BAKED, command.actor))
+
+
 async def _press(tx: Tx, order: str, button: Button, by: str) -> Answer:
-    ticket = await tables.lock(tx, order)
-    if ticket is None:
-        raise Problem(404, "No such ticket", f"The kitchen has no ticket for order {order}.")
-    decision = _decide(ticket, button, by)
-    await tables.apply(tx, decision)
-    return Answer(TicketView.model_validate(decision.ticket))
+    [outcome] = (await _outcomes(tx, [order], button, by)).values()
+    if isinstance(outcome, Problem):
+        raise outcome
+    return Answer(TicketView.model_validate(outcome))
 
 
-def _decide(ticket: Ticket, button: Button, by: str) -> Decision:
-    try:
-        return press(ticket, button, by)
-    except WrongButton as refused:
-        raise Problem(409, "Wrong button", str(refused)) from None
+async def _press_all(tx: Tx, orders: Sequence[str], button: Button, by: str) -> Answer:
+    outcomes = await _outcomes(tx, orders, button, by)
+    tickets = [TicketView.model_validate(each) for each in outcomes.values() if isinstance(each, Ticket)]
+    refused = [Refused(order=order, reason=str(each)) for order, each in outcomes.items() if isinstance(each, Problem)]
+    return Answer(Pressed(items=tickets, refused=refused))
+
+
+async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> dict[str, Ticket | Problem]:
+    """Press for each order; its ticket as it is from now on, or why it stays as it was."""
+    tickets = await tables.lock_all(tx, orders)
+    outcomes: dict[str, Ticket | Problem] = {}
+    for order in orders:
+        ticket = tickets.get(order)
+        if ticket is None:
+            outcomes[order] = Problem(404, "No such ticket", f"The kitchen has no ticket for order {order}.")
+            continue
+        try:
+            decision = press(ticket, button, by)
+        except WrongButton as wrong:
+            outcomes[order] = Problem(409, "Wrong button", str(wrong))
+            continue
+        tickets[order] = outcomes[order] = decision.ticket
+        for told in decision.events:
+            tx.publish(told, key=order)
+    await tables.save_all(tx, (each for each in outcomes.values() if isinstance(each, Ticket)))
+    return outcomes
 
 
 def _listing(page: Page, status: Filter | None) -> Select[Any]:

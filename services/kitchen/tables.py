@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Column, DateTime, Index, MetaData, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from backbone.database import Tx
-from services.kitchen.decisions import Decision, Status, Ticket, TicketLine
+from services.kitchen.decisions import Status, Ticket, TicketLine
 
 metadata = MetaData()
 
@@ -44,23 +44,11 @@ async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Ticket]:
     return {row["order_id"]: _ticket(row) for row in rows}
 
 
-async def lock(tx: Tx, order: str) -> Ticket | None:
-    """The ticket of this order, locked until the transaction ends."""
-    return (await lock_all(tx, [order])).get(order)
-
-
 async def save_all(tx: Tx, tickets: Iterable[Ticket]) -> None:
     """Write tickets that are new or locked."""
     rows = [(each.order, each.status, _lines(each), each.created_at, each.by) for each in tickets]
     if rows:
         await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)))
-
-
-async def apply(tx: Tx, decision: Decision) -> None:
-    """Write the locked ticket as decided, and publish what is told about it."""
-    await save_all(tx, [decision.ticket])
-    for event in decision.events:
-        tx.publish(event, key=decision.ticket.order)
 
 
 def _ticket(row: asyncpg.Record) -> Ticket:

@@ -1,64 +1,89 @@
 """Sending. A mail may be handed over twice when an answer is lost; its Message-ID is the same then."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
-from functools import partial
-from typing import Any
 
 import aiosmtplib
-from sqlalchemy import Row, select, update
 
 from backbone.database import Tx
-from backbone.jobs import Job, Settlement, Work
+from backbone.jobs import Done, Job, Work
 from backbone.retry import RetryPolicy
 from backbone.service import Context
+from services.notifications import tables
 from services.notifications.decisions import one_line
-from services.notifications.events import NotificationSent
 from services.notifications.settings import Settings
-from services.notifications.tables import notifications
+from services.notifications.tables import Queued
 
 SEND = "send"
-# For each step of the conversation, so that all of them fit into the job's lease of a minute.
+# For each step of the conversation, and for all mails of one connection: a job may wait for the connection before its
+# own, and both have to fit into its lease of a minute.
 STEP_SECONDS = 8.0
+CONNECTION_SECONDS = 25.0
 PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15), within=timedelta(days=3))
 
 
-async def send(job: Job, context: Context[Settings]) -> Settlement | None:
+@dataclass(frozen=True)
+class Sent:
+    """The mail server took it."""
+
+    recipient: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No mail server will ever deliver it."""
+
+    reason: str
+
+
+Outcome = Sent | Failed | None
+
+
+async def send(job: Job, context: Context[Settings]) -> Outcome:
     """Hand one mail to the mail server. What passes (no connection, a 4xx) is raised, to be tried again for days."""
-    settings = context.settings
-    async with context.database.reading() as connection:
-        row = (await connection.execute(select(notifications).where(notifications.c.id == job.key))).one_or_none()
-    if row is None or row.status != "queued":
-        return None
-    recipient = row.recipient or settings.shop_email
+    return await context.together(_send_all).join(job.key)
+
+
+async def _send_all(context: Context[Settings], names: Sequence[str]) -> Sequence[Outcome | Exception]:
+    """What is due at the same moment goes over one connection. None for what is not to be sent any more."""
+    settings, outcomes = context.settings, dict[str, Outcome | Exception]()
+    mails = await tables.queued(context.database, names)
+    server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port, timeout=STEP_SECONDS)
     try:
-        await aiosmtplib.send(
-            letter(row, recipient, settings.shop_email),
-            sender=settings.shop_email,
-            recipients=[recipient],
-            hostname=settings.smtp_host,
-            port=settings.smtp_port,
-            timeout=STEP_SECONDS,
-        )
+        async with asyncio.timeout(CONNECTION_SECONDS), server:
+            for name, mail in mails.items():
+                outcomes[name] = await _hand_over(server, mail, settings.shop_email)
+    except (aiosmtplib.SMTPException, OSError) as error:  # TimeoutError is an OSError
+        outcomes = {name: outcomes.get(name, error) for name in mails}
+    return [outcomes.get(name) for name in names]
+
+
+async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
+    recipient = mail.recipient or shop
+    try:
+        await server.send_message(letter(mail, recipient, shop), sender=shop, recipients=[recipient])
     except aiosmtplib.SMTPException as error:
-        if (reason := refusal(error)) is None:
-            raise
-        return partial(_fail, job.key, reason)
-    return partial(_record_sent, job.key, recipient)
+        reason = refusal(error)
+        return Failed(reason) if reason else error
+    except ValueError as error:  # an address that the client cannot take apart
+        return error
+    return Sent(recipient)
 
 
-def letter(row: Row[Any], recipient: str, shop: str) -> EmailMessage:
+def letter(mail: Queued, recipient: str, shop: str) -> EmailMessage:
     """A plain-text mail. EmailMessage refuses a line break in a header, should one ever get this far."""
     message = EmailMessage()
     message["From"] = f"Sliceline <{shop}>"
     message["To"] = recipient
-    message["Subject"] = row.subject
-    message["Date"] = format_datetime(row.created_at)
-    message["Message-ID"] = row.message_id
+    message["Subject"] = mail.subject
+    message["Date"] = format_datetime(mail.created_at)
+    message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(row.body)
+    message.set_content(mail.body)
     return message
 
 
@@ -74,22 +99,20 @@ def refusal(error: aiosmtplib.SMTPException) -> str | None:
     return None
 
 
-async def _record_sent(notification: str, recipient: str, tx: Tx) -> None:
-    change = update(notifications).where(notifications.c.id == notification, notifications.c.status == "queued")
-    change = change.values(status="sent", recipient=recipient, sent_at=tx.now)
-    row = (await tx.execute(change.returning(notifications.c.kind, notifications.c.about))).one_or_none()
-    if row:
-        sent = NotificationSent(notification=notification, kind=row.kind, recipient=recipient, about=row.about)
-        tx.publish(sent, key=notification)
+async def settle(done: Sequence[Done], tx: Tx) -> None:
+    """Note what became of the mails, and tell of those that were sent."""
+    outcomes = {each.job.key: each.outcome for each in done}
+    sent = {name: outcome.recipient for name, outcome in outcomes.items() if isinstance(outcome, Sent)}
+    failed = {name: one_line(outcome.reason) for name, outcome in outcomes.items() if isinstance(outcome, Failed)}
+    told = await tables.settle(tx, sent, failed)
+    for each in done:
+        if mail := told.get(each.job.key):
+            tx.publish(mail, key=mail.notification, cause=each.cause)
 
 
-async def _fail(notification: str, reason: str, tx: Tx) -> None:
-    change = update(notifications).where(notifications.c.id == notification, notifications.c.status == "queued")
-    await tx.execute(change.values(status="failed", reason=one_line(reason)))
+def give_up(_: Job) -> Outcome:
+    """What is noted of a mail that could not be sent for days."""
+    return Failed("The mail server did not take it for three days.")
 
 
-async def _give_up(job: Job, tx: Tx) -> None:
-    await _fail(job.key, "The mail server did not take it for three days.", tx)
-
-
-JOBS: Mapping[str, Work[Settings]] = {SEND: Work(send, PATIENCE, exhausted=_give_up)}
+JOBS: Mapping[str, Work[Settings]] = {SEND: Work(send, settle, PATIENCE, concurrency=16, exhausted=give_up)}

@@ -1,11 +1,11 @@
 """What orders does later: watch whether a step takes too long."""
 
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 from backbone.database import Tx
 from backbone.events import Cause
-from backbone.jobs import Job, Settlement, Work
+from backbone.jobs import Done, Job, Work
 from backbone.retry import FOR_EVER
 from backbone.service import Context
 from services.orders import decisions, tables
@@ -24,20 +24,23 @@ def keep_watch(tx: Tx, before: Order, after: Order, cause: Cause) -> None:
         tx.schedule(DELAY_WATCH, after.id, cause=cause)
 
 
-async def watch(job: Job, context: Context[Settings]) -> Settlement:
-    """Look at the order under its row lock; everything is decided there."""
-    return partial(_look, job.key, context.settings.delay_after)
+async def watch(_: Job, context: Context[Settings]) -> timedelta:
+    """How long a step may take; whether this one took longer is decided under the order's row lock."""
+    return context.settings.delay_after
 
 
-async def _look(order_id: str, limit: timedelta, tx: Tx) -> None:
-    order = (await tables.load(tx.raw, [order_id])).get(order_id)
-    if order is None or order.ended or order.delayed:
-        return
-    decision = decisions.delay(order, limit, tx.now)
-    if decision is None:
-        tx.schedule(DELAY_WATCH, order.id, due=order.stepped_at + limit)
-    else:
-        await tables.apply(tx, decision)
+async def look(done: Sequence[Done], tx: Tx) -> None:
+    """Mark the orders that are late, and watch on those that are not yet."""
+    orders = await tables.load(tx.raw, (each.job.key for each in done))
+    for each in done:
+        order, limit = orders.get(each.job.key), each.outcome
+        if order is None or order.ended or order.delayed:
+            continue
+        decision = decisions.delay(order, limit, tx.now)
+        if decision is None:
+            tx.schedule(DELAY_WATCH, order.id, due=order.stepped_at + limit, cause=each.cause)
+        else:
+            await tables.apply(tx, decision, each.cause)
 
 
-JOBS = {DELAY_WATCH: Work(run=watch, retry=FOR_EVER)}
+JOBS = {DELAY_WATCH: Work(watch, look, FOR_EVER)}

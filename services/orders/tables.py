@@ -175,11 +175,11 @@ async def save(raw: Raw, changed: Sequence[Order], entries: Sequence[tuple[str, 
     )
 
 
-async def apply(tx: Tx, decision: Decision) -> None:
+async def apply(tx: Tx, decision: Decision, cause: Cause | None = None) -> None:
     """Write a decision about an order that exists, and publish what it says."""
     order = decision.order
     await save(tx.raw, [order], [(order.id, entry) for entry in decision.entries])
-    publish(tx, decision)
+    publish(tx, decision, cause)
 
 
 async def keep(raw: Raw, entries: Sequence[tuple[str, Entry]]) -> None:

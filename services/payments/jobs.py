@@ -1,7 +1,7 @@
 """What payments does at the provider. Every call takes a slot of the shared pace; nothing here holds a transaction open
 while it waits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from backbone.database import Tx
 from backbone.errors import SlicelineError
-from backbone.jobs import Job, Postpone, Settlement, Work
+from backbone.jobs import Done, Job, Postpone, Work
 from backbone.retry import RetryPolicy
 from backbone.service import Context
 from services.payments import decisions, pace, store
@@ -40,6 +40,10 @@ class ProviderUnsure(SlicelineError):
     """The payment provider did not say what happened; it is asked again."""
 
 
+Decide = Callable[[Payment], Change | None]
+"""What an outcome means for the payment as it stands when it is settled."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One run at a payment; `is_first` when no earlier one can have reached the provider."""
@@ -48,11 +52,11 @@ class Attempt:
     is_first: bool
 
 
-async def charge(job: Job, context: Context[Settings]) -> Settlement | None:
+async def charge(job: Job, context: Context[Settings]) -> Decide | None:
     """Charge an order once; where an earlier attempt may have done it, the provider is asked first."""
     settings = context.settings
     await pace.take_slot(context.database, settings.provider_rate)
-    attempt = await _begin(job.key, context)
+    attempt = await context.together(_begin).join(job.key)
     if attempt is None:
         return None
     outcome = await _ask_or_charge(attempt, context)
@@ -61,10 +65,10 @@ async def charge(job: Job, context: Context[Settings]) -> Settlement | None:
         await _hold_off(outcome, context)
     give_up_after = timedelta(seconds=settings.payment_give_up_seconds)
     overdue = decisions.is_overdue(attempt.payment, datetime.now(UTC), give_up_after)
-    return partial(_decide, job.key, _after_charging(outcome, overdue))
+    return _after_charging(outcome, overdue)
 
 
-async def void(job: Job, context: Context[Settings]) -> Settlement | None:
+async def void(job: Job, context: Context[Settings]) -> Decide:
     """Void an order's reference, for as long as it takes."""
     await pace.take_slot(context.database, context.settings.provider_rate)
     outcome = await _provider(context).void(job.key)
@@ -72,10 +76,22 @@ async def void(job: Job, context: Context[Settings]) -> Settlement | None:
         await _hold_off(outcome, context)
     if not isinstance(outcome, Voided):
         raise ProviderUnsure(f"Voiding {job.key}: {outcome}")
-    return partial(_decide, job.key, decisions.refunded if outcome.refunded else decisions.voided)
+    return decisions.refunded if outcome.refunded else decisions.voided
 
 
-def _after_charging(outcome: Outcome, overdue: bool) -> Callable[[Payment], Change | None]:
+async def settle(done: Sequence[Done], tx: Tx) -> None:
+    """Decide by how the payments stand now, and write what changes."""
+    payments = await store.lock_all(tx, {each.job.key for each in done})
+    changed: list[Payment] = []
+    for each in done:
+        payment = payments.get(each.job.key)
+        if payment and (change := each.outcome(payment)):
+            changed.append(change.payment)
+            store.tell(tx, change, each.cause)
+    await store.save_all(tx, changed)
+
+
+def _after_charging(outcome: Outcome, overdue: bool) -> Decide:
     """The decision that an outcome calls for. Raises ProviderUnsure where only another attempt can tell."""
     match outcome:
         case Charged():
@@ -92,15 +108,16 @@ def _after_charging(outcome: Outcome, overdue: bool) -> Callable[[Payment], Chan
             raise ProviderUnsure(f"The payment provider did not say what happened ({outcome}); it is asked again.")
 
 
-async def _begin(order: str, context: Context[Settings]) -> Attempt | None:
-    """Commit, before anything is charged, that something may be."""
+async def _begin(context: Context[Settings], orders: Sequence[str]) -> Sequence[Attempt | None]:
+    """Commit, before anything is charged, that something may be; None for what must not be charged any more."""
     async with context.database.transaction() as tx:
-        before = await store.locked(tx, order)
-        payment = decisions.begun(before, tx.now) if before else None
-        if before is None or payment is None:
-            return None
-        await store.save(tx, payment)
-    return Attempt(payment, is_first=before.first_attempt_at is None)
+        before = await store.lock_all(tx, orders)
+        begun = {order: decisions.begun(payment, tx.now) for order, payment in before.items()}
+        await store.save_all(tx, filter(None, begun.values()))
+    return [
+        Attempt(payment, is_first=before[order].first_attempt_at is None) if (payment := begun.get(order)) else None
+        for order in orders
+    ]
 
 
 async def _ask_or_charge(attempt: Attempt, context: Context[Settings]) -> Outcome:
@@ -129,18 +146,11 @@ async def _hold_off(busy: Busy, context: Context[Settings]) -> NoReturn:
     raise Postpone(busy.retry_after)
 
 
-async def _decide(order: str, decide: Callable[[Payment], Change | None], tx: Tx) -> None:
-    """The settlement of both jobs: decide by how the payment stands now."""
-    payment = await store.locked(tx, order)
-    if payment and (change := decide(payment)):
-        await store.apply(tx, change)
-
-
 def _provider(context: Context[Settings]) -> Provider:
     return Provider(context.http, context.settings.provider_url)
 
 
 JOBS: Mapping[str, Work[Settings]] = {
-    Task.CHARGE: Work(charge, RetryPolicy(longest=timedelta(seconds=30)), concurrency=CONCURRENCY, lease=LEASE),
-    Task.VOID: Work(void, RetryPolicy(longest=timedelta(seconds=60)), concurrency=8, lease=LEASE),
+    Task.CHARGE: Work(charge, settle, RetryPolicy(longest=timedelta(seconds=30)), concurrency=CONCURRENCY, lease=LEASE),
+    Task.VOID: Work(void, settle, RetryPolicy(longest=timedelta(seconds=60)), concurrency=8, lease=LEASE),
 }

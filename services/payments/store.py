@@ -55,13 +55,7 @@ async def save(tx: Tx, payment: Payment) -> None:
     await save_all(tx, [payment])
 
 
-async def apply(tx: Tx, change: Change) -> None:
-    """Make a decision real: the row, the event and the jobs, in one transaction."""
-    await save(tx, change.payment)
-    tell(tx, change)
-
-
-def tell(tx: Tx, change: Change, cause: Cause | None = None) -> None:
+def tell(tx: Tx, change: Change, cause: Cause) -> None:
     """The event and the jobs of a decision whose row is saved in the same transaction."""
     order = change.payment.order
     if change.publish:

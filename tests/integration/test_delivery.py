@@ -151,7 +151,9 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(delivery: Fed) 
     await delivery.feed(confirmed(order, baked=False))
     async with delivery.database.transaction() as tx:
         known = await tables.begin_all(tx, [order])
-        await tables.apply(tx, decisions.cancellation_requested(known[order]))
+        decision = decisions.cancellation_requested(known[order])
+        await tables.save_all(tx, [decision.delivery])
+        tx.publish(*decision.events, key=order)
         pressing = asyncio.create_task(press(delivery, order, "dispatched"))
         await delivery.until_a_lock_is_awaited()
     assert await pressing == 409
@@ -168,6 +170,21 @@ async def test_pressing_and_cancelling_at_once_never_both_win(delivery: Fed) -> 
     for order, status in zip(orders, answers, strict=True):
         expected = ["order-dispatched", "cancellation-refused"] if status == 200 else ["delivery-cancelled"]
         assert await told(delivery, order) == expected
+
+
+async def test_a_courier_takes_several_along_and_is_told_which_stay(delivery: Fed) -> None:
+    orders, unknown = [new_id() for _ in range(3)], new_id()
+    await delivery.feed(*(confirmed(order, baked=False) for order in orders))
+    assert await press(delivery, orders[2], "dispatched") == 200
+    for button, moved in ("dispatched", orders), ("delivered", orders[1:]):
+        body = {"orders": [*moved, unknown]}
+        answer = (await delivery.client.post(f"/deliveries/{button}", json=body)).json()
+        assert {each["order"]: each["status"] for each in answer["items"]} == dict.fromkeys(moved, button)
+        assert [each["order"] for each in answer["refused"]] == [unknown]
+    wrong = (await delivery.client.post("/deliveries/collected", json={"orders": orders})).json()
+    assert [each["order"] for each in wrong["refused"]] == orders
+    assert await told(delivery, orders[0]) == ["order-dispatched"]
+    assert await told(delivery, orders[1]) == ["order-dispatched", "order-delivered"]
 
 
 async def test_an_order_cancelled_before_it_was_known_stays_closed(delivery: Fed) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from backbone.database import Tx
 from backbone.events import Cause
 from backbone.http import create_application
-from backbone.jobs import Job, Postpone, Settlement, Work
+from backbone.jobs import Done, Job, Postpone, Work
 from backbone.retry import RetryPolicy
 from backbone.service import Context, Service
 from backbone.settings import Settings
@@ -24,6 +24,7 @@ from tests.integration.things import Things, eventually, running, running_until_
 
 QUICK = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200))
 KIND = "bake"
+BAKED, GIVEN_UP = "baked", "given up"
 
 
 class Burnt(Exception):
@@ -37,6 +38,7 @@ class Oven:
     thing: Things
     failures: list[Exception] = field(default_factory=list)
     attempts: list[Job] = field(default_factory=list)
+    served: list[int] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     busy: int = 0
@@ -45,7 +47,7 @@ class Oven:
     def __post_init__(self) -> None:
         self.open.set()
 
-    async def bake(self, job: Job, _: Context[Any]) -> Settlement | None:
+    async def bake(self, job: Job, _: Context[Any]) -> str:
         self.attempts.append(job)
         self.times.append(datetime.now(UTC))
         self.busy += 1
@@ -56,14 +58,18 @@ class Oven:
             self.busy -= 1
         if self.failures:
             raise self.failures.pop(0)
-        return lambda tx: self.serve(job, tx)
+        return BAKED
 
-    async def serve(self, job: Job, tx: Tx) -> None:
-        await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", job.key, job.data.get("number", 0))
-        tx.publish(self.thing.happened(job.data.get("number", 0)), key=job.key)
+    async def serve(self, done: Sequence[Done], tx: Tx) -> None:
+        self.served.append(len(done))
+        for each in done:
+            job, number = each.job, each.job.data.get("number", 0)
+            effect = (job.key, number) if each.outcome is BAKED else (each.outcome, job.attempt)
+            await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", *effect)
+            tx.publish(self.thing.happened(number), key=job.key, cause=each.cause)
 
     def work(self, retry: RetryPolicy = QUICK, **given: Any) -> Work[Any]:
-        return Work(self.bake, retry, **given)
+        return Work(self.bake, self.serve, retry, **given)
 
     async def has_tried(self, times: int) -> bool:
         return len(self.attempts) >= times
@@ -119,9 +125,9 @@ async def test_a_settlement_that_fails_leaves_nothing_and_the_job_is_tried_again
     thing: Things, oven: Oven, context: Context[Any]
 ) -> None:
     class Clumsy(Oven):
-        async def serve(self, job: Job, tx: Tx) -> None:
-            await super().serve(job, tx)
-            if job.attempt == 1:
+        async def serve(self, done: Sequence[Done], tx: Tx) -> None:
+            await super().serve(done, tx)
+            if any(each.job.attempt == 1 for each in done):
                 raise Burnt("dropped it")
 
     clumsy = Clumsy(thing)
@@ -164,30 +170,27 @@ async def test_a_job_given_up_is_parked_with_its_error(thing: Things, oven: Oven
 async def test_a_hook_can_end_an_exhausted_job_in_one_transaction_with_its_own_effect(
     thing: Things, oven: Oven, context: Context[Any]
 ) -> None:
-    async def give_up(job: Job, tx: Tx) -> None:
-        await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", "gave up", job.attempt)
-
     oven.failures = [Burnt("once"), Burnt("for good")]
     await order(thing, "a")
-    async with running(Worker(KIND, oven.work(replace(QUICK, attempts=2), exhausted=give_up), context)):
+    async with running(Worker(KIND, oven.work(replace(QUICK, attempts=2), exhausted=lambda _: GIVEN_UP), context)):
         await eventually(lambda: none_left(thing))
-    assert await thing.effects() == [("gave up", 2)]
+    assert await thing.effects() == [(GIVEN_UP, 2)]
 
 
 async def test_a_hook_that_fails_is_tried_again_and_the_job_is_not_lost(
     thing: Things, oven: Oven, context: Context[Any]
 ) -> None:
-    async def give_up(job: Job, tx: Tx) -> None:
+    def give_up(job: Job) -> str:
         if job.attempt == 1:
             raise Burnt("the hook as well")
-        await tx.raw.execute("INSERT INTO effects VALUES ($1, $2)", "gave up", job.attempt)
+        return GIVEN_UP
 
     oven.failures = [Burnt("once"), Burnt("twice")]
     await order(thing, "a")
     work = oven.work(replace(QUICK, attempts=1), exhausted=give_up, lease=timedelta(seconds=1))
     async with running(Worker(KIND, work, context)):
         await eventually(lambda: none_left(thing))
-    assert await thing.effects() == [("gave up", 2)]
+    assert await thing.effects() == [(GIVEN_UP, 2)]
 
 
 async def test_postponing_is_no_attempt(thing: Things, oven: Oven, context: Context[Any]) -> None:
@@ -257,8 +260,8 @@ async def test_a_settlement_waits_out_a_passing_fault_without_a_second_run(
     class Unlucky(Oven):
         cuts = 2
 
-        async def serve(self, job: Job, tx: Tx) -> None:
-            await super().serve(job, tx)
+        async def serve(self, done: Sequence[Done], tx: Tx) -> None:
+            await super().serve(done, tx)
             if self.cuts:
                 self.cuts -= 1
                 await tx.raw.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -270,6 +273,26 @@ async def test_a_settlement_waits_out_a_passing_fault_without_a_second_run(
     assert len(unlucky.attempts) == 1
     assert unlucky.cuts == 0
     assert await thing.effects() == [("a", 0)]
+
+
+async def test_jobs_done_at_the_same_moment_are_settled_together_but_for_one_that_was_withdrawn(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    oven.open.clear()
+    async with thing.database.transaction(Cause("the-correlation")) as tx:
+        for key in "abcd":
+            tx.schedule(KIND, key)
+    async with running(Worker(KIND, oven.work(concurrency=5), context)):
+        await eventually(lambda: oven.has_tried(4))
+        await withdraw(thing, "c")
+        oven.open.set()
+        await eventually(lambda: none_left(thing))
+        await eventually(lambda: served(thing, 3))
+    assert sorted(await thing.effects()) == [("a", 0), ("b", 0), ("d", 0)]
+    assert max(oven.served) > 1
+    async with thing.database.transaction() as tx:
+        events = await tx.raw.fetch("SELECT aggregateid, correlationid FROM outbox")
+    assert sorted(map(tuple, events)) == [(key, "the-correlation") for key in "abd"]
 
 
 async def test_no_more_run_at_once_than_is_allowed(thing: Things, oven: Oven, context: Context[Any]) -> None:

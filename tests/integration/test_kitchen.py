@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backbone.database import Tx
 from backbone.identity import new_id
 from services.kitchen import decisions, tables
 from services.kitchen.service import SERVICE
@@ -118,12 +119,16 @@ async def test_what_has_started_is_not_cancelled(kitchen: Fed) -> None:
     ]
 
 
+async def write(tx: Tx, decision: decisions.Decision) -> None:
+    await tables.save_all(tx, [decision.ticket])
+    for event in decision.events:
+        tx.publish(event, key=decision.ticket.order)
+
+
 async def test_a_button_pressed_while_cancelling_waits_and_loses(kitchen: Fed) -> None:
     order = await waiting_ticket(kitchen)
     async with kitchen.database.transaction() as tx:
-        ticket = await tables.lock(tx, order)
-        assert ticket is not None
-        await tables.apply(tx, decisions.cancel(ticket))
+        await write(tx, decisions.cancel((await tables.lock_all(tx, [order]))[order]))
         pressing = asyncio.create_task(kitchen.client.post(f"/tickets/{order}/prepared"))
         await kitchen.until_a_lock_is_awaited()
     assert (await pressing).status_code == 409
@@ -133,9 +138,8 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(kitchen: Fed) -
 async def test_a_cancellation_that_comes_while_a_button_is_pressed_waits_and_is_refused(kitchen: Fed) -> None:
     order = await waiting_ticket(kitchen)
     async with kitchen.database.transaction() as tx:
-        ticket = await tables.lock(tx, order)
-        assert ticket is not None
-        await tables.apply(tx, decisions.press(ticket, decisions.Button.PREPARED, "ann"))
+        ticket = (await tables.lock_all(tx, [order]))[order]
+        await write(tx, decisions.press(ticket, decisions.Button.PREPARED, "ann"))
         cancelling = asyncio.create_task(kitchen.feed(cancel(order)))
         await kitchen.until_a_lock_is_awaited()
     await cancelling
@@ -155,6 +159,34 @@ async def test_pressing_and_cancelling_at_once_never_both_win(kitchen: Fed) -> N
         assert told == (
             ["pizza-prepared", "cancellation-refused"] if answer.status_code == 200 else ["ticket-cancelled"]
         )
+
+
+async def test_a_button_is_pressed_for_a_whole_oven_load_and_tells_which_it_does_not_move(kitchen: Fed) -> None:
+    orders = [await waiting_ticket(kitchen) for _ in range(3)]
+    unknown = new_id()
+    await kitchen.client.post(f"/tickets/{orders[0]}/prepared", headers={"X-Actor": "ann"})
+    body = {"orders": [*orders[:2], unknown, orders[1]]}
+    answer = await kitchen.client.post("/tickets/baked", json=body, headers={"X-Actor": "bob"})
+    assert answer.status_code == 200
+    assert [(each["order"], each["status"], each["by"]) for each in answer.json()["items"]] == [
+        (orders[0], "baked", "bob")
+    ]
+    assert answer.json()["refused"] == [
+        {"order": orders[1], "reason": "The ticket is waiting and cannot become baked."},
+        {"order": unknown, "reason": f"The kitchen has no ticket for order {unknown}."},
+    ]
+    again = await kitchen.client.post("/tickets/prepared", json={"orders": orders[1:]})
+    assert {each["status"] for each in again.json()["items"]} == {"prepared"}
+    assert [len(await kitchen.published(order)) for order in orders] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("orders", [[], ["x"] * 201, ["x" * 65], [1], "x"])
+async def test_an_oven_load_that_makes_no_sense_presses_nothing(kitchen: Fed, orders: Any) -> None:
+    order = await waiting_ticket(kitchen)
+    body = {"orders": [*orders, order] if isinstance(orders, list) and orders else orders}
+    answer = await kitchen.client.post("/tickets/prepared", json=body)
+    assert answer.status_code == 422
+    assert await kitchen.published(order) == []
 
 
 async def test_an_occurrence_that_comes_twice_counts_once(kitchen: Fed) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, HTTPException, Request
 
-from sandbox.robot import DELIVERY, KITCHEN, Room, Worker
+from sandbox.robot import AT_ONCE, DELIVERY, KITCHEN, Room, Worker
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
@@ -39,10 +39,10 @@ class Shop:
         self.app = FastAPI()
         self.size = size
         self.first = "waiting" if path == "/tickets" else "ready"
-        self.app.get(path)(self.list)
-        self.app.post(path + "/{order}/{button}")(self.press)
+        self.app.get(path)(self.open_items)
+        self.app.post(path + "/{button}")(self.press)
 
-    async def list(self, status: str, after: str = "") -> Json:
+    async def open_items(self, status: str, after: str = "") -> Json:
         self.asked.set()
         if self.away:
             raise HTTPException(503)
@@ -52,15 +52,19 @@ class Shop:
         more = rest[self.size - 1]["order"] if rest[self.size :] else None
         return {"items": rest[: self.size], "next": more}
 
-    async def press(self, order: str, button: str, request: Request) -> None:
+    async def press(self, button: str, body: dict[str, list[str]], request: Request) -> None:
         assert request.headers["x-actor"] == "robot"
-        self.pressed.append(f"{order} {button}")
-        before, after = MOVES[button]
-        if self.items[order].get("stuck") or self.items[order]["status"] != before:
-            raise HTTPException(409)
-        self.items[order]["status"] = after
+        assert 1 <= len(body["orders"]) <= AT_ONCE
+        for order in body["orders"]:
+            self.press_for(order, button)
         if self.statuses() == {"baked"}:
             self.done.set()
+
+    def press_for(self, order: str, button: str) -> None:
+        self.pressed.append(f"{order} {button}")
+        before, after = MOVES[button]
+        if not self.items[order].get("stuck") and self.items[order]["status"] == before:
+            self.items[order]["status"] = after
 
     def add(self, count: int, **more: Any) -> None:
         orders = [str(uuid.uuid4()) for _ in range(count)]
@@ -84,6 +88,13 @@ async def test_the_robot_works_off_every_page_of_tickets() -> None:
     await worker.round()
     assert shop.statuses() == {"baked"}
     assert len(shop.pressed) == 100
+
+
+async def test_a_long_queue_is_pressed_in_several_goes() -> None:
+    shop = Shop("/tickets", size=500)
+    shop.add(2 * AT_ONCE + 1)
+    await robot(shop, KITCHEN).round()
+    assert shop.statuses() == {"prepared"}
 
 
 async def test_the_robot_delivers_or_hands_over() -> None:

@@ -23,7 +23,7 @@ from backbone.consumer import Consumer
 from backbone.database import Tx
 from backbone.events import Event
 from backbone.http import Answer, Command, create_application
-from backbone.jobs import Job, Settlement, Work
+from backbone.jobs import Done, Job, Work
 from backbone.relay import Relay
 from backbone.retry import RetryPolicy
 from backbone.service import Context, Service
@@ -88,13 +88,14 @@ def busy_service(thing: Things) -> Service[Settings]:
         else:
             await thing.note(event, tx)
 
-    async def bake(_job: Job, _context: Context[Settings]) -> Settlement:
-        return settle
+    async def bake(_job: Job, _context: Context[Settings]) -> str:
+        return "baked"
 
-    async def settle(tx: Tx) -> None:
-        tx.publish(thing.happened(2), key="a")
+    async def settle(done: Sequence[Done], tx: Tx) -> None:
+        for each in done:
+            tx.publish(thing.happened(2), key="a", cause=each.cause)
 
-    work = Work(bake, RetryPolicy(first=timedelta(milliseconds=50)))
+    work = Work(bake, settle, RetryPolicy(first=timedelta(milliseconds=50)))
     return Service(thing.name, Settings, router, handlers={thing.payload: handle}, jobs={"bake": work})
 
 

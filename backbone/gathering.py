@@ -1,0 +1,91 @@
+"""Gathering: calls that come together are served together.
+
+A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
+flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails
+takes nobody with it: the flush is halved until it stands alone. When a fault passes (a connection breaks, and nobody
+knows whether the commit happened), the very same flush is run again; it has to recognise what is there already.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from backbone.faults import is_passing
+from backbone.retry import RetryPolicy
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST = 256
+AGAIN = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(seconds=1), within=timedelta(seconds=10))
+
+Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+"""Serves many calls at once: for each, in their order, what it returns or raises."""
+
+
+class Gathering(Generic[T, R]):
+    """Serves calls of one kind, one flush at a time."""
+
+    def __init__(self, flush: Flush[T, R], again: RetryPolicy = AGAIN) -> None:
+        """`again` says how long a flush that meets passing faults is repeated."""
+        self._flush = flush
+        self._again = again
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """How many wait for the flush after the one under way."""
+        return len(self._waiting)
+
+    async def join(self, item: T) -> R:
+        """Go with the next flush; returns what it says of this item, or raises that."""
+        answered: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answered))
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_all())
+        return await answered
+
+    async def _flush_all(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._settle(group)
+        finally:
+            self._flusher = None
+
+    async def _settle(self, group: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            outcomes = await self._outlast([item for item, _ in group])
+        except Exception as error:
+            if len(group) > 1 and not is_passing(error):
+                middle = len(group) // 2
+                await self._settle(group[:middle])
+                await self._settle(group[middle:])
+                return
+            outcomes = [error] * len(group)
+        for (_, answered), outcome in zip(group, outcomes, strict=True):
+            _answer(answered, outcome)
+
+    async def _outlast(self, items: Sequence[T]) -> Sequence[R | Exception]:
+        """Run the flush until its outcome is known, as long as the policy has patience with passing faults."""
+        loop = asyncio.get_running_loop()
+        began, attempt = loop.time(), 0
+        while True:
+            attempt += 1
+            try:
+                return await self._flush(items)
+            except Exception as error:
+                delay = self._again.next_delay(attempt, timedelta(seconds=loop.time() - began))
+                if delay is None or not is_passing(error):
+                    raise
+                await asyncio.sleep(delay.total_seconds())
+
+
+def _answer(waiting: asyncio.Future[R], outcome: R | Exception) -> None:
+    if waiting.done():  # whoever called has gone; the effect stays
+        return
+    if isinstance(outcome, Exception):
+        waiting.set_exception(outcome)
+    else:
+        waiting.set_result(outcome)
