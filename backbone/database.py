@@ -60,8 +60,8 @@ class Tx:
         self._jobs[kind, key] = None
 
     async def flush(self) -> tuple[bool, frozenset[str]]:
-        """Write what was collected; tells whether events went out, and the kinds of the jobs that were scheduled."""
-        kinds = await schedule.write(self.raw, self._jobs)
+        """Write what was collected; tells whether events go out, and the kinds of the jobs that are due."""
+        kinds = await schedule.write(self.raw, self._jobs, self.now)
         await outbox.write(self.raw, self.service, self.now, self._outgoing)
         return bool(self._outgoing), kinds
 
@@ -74,7 +74,7 @@ class Wakeups:
         self._jobs: dict[str, asyncio.Event] = {}
 
     def jobs(self, kind: str) -> asyncio.Event:
-        """The event that is set when a job of this kind was scheduled here."""
+        """The event that is set when a job of this kind that is due was scheduled here."""
         return self._jobs.setdefault(kind, asyncio.Event())
 
     def committed(self, published: bool, kinds: frozenset[str]) -> None:

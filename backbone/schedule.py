@@ -21,12 +21,14 @@ def row(kind: str, key: str, data: Mapping[str, Any], due: datetime, cause: Caus
     return kind, key, text, due, cause.correlationid, cause.causationid, cause.traceparent
 
 
-async def write(raw: asyncpg.Connection[Any], jobs: Mapping[tuple[str, str], Row | None]) -> frozenset[str]:
-    """Write new jobs and delete withdrawn ones, both in sorted order; returns the kinds that were scheduled."""
+async def write(
+    raw: asyncpg.Connection[Any], jobs: Mapping[tuple[str, str], Row | None], now: datetime
+) -> frozenset[str]:
+    """Write new jobs and delete withdrawn ones, both in sorted order; returns the kinds of those that are due."""
     rows = sorted((each for each in jobs.values() if each is not None), key=lambda each: each[:2])
     withdrawn = sorted(name for name, each in jobs.items() if each is None)
     if withdrawn:
         await raw.execute(sql.JOB_WITHDRAW, *map(list, zip(*withdrawn, strict=True)))
     if rows:
         await raw.execute(sql.JOB_SCHEDULE, *map(list, zip(*rows, strict=True)))
-    return frozenset(each[0] for each in rows)
+    return frozenset(kind for kind, _, _, due, *_ in rows if due <= now)

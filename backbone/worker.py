@@ -38,6 +38,7 @@ class Worker:
         self._work = work
         self._context = context
         self._database = context.database
+        self._may_have_more = True
         self._running: set[asyncio.Task[None]] = set()
         # The outside effect has happened, so a passing fault is waited out as long as the lease lasts.
         self._settling = Gathering(self._settle, replace(RESTART, within=work.lease))
@@ -62,6 +63,7 @@ class Worker:
         wake.clear()
         free = self._work.concurrency - len(self._running)
         claimed = await self._claim(free) if free else []
+        self._may_have_more = len(claimed) == free
         for job in claimed:
             task = asyncio.create_task(self._do(job))
             self._running.add(task)
@@ -71,14 +73,15 @@ class Worker:
             await self._wait(wake)
 
     async def _wait(self, wake: asyncio.Event) -> None:
-        """Until a job was scheduled here or has ended, or it is time to look again."""
+        """Until there may be something to claim, or it is time to look again."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL):
                 await wake.wait()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._database.wakeups.jobs(self._kind).set()
+        if self._may_have_more:
+            self._database.wakeups.jobs(self._kind).set()
 
     async def _claim(self, most: int) -> list[Job]:
         async with self._database.transaction() as tx:
