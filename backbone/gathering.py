@@ -50,7 +50,9 @@ class Gathering(Generic[T, R]):
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-                await self._settle(group)
+                # Whoever has given up meanwhile may try again elsewhere: it must not be served as well.
+                if group := [each for each in group if not each[1].cancelled()]:
+                    await self._settle(group)
         finally:
             self._flusher = None
 

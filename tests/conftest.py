@@ -1,6 +1,7 @@
 """Fixtures that all tests share: one Postgres and one Kafka for the run, and a database for whoever asks."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cache
 from uuid import uuid4
@@ -23,7 +24,12 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the whole system share one, so they stay in one process; of the others, each file does."""
+    seen = Counter[str]()
     for item in items:
+        seen[item.nodeid] += 1
+        if (number := seen[item.nodeid]) > 1:
+            # schemathesis calls all operations of a service by one id, and xdist would run one of them.
+            item._nodeid = f"{item.nodeid}[{number}]"
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("system" if folder in ("e2e", "faults") else item.path.name))
 

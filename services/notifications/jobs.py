@@ -52,6 +52,8 @@ async def _send_all(context: Context[Settings], names: Sequence[str]) -> Sequenc
     """What is due at the same moment goes over one connection. None for what is not to be sent any more."""
     settings, outcomes = context.settings, dict[str, Outcome | Exception]()
     mails = await tables.queued(context.database, names)
+    if not mails:
+        return [None] * len(names)
     server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port, timeout=STEP_SECONDS)
     try:
         async with asyncio.timeout(CONNECTION_SECONDS), server:
@@ -69,8 +71,10 @@ async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcom
     except aiosmtplib.SMTPException as error:
         reason = refusal(error)
         return Failed(reason) if reason else error
-    except ValueError as error:  # an address that the client cannot take apart
+    except OSError as error:
         return error
+    except Exception as error:  # an address that the parser of headers cannot take apart; others share the connection
+        return Failed(f"This mail cannot be written: {type(error).__name__}: {error}")
     return Sent(recipient)
 
 
