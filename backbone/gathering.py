@@ -3,15 +3,18 @@
 A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
 flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails
 takes nobody with it: the flush is halved until it stands alone. When a fault passes (a connection breaks, and nobody
-knows whether the commit happened), the very same flush is run again; it has to recognise what is there already.
+knows whether the commit happened), the very same flush is run again; it has to recognise what is there already. A
+flush that cannot (a mail once sent is sent) returns its errors from there on, each beside its call, and raises nothing.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Generic, TypeVar
 
 from backbone.faults import is_passing
+from backbone.parts import report
 from backbone.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -27,8 +30,9 @@ Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
 class Gathering(Generic[T, R]):
     """Serves calls of one kind, one flush at a time."""
 
-    def __init__(self, flush: Flush[T, R], again: RetryPolicy = AGAIN) -> None:
-        """`again` says how long a flush that meets passing faults is repeated."""
+    def __init__(self, name: str, flush: Flush[T, R], again: RetryPolicy = AGAIN) -> None:
+        """`name` is for the logs; `again` says how long a flush that meets passing faults is repeated."""
+        self._name = name
         self._flush = flush
         self._again = again
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
@@ -43,7 +47,8 @@ class Gathering(Generic[T, R]):
         answered: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answered))
         if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush_all())
+            # In a context of its own: what it logs concerns many, not the one who happened to come first.
+            self._flusher = asyncio.create_task(self._flush_all(), context=contextvars.Context())
         return await answered
 
     async def _flush_all(self) -> None:
@@ -81,6 +86,7 @@ class Gathering(Generic[T, R]):
                 delay = self._again.next_delay(attempt, timedelta(seconds=loop.time() - began))
                 if delay is None or not is_passing(error):
                     raise
+                report(self._name, error, delay)
                 await asyncio.sleep(delay.total_seconds())
 
 

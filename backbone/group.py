@@ -36,7 +36,7 @@ class GroupCommit(Generic[T]):
     def __init__(self, database: Database, write: Write[T]) -> None:
         self._database = database
         self._write = write
-        self._gathering = Gathering(self._flush)
+        self._gathering = Gathering("group commit", self._flush)
 
     def __len__(self) -> int:
         """How many wait for the flush after the one under way."""

@@ -82,6 +82,8 @@ class Context(Generic[S]):
     http: httpx.AsyncClient
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """By part of the process: None when it is ready, else what it waits for."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process begins to stop: an answer that goes on for long ends then."""
     groups: dict[Grouped[Any, Any], GroupCommit[Any]] = field(default_factory=dict)
     gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
 
@@ -94,11 +96,8 @@ class Context(Generic[S]):
     def together(self, serve: Together[S, T, R]) -> Gathering[T, R]:
         """Where calls of `serve` meet that this process makes at the same moment (see `gathering.py`)."""
         if serve not in self.gatherings:
-            self.gatherings[serve] = Gathering(partial(serve, self))
+            self.gatherings[serve] = Gathering(serve.__name__.strip("_"), partial(serve, self))
         return self.gatherings[serve]
-
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the process begins to stop: an answer that goes on for long ends then."""
 
 
 Together = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]

@@ -41,7 +41,7 @@ class Worker:
         self._may_have_more = True
         self._running: set[asyncio.Task[None]] = set()
         # The outside effect has happened, so a passing fault is waited out as long as the lease lasts.
-        self._settling = Gathering(self._settle, replace(RESTART, within=work.lease))
+        self._settling = Gathering(f"settling {kind}", self._settle, replace(RESTART, within=work.lease))
         self._stop = asyncio.Event()
 
     def stop(self) -> None:

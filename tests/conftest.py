@@ -24,12 +24,9 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the whole system share one, so they stay in one process; of the others, each file does."""
-    seen = Counter[str]()
+    if twice := [test for test, times in Counter(item.nodeid for item in items).items() if times > 1]:
+        raise pytest.UsageError(f"Tests of one id are run once when they are spread over processes: {twice}")
     for item in items:
-        seen[item.nodeid] += 1
-        if (number := seen[item.nodeid]) > 1:
-            # schemathesis calls all operations of a service by one id, and xdist would run one of them.
-            item._nodeid = f"{item.nodeid}[{number}]"
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("system" if folder in ("e2e", "faults") else item.path.name))
 

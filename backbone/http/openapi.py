@@ -75,7 +75,11 @@ def _tell_problems(document: dict[str, Any]) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _tell(operation["responses"], _possible(path, method, operation))
-            _tell_text(operation.get("parameters", []))
+            for parameter in operation.get("parameters", []):
+                _tell_text(parameter["schema"])
+    for schema in schemas.values():
+        for member in schema.get("properties", {}).values():
+            _tell_text(member)
 
 
 def _tell(responses: dict[str, Any], possible: set[str]) -> None:
@@ -88,12 +92,12 @@ def _tell(responses: dict[str, Any], possible: set[str]) -> None:
         said["description"] = said.get("description") or _MEANINGS.get(status, "Refused")
 
 
-def _tell_text(parameters: list[dict[str, Any]]) -> None:
-    """What `limits.Targets` asks of every text."""
-    for parameter in parameters:
-        for schema in (parameter["schema"], *parameter["schema"].get("anyOf", ())):
-            if schema.get("type") == "string":
-                schema.setdefault("pattern", _WITHOUT_NUL)
+def _tell_text(schema: dict[str, Any]) -> None:
+    """What `limits.Targets` and `bodies` ask of every text."""
+    if schema.get("type") == "string" and not schema.keys() & {"enum", "const", "format"}:
+        schema.setdefault("pattern", _WITHOUT_NUL)
+    for inner in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())):
+        _tell_text(inner)
 
 
 def _possible(path: str, method: str, operation: dict[str, Any]) -> set[str]:

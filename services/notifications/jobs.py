@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
@@ -10,7 +11,7 @@ from email.utils import format_datetime
 import aiosmtplib
 
 from backbone.database import Tx
-from backbone.jobs import Done, Job, Work
+from backbone.jobs import Done, Job, Postpone, Work
 from backbone.retry import RetryPolicy
 from backbone.service import Context
 from services.notifications import tables
@@ -19,10 +20,10 @@ from services.notifications.settings import Settings
 from services.notifications.tables import Queued
 
 SEND = "send"
-# For each step of the conversation, and for all mails of one connection: a job may wait for the connection before its
-# own, and both have to fit into its lease of a minute.
+# For each step of the conversation, and for the mails of one flush: a job may wait for the flush before its own, each
+# may end with a last step, and all that has to fit into its lease of a minute.
 STEP_SECONDS = 8.0
-CONNECTION_SECONDS = 25.0
+FLUSH_SECONDS = 20.0
 PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15), within=timedelta(days=3))
 
 
@@ -49,30 +50,46 @@ async def send(job: Job, context: Context[Settings]) -> Outcome:
 
 
 async def _send_all(context: Context[Settings], names: Sequence[str]) -> Sequence[Outcome | Exception]:
-    """What is due at the same moment goes over one connection. None for what is not to be sent any more."""
-    settings, outcomes = context.settings, dict[str, Outcome | Exception]()
+    """What is due at the same moment goes over one connection, as long as it holds. None: it is not queued any more."""
     mails = await tables.queued(context.database, names)
-    if not mails:
-        return [None] * len(names)
+    outcomes: dict[str, Outcome | Exception] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FLUSH_SECONDS):
+            while waiting := {name: mail for name, mail in mails.items() if name not in outcomes}:
+                await _send_over_one_connection(context.settings, waiting, outcomes)
+    untried = Postpone(timedelta(seconds=1))
+    return [outcomes.get(name, untried) if name in mails else None for name in names]
+
+
+async def _send_over_one_connection(
+    settings: Settings, mails: Mapping[str, Queued], outcomes: dict[str, Outcome | Exception]
+) -> None:
+    """Hand over one by one. Whatever breaks the connection ends it, and concerns the mail it met; none yet: all."""
     server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port, timeout=STEP_SECONDS)
+    met = list(mails)
     try:
-        async with asyncio.timeout(CONNECTION_SECONDS), server:
+        async with server:
             for name, mail in mails.items():
+                met = [name]
+                outcomes[name] = TimeoutError("The mail server was too slow.")  # until there is an answer
                 outcomes[name] = await _hand_over(server, mail, settings.shop_email)
-    except (aiosmtplib.SMTPException, OSError) as error:  # TimeoutError is an OSError
-        outcomes = {name: outcomes.get(name, error) for name in mails}
-    return [outcomes.get(name) for name in names]
+                met = []
+                if not server.is_connected:  # some servers hang up with a refusal
+                    return
+    except (aiosmtplib.SMTPException, OSError) as error:  # its TimeoutErrors are OSErrors
+        outcomes.update(dict.fromkeys(met, error))
 
 
 async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
+    """Raises OSError when the connection is of no use any more."""
     recipient = mail.recipient or shop
     try:
         await server.send_message(letter(mail, recipient, shop), sender=shop, recipients=[recipient])
+    except OSError:
+        raise
     except aiosmtplib.SMTPException as error:
         reason = refusal(error)
         return Failed(reason) if reason else error
-    except OSError as error:
-        return error
     except Exception as error:  # an address that the parser of headers cannot take apart; others share the connection
         return Failed(f"This mail cannot be written: {type(error).__name__}: {error}")
     return Sent(recipient)

@@ -62,11 +62,11 @@ class Queued(NamedTuple):
 
 
 async def queued(database: Database, names: Iterable[str]) -> dict[str, Queued]:
-    """Those of the mails that still wait, by name."""
+    """Those of the mails that still wait, by name, the oldest first."""
     n = notifications.c
     query = select(n.id, n.recipient, n.subject, n.body, n.message_id, n.created_at)
     async with database.reading() as connection:
-        rows = await connection.execute(query.where(n.id.in_(names), n.status == "queued"))
+        rows = await connection.execute(query.where(n.id.in_(names), n.status == "queued").order_by(n.created_at, n.id))
     return {name: Queued(*rest) for name, *rest in rows}
 
 

@@ -15,6 +15,7 @@ from backbone.service import Context
 from backbone.worker import Worker
 from local.ports import free_port
 from sandbox.mail import Inbox, Mail, smtp_server
+from services.notifications import jobs
 from services.notifications.decisions import is_address, money, one_line
 from services.notifications.events import Money
 from services.notifications.service import SERVICE
@@ -56,17 +57,24 @@ def alert(sku: str, kind: str = "low") -> Told:
 
 
 class Choosy(Inbox):
-    """A mail server that answers RCPT for some addresses as it is told to."""
+    """A mail server that answers RCPT for some addresses as it is told to, hangs up at others, or says nothing."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[str, str] = {}
+        self.hangs_up: set[str] = set()
+        self.stalls: set[str] = set()
         self.asked = 0
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it so
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         self.asked += 1
+        if address in self.hangs_up:
+            assert server.transport
+            server.transport.close()
+        if address in self.stalls:
+            await asyncio.sleep(3600)
         if refusal := self.answers.get(address):
             return refusal
         envelope.rcpt_tos.append(address)
@@ -235,6 +243,53 @@ async def test_a_recipient_refused_for_now_is_tried_again(open_desk: Desk) -> No
     assert [each["status"] for each in await open_desk.listed(order)] == ["queued"]
     open_desk.inbox.answers.clear()
     await open_desk.until(order, "sent")
+
+
+async def confirm(desk: Desk, *emails: str) -> list[str]:
+    """Let an order be confirmed for each address, in this order, before any mail is sent."""
+    orders = [new_id() for _ in emails]
+    await desk.service.feed(
+        *(confirmed(order, email=email) for order, email in zip(orders, emails, strict=True)),
+    )
+    return orders
+
+
+ODD = "=?utf-8?q??=@x.example"
+"""Python's parser of headers stumbles over it with an IndexError."""
+
+
+async def test_a_mail_that_cannot_be_written_fails_alone(desk: Desk) -> None:
+    first, odd, last = await confirm(desk, "a@example.com", ODD, "b@example.com")
+    async with desk.mail_server(), desk.working():
+        assert "cannot be written" in (await desk.until(odd, "failed"))["reason"]
+        for order in (first, last):
+            await desk.until(order, "sent")
+    assert sorted(mail.to[0]["Address"] for mail in desk.mails()) == ["a@example.com", "b@example.com"]
+
+
+async def test_a_mail_that_breaks_the_connection_holds_up_no_other(desk: Desk) -> None:
+    desk.inbox.hangs_up.add("bad@example.com")
+    first, bad, last = await confirm(desk, "a@example.com", "bad@example.com", "b@example.com")
+    async with desk.mail_server(), desk.working():
+        for order in (first, last):
+            await desk.until(order, "sent")
+        assert desk.inbox.asked == 3  # at the first attempt
+        desk.inbox.hangs_up.clear()
+        await desk.until(bad, "sent")
+    assert len(desk.mails()) == 3
+
+
+async def test_mails_that_stall_hold_up_no_other_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "FLUSH_SECONDS", 0.3)
+    desk.inbox.stalls |= {"slow@example.com", "mute@example.com"}
+    slow, mute, last = await confirm(desk, "slow@example.com", "mute@example.com", "b@example.com")
+    async with desk.mail_server(), desk.working():
+        await desk.until(last, "sent")
+        desk.inbox.stalls.clear()
+        for order in (slow, mute):
+            await desk.until(order, "sent")
+    assert len(desk.mails()) == 3
 
 
 async def test_a_mail_server_that_is_away_is_waited_for(desk: Desk) -> None:
