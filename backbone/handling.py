@@ -19,7 +19,6 @@ from backbone.events import Cause, Event
 from backbone.service import InSets, OneByOne, Service
 from backbone.telemetry import Attributes, messaging, traceparent_of
 
-MOST_LINKS = 128
 """What OpenTelemetry's SDK keeps of a span's links."""
 
 
@@ -76,8 +75,6 @@ class Handling:
         return [each.event for each in await inbox.claim(tx, self._service.name, listened) if each.event]
 
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
-        if events and self._service.lock:
-            await self._service.lock(events, tx)
         for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
             if isinstance(handler, InSets):
                 await self._handle_set(tx, handler, list(run))
@@ -89,7 +86,7 @@ class Handling:
         self._beat()
         count, group = len(events), self._service.name
         about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
-        links = [event.traceparent for event in events[:MOST_LINKS]]
+        links = (event.traceparent for event in events)
         with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
             await handler.handle(events, tx)
 

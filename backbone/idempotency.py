@@ -6,12 +6,11 @@ draft-ietf-httpapi-idempotency-key-header. `scope` is method and path, `fingerpr
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import asyncpg
 
 from backbone import sql
-from backbone.database import Database, Tx
+from backbone.database import Tx
 from backbone.errors import SlicelineError
 
 Name = tuple[str, str]
@@ -89,17 +88,6 @@ async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name,
         [reply.body for _, reply in ordered],
     )
     return {(row["scope"], row["key"]): _kept(row) for row in rows if not row["is_new"]}
-
-
-async def forget(database: Database, older_than: timedelta) -> int:
-    """Delete keys that nobody will send again, at most 5000 in a transaction; tells how many."""
-    total = 0
-    while True:
-        async with database.transaction() as tx:
-            deleted = int((await tx.raw.execute(sql.KEYS_FORGET, older_than)).removeprefix("DELETE "))
-        total += deleted
-        if deleted == 0:
-            return total
 
 
 def _kept(row: asyncpg.Record) -> Kept:

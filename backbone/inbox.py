@@ -1,11 +1,10 @@
 """The inbox: which occurrences a consumer has handled. A claim commits with the effect, or not at all."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from backbone import sql
 from backbone.batch import Delivery
-from backbone.database import Database, Tx
+from backbone.database import Tx
 from backbone.envelope import name_without_version
 
 
@@ -22,14 +21,3 @@ async def claim(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[D
 def _identity(delivery: Delivery) -> tuple[str, str]:
     assert delivery.event is not None  # noqa: S101  only events come here
     return name_without_version(delivery.event.type), delivery.event.occurrenceid
-
-
-async def forget(database: Database, older_than: timedelta) -> int:
-    """Delete claims older than any delivery can be; returns how many."""
-    total = 0
-    while True:
-        async with database.transaction() as tx:
-            deleted = int((await tx.raw.execute(sql.PRUNE_INBOX, older_than)).split()[-1])
-        total += deleted
-        if deleted == 0:
-            return total

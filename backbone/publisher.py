@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 from backbone.envelope import headers_of
 from backbone.partitioning import partitions_of
 from backbone.parts import ended_well
-from backbone.telemetry import messaging
+from backbone.telemetry import MOST_LINKS, messaging
 from backbone.together import together
 
 SEND_DEADLINE = 15.0
@@ -25,7 +25,6 @@ _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
 _KEY = 6
 """Where the partition key stands among a row's attributes."""
-_MOST_LINKS = 128
 """What a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)."""
 
 
@@ -81,7 +80,7 @@ class Publisher:
         batch = Batch(
             count=len(rows),
             oldest=datetime.fromisoformat(rows[0]["time"].decode()),
-            traceparents=[row["traceparent"].decode() for row in rows[:_MOST_LINKS] if row["traceparent"]],
+            traceparents=[row["traceparent"].decode() for row in rows[:MOST_LINKS] if row["traceparent"]],
         )
         for start in range(0, len(rows), _SLICE):
             _pack(producer, partitions, batch, rows[start : start + _SLICE])

@@ -44,7 +44,6 @@ class InSets:
 
 Handler = OneByOne | InSets
 Handlers = Mapping[type[Payload], Handler]
-LockRows = Callable[[Sequence[Event[Any]], Tx], Awaitable[None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,6 @@ class Service(Generic[S]):
     router: APIRouter
     publishes: tuple[type[Payload], ...] = ()
     handlers: Handlers = field(default_factory=dict)
-    lock: LockRows | None = None
-    """Takes every row lock that a batch needs, in sorted order of keys, before any of its handlers runs."""
     jobs: Mapping[str, Work[S]] = field(default_factory=dict)
     grouped: tuple[Grouped[Any, Any], ...] = ()
 

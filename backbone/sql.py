@@ -79,7 +79,7 @@ SELECT $1, name, occurrence FROM unnest($2::text[], $3::text[]) AS row(name, occ
 ON CONFLICT DO NOTHING RETURNING name, occurrence
 """
 
-PRUNE_INBOX = """
+INBOX_PRUNE = """
 DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - $1::interval LIMIT 5000)
 """
 
@@ -184,7 +184,7 @@ ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
 RETURNING scope, key, fingerprint, status, headers::text AS headers, body, xmax = 0 AS is_new
 """
 
-KEYS_FORGET = """
+KEYS_PRUNE = """
 DELETE FROM idempotency_keys WHERE ctid IN (
   SELECT ctid FROM idempotency_keys WHERE created_at < now() - $1::interval LIMIT 5000)
 """

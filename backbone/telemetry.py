@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from random import getrandbits
 
 from opentelemetry import trace
@@ -15,6 +16,9 @@ from opentelemetry.trace import Link, Span, SpanKind, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
 Attributes = Mapping[str, AttributeValue]
+
+MOST_LINKS = 128
+"""What OpenTelemetry keeps of a span's links."""
 _recording = True
 _tracer = trace.get_tracer("sliceline")
 
@@ -58,12 +62,12 @@ def span(
     links: Iterable[str | None] = (),
     attributes: Attributes | None = None,
 ) -> Iterator[Span]:
-    """A span below `parent` (a traceparent; none: below the current one), linked to others it merely knows of."""
+    """A span below `parent` (a traceparent; none: below the current one), linked to others that it merely knows."""
     if not _recording:
         with trace.use_span(trace.NonRecordingSpan(_span_context(parent) or _current_or_new())) as passed_on:
             yield passed_on
         return
-    linked = [Link(known) for each in links if (known := _span_context(each)) is not None]
+    linked = [Link(known) for each in islice(links, MOST_LINKS) if (known := _span_context(each)) is not None]
     with _tracer.start_as_current_span(name, _context(parent), kind, attributes, linked) as current:
         try:
             yield current

@@ -1,11 +1,15 @@
 """Talking to the person at the terminal."""
 
+import sys
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 
-console = Console()
+# What is piped has no width of its own; tables keep their names whole then.
+PIPED = 140
+
+console = Console(width=None if sys.stdout.isatty() else PIPED)
 errors = Console(stderr=True)
 
 

@@ -95,7 +95,7 @@ def _print(phase: str, rows: list[Health]) -> None:
         return
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for title in ("", "state", "address", "pid", "restarts", "parked"):
-        table.add_column(title, no_wrap=title == "address")
+        table.add_column(title, no_wrap=title != "state")
     for row in rows:
         colour = "green" if row.healthy else "red"
         numbers = [str(value) if value is not None else "" for value in (row.pid, row.restarts, row.parked)]

@@ -12,8 +12,9 @@ ALL = ("--numprocesses=2", "--dist=loadgroup")
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; whatever follows goes to pytest. They start servers of their own on free ports.
+    """Run all tests, in two processes side by side. They start servers of their own on free ports.
 
+    Whatever follows goes to pytest instead: `./sliceline test tests/unit`, `./sliceline test -k cancel -x`.
     SLICELINE_TEST_SERVERS=docker or local chooses which; unset, Docker is used where an engine answers.
     """
     os.chdir(ROOT)

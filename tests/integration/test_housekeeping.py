@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from backbone import housekeeping, idempotency, inbox
+from backbone import housekeeping, sql
 from backbone.database import Database
-from backbone.housekeeping import Housekeeping
+from backbone.housekeeping import Housekeeping, prune
 from backbone.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.things import eventually, running
@@ -54,15 +54,15 @@ async def kept(database: Database, table: str) -> int:
 async def test_old_deliveries_are_forgotten_and_young_ones_kept(database: Database) -> None:
     await remember(database, 15, MANY)
     await remember(database, 13, 3)
-    assert await inbox.forget(database, timedelta(days=14)) == MANY
+    assert await prune(database, sql.INBOX_PRUNE, timedelta(days=14)) == MANY
     assert await kept(database, "inbox") == 3
-    assert await inbox.forget(database, timedelta(days=14)) == 0
+    assert await prune(database, sql.INBOX_PRUNE, timedelta(days=14)) == 0
 
 
 async def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(database: Database) -> None:
     await remember(database, 3, MANY)
     await remember(database, 1, 3)
-    assert await idempotency.forget(database, timedelta(days=2)) == MANY
+    assert await prune(database, sql.KEYS_PRUNE, timedelta(days=2)) == MANY
     assert await kept(database, "idempotency_keys") == 3
 
 

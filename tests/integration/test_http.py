@@ -21,8 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from backbone import idempotency
+from backbone import sql
 from backbone.database import Database, Tx
+from backbone.housekeeping import prune
 from backbone.http import Answer, Command, Db, Paging, Problem, create_application
 from backbone.service import Context, Service
 from backbone.settings import Settings
@@ -259,8 +260,8 @@ async def test_old_keys_are_forgotten(database_url: str) -> None:
     async with serving(database_url) as (client, context):
         headers = {"Idempotency-Key": uuid4().hex}
         first = await client.post("/orders", json=order(), headers=headers)
-        assert await idempotency.forget(context.database, timedelta(hours=1)) == 0
-        assert await idempotency.forget(context.database, timedelta(0)) >= 1
+        assert await prune(context.database, sql.KEYS_PRUNE, timedelta(hours=1)) == 0
+        assert await prune(context.database, sql.KEYS_PRUNE, timedelta(0)) >= 1
         second = await client.post("/orders", json=order(), headers=headers)
         assert second.content != first.content
 

@@ -17,7 +17,7 @@ from backbone import contracts
 from backbone.database import Database, Tx
 from backbone.envelope import Envelope, from_record
 from backbone.events import Event, Payload
-from backbone.service import Handler, LockRows, Service
+from backbone.service import Handler, Service
 from backbone.settings import Settings
 
 DEADLINE = 60.0
@@ -45,10 +45,8 @@ class Things:
             for number in numbers:
                 tx.publish(self.happened(number), key=key)
 
-    def service(self, handler: Handler, lock: LockRows | None = None) -> Service[Settings]:
-        return Service(
-            name=self.name, settings=Settings, router=APIRouter(), handlers={self.payload: handler}, lock=lock
-        )
+    def service(self, handler: Handler) -> Service[Settings]:
+        return Service(name=self.name, settings=Settings, router=APIRouter(), handlers={self.payload: handler})
 
     async def note(self, event: Event[Any], tx: Tx) -> None:
         """A handler with an effect that tests can count."""
