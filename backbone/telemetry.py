@@ -107,6 +107,11 @@ def traceparent_of(current: Span | None = None) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
+def new_traceparent() -> str:
+    """The traceparent of a trace that begins and is not recorded."""
+    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-00"
+
+
 def _current_or_new() -> trace.SpanContext:
     """Unrecorded, a trace is only an id that everything has in common: there are no spans to tell apart."""
     current = trace.get_current_span().get_span_context()
