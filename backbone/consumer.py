@@ -3,12 +3,15 @@
 The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. A passing
 fault is waited out and never skipped; a batch that fails otherwise is halved until the guilty event stands alone and
 is parked.
+
+While a batch is in its transaction the next one is read and decoded. It is worked off only if all went well meanwhile:
+of a partition that was given up, or lost, what was read is dropped, and its place is sought anew.
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,19 +19,30 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from backbone import metrics, sql
-from backbone.batch import Batch, Place, read, unreadable
+from backbone import sql
+from backbone.batch import Batch, Delivery, Place, read, unreadable
 from backbone.database import Database
 from backbone.envelope import topic_of
 from backbone.faults import is_passing
 from backbone.handling import Fenced, Handling
+from backbone.lag import LagWatch
 from backbone.parts import RESTART, Part, describe, ended_well, keep_running, report
 from backbone.service import InSets, Service
 
 BATCH = 500
 BATCH_OF_SETS = 1000
 """Where all handlers work in sets, a batch may be larger: it is over as soon, and a commit serves more events."""
-_LOOK_AT_LAG = 5.0
+_SLICE = 50
+"""Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a poll brought, by partition with the offset after it, and the spells in which it was asked for."""
+
+    deliveries: Mapping[Place, list[Delivery]]
+    ends: Mapping[Place, int]
+    spells: Mapping[Place, object]
 
 
 class Consumer:
@@ -46,6 +60,9 @@ class Consumer:
         self._most = BATCH_OF_SETS if in_sets else BATCH
         self._stop = asyncio.Event()
         self._positions: dict[Place, int] = {}
+        # One token for each uninterrupted time in which a partition is ours and in step.
+        self._spells: dict[Place, object] = {}
+        self._ahead: asyncio.Task[_Found] | None = None
         self._joined = False
         self._at_rest = asyncio.Event()
         self._at_rest.set()
@@ -65,7 +82,7 @@ class Consumer:
 
     async def _session(self) -> None:
         client = self._new_client()
-        self._positions = {}
+        self.forget(list(self._positions))
         self._joined = False
         try:
             async with asyncio.timeout(30):
@@ -73,6 +90,7 @@ class Consumer:
             client.subscribe(self.topics, listener=_Rebalance(self))
             await self._read(client)
         finally:
+            await self._drop_ahead()
             await _close(client)
 
     def _new_client(self) -> AIOKafkaConsumer:
@@ -90,7 +108,7 @@ class Consumer:
         )
 
     async def _read(self, client: AIOKafkaConsumer) -> None:
-        watch = _LagWatch(self._stuck_after)
+        watch = LagWatch(self._stuck_after)
         committed: dict[Place, int] = {}
         while not self._stop.is_set():
             self.part.beat()
@@ -102,13 +120,41 @@ class Consumer:
         await self._tell_kafka(client, committed)
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
+        """Work off what was read during the last batch; what comes next is read during this one."""
+        ahead, self._ahead = self._ahead, None
         try:
-            records = await client.getmany(timeout_ms=500, max_records=self._most)
+            found = await (ahead or self._find(client))
         except UnicodeDecodeError:
             await self._creep_past_the_unreadable(client)
             return
-        if batch := self._batch_of(records):
+        if batch := self._batch_of(found):
+            if all(place in self._spells for place in client.assignment()):  # else something is to be sought first
+                self._ahead = asyncio.create_task(self._find(client))
             await self._work_off(batch)
+
+    async def _find(
+        self, client: AIOKafkaConsumer, *partitions: TopicPartition, patience: int = 500, most: int | None = None
+    ) -> _Found:
+        """Read and decode at most so many records, of these partitions or of all, after `patience` milliseconds none.
+
+        Raises UnicodeDecodeError when Kafka's client cannot take some record apart.
+        """
+        spells = dict(self._spells)
+        records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
+        deliveries: dict[Place, list[Delivery]] = {}
+        for at, brought in records.items():
+            deliveries[at.topic, at.partition] = decoded = []
+            for start in range(0, len(brought), _SLICE):
+                decoded += [read(each, self._handling.views) for each in brought[start : start + _SLICE]]
+                await asyncio.sleep(0)
+        ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
+        return _Found(deliveries, ends, spells)
+
+    async def _drop_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
     async def _creep_past_the_unreadable(self, client: AIOKafkaConsumer) -> None:
         """Some record has a header name that is not UTF-8: aiokafka raises, tells not where, and would for ever.
@@ -119,7 +165,7 @@ class Consumer:
         await self._synchronise(client)
         for at in client.assignment():
             try:
-                await client.getmany(at, timeout_ms=1000, max_records=self._most)
+                await self._find(client, at, patience=1000)
             except UnicodeDecodeError:
                 await self._creep(client, at)
             self.forget([(at.topic, at.partition)])
@@ -135,7 +181,7 @@ class Consumer:
         while place in self._positions and not passed and not self._stop.is_set():
             self.part.beat()
             try:
-                batch = self._batch_of(await client.getmany(at, timeout_ms=1000, max_records=1))
+                batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
                 passed = parked or batch is None
             except UnicodeDecodeError as error:
                 batch = unreadable(place, self._positions[place], error)
@@ -154,6 +200,7 @@ class Consumer:
             for each in client.assignment().intersection(new):  # a rebalance may have come between
                 place = each.topic, each.partition
                 self._positions[place] = stored.get(place, beginnings.get(each, 0))
+                self._spells[place] = object()
                 client.seek(each, self._positions[place])
         if self._joined:
             self.part.ready()
@@ -164,16 +211,13 @@ class Consumer:
             rows = await tx.raw.fetch(sql.OFFSETS_READ, self._service.name, list(topics), list(numbers))
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
-    def _batch_of(self, records: Mapping[TopicPartition, list[Any]]) -> Batch | None:
-        """What was read of partitions that are in step; a partition that is not will be sought and read again."""
-        known = {(at.topic, at.partition): found for at, found in records.items() if found}
-        ranges = {
-            place: (self._positions[place], found[-1].offset + 1)
-            for place, found in known.items()
-            if place in self._positions
-        }
-        deliveries = [read(each, self._handling.views) for place in ranges for each in known[place]]
-        return Batch(deliveries, ranges) if ranges else None
+    def _batch_of(self, found: _Found) -> Batch | None:
+        """What was read of partitions that have been in step ever since; any other is sought and read again."""
+        lasting = dict(found.spells.items() & self._spells.items())
+        kept = [place for place in found.ends if place in lasting]
+        self.forget(found.ends.keys() - set(kept))
+        ranges = {place: (self._positions[place], found.ends[place]) for place in kept}
+        return Batch([each for place in kept for each in found.deliveries[place]], ranges) if ranges else None
 
     async def _work_off(self, batch: Batch) -> None:
         """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
@@ -248,6 +292,7 @@ class Consumer:
         """These partitions are no longer in step: seek them anew if they are still assigned."""
         for place in places:
             self._positions.pop(place, None)
+            self._spells.pop(place, None)
 
     async def rest(self) -> None:
         """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
@@ -272,35 +317,3 @@ class _Rebalance(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._consumer.join((each.topic, each.partition) for each in assigned)
-
-
-class Hung(KafkaError):
-    """There is something to read, but the client brings nothing (seen after broker restarts)."""
-
-
-class _LagWatch:
-    """Compares where we are with the topics' real ends, because a hanging client does not know that it hangs."""
-
-    def __init__(self, stuck_after: float) -> None:
-        self._stuck_after = stuck_after
-        self._next = 0.0
-        self._seen: dict[Place, int] = {}
-        self._moved = time.monotonic()
-
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._next
-
-    async def look(self, client: AIOKafkaConsumer, positions: Mapping[Place, int]) -> None:
-        self._next = time.monotonic() + _LOOK_AT_LAG
-        async with asyncio.timeout(20):
-            ends = await client.end_offsets([TopicPartition(*place) for place in positions])
-        lag: dict[str, int] = {}
-        for place, position in positions.items():
-            lag[place[0]] = lag.get(place[0], 0) + max(0, ends[TopicPartition(*place)] - position)
-        for topic, behind in lag.items():
-            metrics.LAG.labels(topic).set(behind)
-        if not any(lag.values()) or self._seen != positions:
-            self._moved = time.monotonic()
-        self._seen = dict(positions)
-        if time.monotonic() - self._moved > self._stuck_after:
-            raise Hung(f"{sum(lag.values())} records waiting, none arrived for {self._stuck_after:.0f} s")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backbone import consumer
 from backbone.batch import Batch, read
 from backbone.consumer import Consumer
 from backbone.database import Tx
@@ -96,6 +97,40 @@ async def test_a_zombie_is_fenced_off_by_the_stored_offset(thing: Things) -> Non
     with pytest.raises(Fenced):
         await handling.apply(Batch(deliveries, {place: (0, 2)}))
     assert await thing.effects() == [("a", 1)]
+
+
+async def test_what_was_read_ahead_is_dropped_when_the_batch_before_it_is_fenced_off(
+    thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "BATCH", 2)
+    moved: list[asyncio.Task[None]] = []
+
+    async def moving_the_offset_back_once(event: Event[Any], tx: Tx) -> None:
+        await thing.note(event, tx)
+        if event.data.number == 2:  # from the second batch on the offset is a row that others see
+            moved.append(asyncio.create_task(move_back(thing)))
+            await eventually(lambda: waits_for_a_lock(thing))  # it comes to pass right after this batch's commit
+
+    await thing.publish("a", *range(8))
+    async with running(relay_of(thing)):
+        await thing.published(8)
+        async with running(consumer_of(thing, moving_the_offset_back_once)):
+            await eventually(lambda: has_effects(thing, 8))
+    await moved[0]
+    assert await thing.effects() == [("a", number) for number in range(8)]
+
+
+async def move_back(thing: Things) -> None:
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute("UPDATE consumer_offsets SET next_offset = 0 WHERE consumer = $1", thing.name)
+
+
+async def waits_for_a_lock(thing: Things) -> bool:
+    async with thing.database.transaction() as tx:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(await tx.raw.fetchval(waiting))
 
 
 async def test_a_passing_fault_is_waited_out_and_never_skipped(thing: Things) -> None:
