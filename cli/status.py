@@ -12,13 +12,13 @@ from local import HOME, probes, processes, state
 from local.state import Row
 from services import CATALOGUE
 
-# The largest page of a list.
-MOST_COUNTED = 200
+# What is parked, each counted up to the largest page of a list.
+PARKED = ("/dead-letters?limit=200", "/jobs?state=parked&limit=200")
 
 
 @dataclass(frozen=True)
 class Health:
-    """One line of the status; parked counts dead letters (at most MOST_COUNTED), None where there are none to ask."""
+    """One line of the status; parked counts dead letters and jobs given up, None where there is nobody to ask."""
 
     name: str
     healthy: bool
@@ -78,9 +78,9 @@ def _answers(row: Row) -> bool:
 
 
 def _parked(row: Row) -> int | None:
-    """How many events wait parked, counted up to one page of them."""
-    answer = probes.get_json(row.port, f"/dead-letters?limit={MOST_COUNTED}") if row.port else None
-    return len(answer["items"]) if answer else None
+    """How many events and jobs wait parked."""
+    answers: list[Any] = [probes.get_json(row.port, path) for path in PARKED] if row.port else [None]
+    return None if None in answers else sum(len(answer["items"]) for answer in answers)
 
 
 def _as_json(health: Health) -> dict[str, Any]:
@@ -103,4 +103,4 @@ def _print(phase: str, rows: list[Health]) -> None:
     console.print(f"Sliceline is {phase}.\n")
     console.print(table)
     if any(row.parked for row in rows):
-        console.print("\nParked events wait for a fix; then: ./sliceline redrive SERVICE")
+        console.print("\nParked events and jobs wait for a fix; then: ./sliceline redrive SERVICE")

@@ -52,8 +52,8 @@ class Express:
             return
         message = await receive()
         async with lane.turns:
-            entrant = await lane.entrant(headers, message)
             await asyncio.sleep(0)
+        entrant = await lane.entrant(headers, message)
         if entrant is None:
             await self._app(scope, again(message, receive), send)
         else:

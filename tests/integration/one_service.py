@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+import uvicorn
 from sqlalchemy import text
 
 from backbone import contracts
@@ -97,6 +100,29 @@ async def fed(service: Service[Any], new_database: NewDatabase) -> AsyncIterator
         transport = httpx.ASGITransport(create_application(service, context))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             yield Fed(service, database, client)
+    await database.close()
+
+
+@contextmanager
+def serving(service: Service[Any], url: str) -> Iterator[str]:
+    """The service's API on a port of its own, in a thread of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
+        server = uvicorn.Server(uvicorn.Config("", http="httptools", lifespan="off", log_config=None, access_log=False))
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, service, url, listening)))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+async def _serve(server: uvicorn.Server, service: Service[Any], url: str, listening: socket.socket) -> None:
+    database = Database(url, service.name)
+    async with httpx.AsyncClient() as outward:
+        context = Context(service.settings(database_url=url), database, outward)
+        server.config.app = create_application(service, context)
+        await server.serve([listening])
     await database.close()
 
 

@@ -3,17 +3,14 @@
 import asyncio
 import json
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-import uvicorn
 from schemathesis.config import SchemathesisConfig
 
 from backbone import contracts
@@ -22,7 +19,7 @@ from backbone.http import create_application
 from backbone.service import Context, Service
 from cli.catalogue import all_services
 from tests.conftest import NewDatabase
-from tests.integration.one_service import fed
+from tests.integration.one_service import fed, serving
 
 SERVICES = all_services()
 PROBLEM = "application/problem+json"
@@ -146,26 +143,3 @@ async def _happen(service: Service[Any], url: str) -> None:
 def _sample(event_type: str) -> bytes:
     _, owner, name = event_type.split(".", 2)
     return (contracts.SCHEMAS / owner / "samples" / f"{name}.json").read_bytes()
-
-
-@contextmanager
-def serving(service: Service[Any], url: str) -> Iterator[str]:
-    """The service's API on a port of its own, in a thread of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
-        server = uvicorn.Server(uvicorn.Config("", http="httptools", lifespan="off", log_config=None, access_log=False))
-        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, service, url, listening)))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-async def _serve(server: uvicorn.Server, service: Service[Any], url: str, listening: socket.socket) -> None:
-    database = Database(url, service.name)
-    async with httpx.AsyncClient() as outward:
-        context = Context(service.settings(database_url=url), database, outward)
-        server.config.app = create_application(service, context)
-        await server.serve([listening])
-    await database.close()

@@ -1,0 +1,85 @@
+"""`./sliceline redrive` and the count in `./sliceline status`, against a service that has parked something."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner
+
+from backbone.batch import Batch, read
+from backbone.handling import Handling
+from backbone.identity import new_id
+from cli.__main__ import app
+from local import state
+from local.processes import identity_of
+from services.notifications.service import SERVICE
+from tests.conftest import NewDatabase
+from tests.integration.one_service import fed, serving
+
+CANCELLED = "sliceline.orders.order-cancelled.v1"
+ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
+
+
+@pytest.fixture
+def url(new_database: NewDatabase) -> str:
+    """A database of notifications with a parked event and a job that was given up."""
+    url = new_database("notifications")
+    asyncio.run(_park(url))
+    return url
+
+
+async def _park(url: str) -> None:
+    async with fed(SERVICE, lambda _: url) as service:
+        record = service.record(CANCELLED, {"order": new_id(), "customer": ADA, "reason": "Changed my mind."})
+        handling = Handling(SERVICE, service.database)
+        batch = Batch([read(record, handling.views)], {(record.topic, 0): (0, 1)})
+        await handling.park(batch, RuntimeError("the handler stumbled"))
+        async with service.database.transaction() as tx:
+            tx.schedule("send", "some-mail")
+        async with service.database.transaction() as tx:
+            await tx.raw.execute("UPDATE jobs SET parked_at = now(), error = 'given up'")
+
+
+async def _left(url: str) -> tuple[int, int]:
+    """How many dead letters and parked jobs there are."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
+    try:
+        return (
+            await connection.fetchval("SELECT count(*) FROM dead_letters"),
+            await connection.fetchval("SELECT count(*) FROM jobs WHERE parked_at IS NOT NULL"),
+        )
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def standing_in(home: Path, address: str) -> Iterator[None]:
+    """The state that a run with this one service would have written."""
+    identity = identity_of(os.getpid())
+    port = urlsplit(address).port
+    row = state.Row("notifications", "ready", address=address, port=port, pid=identity.pid, started=identity.started)
+    with state.hold(home):
+        state.write(home, state.State(state.RUNNING, identity, rows={"notifications": row}))
+        yield
+
+
+def test_what_is_parked_is_counted_and_started_anew(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for user in ("cli.status", "cli.running"):
+        monkeypatch.setattr(f"{user}.HOME", tmp_path)
+    with serving(SERVICE, url) as address, standing_in(tmp_path, address):
+        status = CliRunner().invoke(app, ["status", "--json"])
+        assert json.loads(status.stdout)["processes"]["notifications"]["parked"] == 2
+        other = CliRunner().invoke(app, ["redrive", "notifications", "--key", "another"])
+        assert "0 events handled, 0 jobs started anew" in other.output
+        assert asyncio.run(_left(url)) == (1, 1)
+        redriven = CliRunner().invoke(app, ["redrive", "notifications"])
+        assert "1 event handled, 1 job started anew" in redriven.output
+        assert redriven.exit_code == 0
+        assert asyncio.run(_left(url)) == (0, 0)
