@@ -102,6 +102,7 @@ async def _admin(kafka: str) -> AIOKafkaAdminClient:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-migrate", request_timeout_ms=10_000)
     try:
         await admin.start()
+        await admin.list_topics()  # a broker that has just opened its port may not know of any broker yet
     except BaseException:
         await admin.close()
         raise
