@@ -312,8 +312,10 @@ class _Rebalance(ConsumerRebalanceListener):
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        gone = [(each.topic, each.partition) for each in revoked]
+        self._consumer.forget(gone)  # what was read ahead of them is not begun any more
         await self._consumer.rest()
-        self._consumer.forget((each.topic, each.partition) for each in revoked)
+        self._consumer.forget(gone)  # what was sought anew meanwhile
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._consumer.join((each.topic, each.partition) for each in assigned)

@@ -19,8 +19,6 @@ from backbone.events import Cause, Event
 from backbone.service import InSets, OneByOne, Service
 from backbone.telemetry import Attributes, messaging, traceparent_of
 
-"""What OpenTelemetry's SDK keeps of a span's links."""
-
 
 class Fenced(SlicelineError):
     """Another replica has moved the partition's offset: it owns the partition now."""

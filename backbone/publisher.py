@@ -25,7 +25,6 @@ _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
 _KEY = 6
 """Where the partition key stands among a row's attributes."""
-"""What a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)."""
 
 
 @dataclass

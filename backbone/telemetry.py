@@ -18,7 +18,7 @@ from opentelemetry.util.types import AttributeValue
 Attributes = Mapping[str, AttributeValue]
 
 MOST_LINKS = 128
-"""What OpenTelemetry keeps of a span's links."""
+"""What a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)."""
 _recording = True
 _tracer = trace.get_tracer("sliceline")
 

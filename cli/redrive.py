@@ -1,5 +1,6 @@
 """./sliceline redrive: handle parked events again, and start parked jobs anew."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,26 +23,35 @@ def redrive(
         try:
             handled = _answer(client.post("/dead-letters/redrive", json={"key": key}))["handled"]
             started = _start_jobs(client, key)
-            left = _answer(client.get("/dead-letters", params={"limit": 200}))["items"]
+            first = next((letter for letter in _all(client, "/dead-letters") if key in (None, letter["key"])), None)
         except httpx.HTTPError as error:
             fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
     console.print(f"{service}: {_count(handled, 'event')} handled, {_count(started, 'job')} started anew.")
-    if first := next((letter for letter in left if key in (None, letter["key"])), None):
+    if first:
         fail(f"Events stay parked, the first of key {first['key']}: {first['error']}")
 
 
 def _start_jobs(client: "httpx.Client", key: str | None) -> int:
-    """All that are parked, page by page; returns how many."""
-    started, after = 0, None
-    while True:
-        where = {"state": "parked", "limit": "200"} | ({"after": after} if after else {})
-        page = _answer(client.get("/jobs", params=where))
-        for job in page["items"]:
-            # Somebody else may have started it meanwhile, or withdrawn it.
-            if key in (None, job["key"]) and client.post(f"/jobs/{job['id']}/retry").status_code == 202:
+    """All that are parked; returns how many."""
+    started = 0
+    for job in _all(client, "/jobs", state="parked"):
+        if key in (None, job["key"]):
+            answer = client.post(f"/jobs/{job['id']}/retry")
+            if answer.status_code not in (404, 409):  # somebody else has started it meanwhile, or withdrawn it
+                _answer(answer)
                 started += 1
-        if (after := page["next"]) is None:
-            return started
+    return started
+
+
+def _all(client: "httpx.Client", path: str, **where: str) -> Iterator[dict[str, Any]]:
+    """Everything of a list, read page by page as it is needed."""
+    after: dict[str, str] = {}
+    while True:
+        page = _answer(client.get(path, params={"limit": "200"} | where | after))
+        yield from page["items"]
+        if page["next"] is None:
+            return
+        after = {"after": page["next"]}
 
 
 def _answer(response: "httpx.Response") -> Any:

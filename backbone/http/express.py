@@ -47,13 +47,13 @@ class Express:
         """A lane is taken by a POST to its path whose body came in one piece."""
         lane = self._lanes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         headers = _plain_headers(scope) if lane else None
-        if lane is None or headers is None or lane.is_full:
+        if lane is None or headers is None or lane.is_full():
             await self._app(scope, receive, send)
             return
         message = await receive()
         async with lane.turns:
             await asyncio.sleep(0)
-        entrant = await lane.entrant(headers, message)
+        entrant = None if lane.is_full() else await lane.entrant(headers, message)  # many may have waited for a turn
         if entrant is None:
             await self._app(scope, again(message, receive), send)
         else:
@@ -69,7 +69,6 @@ class _Lane:
         self._count = observing.requests.labels("POST", lane.path, 202)
         self._time = observing.durations.labels("POST", lane.path)
 
-    @property
     def is_full(self) -> bool:
         most: int = self._context.settings.requests_in_flight
         return len(self._group) >= most

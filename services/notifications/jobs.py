@@ -57,7 +57,8 @@ async def _send_all(context: Context[Settings], names: Sequence[str]) -> Sequenc
         async with asyncio.timeout(FLUSH_SECONDS):
             while waiting := {name: mail for name, mail in mails.items() if name not in outcomes}:
                 await _send_over_one_connection(context.settings, waiting, outcomes)
-    untried = Postpone(timedelta(seconds=1))
+    # Where not even one was tried, the connection took all the time: that counts as an attempt of each.
+    untried = Postpone(timedelta(seconds=1)) if outcomes else TimeoutError("The mail server was too slow to connect.")
     return [outcomes.get(name, untried) if name in mails else None for name in names]
 
 
