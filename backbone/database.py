@@ -119,9 +119,16 @@ class Database:
         async with self._engine.connect() as connection:
             raw = await _driver(connection)
             tx = Tx(connection, raw, self.service, cause or Cause(new_id()))
-            async with raw.transaction():
-                yield tx
-                woken = await tx.flush()
+            try:
+                async with raw.transaction():
+                    yield tx
+                    woken = await tx.flush()
+            except BaseException as error:
+                # Cut off while it begins or rolls back, the connection may be in a transaction that nobody ends.
+                # Whoever got it from the pool would commit into that, which is: not at all.
+                if raw.is_in_transaction() or isinstance(error, TimeoutError) or not isinstance(error, Exception):
+                    raw.terminate()
+                raise
         self.wakeups.committed(*woken)
 
     @asynccontextmanager

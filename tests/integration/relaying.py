@@ -31,7 +31,7 @@ def sequences_by_key(events: Iterable[Envelope]) -> dict[str, list[int]]:
 
 def assert_complete_and_in_order(events: list[Envelope]) -> None:
     for key, sequences in sequences_by_key(events).items():
-        assert sequences == list(range(1, len(sequences) + 1)), key
+        assert sequences == list(range(1, len(sequences) + 1)), f"{key}: {sequences}"
 
 
 async def write_with_pauses(thing: Things, writer: int) -> None:
