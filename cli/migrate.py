@@ -74,10 +74,9 @@ def _upgrade(service: str, url: str) -> None:
 
 
 async def _topics(kafka: str, replication: int, report: Report) -> None:
-    admin = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
+    admin, existing = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
     try:
         report("topics")
-        existing = set(await admin.list_topics())
         wanted = [f"{service}.events" for service in CATALOGUE]
         configs = {"retention.ms": str(RETENTION_MS)}
         missing = [
@@ -98,15 +97,15 @@ def _check(errors: list[tuple[str, int, str | None]]) -> None:
             raise error(f"topic {topic}: {message}")
 
 
-async def _admin(kafka: str) -> AIOKafkaAdminClient:
+async def _admin(kafka: str) -> tuple[AIOKafkaAdminClient, set[str]]:
+    """With the topics there are: a broker that has just opened its port may not know of any broker yet."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-migrate", request_timeout_ms=10_000)
     try:
         await admin.start()
-        await admin.list_topics()  # a broker that has just opened its port may not know of any broker yet
+        return admin, set(await admin.list_topics())
     except BaseException:
         await admin.close()
         raise
-    return admin
 
 
 async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], report: Report) -> T:

@@ -75,19 +75,20 @@ class Fed:
             rows = (await connection.execute(query, {"key": key})).all()
         return [(row.type, json.loads(row.payload)) for row in rows]
 
-    async def until_a_lock_is_awaited(self) -> None:
-        """Return when some transaction waits for a row that another one holds."""
-        query = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        async with asyncio.timeout(10), self.database.reading() as connection:
-            while not (await connection.execute(query)).scalar():  # noqa: ASYNC110  the server has no event for it
-                await asyncio.sleep(0.01)
-
     async def _next_offset(self, topic: str, partition: int) -> int:
         query = text("SELECT next_offset FROM consumer_offsets WHERE topic = :topic AND partition = :partition")
         async with self.database.reading() as connection:
             return (await connection.execute(query, {"topic": topic, "partition": partition})).scalar() or 0
+
+
+async def until_a_lock_is_awaited(database: Database) -> None:
+    """Return when some transaction waits for a row that another one holds."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10), database.reading() as connection:
+        while not (await connection.execute(query)).scalar():  # noqa: ASYNC110  the server has no event for it
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from backbone.events import Event
 from backbone.handling import Fenced, Handling
 from backbone.relay import Relay
 from backbone.service import Handler
+from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.things import Things, eventually, running, running_until_killed
 
 
@@ -109,7 +110,7 @@ async def test_what_was_read_ahead_is_dropped_when_the_batch_before_it_is_fenced
         await thing.note(event, tx)
         if event.data.number == 2:  # from the second batch on the offset is a row that others see
             moved.append(asyncio.create_task(move_back(thing)))
-            await eventually(lambda: waits_for_a_lock(thing))  # it comes to pass right after this batch's commit
+            await until_a_lock_is_awaited(thing.database)  # it comes to pass right after this batch's commit
 
     await thing.publish("a", *range(8))
     async with running(relay_of(thing)):
@@ -123,14 +124,6 @@ async def test_what_was_read_ahead_is_dropped_when_the_batch_before_it_is_fenced
 async def move_back(thing: Things) -> None:
     async with thing.database.transaction() as tx:
         await tx.raw.execute("UPDATE consumer_offsets SET next_offset = 0 WHERE consumer = $1", thing.name)
-
-
-async def waits_for_a_lock(thing: Things) -> bool:
-    async with thing.database.transaction() as tx:
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(await tx.raw.fetchval(waiting))
 
 
 async def test_a_passing_fault_is_waited_out_and_never_skipped(thing: Things) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -37,6 +38,12 @@ async def test_a_transaction_that_is_cut_off_anywhere_takes_no_later_one_with_it
             key = f"after {rounds_of_the_loop}"
             await tx.raw.execute("INSERT INTO sequences (key, last) VALUES ($1, 1)", key)
         await asyncio.gather(cut_off, return_exceptions=True)
-    other = await asyncpg.connect(url)
-    assert await other.fetchval("SELECT count(*) FROM sequences") == 60
-    await other.close()
+    assert await seen_by_another(url) == 60
+
+
+async def seen_by_another(url: str) -> int:
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM sequences"))
+    finally:
+        await connection.close()

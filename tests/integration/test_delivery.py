@@ -8,7 +8,7 @@ from backbone.identity import new_id
 from services.delivery import decisions, tables
 from services.delivery.service import SERVICE
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed
+from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
 
 CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
 Event = tuple[str, dict[str, Any]]
@@ -155,7 +155,7 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(delivery: Fed) 
         await tables.save_all(tx, [decision.delivery])
         tx.publish(*decision.events, key=order)
         pressing = asyncio.create_task(press(delivery, order, "dispatched"))
-        await delivery.until_a_lock_is_awaited()
+        await until_a_lock_is_awaited(delivery.database)
     assert await pressing == 409
     assert await told(delivery, order) == ["delivery-cancelled"]
 

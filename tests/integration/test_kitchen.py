@@ -10,7 +10,7 @@ from backbone.identity import new_id
 from services.kitchen import decisions, tables
 from services.kitchen.service import SERVICE
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed
+from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
 
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
 CANCEL = "sliceline.orders.order-cancellation-requested.v1"
@@ -130,7 +130,7 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(kitchen: Fed) -
     async with kitchen.database.transaction() as tx:
         await write(tx, decisions.cancel((await tables.lock_all(tx, [order]))[order]))
         pressing = asyncio.create_task(kitchen.client.post(f"/tickets/{order}/prepared"))
-        await kitchen.until_a_lock_is_awaited()
+        await until_a_lock_is_awaited(kitchen.database)
     assert (await pressing).status_code == 409
     assert [event_type for event_type, _ in await kitchen.published(order)] == ["sliceline.kitchen.ticket-cancelled.v1"]
 
@@ -141,7 +141,7 @@ async def test_a_cancellation_that_comes_while_a_button_is_pressed_waits_and_is_
         ticket = (await tables.lock_all(tx, [order]))[order]
         await write(tx, decisions.press(ticket, decisions.Button.PREPARED, "ann"))
         cancelling = asyncio.create_task(kitchen.feed(cancel(order)))
-        await kitchen.until_a_lock_is_awaited()
+        await until_a_lock_is_awaited(kitchen.database)
     await cancelling
     told = [event_type.split(".")[2] for event_type, _ in await kitchen.published(order)]
     assert told == ["pizza-prepared", "cancellation-refused"]

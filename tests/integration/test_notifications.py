@@ -74,7 +74,7 @@ class Choosy(Inbox):
             assert server.transport
             server.transport.close()
         if address in self.stalls:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()  # until the client hangs up
         if refusal := self.answers.get(address):
             return refusal
         envelope.rcpt_tos.append(address)
