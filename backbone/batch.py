@@ -50,8 +50,7 @@ class Mismatch(SlicelineError):
     """The event fits its contract but not this reader's view of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to."""
 
     record: Record
@@ -67,15 +66,14 @@ class Delivery:
 
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Delivery:
     """Decode and check a record. Whatever is wrong with it is told in the delivery, never raised."""
-    key = _parking_key(record)
     if declared_type(record) not in views:
-        return Delivery(record, key, broken=_untyped(record))
+        return Delivery(record, _parking_key(record), broken=_untyped(record))
     try:
         envelope = from_record(record.key, record.value, record.headers)
         contracts.check(envelope.type, envelope.data)
-        return Delivery(record, key, _event(envelope, views[envelope.type]))
+        return Delivery(record, envelope.partitionkey, _event(envelope, views[envelope.type]))
     except SlicelineError as error:
-        return Delivery(record, key, broken=error)
+        return Delivery(record, _parking_key(record), broken=error)
 
 
 def declared_type(record: Record) -> str | None:
@@ -134,11 +132,6 @@ class Batch:
 
     deliveries: Sequence[Delivery]
     ranges: Mapping[Place, tuple[int, int]]
-
-    @property
-    def starts(self) -> dict[Place, int]:
-        """Where the batch begins in each partition; the stored offset must say the same."""
-        return {place: start for place, (start, _) in self.ranges.items()}
 
     @property
     def ends(self) -> dict[Place, int]:

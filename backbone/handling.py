@@ -41,19 +41,18 @@ class Handling:
         Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
         """
         async with self._database.transaction() as tx:
-            await self._fence(tx, batch)
+            some_parked = await self._move(tx, batch)
             ours = [each for each in batch.deliveries if each.event or each.broken]
-            fresh = await self._admit(tx, await parking.sift(tx, self._service.name, ours))
+            open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
+            fresh = await self._admit(tx, open_ones)
             await self._handle(tx, fresh)
-            await self._move(tx, batch)
         _count(batch, ours, fresh)
 
     async def park(self, batch: Batch, error: Exception) -> None:
         """Set the one event of a batch aside and go past it."""
         async with self._database.transaction() as tx:
-            await self._fence(tx, batch)
-            await parking.park(tx, self._service.name, batch.deliveries[0], error)
             await self._move(tx, batch)
+            await parking.park(tx, self._service.name, batch.deliveries[0], error)
 
     async def redrive(self, topic: str, key: str) -> bool:
         """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
@@ -107,22 +106,16 @@ class Handling:
         topic = topic_of(event.type)
         return messaging("process", topic, SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
 
-    async def _fence(self, tx: Tx, batch: Batch) -> None:
-        consumer, (topics, partitions, starts) = self._service.name, _columns(batch.starts)
-        rows = await tx.raw.fetch(sql.OFFSETS_LOCK, consumer, topics, partitions)
-        if len(rows) < len(batch.starts):
-            await tx.raw.execute(sql.OFFSETS_CREATE, consumer, topics, partitions, starts)
-            rows = await tx.raw.fetch(sql.OFFSETS_LOCK, consumer, topics, partitions)
-        if {(row["topic"], row["partition"]): row["next_offset"] for row in rows} != batch.starts:
+    async def _move(self, tx: Tx, batch: Batch) -> bool:
+        """Go past the batch, which counts when the transaction commits; tells whether any key is parked.
+
+        Raises Fenced when the stored offsets are not where the batch begins.
+        """
+        steps = [(*place, *batch.ranges[place]) for place in sorted(batch.ranges)]
+        rows = await tx.raw.fetch(sql.OFFSETS_MOVE, self._service.name, *map(list, zip(*steps, strict=True)))
+        if len(rows) < len(steps):
             raise Fenced
-
-    async def _move(self, tx: Tx, batch: Batch) -> None:
-        await tx.raw.execute(sql.OFFSETS_MOVE, self._service.name, *_columns(batch.ends))
-
-
-def _columns(offsets: dict[tuple[str, int], int]) -> tuple[list[str], list[int], list[int]]:
-    places = sorted(offsets)
-    return [topic for topic, _ in places], [number for _, number in places], [offsets[place] for place in places]
+        return bool(rows[0]["some_parked"])
 
 
 def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]]) -> None:

@@ -147,6 +147,7 @@ async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Conte
     Watchdog([pulse, *(runner.part for runner in runners)], settings.stuck_after_seconds).start()
     gc.collect()
     gc.freeze()  # what was imported stays; scanning it again and again only makes pauses
+    gc.set_threshold(20_000, 20, 20)  # a batch is thousands of small objects, which go without the collector's help
     tasks = [asyncio.create_task(server.serve(), name="api")]
     tasks += [asyncio.create_task(runner.run(), name=runner.part.name) for runner in runners]
     beating = asyncio.create_task(_beat(pulse))

@@ -47,24 +47,18 @@ SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type,
 FROM taken ORDER BY position
 """
 
-# Makes sure there is a row to lock for each partition of the batch.
-OFFSETS_CREATE = """
-INSERT INTO consumer_offsets (consumer, topic, partition, next_offset)
-SELECT $1, topic, partition, start FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, start)
-ON CONFLICT DO NOTHING
-"""
-
-# Held until the batch commits: a second owner of the partition waits here, then sees that the offset has moved.
-OFFSETS_LOCK = """
-SELECT topic, partition, next_offset FROM consumer_offsets
-WHERE consumer = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))
-ORDER BY topic, partition FOR UPDATE
-"""
-
+# Moves the offsets of a batch's partitions from where it begins to where it ends, and locks them until it commits: a
+# second owner of a partition waits here, then finds that the offset has moved, and gets no row for it. Locks are taken
+# in sorted order. A batch that got all of its rows also knows whether any key is parked: whoever parks one moves an
+# offset of the same partition in the same transaction, so it has either committed before or we got no row.
 OFFSETS_MOVE = """
-UPDATE consumer_offsets AS o SET next_offset = row.next
-FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, next)
-WHERE o.consumer = $1 AND o.topic = row.topic AND o.partition = row.partition
+INSERT INTO consumer_offsets AS o (consumer, topic, partition, next_offset)
+SELECT $1, topic, partition, next FROM unnest($2::text[], $3::int[], $5::bigint[]) AS row(topic, partition, next)
+ORDER BY topic, partition
+ON CONFLICT (consumer, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+WHERE o.next_offset = (SELECT start FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, start)
+                       WHERE row.topic = o.topic AND row.partition = o.partition)
+RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = $1) AS some_parked
 """
 
 OFFSETS_READ = """

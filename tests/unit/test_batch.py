@@ -50,7 +50,7 @@ def batches(draw: st.DrawFn) -> Batch:
 
 def settle(batch: Batch, stored: dict[Place, int], settled: list[Delivery]) -> None:
     """As the consumer does it: a batch whose offsets are not where it begins would be fenced."""
-    assert all(stored.get(place, start) == start for place, start in batch.starts.items())
+    assert all(stored.get(place, start) == start for place, (start, _) in batch.ranges.items())
     for each in batch.deliveries:
         start, end = batch.ranges[each.place]
         assert start <= each.record.offset < end
