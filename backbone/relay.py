@@ -34,7 +34,7 @@ from backbone.parts import Part, keep_running
 from backbone.publisher import Batch, Publisher
 from backbone.together import together
 
-FEWEST, MOST = 100, 2000
+FEWEST, MOST = 100, 1000
 """Rows of a batch: without a backlog, and with one."""
 LARGE = 4 * 1024 * 1024
 """Bytes of data from which a batch shrinks again: three of them are in memory at a time."""

@@ -103,7 +103,7 @@ def _accept(stage: Stage, url: str) -> Sample:
 
 
 def _relaying(stage: Stage, grown: str, size: Size) -> dict[str, Contestant]:
-    count = stage.scale.of(50_000, 10_000)
+    count = stage.scale.of(100_000, 10_000)
     return {
         "grown": lambda: _relay(stage, grown, size.backlog, count),
         "empty": lambda: _relay(stage, stage.database("orders"), count, count),
@@ -118,6 +118,7 @@ def _relay(stage: Stage, url: str, backlog: int, count: int) -> Sample:
     elif surplus < 0:
         stage.sql(url, events.outbox_rows(-surplus))
     stage.sql(url, "VACUUM ANALYZE outbox")
+    stage.settle()
     return asyncio.run(_race(stage, url, count))
 
 
