@@ -124,14 +124,15 @@ def run(program: Program, log: Path, timeout: float = 60.0) -> Server:
         process = subprocess.Popen(program.command, **options(program, output))  # noqa: S603 (our command)
     server = Server(program, process, log)
     try:
-        _await_ready(server, timeout)
+        await_ready(server, timeout)
     except BaseException:
         server.kill()
         raise
     return server
 
 
-def _await_ready(server: Server, timeout: float) -> None:
+def await_ready(server: Server, timeout: float = 60.0) -> None:
+    """Returns when the program is ready. Raises NotReady, with the end of its log, when it ends or is late."""
     deadline = time.monotonic() + timeout
     while not server.program.ready():
         if server.process.poll() is not None:
