@@ -1,10 +1,10 @@
 """Which errors pass by themselves (wait and try again) and which stay (park)."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 
 import asyncpg
-import httpx
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,7 +17,6 @@ _PASSING_TYPES = (
     asyncio.TimeoutError,
     KafkaError,
     PoolTimeout,
-    httpx.TransportError,
     asyncpg.InterfaceError,
     # asyncpg's own state is muddled: seen on connections whose server has died, before they notice.
     asyncpg.InternalClientError,
@@ -38,7 +37,13 @@ def _passes(error: BaseException) -> bool:
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
         return sqlstate.startswith(_PASSING_SQLSTATES)
-    return isinstance(error, _PASSING_TYPES) and not isinstance(error, _OUR_MISTAKES)
+    return isinstance(error, (*_PASSING_TYPES, *_of_http())) and not isinstance(error, _OUR_MISTAKES)
+
+
+def _of_http() -> tuple[type[BaseException], ...]:
+    """Only whoever calls others loads httpx; nobody else can have met its errors."""
+    httpx = sys.modules.get("httpx")
+    return (httpx.TransportError,) if httpx else ()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

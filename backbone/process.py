@@ -10,7 +10,6 @@ import sys
 from collections.abc import Generator, Iterable
 from typing import Any, Protocol
 
-import httpx
 import uvicorn
 from pydantic import ValidationError
 
@@ -85,17 +84,15 @@ def _loop_factory() -> Any:
 
 async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
-    database = Database(settings.database_url, service.name, settings.pool_size)
-    async with httpx.AsyncClient(timeout=10) as client:
-        context = Context(settings, database, client)
-        runners = _runners(service, context)
-        server = _Server(_uvicorn_config(service, context))
-        for runner in runners:
-            context.checks[runner.part.name] = _check(runner.part)
-        try:
-            await _run_all(server, runners, context)
-        finally:
-            await database.close()
+    context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
+    runners = _runners(service, context)
+    server = _Server(_uvicorn_config(service, context))
+    for runner in runners:
+        context.checks[runner.part.name] = _check(runner.part)
+    try:
+        await _run_all(server, runners, context)
+    finally:
+        await context.close()
 
 
 def _runners(service: Service[Any], context: Context[Any]) -> list[Runner]:
@@ -147,7 +144,6 @@ async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Conte
     Watchdog([pulse, *(runner.part for runner in runners)], settings.stuck_after_seconds).start()
     gc.collect()
     gc.freeze()  # what was imported stays; scanning it again and again only makes pauses
-    gc.set_threshold(20_000, 20, 20)  # a batch is thousands of small objects, which go without the collector's help
     tasks = [asyncio.create_task(server.serve(), name="api")]
     tasks += [asyncio.create_task(runner.run(), name=runner.part.name) for runner in runners]
     beating = asyncio.create_task(_beat(pulse))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import httpx
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -20,6 +19,8 @@ from backbone.jobs import Work
 from backbone.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx
+
     from backbone.http.answers import Answer
 
 S = TypeVar("S", bound=Settings)
@@ -76,13 +77,25 @@ class Context(Generic[S]):
 
     settings: S
     database: Database
-    http: httpx.AsyncClient
     checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
     """By part of the process: None when it is ready, else what it waits for."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop: an answer that goes on for long ends then."""
     groups: dict[Grouped[Any, Any], GroupCommit[Any]] = field(default_factory=dict)
     gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def http(self) -> httpx.AsyncClient:
+        """The one client of this process for calls of others."""
+        import httpx  # a tenth of a process's start, and most services call nobody
+
+        return httpx.AsyncClient(timeout=10)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        if "http" in vars(self):
+            await self.http.aclose()
+        await self.database.close()
 
     def group(self, grouped: Grouped[T, Any]) -> GroupCommit[T]:
         """The one group commit of this process for commands of this kind."""

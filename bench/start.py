@@ -11,7 +11,7 @@ from bench import meter, programs
 from bench.result import Results, Row, better, median
 from bench.rounds import Sample, interleave
 from bench.stage import Stage
-from local import HOME, jars, probes, state
+from local import HOME, probes, state
 from local.program import Program, Server, await_ready, python
 from services import CATALOGUE
 
@@ -48,11 +48,11 @@ def run(stage: Stage) -> Results:
 
 
 def _home(stage: Stage) -> Path:
-    """A data directory of its own, with the jars that are there."""
-    jars.classpath(jars.silently)
+    """A data directory of its own, with what there is of Kafka: its jars, its classes as Java keeps them."""
     home = stage.folder / "home"
     home.mkdir()
-    shutil.copy(HOME / f"kafka-{jars.VERSION}.json", home)
+    for path in HOME.glob("kafka-*"):
+        shutil.copy(path, home)
     return home
 
 

@@ -90,25 +90,24 @@ class Run:
         self._changed()
 
     async def _servers_then_services(self) -> None:
-        await asyncio.gather(self._postgres(), self._kafka())
+        await asyncio.gather(self._prepare_postgres(), self._prepare_kafka())
         password = programs.role_password(self.layout)
-        await self._migrate(password)
+        async with asyncio.TaskGroup() as group:
+            for program in programs.servers(self.layout):
+                group.create_task(self._run(program))
+            group.create_task(self._migrate(password))  # waits for the servers by itself, and loads meanwhile
         await asyncio.gather(*(self._run(program) for program in programs.services(self.layout, password)))
         # Last: while nobody answers it, the robot only learns to ask more seldom.
         for program in programs.robot(self.layout, self._robot_delay):
             await self._run(program)
 
-    async def _postgres(self) -> None:
+    async def _prepare_postgres(self) -> None:
         if not self.layout.postgres_url:
-            folder = self.layout.folder("postgres")
-            await self._step("postgres", python("-m", "local.postgres", str(folder)))
-            await self._run(programs.postgres_server(self.layout))
+            await self._step("postgres", python("-m", "local.postgres", str(self.layout.folder("postgres"))))
 
-    async def _kafka(self) -> None:
+    async def _prepare_kafka(self) -> None:
         if not self.layout.kafka:
-            folder = self.layout.folder("kafka")
-            await self._step("kafka", python("-m", "local.kafka", str(folder)), "downloading")
-            await self._run(programs.kafka_server(self.layout))
+            await self._step("kafka", python("-m", "local.kafka", str(self.layout.folder("kafka"))), "downloading")
 
     async def _migrate(self, password: str) -> None:
         addresses = {

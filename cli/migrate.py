@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 PARTITIONS = 12
 RETENTION_MS = 7 * 24 * 60 * 60 * 1000
-REACHABLE_WITHIN = 60.0
+REACHABLE_WITHIN = 120.0
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
 
@@ -34,7 +34,7 @@ class Unreachable(Exception):
 async def migrate(postgres_url: str, kafka: str, password: str, report: Report) -> None:
     """Makes what is missing. `report` gets a line about each step.
 
-    Waits up to a minute for servers that are still starting; then raises Unreachable.
+    Waits up to two minutes for servers that are still starting; then raises Unreachable.
     """
     await asyncio.gather(
         _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),
@@ -123,7 +123,7 @@ async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], r
             if not told:
                 report(f"waiting for {name} at {where}")
             told = True
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.1)
 
 
 def main() -> None:

@@ -15,12 +15,14 @@ from services import CATALOGUE
 SERVERS, SANDBOX, SERVICES = 0, 1, 2
 
 
-def postgres_server(layout: Layout) -> Program:
-    return postgres.program(layout.folder("postgres"), layout.port("postgres"))
-
-
-def kafka_server(layout: Layout) -> Program:
-    return kafka.program(layout.folder("kafka"), layout.port("kafka"), layout.port("kafka controller"))
+def servers(layout: Layout) -> list[Program]:
+    """Postgres and Kafka, unless others are used."""
+    ours = []
+    if not layout.postgres_url:
+        ours.append(postgres.program(layout.folder("postgres"), layout.port("postgres")))
+    if not layout.kafka:
+        ours.append(kafka.program(layout.folder("kafka"), layout.port("kafka"), layout.port("kafka controller")))
+    return ours
 
 
 def sandbox(layout: Layout) -> list[Program]:

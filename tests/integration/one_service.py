@@ -95,13 +95,11 @@ async def until_a_lock_is_awaited(database: Database) -> None:
 async def fed(service: Service[Any], new_database: NewDatabase) -> AsyncIterator[Fed]:
     """The service on a fresh database, with a client of its API."""
     url = await asyncio.to_thread(new_database, service.name)
-    database = Database(url, service.name)
-    async with httpx.AsyncClient() as outward:
-        context = Context(service.settings(database_url=url), database, outward)
-        transport = httpx.ASGITransport(create_application(service, context))
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            yield Fed(service, database, client)
-    await database.close()
+    context = Context(service.settings(database_url=url), Database(url, service.name))
+    transport = httpx.ASGITransport(create_application(service, context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield Fed(service, context.database, client)
+    await context.close()
 
 
 @contextmanager
@@ -119,12 +117,10 @@ def serving(service: Service[Any], url: str) -> Iterator[str]:
 
 
 async def _serve(server: uvicorn.Server, service: Service[Any], url: str, listening: socket.socket) -> None:
-    database = Database(url, service.name)
-    async with httpx.AsyncClient() as outward:
-        context = Context(service.settings(database_url=url), database, outward)
-        server.config.app = create_application(service, context)
-        await server.serve([listening])
-    await database.close()
+    context = Context(service.settings(database_url=url), Database(url, service.name))
+    server.config.app = create_application(service, context)
+    await server.serve([listening])
+    await context.close()
 
 
 def _envelope(event_type: str, data: Data, sequence: int) -> Envelope:

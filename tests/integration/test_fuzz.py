@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
@@ -48,7 +47,7 @@ Case = schemathesis.Case[Any]
 def document_of(service: Service[Any]) -> dict[str, Any]:
     """The service's OpenAPI document, as it is served."""
     settings = service.settings(database_url="postgresql://nobody@nowhere/nothing")
-    context = Context(settings, Database(settings.database_url, service.name), httpx.AsyncClient())
+    context = Context(settings, Database(settings.database_url, service.name))
     return create_application(service, context).openapi()
 
 

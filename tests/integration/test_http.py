@@ -143,20 +143,18 @@ async def _create_tables(url: str) -> None:
 @asynccontextmanager
 async def serving(database_url: str, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Context[Any]]]:
     given = Settings(database_url=database_url, port=0, **settings)
-    database = Database(database_url, "orders", given.pool_size)
-    async with httpx.AsyncClient() as outside:
-        context = Context(given, database, outside)
-        application = create_application(Service("orders", Settings, router), context)
-        config = uvicorn.Config(application, http="httptools", lifespan="off", log_config=None, access_log=False)
-        running = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
-            task = asyncio.create_task(running.serve([listening]))
-            address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            async with httpx.AsyncClient(base_url=address, timeout=20) as client:
-                yield client, context
-            running.should_exit = True
-            await task
-        await database.close()
+    context = Context(given, Database(database_url, "orders", given.pool_size))
+    application = create_application(Service("orders", Settings, router), context)
+    config = uvicorn.Config(application, http="httptools", lifespan="off", log_config=None, access_log=False)
+    running = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
+        task = asyncio.create_task(running.serve([listening]))
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=address, timeout=20) as client:
+            yield client, context
+        running.should_exit = True
+        await task
+    await context.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

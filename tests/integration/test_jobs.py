@@ -81,9 +81,8 @@ def oven(thing: Things) -> Oven:
 
 
 @pytest.fixture
-async def context(thing: Things) -> AsyncIterator[Context[Any]]:
-    async with httpx.AsyncClient() as client:
-        yield Context(Settings(database_url="postgresql://unused"), thing.database, client)
+def context(thing: Things) -> Context[Any]:
+    return Context(Settings(database_url="postgresql://unused"), thing.database)
 
 
 async def order(thing: Things, key: str, data: Mapping[str, Any] | None = None, *, due: datetime | None = None) -> None:

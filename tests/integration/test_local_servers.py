@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import asyncpg
+import psutil
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from local import kafka, postgres
@@ -60,3 +62,26 @@ async def test_kafka_that_was_killed_keeps_its_topics_and_may_move_to_other_port
         assert "kept.events" in await topics(second.bootstrap)
     finally:
         second.stop()
+
+
+def test_a_start_of_kafka_takes_over_the_classes_that_the_first_one_wrote_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "HOME", tmp_path)
+    outdated = tmp_path / "kafka-of-another-version.classes"
+    outdated.touch()
+    for _ in range(2):
+        broker = kafka.start(tmp_path / "kafka")
+        try:
+            [classes] = tmp_path.glob("*.classes")
+            assert f"-XX:AOTCache={classes}" in psutil.Process(broker.server.pid).cmdline()
+        finally:
+            broker.kill()
+    assert not outdated.exists()
+
+
+def test_a_broken_file_of_classes_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "torn.classes"
+    broken.write_bytes(b"half")
+    monkeypatch.setattr(kafka, "_archive", lambda: broken)
+    kafka.start(tmp_path / "kafka").stop()

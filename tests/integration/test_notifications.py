@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -121,9 +120,9 @@ class Desk:
 
 @pytest.fixture
 async def desk(new_database: NewDatabase) -> AsyncIterator[Desk]:
-    async with fed(SERVICE, new_database) as service, httpx.AsyncClient() as http:
+    async with fed(SERVICE, new_database) as service:
         settings = Settings(database_url="unused", smtp_port=free_port())
-        yield Desk(service, Context(settings, service.database, http))
+        yield Desk(service, Context(settings, service.database))
 
 
 @pytest.fixture

@@ -464,13 +464,12 @@ async def test_a_stream_ends_when_the_process_stops(orders: Fed) -> None:
 async def watching(orders: Fed, limit: float) -> AsyncIterator[Context[Settings]]:
     """The process's jobs, with this many seconds until a step is late."""
     settings = Settings(database_url="postgresql://not-used", delay_after_seconds=limit)
-    async with httpx.AsyncClient() as outward:
-        context = Context(settings, orders.database, outward)
-        worker = Worker(DELAY_WATCH, JOBS[DELAY_WATCH], context)
-        running = asyncio.create_task(worker.run())
-        yield context
-        worker.stop()
-        await running
+    context = Context(settings, orders.database)
+    worker = Worker(DELAY_WATCH, JOBS[DELAY_WATCH], context)
+    running = asyncio.create_task(worker.run())
+    yield context
+    worker.stop()
+    await running
 
 
 async def due_now(orders: Fed, order: str) -> None:

@@ -95,13 +95,12 @@ async def consumed(thing: Things, handler: Handler, *records: Record) -> AsyncIt
         yield
 
 
-def context_of(thing: Things, client: httpx.AsyncClient) -> Context[Any]:
-    return Context(Settings(database_url="postgresql://unused"), thing.database, client)
+def context_of(thing: Things) -> Context[Any]:
+    return Context(Settings(database_url="postgresql://unused"), thing.database)
 
 
 async def redriven(thing: Things, handler: Handler, key: str | None = None) -> int:
-    async with httpx.AsyncClient() as client:
-        return await redrive.redrive(context_of(thing, client), thing.service(handler), key)
+    return await redrive.redrive(context_of(thing), thing.service(handler), key)
 
 
 def with_header(name: str, value: bytes | None) -> Spoil:
@@ -294,10 +293,9 @@ async def test_dead_letters_are_listed_and_redriven_over_http(thing: Things) -> 
 
 @asynccontextmanager
 async def client_of(thing: Things, handler: Handler) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as outward:
-        transport = httpx.ASGITransport(create_application(thing.service(handler), context_of(thing, outward)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            yield client
+    transport = httpx.ASGITransport(create_application(thing.service(handler), context_of(thing)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
 
 
 async def test_when_parking_itself_fails_nothing_is_gone_past(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,10 +111,12 @@ def sandbox_url() -> Iterator[str]:
 
 @pytest.fixture
 async def desk(new_database: NewDatabase, sandbox_url: str) -> AsyncIterator[Desk]:
-    async with fed(SERVICE, new_database) as payments, client(sandbox_url) as sandbox, httpx.AsyncClient() as http:
+    async with fed(SERVICE, new_database) as payments, client(sandbox_url) as sandbox:
         await sandbox.delete("/ledger")
         settings = Settings(database_url="unused", provider_url=sandbox_url, provider_rate=0)
-        yield Desk(payments, sandbox, Context(settings, payments.database, http))
+        context = Context(settings, payments.database)
+        yield Desk(payments, sandbox, context)
+        await context.http.aclose()
 
 
 def retell(desk: Desk, **changes: Any) -> None:
@@ -333,9 +335,9 @@ async def another(desk: Desk) -> AsyncIterator[Context[Settings]]:
         name = (await connection.execute(text("SELECT current_database()"))).scalar_one()
         url = connection.engine.url
     database = Database(f"postgresql://{url.username}:{url.password}@{url.host}:{url.port}/{name}", "payments")
-    async with httpx.AsyncClient() as http:
-        yield Context(desk.context.settings, database, http)
-    await database.close()
+    context = Context(desk.context.settings, database)
+    yield context
+    await context.close()
 
 
 async def until_called(desk: Desk, times: int) -> None:

@@ -52,17 +52,16 @@ async def spans(exporter: InMemorySpanExporter, thing: Things) -> Sequence[Reada
     """What a request, its event, the job that this asks for and the job's own event leave behind."""
     exporter.clear()
     service = busy_service(thing)
-    async with httpx.AsyncClient() as outward:
-        context = Context(Settings(database_url="postgresql://unused"), thing.database, outward)
-        parts = (
-            Relay(thing.database, thing.kafka, poll=0.05),
-            Consumer(service, thing.database, thing.kafka),
-            Worker("bake", service.jobs["bake"], context),
-        )
-        transport = httpx.ASGITransport(create_application(service, context))
-        async with running(*parts), httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            assert (await client.post("/things", headers=TRACEPARENT)).status_code == 202
-            await eventually(lambda: has_effect(thing))
+    context = Context(Settings(database_url="postgresql://unused"), thing.database)
+    parts = (
+        Relay(thing.database, thing.kafka, poll=0.05),
+        Consumer(service, thing.database, thing.kafka),
+        Worker("bake", service.jobs["bake"], context),
+    )
+    transport = httpx.ASGITransport(create_application(service, context))
+    async with running(*parts), httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        assert (await client.post("/things", headers=TRACEPARENT)).status_code == 202
+        await eventually(lambda: has_effect(thing))
     return exporter.get_finished_spans()
 
 

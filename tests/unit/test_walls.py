@@ -1,10 +1,14 @@
 """The walls that import-linter cannot see, because they run inside modules. The others stand in pyproject.toml."""
 
 import ast
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from local.program import python
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("backbone", "services", "sandbox", "local", "cli")
@@ -48,6 +52,12 @@ def uses_publisher(path: Path) -> bool:
 def test_only_the_relay_has_a_kafka_producer(uses: Callable[[Path], bool], holder: str) -> None:
     files = (path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
     assert [path.relative_to(ROOT).as_posix() for path in files if uses(path)] == [holder]
+
+
+def test_a_service_that_calls_nobody_does_not_load_a_client_for_it() -> None:
+    """That takes a tenth of its start, and `up` starts many."""
+    asking = "import sys, services.orders.service; sys.exit('httpx' in sys.modules)"
+    assert subprocess.run(python("-c", asking), env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == 0
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.parent.name)
