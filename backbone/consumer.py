@@ -207,8 +207,7 @@ class Consumer:
 
     async def _stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Place, int]:
         topics, numbers = zip(*partitions, strict=True)
-        async with self._database.transaction() as tx:
-            rows = await tx.raw.fetch(sql.OFFSETS_READ, self._service.name, list(topics), list(numbers))
+        rows = await self._database.fetch(sql.OFFSETS_READ, self._service.name, list(topics), list(numbers))
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
     def _batch_of(self, found: _Found) -> Batch | None:

@@ -109,6 +109,5 @@ def delivery_of(row: asyncpg.Record, views: Any) -> Delivery:
 
 async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:
     """The closed (topic, key) pairs of a consumer, oldest first; those of one key when it is given."""
-    async with database.transaction() as tx:
-        rows = await tx.raw.fetch(sql.PARKED_KEYS, consumer, key)
+    rows = await database.fetch(sql.PARKED_KEYS, consumer, key)
     return [(row["topic"], row["key"]) for row in rows]

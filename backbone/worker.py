@@ -84,8 +84,7 @@ class Worker:
             self._database.wakeups.jobs(self._kind).set()
 
     async def _claim(self, most: int) -> list[Job]:
-        async with self._database.transaction() as tx:
-            rows = await tx.raw.fetch(sql.JOB_CLAIM, self._kind, self._work.lease, most)
+        rows = await self._database.fetch(sql.JOB_CLAIM, self._kind, self._work.lease, most)
         return [_job(row) for row in rows]
 
     async def _do(self, job: Job) -> None:
@@ -149,8 +148,7 @@ class Worker:
     async def _record(self, statement: str, job: Job, *arguments: Any) -> None:
         """If even this fails, the lease's end makes the job due again."""
         try:
-            async with self._database.transaction() as tx:
-                await tx.raw.execute(statement, job.id, job.lease, *arguments)
+            await self._database.fetch(statement, job.id, job.lease, *arguments)
         except Exception as error:
             report(self.part.name, error, self._work.lease)
 

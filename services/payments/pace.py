@@ -50,22 +50,19 @@ async def take_slot(database: Database, limit: float, patience: timedelta = PATI
 async def hold_off(database: Database, limit: float, pause: timedelta) -> None:
     """Let no replica call for as long as the provider asked."""
     if limit:
-        async with database.transaction() as tx:
-            await tx.raw.execute(HOLD, pause)
+        await database.fetch(HOLD, pause)
 
 
 async def _reserve(database: Database, interval: timedelta, patience: timedelta) -> float:
     """The seconds until the slot that is now ours."""
-    async with database.transaction() as tx:
-        wait: float | None = await tx.raw.fetchval(RESERVE, interval, patience)
-        if wait is None:
-            ahead: float = await tx.raw.fetchval(NEXT)
-            # Back before the line is empty, so that no slot is lost.
-            raise Postpone(max(timedelta(seconds=ahead) - patience / 2, timedelta(seconds=1)))
-        return wait
+    if reserved := await database.fetch(RESERVE, interval, patience):
+        return float(reserved[0][0])
+    [(ahead,)] = await database.fetch(NEXT)
+    # Back before the line is empty, so that no slot is lost.
+    raise Postpone(max(timedelta(seconds=ahead) - patience / 2, timedelta(seconds=1)))
 
 
 async def _is_held(database: Database) -> bool:
     """Whether the provider asked for a pause while we slept."""
-    async with database.transaction() as tx:
-        return bool(await tx.raw.fetchval(IS_HELD))
+    [(held,)] = await database.fetch(IS_HELD)
+    return bool(held)
