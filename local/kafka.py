@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib.util
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -123,7 +124,12 @@ def remember_classes(directory: Path, tell: Callable[[str], None]) -> None:
     broker = program(directory, free_port(), controller_port=free_port())
     java, *rest = broker.command
     noting = replace(broker, command=(java, f"-XX:AOTCacheOutput={unfinished}", *rest), stop_seconds=60)
-    run(noting, directory / "classes.log").stop()
+    server = run(noting, directory / "classes.log")
+    try:
+        server.stop()
+    except BaseException:  # told to end meanwhile: writing takes seconds, and nothing may be left behind
+        server.kill()
+        raise
     unfinished.touch()  # a Java that can write none is not asked again
     unfinished.replace(archive)
     for outdated in set(HOME.glob("kafka-*.classes")) - {archive}:
@@ -174,5 +180,6 @@ def _java_binary() -> Path:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an end that `finally` and `except` hear of
     prepare(Path(sys.argv[1]), jars.print_progress)
     remember_classes(Path(sys.argv[1]), print)
