@@ -116,26 +116,35 @@ class Database:
     @asynccontextmanager
     async def transaction(self, cause: Cause | None = None) -> AsyncIterator[Tx]:
         """All or nothing: commits at the end of the block, rolls back when it raises."""
-        async with self._engine.connect() as connection:
-            raw = await _driver(connection)
+        async with self._lent() as (connection, raw):
             tx = Tx(connection, raw, self.service, cause or Cause(new_id()))
-            try:
-                async with raw.transaction():
-                    yield tx
-                    woken = await tx.flush()
-            except BaseException as error:
-                # Cut off while it begins or rolls back, the connection may be in a transaction that nobody ends.
-                # Whoever got it from the pool would commit into that, which is: not at all.
-                if raw.is_in_transaction() or isinstance(error, TimeoutError) or not isinstance(error, Exception):
-                    raw.terminate()
-                raise
+            async with raw.transaction():
+                yield tx
+                woken = await tx.flush()
         self.wakeups.committed(*woken)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of one statement that commits by itself: a third of the round trips of a transaction."""
-        async with self._engine.connect() as connection:
-            rows: list[asyncpg.Record] = await (await _driver(connection)).fetch(statement, *arguments)
+        """The rows of one statement that commits by itself: a third of the round trips of a transaction.
+
+        Cut off, it may have committed.
+        """
+        async with self._lent() as (_, raw):
+            rows: list[asyncpg.Record] = await raw.fetch(statement, *arguments)
             return rows
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
+        """A connection out of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back there."""
+        async with self._engine.connect() as connection:
+            raw = await _driver(connection)
+            try:
+                yield connection, raw
+            except BaseException as error:
+                # Cut off while it begins or rolls back, it may be in a transaction that nobody ends. Whoever got it
+                # next would commit into that, which is: not at all. One that timed out may be dead.
+                if raw.is_in_transaction() or isinstance(error, TimeoutError) or not isinstance(error, Exception):
+                    raw.terminate()
+                raise
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -93,9 +93,11 @@ class Context(Generic[S]):
 
     async def close(self) -> None:
         """Give all connections back."""
-        if "http" in vars(self):
-            await self.http.aclose()
-        await self.database.close()
+        try:
+            if "http" in vars(self):
+                await self.http.aclose()
+        finally:
+            await self.database.close()
 
     def group(self, grouped: Grouped[T, Any]) -> GroupCommit[T]:
         """The one group commit of this process for commands of this kind."""

@@ -49,8 +49,8 @@ FROM taken ORDER BY position
 
 # Moves the offsets of a batch's partitions from where it begins to where it ends, and locks them until it commits: a
 # second owner of a partition waits here, then finds that the offset has moved, and gets no row for it. Locks are taken
-# in sorted order. A batch that got all of its rows also knows whether any key is parked: whoever parks one moves an
-# offset of the same partition in the same transaction, so it has either committed before or we got no row.
+# in sorted order. A batch that got all of its rows also knows whether any key is parked: whoever parks one moves the
+# offset of the same partition in the same transaction, and a batch begins where a commit ended that we have seen.
 OFFSETS_MOVE = """
 INSERT INTO consumer_offsets AS o (consumer, topic, partition, next_offset)
 SELECT $1, topic, partition, next FROM unnest($2::text[], $3::int[], $5::bigint[]) AS row(topic, partition, next)

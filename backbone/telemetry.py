@@ -104,15 +104,15 @@ def traceparent_of(current: Span | None = None) -> str | None:
     context = (current or trace.get_current_span()).get_span_context()
     if not context.is_valid:
         return None
-    return _written(context.trace_id, context.span_id, context.trace_flags)
+    return _traceparent(context.trace_id, context.span_id, context.trace_flags)
 
 
 def new_traceparent() -> str:
     """The traceparent of a trace that begins and is not recorded."""
-    return _written(getrandbits(128), getrandbits(64), 0)
+    return _traceparent(getrandbits(128), getrandbits(64), 0)
 
 
-def _written(trace_id: int, span_id: int, flags: int) -> str:
+def _traceparent(trace_id: int, span_id: int, flags: int) -> str:
     return f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
 
 

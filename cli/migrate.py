@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 PARTITIONS = 12
 RETENTION_MS = 7 * 24 * 60 * 60 * 1000
-REACHABLE_WITHIN = 120.0
+REACHABLE_WITHIN = 150.0
+"""Seconds; longer than `up` waits for a server, so that a server that does not start is told of as such."""
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
 
@@ -34,7 +35,7 @@ class Unreachable(Exception):
 async def migrate(postgres_url: str, kafka: str, password: str, report: Report) -> None:
     """Makes what is missing. `report` gets a line about each step.
 
-    Waits up to two minutes for servers that are still starting; then raises Unreachable.
+    Waits some minutes for servers that are still starting; then raises Unreachable.
     """
     await asyncio.gather(
         _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),

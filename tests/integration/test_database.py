@@ -41,6 +41,20 @@ async def test_a_transaction_that_is_cut_off_anywhere_takes_no_later_one_with_it
     assert await seen_by_another(url) == 60
 
 
+async def test_a_statement_that_is_cut_off_takes_its_connection_with_it(database: Database) -> None:
+    """The server may be dead: who comes next shall not find that out once more."""
+    before = await backend(database)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await database.fetch("SELECT pg_sleep(60)")
+    assert await backend(database) != before
+
+
+async def backend(database: Database) -> int:
+    [(pid,)] = await database.fetch("SELECT pg_backend_pid()")
+    return int(pid)
+
+
 async def seen_by_another(url: str) -> int:
     connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
     try:

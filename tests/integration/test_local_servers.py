@@ -85,3 +85,12 @@ def test_a_broken_file_of_classes_only_costs_time(tmp_path: Path, monkeypatch: p
     broken.write_bytes(b"half")
     monkeypatch.setattr(kafka, "_archive", lambda: broken)
     kafka.start(tmp_path / "kafka").stop()
+
+
+def test_classes_that_cannot_be_written_down_are_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "HOME", tmp_path)
+    (tmp_path / "classes.new").touch()  # a file where a directory is needed
+    said: list[str] = []
+    kafka.remember_classes(said.append)
+    assert said[-1].startswith("later starts will be as slow as this one: ")
+    assert not list(tmp_path.glob("*.classes"))
