@@ -107,13 +107,15 @@ DELETE FROM jobs WHERE (kind, key) IN (SELECT * FROM unnest($1::text[], $2::text
 
 # A claim moves `due` to the lease's end: a worker that dies needs no cleaning up, its jobs simply become due again.
 # ANY(ARRAY(...)) and not IN: a join may run the subselect again, which then skips what it has claimed already and
-# claims more than the limit.
+# claims more than the limit. The commit need not reach the disk at once: a claim that a crash undoes is due again, and
+# whoever had it cannot settle it any more.
 JOB_CLAIM = """
 UPDATE jobs SET lease = gen_random_uuid(), due = now() + $2::interval, attempts = attempts + 1,
                 first_attempt_at = coalesce(first_attempt_at, now())
+FROM set_config('synchronous_commit', 'off', true)
 WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND parked_at IS NULL
                      ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED))
-RETURNING *
+RETURNING jobs.*
 """
 
 JOBS_SETTLE = """

