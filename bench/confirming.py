@@ -62,7 +62,7 @@ async def _measure(stage: Stage, url: str) -> Times:
         await consumer.start()
         try:
             await connection.execute("CREATE TABLE IF NOT EXISTS plain_commits (value text)")
-            for number in range(stage.scale.of(120, 25)):
+            for number in range(stage.scale.of(120, 20)):
                 confirmed = await _order(client, connection)
                 commit, hop = await _commit(connection), await _hop(producer, consumer)
                 if number >= 5:  # the first ones find connections to be made
