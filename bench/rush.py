@@ -1,4 +1,4 @@
-"""Rush hour: 50 orders a second, a provider that allows 5 payments a second, customers who wait 30 seconds.
+"""Rush hour: 50 orders a second, a provider that allows 5 payments a second, customers who wait 30 seconds (quick: 12).
 
 The naive shop charges inside the request; ours answers at once and lets the payments queue. Each meets the rush once:
 it is long, and what it shows is no matter of a few per cent.
@@ -7,7 +7,7 @@ it is long, and what it shows is no matter of a few per cent.
 from contextlib import ExitStack
 from typing import Any
 
-from bench import meter, programs
+from bench import programs
 from bench.result import Results, Row, better
 from bench.stage import Stage
 
@@ -50,14 +50,14 @@ def _judge(results: Results, ours: dict[str, Any], theirs: dict[str, Any], kept:
 
 def _rush(stage: Stage, who: str, port: int | None) -> dict[str, Any]:
     stage.tell(f"rush hour at {who}")
-    meter.calm()
+    stage.calm()
     request = {
         "ports": [port],
         "path": "/orders",
         "body": programs.ORDER,
-        "seconds": stage.scale.of(60, 8),
+        "seconds": stage.scale.of(60, 5),
         "rate": ORDERS,
-        "timeout": PATIENCE,
+        "timeout": stage.scale.of(PATIENCE, 12.0),
     }
     answer: dict[str, Any] = stage.call("bench.load", request)[0]
     return answer
@@ -66,7 +66,7 @@ def _rush(stage: Stage, who: str, port: int | None) -> dict[str, Any]:
 def _kept(stage: Stage) -> dict[str, int]:
     """How the payments stand, once payments has read all the orders there are."""
     stage.tell("looking where every order is")
-    meter.calm()
+    stage.calm()
     url, waiting = stage.database("payments"), "SELECT count(*) FROM payments WHERE status IN ('queued', 'charging')"
     received = stage.sql(url, "SELECT count(*) FROM payments WHERE status = 'received'")
     return {"received": received, "waiting": stage.sql(url, waiting)}
