@@ -57,17 +57,17 @@ class Size:
 
 def run(stage: Stage) -> Results:
     results = Results()
-    size = stage.scale.of(Size(1_000_000, 10_000_000, 1_000_000), Size(100_000, 300_000, 100_000))
+    size = stage.scale.of(Size(1_000_000, 10_000_000, 1_000_000), Size(50_000, 200_000, 50_000))
     stage.migrate()
     grown = {name: stage.new_database(f"{name}_grown", like=name) for name in ("orders", "inventory")}
-    orders = stage.scale.of(150_000, 25_000)
+    orders = stage.scale.of(150_000, 20_000)
     _load(stage, grown, size, orders)
     for case, unit, contestants in (
         ("accept", "orders/s", _accepting(stage, grown["orders"])),
         ("relay", "events/s", _relaying(stage, grown["orders"], size)),
         ("reserve", "orders/s", _reserving(stage, grown["inventory"], orders)),
     ):
-        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.of(5, 0))
         ours, theirs = series.value("grown"), series.value("empty")
         results.add(Row("growth", case, ours, "empty", theirs, unit, series.ratio("grown", "empty"), 0.9))
         series.account(results, f"growth, {case}")
