@@ -123,6 +123,7 @@ class Consumer:
         """Work off what was read during the last batch; what comes next is read during this one."""
         ahead, self._ahead = self._ahead, None
         try:
+            # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
             found = await (ahead or self._find(client, patience=500 if self._joined else 50))
         except UnicodeDecodeError:
             await self._creep_past_the_unreadable(client)

@@ -30,7 +30,7 @@ def run(stage: Stage) -> Results:
         _sample(stage, house["orders"], warm=0, seconds=stage.scale.of(10, 3))
         contestants = {"ours": lambda: _sample(stage, house["orders"], stage.scale.of(5, 2), stage.scale.of(30, 6))}
         rounds = stage.scale.of(3, 2)
-        series = interleave(contestants, rounds, stage.tell, spare=stage.scale.of(3, 0))
+        series = interleave(contestants, rounds, stage.tell, spare=stage.scale.spare)
     rate = series.value("ours")
     results.add(Row("flow", "POST to completed", rate, "the goal", GOAL, "orders/s", rate / GOAL, 1.0))
     for figure, words in (("open_before", "before"), ("open_after", "after"), ("p50", "p50 s"), ("drain", "drain s")):

@@ -67,7 +67,7 @@ def run(stage: Stage) -> Results:
         ("relay", "events/s", _relaying(stage, grown["orders"], size)),
         ("reserve", "orders/s", _reserving(stage, grown["inventory"], orders)),
     ):
-        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.of(5, 0))
+        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
         ours, theirs = series.value("grown"), series.value("empty")
         results.add(Row("growth", case, ours, "empty", theirs, unit, series.ratio("grown", "empty"), 0.9))
         series.account(results, f"growth, {case}")

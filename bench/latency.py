@@ -29,7 +29,7 @@ def run(stage: Stage) -> Results:
             "ours": lambda: _sample(stage, stage.database("orders"), relay=True),
             **{kind: _debezium(stage, stack, kind, url) for kind, url in databases.items()},
         }
-        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.of(5, 0))
+        series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
     _judge(results, series, goals)
     if stage.scale.quick:
         results.note("A quick run leaves Debezium's defaults out: they are slower by far.")

@@ -47,8 +47,8 @@ class Scale:
 
     @property
     def spare(self) -> int:
-        """Disturbed rounds that may be thrown away."""
-        return 1 if self.quick else 5
+        """Disturbed rounds that may be thrown away; a quick run has no time to repeat any."""
+        return 0 if self.quick else 5
 
 
 class Stage:

@@ -35,7 +35,7 @@ class Unreachable(Exception):
 async def migrate(postgres_url: str, kafka: str, password: str, report: Report) -> None:
     """Makes what is missing. `report` gets a line about each step.
 
-    Waits some minutes for servers that are still starting; then raises Unreachable.
+    Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable.
     """
     await asyncio.gather(
         _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),

