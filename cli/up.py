@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready, leave it running.")] = False,
     port_offset: Annotated[
-        int,
-        typer.Option(min=0, max=HIGHEST_OFFSET, help="Added to every port, when the usual ones are taken."),
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, max=HIGHEST_OFFSET, show_default="0", help="Added to every port, when the usual ones are taken."
+        ),
+    ] = None,
     robot: Annotated[
         bool,
         typer.Option("--robot/--no-robot", help="Whether a robot presses the kitchen's and courier's buttons."),
@@ -36,22 +38,28 @@ def up(
     Data is kept under .sliceline/ and found again by the next start. With SLICELINE_POSTGRES_URL (a superuser's
     address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own.
     """
-    layout = layout_for(port_offset)
+    layout = layout_for(port_offset or 0)
     delay = robot_delay if robot else None
     if state.is_running(layout.home):
-        _say_running(layout)
+        _say_running(layout, asked=port_offset)
     elif detach:
         _in_background(layout, delay)
     else:
         _in_foreground(layout, delay)
 
 
-def _say_running(layout: Layout) -> None:
+def _say_running(layout: Layout, asked: int | None = None) -> None:
+    """Tells where it is; ends the command when that is not where it was `asked` to be."""
     from cli.display import addresses
 
     now = state.read(layout.home)
     if now is None or now.phase not in (state.RUNNING, state.STARTING):
         fail("Another `up` is just starting or stopping. Try again in a moment, or see ./sliceline status.")
+    if asked not in (None, now.port_offset):
+        fail(
+            f"Sliceline is running already, with --port-offset {now.port_offset}, and cannot be moved while it runs. "
+            f"Stop it first: ./sliceline down && ./sliceline up --port-offset {asked}"
+        )
     pid = now.supervisor.pid
     console.print(f"Sliceline is running already (pid {pid}); ./sliceline down stops it.\n", highlight=False)
     console.print(addresses(now))

@@ -1,0 +1,44 @@
+"""What `./sliceline up` says beside a shop that runs already."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from cli.layout import Layout
+from local import state
+from local.processes import identity_of
+
+
+@pytest.fixture(params=[0, 1000])
+def running_at(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The offset of the ports of the shop that runs."""
+    offset = int(request.param)
+    monkeypatch.setattr("cli.up.layout_for", lambda offset: Layout(offset, None, None, tmp_path))
+    monkeypatch.setattr("cli.up._in_foreground", lambda *_: pytest.fail("a second shop was started"))
+    with state.hold(tmp_path):
+        row = state.Row("orders", "ready", address=f"http://127.0.0.1:{8001 + offset}")
+        state.write(tmp_path, state.State(state.RUNNING, identity_of(os.getpid()), offset, rows={"orders": row}))
+        yield offset
+
+
+def test_up_refuses_to_move_a_running_shop(running_at: int) -> None:
+    asked = CliRunner().invoke(app, ["up", "--port-offset", "5000"])
+    assert asked.exit_code == 1
+    assert f"--port-offset {running_at}," in asked.output
+    assert "./sliceline down && ./sliceline up --port-offset 5000" in asked.output
+
+
+def test_up_in_the_background_refuses_to_move_a_running_shop(running_at: int) -> None:
+    asked = CliRunner().invoke(app, ["up", "--detach", "--port-offset", str(1000 - running_at)])
+    assert (asked.exit_code, f"--port-offset {running_at}," in asked.output) == (1, True)
+
+
+@pytest.mark.parametrize("given", [[], ["same"]])
+def test_up_shows_a_running_shop_where_it_is(running_at: int, given: list[str]) -> None:
+    asked = CliRunner().invoke(app, ["up", *(["--port-offset", str(running_at)] if given else [])])
+    assert asked.exit_code == 0
+    assert str(8001 + running_at) in asked.output
