@@ -1,6 +1,7 @@
 """./sliceline down: stop what `up` started."""
 
 from cli.console import console, fail
+from cli.running import find
 from local import HOME, processes, state
 
 # Every program has its own deadline, after which it is killed; this is longer than all of them.
@@ -14,6 +15,8 @@ def down() -> None:
         _stop_supervisor(now)
     elif now and (ended := processes.end(now.leftovers())):
         console.print(f"Ended {ended} processes that a killed `up` had left behind. Data is kept.", highlight=False)
+    elif (shop := find()) and shop.in_containers:
+        fail("Sliceline runs in containers, or from another folder. For containers: docker compose down")
     else:
         console.print("Sliceline is not running.")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.console import fail
+from cli.running import compose, find
 from local import HOME
 from local.program import last_lines
 
@@ -16,7 +17,9 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what it says from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 100,
 ) -> None:
-    """Show the log of one process."""
+    """Show the log of one process, of this folder's shop or of the one in containers."""
+    if (shop := find()) and shop.in_containers:
+        compose("logs", "--no-log-prefix", f"--tail={lines}", *(["--follow"] if follow else []), service)
     log = HOME / "logs" / f"{service}.log"
     known = sorted(path.stem for path in (HOME / "logs").glob("*.log"))
     if service not in known:

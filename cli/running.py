@@ -1,27 +1,98 @@
-"""The run that the other commands talk to."""
+"""The shop that the other commands talk to: the one that `up` started here, or one in containers on the usual ports."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NoReturn
 
 from cli.console import fail
-from local import HOME, state
+from cli.layout import Layout, layout_for
+from local import HOME, ROOT, probes, state
+from local.state import Row
 from services import CATALOGUE
 
+# What docker-compose.yml publishes beside the services; its robot has no port, so nobody can ask it.
+SERVERS = ("postgres", "kafka", "provider", "mail")
+ASK = {"postgres": probes.postgres, "kafka": probes.kafka}
+READY = {"mail": "/readyz"}
 
-def running_state() -> state.State:
-    """The state of the run that is up; ends the command with advice when there is none."""
-    now = state.read(HOME) if state.is_running(HOME) else None
-    if now is None:
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop that runs, and its processes by name, as far as they can be seen from here."""
+
+    phase: str
+    rows: Mapping[str, Row]
+    port_offset: int = 0
+    in_containers: bool = False
+
+
+def find() -> Shop | None:
+    """The shop of this folder, else the one whose services answer on the usual ports, else None."""
+    if state.is_running(HOME) and (now := state.read(HOME)):
+        return Shop(now.phase, now.rows, now.port_offset)
+    return _in_containers()
+
+
+def running_shop() -> Shop:
+    """The shop that runs; ends the command with advice when there is none."""
+    found = find()
+    if found is None:
         fail("Sliceline is not running. Start it with: ./sliceline up")
-    return now
+    return found
 
 
 def address_of(service: str) -> str:
-    """Where a service of the run that is up answers HTTP."""
+    """Where a service of the running shop answers HTTP."""
     known_service(service)
-    row = running_state().rows.get(service)
+    row = running_shop().rows.get(service)
     if row is None or not row.address:
         fail(f"{service} is not there yet. See how far it is: ./sliceline status")
     return row.address
 
 
 def known_service(service: str) -> None:
+    """Ends the command when there is no such service."""
     if service not in CATALOGUE:
         fail(f"There is no service '{service}'. There are: {', '.join(CATALOGUE)}.", code=2)
+
+
+def answers(row: Row) -> bool:
+    """Whether a process does its work, as far as it has a port to be asked at."""
+    if row.port is None:
+        return True
+    if row.name in ASK:
+        return ASK[row.name](row.port)
+    return probes.http_ready(row.port, READY.get(row.name, "/health/ready"))
+
+
+def compose(*arguments: str) -> NoReturn:
+    """Becomes `docker compose` in the project's folder."""
+    docker = shutil.which("docker")
+    if docker is None:
+        fail("The shop runs in containers, or from another folder, and there is no `docker` here to reach it with.")
+    os.chdir(ROOT)
+    os.execv(docker, [docker, "compose", *arguments])  # noqa: S606 (the engine's own command)
+
+
+def _in_containers() -> Shop | None:
+    layout = layout_for(0)
+    with ThreadPoolExecutor(len(CATALOGUE)) as pool:
+        alive = dict(zip(CATALOGUE, pool.map(lambda name: _is_ours(layout.port(name)), CATALOGUE), strict=True))
+    if not any(alive.values()):
+        return None
+    rows = [Row(name, "ready" if alive.get(name, True) else "stopped") for name in (*SERVERS, *CATALOGUE)]
+    for row in rows:
+        row.port, row.address = layout.port(row.name), _address(layout, row.name)
+    return Shop(state.RUNNING, {row.name: row for row in rows}, in_containers=True)
+
+
+def _is_ours(port: int) -> bool:
+    return bool(probes.get_json(port, "/health/live") == {"status": "live"})
+
+
+def _address(layout: Layout, name: str) -> str:
+    at = layout.url(name).removeprefix("http://")
+    return {"postgres": f"postgresql://{at}", "kafka": at}.get(name, f"http://{at}")

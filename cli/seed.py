@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.console import console, fail
-from cli.layout import layout_for
-from cli.running import running_state
+from cli.running import running_shop
 
 CHUNK = 20_000
 COLUMNS = ("sku", "on_hand", "reserved", "sold", "initial", "adjusted", "threshold", "ceiling")
@@ -22,11 +21,9 @@ def seed(
     """Load the warehouse with SKUs (sku-00000001, …), 500 of each. Those that are there already count."""
     import asyncpg
 
-    from cli import programs
-    from cli.addresses import database_url
+    from cli.databases import url_of
 
-    layout = layout_for(running_state().port_offset)
-    url = database_url(programs.admin_url(layout), "inventory", programs.role_password(layout))
+    url = url_of(running_shop(), "inventory")
     try:
         there = asyncio.run(_fill(url, items))
     except (OSError, asyncpg.PostgresError) as error:

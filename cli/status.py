@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import console
-from local import HOME, probes, processes, state
+from cli.running import Shop, answers, find
+from local import probes, processes, state
 from local.state import Row
 from services import CATALOGUE
 
@@ -33,48 +34,46 @@ class Health:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object on standard output.")] = False,
 ) -> None:
-    """Show addresses, processes and health. The exit code is 1 when something is not healthy or nothing runs."""
-    now = state.read(HOME) if state.is_running(HOME) else None
-    rows = _healths(now)
-    phase = now.phase if now else state.STOPPED
+    """Show addresses, processes and health. The exit code is 1 when something is not healthy or nothing runs.
+
+    A shop in containers is asked on its published ports; what it does not publish, the robot, cannot be seen.
+    """
+    shop = find()
+    rows = _healths(shop)
+    phase = shop.phase if shop else state.STOPPED
     healthy = phase == state.RUNNING and all(row.healthy for row in rows)
     if as_json:
         document = {
             "phase": phase,
+            "containers": shop is not None and shop.in_containers,
             "healthy": healthy,
             "processes": {row.name: _as_json(row) for row in rows},
         }
         typer.echo(json.dumps(document, indent=2))
     else:
-        _print(phase, rows)
+        _print(f"{phase} in containers" if shop and shop.in_containers else phase, rows)
     raise typer.Exit(0 if healthy else 1)
 
 
-def _healths(now: state.State | None) -> list[Health]:
-    if now is None:
+def _healths(shop: Shop | None) -> list[Health]:
+    if shop is None:
         return []
     # The tables are a step of starting, not a process.
-    rows = [row for name, row in now.rows.items() if name != "tables"]
+    rows = [row for name, row in shop.rows.items() if name != "tables"]
     with ThreadPoolExecutor(len(rows) or 1) as pool:
-        return list(pool.map(_health, rows))
+        return list(pool.map(lambda row: _health(row, shop.in_containers or _is_alive(row)), rows))
 
 
-def _health(row: Row) -> Health:
+def _is_alive(row: Row) -> bool:
     identity = row.identity()
-    alive = identity is not None and processes.is_alive(identity)
-    healthy = alive and row.state == "ready" and _answers(row)
+    return identity is not None and processes.is_alive(identity)
+
+
+def _health(row: Row, alive: bool) -> Health:
+    healthy = alive and row.state == "ready" and answers(row)
     shown = "unhealthy" if row.state == "ready" and not healthy else row.state
     parked = _parked(row) if alive and row.name in CATALOGUE else None
     return Health(row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, parked)
-
-
-def _answers(row: Row) -> bool:
-    if row.port is None:
-        return True
-    special = {"postgres": probes.postgres, "kafka": probes.kafka}
-    if row.name in special:
-        return special[row.name](row.port)
-    return probes.http_ready(row.port, "/readyz" if row.name == "mail" else "/health/ready")
 
 
 def _parked(row: Row) -> int | None:

@@ -71,8 +71,7 @@ def standing_in(home: Path, address: str) -> Iterator[None]:
 
 
 def test_what_is_parked_is_counted_and_started_anew(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for user in ("cli.status", "cli.running"):
-        monkeypatch.setattr(f"{user}.HOME", tmp_path)
+    monkeypatch.setattr("cli.running.HOME", tmp_path)
     with serving(SERVICE, url) as address, standing_in(tmp_path, address):
         status = CliRunner().invoke(app, ["status", "--json"])
         assert json.loads(status.stdout)["processes"]["notifications"]["parked"] == 2

@@ -1,0 +1,83 @@
+"""The commands with a shop that no `up` of this folder started: in containers it answers on the usual ports."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from cli.layout import FIXED
+from local.ports import free_port
+from services import CATALOGUE
+from services.orders.service import SERVICE
+from tests.conftest import NewDatabase
+from tests.integration.one_service import serving
+
+DOCKER = """#!/bin/sh
+echo "in $PWD: docker $*"
+"""
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shop of this folder, and free ports where one in containers would be."""
+    monkeypatch.setattr("cli.running.HOME", tmp_path)
+    monkeypatch.setattr("cli.down.HOME", tmp_path)
+    for ports in (CATALOGUE, FIXED):
+        for name in ports:
+            monkeypatch.setitem(ports, name, free_port())
+
+
+@pytest.fixture
+def orders(nobody: None, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The orders service on its usual port, as if compose had published it."""
+    with serving(SERVICE, new_database("orders")) as address:
+        monkeypatch.setitem(CATALOGUE, "orders", urlsplit(address).port)
+        yield address
+
+
+def test_status_shows_the_shop_that_answers_on_the_usual_ports(orders: str) -> None:
+    status = CliRunner().invoke(app, ["status", "--json"])
+    shown = json.loads(status.stdout)
+    assert (shown["phase"], shown["containers"]) == ("running", True)
+    assert shown["processes"]["orders"] | {"healthy": True, "address": orders} == shown["processes"]["orders"]
+    assert shown["processes"]["kitchen"]["state"] == "stopped"
+    assert status.exit_code == 1  # the other services are missing
+
+
+def test_an_order_is_placed_with_the_shop_that_answers(orders: str) -> None:
+    placed = CliRunner().invoke(app, ["order", "margherita:2"])
+    assert (placed.exit_code, "placed" in placed.output) == (0, True), placed.output
+
+
+def test_redrive_asks_the_shop_that_answers(orders: str) -> None:
+    redriven = CliRunner().invoke(app, ["redrive", "orders"])
+    assert "0 events handled" in redriven.output
+
+
+def test_down_says_how_containers_are_stopped(orders: str) -> None:
+    stopped = CliRunner().invoke(app, ["down"])
+    assert (stopped.exit_code, "docker compose down" in stopped.output) == (1, True)
+
+
+@pytest.mark.parametrize("command", [["status"], ["order", "cola"], ["seed", "--items", "1"], ["redrive", "orders"]])
+def test_a_command_says_that_nothing_runs_when_nobody_answers(nobody: None, command: list[str]) -> None:
+    said = CliRunner().invoke(app, command)
+    assert (said.exit_code, "./sliceline up" in said.output) == (1, True)
+
+
+def test_logs_are_those_of_the_shop_that_answers_and_not_of_an_old_run(
+    orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[str] = []
+    (tmp_path / "docker").write_text(DOCKER)
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("os.execv", lambda program, arguments: became.extend([program, *arguments[1:]]))
+    CliRunner().invoke(app, ["logs", "orders", "--lines", "5"])
+    assert became[:2] == [str(tmp_path / "docker"), "compose"]
+    assert became[2:] == ["logs", "--no-log-prefix", "--tail=5", "orders"]
