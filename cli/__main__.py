@@ -9,6 +9,7 @@ from cli.contracts import contracts
 from cli.down import down
 from cli.logs import logs
 from cli.order import order
+from cli.outline import INTRODUCTION
 from cli.redrive import redrive
 from cli.reset import reset
 from cli.seed import seed
@@ -24,8 +25,9 @@ PASS_ON: dict[str, Any] = {
 
 app = typer.Typer(
     name="sliceline",
-    help="A pizza chain run by events, on this machine. Start with: ./sliceline up",
+    help=INTRODUCTION,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )

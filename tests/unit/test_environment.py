@@ -1,0 +1,96 @@
+"""`./sliceline` where nothing is installed yet, and what its environments hold."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from cli import outline
+from cli.__main__ import app
+from local import ROOT
+
+OURS = {"backbone", "bench", "cli", "local", "sandbox", "services"}
+PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A clone in which no command was given yet."""
+    for name in ("sliceline", "requirements.lock", "requirements.local.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "cli", tmp_path / "cli", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def _say(fresh: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    said = subprocess.run([sys.executable, fresh / "sliceline", *arguments], capture_output=True, text=True)
+    assert not (fresh / ".venv").exists()
+    assert not (fresh / ".sliceline").exists()
+    return said
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["-h"], []])
+def test_help_needs_no_environment(fresh: Path, asked: list[str]) -> None:
+    said = _say(fresh, *asked)
+    assert said.returncode == 0
+    assert all(f"\n  {name} " in said.stdout for name in outline.commands())
+
+
+@pytest.mark.parametrize("command", ["up", "order", "bench"])
+def test_help_of_a_command_needs_no_environment(fresh: Path, command: str) -> None:
+    said = _say(fresh, command, "--help")
+    assert (said.returncode, f"Usage: ./sliceline {command}" in said.stdout) == (0, True)
+
+
+def test_a_word_that_is_no_command_installs_nothing(fresh: Path) -> None:
+    said = _say(fresh, "pu")
+    assert (said.returncode, "no command 'pu'" in said.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", outline.commands())
+def test_the_outline_of_a_command_tells_all_that_it_takes(name: str) -> None:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    options = [option for each in command.params for option in (*each.opts, *each.secondary_opts)]
+    assert [each for each in options if each.startswith("-") and each not in outline.help_of(name)] == []
+
+
+def test_the_outline_knows_every_command() -> None:
+    assert outline.commands().keys() == get_command(app).commands.keys()  # type: ignore[attr-defined]
+
+
+def _pinned(lock: str) -> dict[str, str]:
+    return dict(PINNED.findall((ROOT / lock).read_text()))
+
+
+@pytest.mark.parametrize("part", ["requirements.local.lock", "requirements.image.lock"])
+def test_the_smaller_locks_pin_a_part_of_everything(part: str) -> None:
+    assert _pinned(part).items() <= _pinned("requirements.lock").items()
+
+
+def test_running_takes_nothing_that_only_tests_and_benches_need() -> None:
+    others = {"pytest", "mypy", "ruff", "schemathesis", "faststream", "testcontainers", "hypothesis", "pygal"}
+    assert others & _pinned("requirements.local.lock").keys() == set()
+
+
+@pytest.mark.parametrize("package", sorted(OURS - {"bench"}))
+def test_the_environment_to_run_in_has_all_that_is_imported(package: str) -> None:
+    there = _pinned("requirements.local.lock").keys()
+    distributions = packages_distributions()
+    imported = {name for file in (ROOT / package).rglob("*.py") for name in _imports(file)} - OURS
+    foreign = {name: {each.lower().replace("_", "-") for each in distributions.get(name, ())} for name in imported}
+    assert {name for name, homes in foreign.items() if homes and not homes & there} == set()
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name.partition(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
