@@ -87,6 +87,9 @@ jobs = Table(
     Column("traceparent", Text),
     Index("jobs_kind_key", "kind", "key", unique=True),
     Index("jobs_due", "kind", "due", postgresql_where="parked_at IS NULL"),
+    # What fails or was given up is little, and asked for at every look at the backlog.
+    Index("jobs_failing", "kind", "first_attempt_at", postgresql_where="error IS NOT NULL AND parked_at IS NULL"),
+    Index("jobs_parked", "kind", "parked_at", postgresql_where="parked_at IS NOT NULL"),
 )
 
 dead_letters = Table(
@@ -106,6 +109,7 @@ dead_letters = Table(
     Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("dead_letters_place", "consumer", "topic", "partition", "offset", unique=True),
     Index("dead_letters_key", "consumer", "topic", "key", "id"),
+    Index("dead_letters_blamed", "id", postgresql_where="error IS NOT NULL"),
 )
 
 parked_keys = Table(

@@ -1,6 +1,7 @@
-"""./sliceline status: where everything is and how it does."""
+"""./sliceline status: where everything is, how it does, what waits, and what needs a person."""
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,13 +14,16 @@ from local import probes, processes, state
 from local.state import Row
 from services import CATALOGUE
 
-# What is parked, each counted up to the largest page of a list.
-PARKED = ("/dead-letters?limit=200", "/jobs?state=parked&limit=200")
+UNKNOWN = "what waits there is not known: /backlog does not answer"
 
 
 @dataclass(frozen=True)
 class Health:
-    """One line of the status; parked counts dead letters and jobs given up, None where there is nobody to ask."""
+    """One line of the status.
+
+    `healthy` tells of the process, `needs` of the work that does not go on without a person. `parked` counts dead
+    letters and jobs given up. `backlog` is what the service says of its tables; None where there is nobody to ask.
+    """
 
     name: str
     healthy: bool
@@ -29,19 +33,24 @@ class Health:
     pid: int | None
     restarts: int
     parked: int | None
+    needs: list[str]
+    backlog: dict[str, Any] | None
 
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object on standard output.")] = False,
 ) -> None:
-    """Show addresses, processes and health. The exit code is 1 when something is not healthy or nothing runs.
+    """Show addresses, processes, health and what waits.
+
+    The exit code is 1 when something is not healthy, when work needs a person, or when nothing runs. What is parked
+    needs one, and so does what has failed or waited with nobody at it for a minute; a queue that moves does not.
 
     A shop in containers is asked on its published ports; what it does not publish, the robot, cannot be seen.
     """
     shop = find()
     rows = _healths(shop)
     phase = shop.phase if shop else state.STOPPED
-    healthy = phase == state.RUNNING and all(row.healthy for row in rows)
+    healthy = phase == state.RUNNING and all(row.healthy and not row.needs for row in rows)
     if as_json:
         document = {
             "phase": phase,
@@ -72,14 +81,34 @@ def _is_alive(row: Row) -> bool:
 def _health(row: Row, alive: bool) -> Health:
     healthy = alive and row.state == "ready" and answers(row)
     shown = "unhealthy" if row.state == "ready" and not healthy else row.state
-    parked = _parked(row) if alive and row.name in CATALOGUE else None
-    return Health(row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, parked)
+    backlog = probes.get_json(row.port, "/backlog") if alive and row.port and row.name in CATALOGUE else None
+    unknown = [UNKNOWN] if healthy and row.name in CATALOGUE else []
+    needs = backlog["needs"] if backlog else unknown
+    parked = _parked(backlog) if backlog else None
+    return Health(row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, parked, needs, backlog)
 
 
-def _parked(row: Row) -> int | None:
+def _parked(backlog: dict[str, Any]) -> int:
     """How many events and jobs wait parked."""
-    answers: list[Any] = [probes.get_json(row.port, path) for path in PARKED] if row.port else [None]
-    return None if None in answers else sum(len(answer["items"]) for answer in answers)
+    return int(backlog["parked"]["events"] + sum(jobs["given_up"] for jobs in backlog["jobs"]))
+
+
+def _queues(backlog: dict[str, Any]) -> Iterator[str]:
+    """What waits its turn, whether it needs a person or not."""
+    outbox = backlog["outbox"]
+    if outbox["waiting"]:
+        yield f"{outbox['waiting']} in the outbox since {_time(outbox['since'])}"
+    for jobs in backlog["jobs"]:
+        if jobs["due"]:
+            yield f"{jobs['due']} {jobs['kind']} due since {_time(jobs['due_since'])}, {jobs['in_hand']} in hand"
+        if jobs["failing"]:
+            since, error = _time(jobs["failing_since"]), jobs["failing_error"]
+            yield f"{jobs['failing']} {jobs['kind']} failing since {since}: {error}"
+
+
+def _time(moment: str) -> str:
+    """The time of day in UTC, of a moment in ISO 8601."""
+    return f"{moment[11:19]}Z"
 
 
 def _as_json(health: Health) -> dict[str, Any]:
@@ -101,5 +130,13 @@ def _print(phase: str, rows: list[Health]) -> None:
         table.add_row(row.name, f"[{colour}]{row.state}[/]", row.address, *numbers)
     console.print(f"Sliceline is {phase}.\n")
     console.print(table)
+    _print_lines("Waiting:", {row.name: _queues(row.backlog) for row in rows if row.backlog})
+    _print_lines("This needs a person:", {row.name: row.needs for row in rows}, style="red")
     if any(row.parked for row in rows):
         console.print("\nParked events and jobs wait for a fix; then: ./sliceline redrive SERVICE")
+
+
+def _print_lines(title: str, said: Mapping[str, Iterable[str]], style: str | None = None) -> None:
+    lines = [f"{name}: {line}" for name, each in said.items() for line in each]
+    for line in ["", title, *lines] if lines else []:
+        console.print(line, style=style if line in lines else None, highlight=False, markup=False, soft_wrap=True)

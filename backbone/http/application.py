@@ -34,7 +34,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router)
         application.express = Express(application.ordinary, service.grouped, context)
-    for router in (health.router, schemas.routes(service), dead_letters.routes(service), jobs.router):
+    for router in (health.routes(service), schemas.routes(service), dead_letters.routes(service), jobs.router):
         application.include_router(router)
     return application
 

@@ -12,7 +12,7 @@ from backbone.http.wording import field_name
 class InFlight:
     """ASGI: at most `most` requests at once; more are answered 429 at once instead of all becoming slow.
 
-    Health and metrics always pass. An event stream counts until it has begun: it waits, it does not work.
+    Health, metrics and the backlog always pass. An event stream counts until it has begun: it waits, it does not work.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
@@ -22,7 +22,7 @@ class InFlight:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem 429 when full."""
-        if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics")):
+        if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics", "/backlog")):
             await self.app(scope, receive, send)
             return
         if self.count >= self.most:

@@ -2,12 +2,8 @@
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -17,11 +13,10 @@ from backbone.batch import Batch, read
 from backbone.handling import Handling
 from backbone.identity import new_id
 from cli.__main__ import app
-from local import state
-from local.processes import identity_of
 from services.notifications.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import fed, serving
+from tests.integration.standing_in import standing_in
 
 CANCELLED = "sliceline.orders.order-cancelled.v1"
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -59,20 +54,9 @@ async def _left(url: str) -> tuple[int, int]:
         await connection.close()
 
 
-@contextmanager
-def standing_in(home: Path, address: str) -> Iterator[None]:
-    """The state that a run with this one service would have written."""
-    identity = identity_of(os.getpid())
-    port = urlsplit(address).port
-    row = state.Row("notifications", "ready", address=address, port=port, pid=identity.pid, started=identity.started)
-    with state.hold(home):
-        state.write(home, state.State(state.RUNNING, identity, rows={"notifications": row}))
-        yield
-
-
 def test_what_is_parked_is_counted_and_started_anew(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.running.HOME", tmp_path)
-    with serving(SERVICE, url) as address, standing_in(tmp_path, address):
+    with serving(SERVICE, url) as address, standing_in(tmp_path, "notifications", address):
         status = CliRunner().invoke(app, ["status", "--json"])
         assert json.loads(status.stdout)["processes"]["notifications"]["parked"] == 2
         other = CliRunner().invoke(app, ["redrive", "notifications", "--key", "another"])
