@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -69,6 +70,12 @@ class Service(Generic[S]):
     handlers: Handlers = field(default_factory=dict)
     jobs: Mapping[str, Work[S]] = field(default_factory=dict)
     grouped: tuple[Grouped[Any, Any], ...] = ()
+
+    @property
+    def about(self) -> str:
+        """What the service does, as its package says it."""
+        package = sys.modules.get(f"services.{self.name}")
+        return (package and package.__doc__) or f"The {self.name} service."
 
 
 @dataclass

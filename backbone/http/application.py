@@ -5,12 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from backbone.http import dead_letters, health, jobs, schemas
 from backbone.http.bodies import Bodies
+from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
 from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
@@ -23,8 +25,13 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     """The service's own routes, when the process has the role for them, and those that every process has."""
     application = Application(
         title=f"Sliceline {service.name}",
-        description=f"The {service.name} service. Every error is a problem document (RFC 9457).",
+        description=f"{service.about} Every error is a problem document (RFC 9457).",
         version=_version(),
+        contact=CONTACT,
+        license_info=LICENSE,
+        servers=SERVERS,
+        openapi_tags=tags(service.name, service.about),
+        generate_unique_id_function=_operation_id,
         middleware=_stack(context),
         exception_handlers={HTTPException: respond, RequestValidationError: respond},
         redirect_slashes=False,
@@ -32,10 +39,10 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     )
     application.state.context = context
     if context.settings.has_role("api"):
-        application.include_router(service.router)
+        application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)
     for router in (health.routes(service), schemas.routes(service), dead_letters.routes(service), jobs.router):
-        application.include_router(router)
+        application.include_router(router, tags=[OPERATIONS])
     return application
 
 
@@ -49,6 +56,11 @@ def _stack(context: Context[Any]) -> list[Middleware]:
         Middleware(Targets),
         Middleware(Bodies),
     ]
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What a generated client calls its method: the function's own name."""
+    return route.name
 
 
 def _is_operation(scope: MutableMapping[str, Any]) -> bool:

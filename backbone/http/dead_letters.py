@@ -32,7 +32,7 @@ class Redrive(BaseModel):
 
 def routes(service: Service[Any]) -> APIRouter:
     """The routes for the dead letters of one service."""
-    router = APIRouter(tags=["operations"])
+    router = APIRouter()
 
     @router.get("/dead-letters")
     async def list_dead_letters(db: Db, page: Paging) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def routes(service: Service[Any]) -> APIRouter:
         return page.answer([dict(row) for row in rows], key=lambda row: str(row["id"]))
 
     @router.post("/dead-letters/redrive")
-    async def redrive(body: Redrive, context: Ctx) -> dict[str, int]:
+    async def redrive_dead_letters(body: Redrive, context: Ctx) -> dict[str, int]:
         """Try parked events again, in order; tells how many were handled. What fails again stays parked."""
         return {"handled": await redriving.redrive(context, service, body.key)}
 

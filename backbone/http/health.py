@@ -22,15 +22,15 @@ _PATIENCE = 2.0
 
 def routes(service: Service[Any]) -> APIRouter:
     """The routes that tell how a process of this service is."""
-    router = APIRouter(tags=["operations"])
+    router = APIRouter()
 
     @router.get("/health/live")
-    async def live() -> dict[str, str]:
+    async def check_liveness() -> dict[str, str]:
         """The process runs. Restart it when this does not answer."""
         return {"status": "live"}
 
     @router.get("/health/ready", responses={503: {"description": "Not ready; `waiting` says for what"}})
-    async def ready(context: Ctx) -> dict[str, str]:
+    async def check_readiness(context: Ctx) -> dict[str, str]:
         """The process can do all its work: the database answers, and each of its parts runs.
 
         It tells of the process alone: whether the work gets done, with whatever is outside, is told by /backlog.
@@ -40,13 +40,13 @@ def routes(service: Service[Any]) -> APIRouter:
         return {"status": "ready"}
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics(context: Ctx) -> Response:
+    async def get_metrics(context: Ctx) -> Response:
         """What the process counts, and how much waits in the service's tables, for Prometheus."""
         waiting = gauges.exposed(await _backlog(context.database), service.jobs)
         return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/backlog")
-    async def read_backlog(context: Ctx) -> dict[str, Any]:
+    async def get_backlog(context: Ctx) -> dict[str, Any]:
         """What waits in the service's tables, since when, and the last error; `needs` says what needs a person.
 
         A queue that moves needs nobody, however long it is.

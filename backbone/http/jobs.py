@@ -19,7 +19,7 @@ _SHOWN = [
 JobId = Annotated[int, Path(ge=0, le=2**63 - 1, description="The job's id")]
 State = Literal["waiting", "parked"]
 
-router = APIRouter(tags=["operations"])
+router = APIRouter()
 
 
 @router.get("/jobs")

@@ -1,49 +1,20 @@
-"""The OpenAPI document, made truthful: every answer that an operation can give, errors included."""
+"""The OpenAPI document, made truthful: every answer that an operation can give, errors and headers included."""
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backbone.http.problems import PROBLEM_JSON
+from backbone.http.commands import REPLAYED
+from backbone.http.described import HEADERS, MEANINGS, PROBLEM, PROBLEM_CONTENT, REFUSING, header
+from backbone.http.observing import CORRELATION
 
 _UNSAFE = ("post", "put", "patch", "delete")
-_REPLACED = ("HTTPValidationError", "ValidationError")
-_MEANINGS = {
-    "400": "Malformed: not even the form is right",
-    "404": "There is no such thing",
-    "409": "Its state does not allow that",
-    "413": "The body is too large",
-    "415": "The body is not JSON",
-    "422": "A field is not acceptable",
-    "429": "Too many requests at once",
-    "500": "We failed",
-    "503": "Temporarily unavailable",
-}
-_PROBLEM = {
-    "title": "Problem",
-    "description": "Problem details, RFC 9457",
-    "type": "object",
-    "required": ["type", "title", "status", "instance"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "format": "uri-reference"},
-        "correlationid": {"type": "string", "format": "uuid"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
 _WITHOUT_NUL = r"^[^\x00]*$"
-_CONTENT = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_REFERENCE = re.compile(r'"#/components/(\w+)/([^"]+)"')
 
 
 class Application(FastAPI):
@@ -62,34 +33,56 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            _tell_problems(super().openapi())
+            _complete(super().openapi())
         assert self.openapi_schema is not None  # noqa: S101  made by the line above
         return self.openapi_schema
 
 
-def _tell_problems(document: dict[str, Any]) -> None:
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = _PROBLEM
-    for name in _REPLACED:
-        schemas.pop(name, None)
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            _tell(operation["responses"], _possible(path, method, operation))
-            for parameter in operation.get("parameters", []):
-                _tell_text(parameter["schema"])
+def _complete(document: dict[str, Any]) -> None:
+    document["security"] = []  # nobody is asked who they are: `X-Actor` says so
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    components["headers"] = dict(HEADERS)
+    schemas["Problem"] = PROBLEM
+    for path, method, operation in _operations(document):
+        _tell_problems(operation["responses"], _possible(path, method, operation))
+        _tell_headers(operation)
+        _tell_streams(operation["responses"])
+        for parameter in operation.get("parameters", []):
+            _tell_text(parameter["schema"])
     for schema in schemas.values():
         for member in schema.get("properties", {}).values():
             _tell_text(member)
+    _drop_unused(document)
 
 
-def _tell(responses: dict[str, Any], possible: set[str]) -> None:
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            yield path, method, operation
+
+
+def _tell_problems(responses: dict[str, Any], possible: set[str]) -> None:
     for status in sorted(possible | {known for known in responses if known[0] in "45"}):
-        said = responses.setdefault(status, {"description": _MEANINGS.get(status, "Refused")})
-        content = said.get("content", {})
+        said = responses.setdefault(status, {})
         # 422 comes from FastAPI and describes FastAPI's own form; what a service describes itself stays.
-        if status == "422" or not content:
-            said["content"] = _CONTENT
-        said["description"] = said.get("description") or _MEANINGS.get(status, "Refused")
+        if status == "422" or not said.get("content"):
+            said["content"] = PROBLEM_CONTENT
+        said["description"] = said.get("description") or MEANINGS.get(status, "Refused")
+
+
+def _tell_headers(operation: dict[str, Any]) -> None:
+    has_key = any(each["name"].lower() == "idempotency-key" for each in operation.get("parameters", ()))
+    for status, said in operation["responses"].items():
+        names = [CORRELATION, *REFUSING.get(status, ()), *([REPLAYED] if has_key and status[0] == "2" else ())]
+        said["headers"] = {name: header(name) for name in names} | said.get("headers", {})
+
+
+def _tell_streams(responses: dict[str, Any]) -> None:
+    """FastAPI describes a stream by its items, as OpenAPI 3.2 can; to the 3.1 of this document it is one long text."""
+    for media in (media for said in responses.values() for media in said.get("content", {}).values()):
+        if media.pop("itemSchema", None) is not None:
+            media["schema"] = {"type": "string", "description": "Sent piece by piece, while there is more to come."}
 
 
 def _tell_text(schema: dict[str, Any]) -> None:
@@ -112,3 +105,15 @@ def _possible(path: str, method: str, operation: dict[str, Any]) -> set[str]:
         found |= {"413", "415", "422"}
         found |= {"409"} if "{" in path else set()
     return found
+
+
+def _drop_unused(document: dict[str, Any]) -> None:
+    """Components that nothing refers to: what is replaced above, and what only that referred to."""
+    while unused := _unused(document):
+        for kind, name in unused:
+            del document["components"][kind][name]
+
+
+def _unused(document: dict[str, Any]) -> set[tuple[str, str]]:
+    known = {(kind, name) for kind, components in document["components"].items() for name in components}
+    return known - set(_REFERENCE.findall(json.dumps(document)))

@@ -11,7 +11,7 @@ from backbone.service import Service
 
 def routes(service: Service[Any]) -> APIRouter:
     """The routes for the schemas of one service."""
-    router = APIRouter(tags=["operations"])
+    router = APIRouter()
 
     @router.get("/schemas")
     async def list_schemas() -> dict[str, list[dict[str, str]]]:
@@ -19,7 +19,7 @@ def routes(service: Service[Any]) -> APIRouter:
         return {"schemas": [{"type": each, "href": path} for path, each in _paths(service).items()]}
 
     @router.get("/schemas/{owner}/{file}")
-    async def read_schema(owner: str, file: str) -> dict[str, Any]:
+    async def get_schema(owner: str, file: str) -> dict[str, Any]:
         """One event version's JSON Schema (2020-12)."""
         event_type = _paths(service).get(f"/schemas/{owner}/{file}")
         if event_type is None:

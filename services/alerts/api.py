@@ -11,7 +11,7 @@ from backbone.http import Db, Paging
 from services.alerts.events import Kind
 from services.alerts.tables import alerts
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter()
 
 
 class Alert(BaseModel):

@@ -16,7 +16,7 @@ from services.delivery.decisions import OPEN, Button, Delivery, Status, WrongBut
 from services.delivery.events import Fulfilment
 from services.delivery.tables import deliveries
 
-router = APIRouter(tags=["delivery"])
+router = APIRouter()
 
 OrderId = Annotated[str, Path(max_length=64, description="The order's id")]
 
@@ -77,37 +77,37 @@ async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None,
 
 
 @router.post("/deliveries/{order}/dispatched", response_model=DeliveryView)
-async def order_dispatched(order: OrderId, command: Command) -> Response:
+async def mark_order_dispatched(order: OrderId, command: Command) -> Response:
     """The courier has left with it."""
     return await command.run(lambda tx: _press(tx, order, Button.DISPATCHED, command.actor))
 
 
 @router.post("/deliveries/{order}/delivered", response_model=DeliveryView)
-async def order_delivered(order: OrderId, command: Command) -> Response:
+async def mark_order_delivered(order: OrderId, command: Command) -> Response:
     """The courier has handed it over."""
     return await command.run(lambda tx: _press(tx, order, Button.DELIVERED, command.actor))
 
 
 @router.post("/deliveries/{order}/collected", response_model=DeliveryView)
-async def order_collected(order: OrderId, command: Command) -> Response:
+async def mark_order_collected(order: OrderId, command: Command) -> Response:
     """The customer came for it."""
     return await command.run(lambda tx: _press(tx, order, Button.COLLECTED, command.actor))
 
 
 @router.post("/deliveries/dispatched", response_model=Pressed)
-async def orders_dispatched(body: Bag, command: Command) -> Response:
+async def mark_orders_dispatched(body: Bag, command: Command) -> Response:
     """The same for many orders; one that is refused does not hold up the others."""
     return await command.run(lambda tx: _press_all(tx, body.orders, Button.DISPATCHED, command.actor))
 
 
 @router.post("/deliveries/delivered", response_model=Pressed)
-async def orders_delivered(body: Bag, command: Command) -> Response:
+async def mark_orders_delivered(body: Bag, command: Command) -> Response:
     """The same for many orders; one that is refused does not hold up the others."""
     return await command.run(lambda tx: _press_all(tx, body.orders, Button.DELIVERED, command.actor))
 
 
 @router.post("/deliveries/collected", response_model=Pressed)
-async def orders_collected(body: Bag, command: Command) -> Response:
+async def mark_orders_collected(body: Bag, command: Command) -> Response:
     """The same for many orders; one that is refused does not hold up the others."""
     return await command.run(lambda tx: _press_all(tx, body.orders, Button.COLLECTED, command.actor))
 

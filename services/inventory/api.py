@@ -15,7 +15,7 @@ from services.inventory.decisions import Level, NotEnough
 from services.inventory.events import StockLine
 from services.inventory.tables import recipes, stock
 
-router = APIRouter(tags=["inventory"])
+router = APIRouter()
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 MOST = 1_000_000_000

@@ -15,7 +15,7 @@ from services.kitchen import tables
 from services.kitchen.decisions import OPEN, Button, Status, Ticket, WrongButton, press
 from services.kitchen.tables import tickets
 
-router = APIRouter(tags=["kitchen"])
+router = APIRouter()
 
 OrderId = Annotated[str, Path(max_length=64, description="The order's id")]
 
@@ -79,25 +79,25 @@ async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Qu
 
 
 @router.post("/tickets/{order}/prepared", response_model=TicketView)
-async def ticket_prepared(order: OrderId, command: Command) -> Response:
+async def mark_ticket_prepared(order: OrderId, command: Command) -> Response:
     """The pizzas are topped; from here on the order is not cancelled any more."""
     return await command.run(lambda tx: _press(tx, order, Button.PREPARED, command.actor))
 
 
 @router.post("/tickets/{order}/baked", response_model=TicketView)
-async def ticket_baked(order: OrderId, command: Command) -> Response:
+async def mark_ticket_baked(order: OrderId, command: Command) -> Response:
     """Everything is out of the oven."""
     return await command.run(lambda tx: _press(tx, order, Button.BAKED, command.actor))
 
 
 @router.post("/tickets/prepared", response_model=Pressed)
-async def tickets_prepared(body: OvenLoad, command: Command) -> Response:
+async def mark_tickets_prepared(body: OvenLoad, command: Command) -> Response:
     """The same for many tickets; one that is refused does not hold up the others."""
     return await command.run(lambda tx: _press_all(tx, body.orders, Button.PREPARED, command.actor))
 
 
 @router.post("/tickets/baked", response_model=Pressed)
-async def tickets_baked(body: OvenLoad, command: Command) -> Response:
+async def mark_tickets_baked(body: OvenLoad, command: Command) -> Response:
     """The same for many tickets; one that is refused does not hold up the others."""
     return await command.run(lambda tx: _press_all(tx, body.orders, Button.BAKED, command.actor))
 

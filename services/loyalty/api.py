@@ -11,7 +11,7 @@ from backbone.http import Db, Page, Paging
 from backbone.http.pages import bad_cursor
 from services.loyalty.tables import accounts, entries
 
-router = APIRouter(tags=["loyalty"])
+router = APIRouter()
 
 # Customers are named by whoever takes the order: slashes and spaces are fine (`path` lets slashes through).
 CustomerId = Annotated[str, Path(min_length=1, max_length=64, description="The customer's id")]

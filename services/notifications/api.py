@@ -11,7 +11,7 @@ from backbone.http import Db, Page, Paging
 from services.notifications.decisions import Kind
 from services.notifications.tables import notifications
 
-router = APIRouter(tags=["notifications"])
+router = APIRouter()
 
 
 class NotificationView(BaseModel):

@@ -15,6 +15,7 @@ from backbone.database import Database, Tx
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from backbone.http.answers import to_json
 from backbone.http.context import Ctx
+from backbone.http.described import ACCEPTED
 from services.orders import decisions, tables
 from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
 from services.orders.decisions import Decision, TooLate
@@ -22,7 +23,7 @@ from services.orders.jobs import keep_watch
 from services.orders.order import Document, Entry, Order, Status, document
 from services.orders.placing import PLACING, going_on
 
-router = APIRouter(tags=["orders"])
+router = APIRouter()
 
 OrderId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[^\x00]*$", description="The order's id")]
 
@@ -38,13 +39,13 @@ FROM orders AS o WHERE o.id = :id
 VERSION = text("SELECT version FROM orders WHERE id = :id")
 
 
-@router.post("/orders", status_code=202, response_model=OrderDocument)
+@router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
 async def place_order(body: NewOrder, command: Command) -> Response:
     """Accept an order. Stock and payment are seen to afterwards: follow it at its Location."""
     return await command.join(PLACING, *await PLACING.decide(body, command.context))
 
 
-@router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument)
+@router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
 async def cancel_order(order: OrderId, command: Command, body: Cancellation | None = None) -> Response:
     """Cancel at once before confirmation; afterwards ask whoever may have started. Too late is a 409."""
     reason = (body.reason if body else None) or f"Cancelled on request of {command.actor}."
@@ -98,7 +99,7 @@ async def follow_order(
                 await context.stopping.wait()
 
 
-@router.get("/menu", response_model=MenuPage, tags=["menu"])
+@router.get("/menu", response_model=MenuPage)
 async def get_menu(db: Db, page: Paging, context: Ctx) -> Any:
     """What can be ordered, and at which price."""
     query = select(tables.menu).order_by(tables.menu.c.item).limit(page.limit + 1)

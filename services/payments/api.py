@@ -11,7 +11,7 @@ from backbone.http import Db, Problem
 from services.payments.decisions import Status
 from services.payments.tables import payments
 
-router = APIRouter(tags=["payments"])
+router = APIRouter()
 
 OrderId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="The order's id")]
 
@@ -37,7 +37,7 @@ class PaymentView(BaseModel):
 
 
 @router.get("/payments/{order}")
-async def payment(order: OrderId, db: Db) -> PaymentView:
+async def get_payment(order: OrderId, db: Db) -> PaymentView:
     """How the payment of an order stands."""
     async with db.reading() as connection:
         row = (await connection.execute(select(payments).where(payments.c.order_id == order))).one_or_none()

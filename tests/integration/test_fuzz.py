@@ -13,11 +13,10 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from backbone import contracts
-from backbone.database import Database
-from backbone.http import create_application
-from backbone.service import Context, Service
+from backbone.service import Service
 from cli.catalogue import all_services
 from tests.conftest import NewDatabase
+from tests.documents import document_of
 from tests.integration.one_service import fed, serving
 
 SERVICES = all_services()
@@ -42,13 +41,6 @@ CONFIG: dict[str, Any] = {
 
 AddressOf = Callable[[str], str]
 Case = schemathesis.Case[Any]
-
-
-def document_of(service: Service[Any]) -> dict[str, Any]:
-    """The service's OpenAPI document, as it is served."""
-    settings = service.settings(database_url="postgresql://nobody@nowhere/nothing")
-    context = Context(settings, Database(settings.database_url, service.name))
-    return create_application(service, context).openapi()
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
