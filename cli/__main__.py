@@ -7,11 +7,14 @@ import typer
 from cli.bench import bench
 from cli.contracts import contracts
 from cli.down import down
+from cli.events import events
 from cli.logs import logs
 from cli.order import order
 from cli.outline import INTRODUCTION
+from cli.psql import psql
 from cli.redrive import redrive
 from cli.reset import reset
+from cli.restart import restart
 from cli.seed import seed
 from cli.status import status
 from cli.test import test
@@ -31,7 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (up, down, status, logs, order, seed, redrive, reset, contracts, bench):
+for command in (up, down, restart, status, logs, events, psql, order, seed, redrive, reset, contracts, bench):
     app.command()(command)
 app.command(context_settings=PASS_ON)(test)
 

@@ -1,0 +1,141 @@
+"""./sliceline events: what the topics carry, as it goes by."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import console, fail
+from cli.layout import layout_for
+from cli.running import known_service, running_shop
+from services import CATALOGUE
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+
+def events(
+    topic: Annotated[str | None, typer.Argument(help="Only this topic: orders, or orders.events. Else all.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Only this key: an order's id, or a SKU.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is published from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last events.")] = 20,
+) -> None:
+    """Show events as they stand in Kafka: when they were written, type, key and data. Reading disturbs nobody.
+
+    All events of one order, whoever published them: ./sliceline events --key ORDER
+    """
+    from aiokafka.errors import KafkaError
+
+    topics = [_topic(topic)] if topic else [f"{service}.events" for service in CATALOGUE]
+    kafka = layout_for(running_shop().port_offset).bootstrap()
+    try:
+        asyncio.run(_show(kafka, topics, _Wanted(key, lines), follow))
+    except KeyboardInterrupt:
+        return
+    except (KafkaError, OSError) as error:
+        fail(f"Kafka at {kafka} cannot be read ({str(error) or type(error).__name__}). See: ./sliceline status")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be shown of the past: the last events, or the last ones of a key wherever they stand."""
+
+    key: str | None
+    lines: int
+
+    def has(self, record: Any) -> bool:
+        return self.key is None or record.key == self.key.encode()
+
+    def start(self, beginning: int, end: int) -> int:
+        return beginning if self.key is not None else max(beginning, end - self.lines)
+
+
+def _topic(named: str) -> str:
+    service = named.removesuffix(".events")
+    known_service(service)
+    return f"{service}.events"
+
+
+async def _show(kafka: str, topics: list[str], wanted: _Wanted, follow: bool) -> None:
+    async with _reading(kafka, topics) as (consumer, partitions):
+        ends = await _seek(consumer, partitions, wanted)
+        past = [record async for record in _until(consumer, ends) if wanted.has(record)]
+        past.sort(key=lambda record: record.timestamp)
+        _print(past[-wanted.lines :] if wanted.lines else [])
+        while follow:
+            brought = await consumer.getmany(timeout_ms=500)
+            _print(record for records in brought.values() for record in records if wanted.has(record))
+
+
+@asynccontextmanager
+async def _reading(kafka: str, topics: list[str]) -> "AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]":
+    """A reader that belongs to no group, on every partition of the topics that are there."""
+    from aiokafka import AIOKafkaConsumer
+
+    partitions = await _partitions(kafka, topics)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, request_timeout_ms=10_000)
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        yield consumer, partitions
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(kafka: str, topics: list[str]) -> "list[TopicPartition]":
+    from aiokafka import TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(topics)
+    finally:
+        await admin.close()
+    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
+
+
+async def _seek(
+    consumer: "AIOKafkaConsumer", partitions: "list[TopicPartition]", wanted: _Wanted
+) -> "dict[TopicPartition, int]":
+    """Go to where the wanted past begins; returns where it ends, of the partitions that hold some of it."""
+    beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    for each in partitions:
+        consumer.seek(each, wanted.start(beginnings[each], ends[each]))
+    return {each: end for each, end in ends.items() if wanted.start(beginnings[each], end) < end}
+
+
+async def _until(consumer: "AIOKafkaConsumer", ends: "dict[TopicPartition, int]") -> AsyncIterator[Any]:
+    """Everything before the ends; what comes after them is left for whoever follows."""
+    waiting = dict(ends)
+    while waiting:
+        for partition, records in (await consumer.getmany(*waiting, timeout_ms=500)).items():
+            for record in records:
+                if record.offset < ends[partition]:
+                    yield record
+            if await consumer.position(partition) >= ends[partition]:
+                consumer.seek(partition, ends[partition])
+                waiting.pop(partition, None)
+
+
+def _print(records: Iterable[Any]) -> None:
+    for record in records:
+        at = datetime.fromtimestamp(record.timestamp / 1000).astimezone()
+        head = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
+        console.print(f"{head}  {_in_words(record)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _in_words(record: Any) -> str:
+    from backbone.envelope import Undecodable, from_record
+
+    try:
+        event = from_record(record.key, record.value, record.headers)
+    except Undecodable as error:
+        place = f"{record.topic} partition {record.partition} offset {record.offset}"
+        return f"{place} holds no event: {error.reason}"
+    name = event.type.removeprefix("sliceline.")
+    return f"{name:<40} {event.partitionkey:<36} {event.data.decode(errors='replace')}"

@@ -1,0 +1,74 @@
+"""./sliceline psql: look into a service's database."""
+
+import asyncio
+import os
+import shutil
+from typing import Annotated, Any
+
+import typer
+
+from cli.console import console, fail
+from cli.databases import url_of
+from cli.running import known_service, running_shop
+
+
+def psql(
+    service: Annotated[str, typer.Argument(help="Whose database.")],
+    command: Annotated[str | None, typer.Option("--command", "-c", help="Run this SQL and print its rows.")] = None,
+    url: Annotated[bool, typer.Option("--url", help="Print the address, password and all.")] = False,
+) -> None:
+    """Open psql on a service's database, as the service's own role. With --command no psql is needed."""
+    known_service(service)
+    address = url_of(running_shop(), service)
+    if url:
+        typer.echo(address)
+    elif command is not None:
+        _run(address, command)
+    else:
+        _become_psql(service, address)
+
+
+def _become_psql(service: str, address: str) -> None:
+    client = shutil.which("psql")
+    if client is None:
+        fail(
+            "There is no psql here. Run one statement with: "
+            f'./sliceline psql {service} -c "SELECT …", or give the address to another client: '
+            f"./sliceline psql {service} --url"
+        )
+    os.execv(client, [client, address])  # noqa: S606 (what the command is for)
+
+
+def _run(address: str, statement: str) -> None:
+    import asyncpg
+
+    try:
+        rows, done = asyncio.run(_fetch(address, statement))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        fail(f"{error}")
+    if rows:
+        _print(rows)
+    console.print(done or "", style="dim", highlight=False)
+
+
+async def _fetch(address: str, statement: str) -> tuple[list[Any], str | None]:
+    """The rows of one statement, and how the server says that it ended."""
+    import asyncpg
+
+    connection = await asyncpg.connect(address, timeout=10)
+    try:
+        prepared = await connection.prepare(statement)
+        return await prepared.fetch(), prepared.get_statusmsg()
+    finally:
+        await connection.close()
+
+
+def _print(rows: list[Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for name in rows[0].keys():  # noqa: SIM118 (a record iterates over its values)
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(table, markup=False)
