@@ -13,6 +13,7 @@ import pytest
 from backbone import migrations
 from tests import processes, servers
 from tests.journal import Journal
+from tests.progress import Progress
 from tests.system import Shop
 
 NewDatabase = Callable[[str], str]
@@ -20,6 +21,14 @@ NewDatabase = Callable[[str], str]
 
 def pytest_report_header() -> str:
     return f"servers: {servers.chosen()} (SLICELINE_TEST_SERVERS=docker|local chooses)"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests are spread over processes, only the one that reports is told how far all of them are."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(reporter))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
