@@ -1,5 +1,6 @@
 """How a batch becomes effects: everything a consumer does inside the one transaction of a batch."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -16,8 +17,9 @@ from backbone.database import Database, Tx
 from backbone.envelope import topic_of
 from backbone.errors import SlicelineError
 from backbone.events import Cause, Event
+from backbone.logs import logger
 from backbone.service import InSets, OneByOne, Service
-from backbone.telemetry import Attributes, messaging, traceparent_of
+from backbone.telemetry import Attributes, messaging, trace_id_of, traceparent_of
 
 
 class Fenced(SlicelineError):
@@ -123,6 +125,22 @@ def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]]) 
     metrics.REPEATED.inc(len(ours) - len(fresh))
     for event_type, count in Counter(event.type for event in fresh).items():
         metrics.HANDLED.labels(event_type).inc(count)
+    if logger.is_enabled_for(logging.DEBUG):
+        _tell_each(fresh)
     now = datetime.now(UTC)
     for event in fresh:
         metrics.TOPIC_WAIT.observe((now - event.time).total_seconds())
+
+
+def _tell_each(events: Sequence[Event[Any]]) -> None:
+    """A line for every event, so that one order can be followed through the logs of all services."""
+    for event in events:
+        logger.debug(
+            "an event was handled",
+            action="event-handled",
+            event_type=event.type,
+            key=event.key,
+            event_id=event.id,
+            correlationid=event.correlationid,
+            trace_id=trace_id_of(event.traceparent),
+        )

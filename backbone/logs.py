@@ -37,6 +37,7 @@ def start(service: str, level: str, log_format: str, stream: TextIO = sys.stdout
         structlog.stdlib.ProcessorFormatter(processors=_rendering(log_format), foreign_pre_chain=shared)
     )
     handler.addFilter(_Repetitions("aiokafka"))
+    handler.addFilter(_calm)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -78,6 +79,16 @@ class _Constant:
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
         event[self._name] = self._value
         return event
+
+
+def _calm(record: logging.LogRecord) -> bool:
+    """Whatever the Kafka client complains of (most of it while a broker starts), it tries again: that is no error.
+
+    Whoever uses it says when something really fails.
+    """
+    if record.name.startswith("aiokafka") and record.levelno > logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 class _Repetitions:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from backbone.errors import SlicelineError
 from backbone.faults import is_passing
 from backbone.logs import logger
 from backbone.retry import RetryPolicy
@@ -65,16 +66,16 @@ async def ended_well(work: Coroutine[Any, Any, Any], within: float) -> bool:
 
 
 def report(name: str, error: Exception, delay: timedelta) -> None:
-    """A passing fault is a line; anything else deserves its traceback."""
-    passing = is_passing(error)
+    """A passing fault is a line, and so is what we raise ourselves; anything else deserves its traceback."""
+    foreseen = is_passing(error) or isinstance(error, SlicelineError)
     logger.log(
-        30 if passing else 40,
+        30 if foreseen else 40,
         f"{name} failed and tries again",
         action="part-failed",
         part=name,
         error=describe(error),
         delay_s=delay.total_seconds(),
-        exc_info=None if passing else error,
+        exc_info=None if foreseen else error,
     )
 
 
