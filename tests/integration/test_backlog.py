@@ -253,6 +253,8 @@ def placed(order: str) -> dict[str, Any]:
         "customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"},
         "fulfilment": "collection",
         "address": None,
-        "lines": [{"item": "mcguffin", "quantity": 1, "unit_price": {"amount": 500, "currency": "GBP"}, "baked": False}],
+        "lines": [
+            {"item": "mcguffin", "quantity": 1, "unit_price": {"amount": 500, "currency": "GBP"}, "baked": False},
+        ],
         "total": {"amount": 500, "currency": "GBP"},
     }
