@@ -56,7 +56,7 @@ class GroupCommit(Generic[T]):
             fresh = [each for each in first if each.claim is None or each.claim.name not in known]
             if fresh:
                 await self._write(tx, fresh)
-        ours = {each.claim.name: Kept(each.claim.fingerprint, each.reply) for each in fresh if each.claim}
+        ours = {each.claim.name: _kept(each.claim, each.reply) for each in fresh if each.claim}
         return [_outcome(each, ours | known) for each in entrants]
 
 
@@ -70,4 +70,8 @@ def _outcome(entrant: Entrant[T], kept: Mapping[Name, Kept]) -> Reply | Exceptio
     if entrant.claim is None:
         return entrant.reply
     found = kept[entrant.claim.name]
-    return found.reply if found.fingerprint == entrant.claim.fingerprint else KeyReused(entrant.claim.key)
+    return found.reply if found.is_for(entrant.claim) else KeyReused(entrant.claim.key)
+
+
+def _kept(claim: Claim, reply: Reply) -> Kept:
+    return Kept(claim.fingerprint, claim.meaning, reply)

@@ -1,6 +1,7 @@
 """Idempotency keys: the first answer under a key is kept in the transaction of its effect, and given again.
 
-draft-ietf-httpapi-idempotency-key-header. `scope` is method and path, `fingerprint` a digest of the whole request.
+draft-ietf-httpapi-idempotency-key-header. `scope` is method and path. `meaning` is a digest of what the request says,
+`fingerprint` one of the bytes in which it said so: code of the release before compares that one, and kept no meaning.
 """
 
 import json
@@ -23,6 +24,7 @@ class Claim:
     scope: str
     key: str
     fingerprint: bytes
+    meaning: bytes
 
     @property
     def name(self) -> Name:
@@ -44,7 +46,14 @@ class Kept:
     """What stands under a key."""
 
     fingerprint: bytes
+    meaning: bytes | None
     reply: Reply
+
+    def is_for(self, claim: Claim) -> bool:
+        """Whether it was kept for the same request."""
+        if self.meaning is None:
+            return self.fingerprint == claim.fingerprint
+        return self.meaning == claim.meaning
 
 
 class KeyReused(SlicelineError):
@@ -60,11 +69,14 @@ async def claim(tx: Tx, wanted: Claim) -> Reply | None:
 
     None: the key is ours, and `keep` has to follow in this transaction. Raises KeyReused.
     """
-    row = await tx.raw.fetchrow(sql.KEY_CLAIM, wanted.scope, wanted.key, wanted.fingerprint)
+    row = await tx.raw.fetchrow(sql.KEY_CLAIM, wanted.scope, wanted.key, wanted.fingerprint, wanted.meaning)
     assert row is not None  # noqa: S101  DO UPDATE always returns its row
-    if row["fingerprint"] != wanted.fingerprint:
+    if row["status"] is None:
+        return None
+    kept = _kept(row)
+    if not kept.is_for(wanted):
         raise KeyReused(wanted.key)
-    return None if row["status"] is None else _kept(row).reply
+    return kept.reply
 
 
 async def keep(tx: Tx, wanted: Claim, reply: Reply) -> None:
@@ -83,6 +95,7 @@ async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name,
         [claim.scope for claim, _ in ordered],
         [claim.key for claim, _ in ordered],
         [claim.fingerprint for claim, _ in ordered],
+        [claim.meaning for claim, _ in ordered],
         [reply.status for _, reply in ordered],
         [json.dumps(dict(reply.headers)) for _, reply in ordered],
         [reply.body for _, reply in ordered],
@@ -91,4 +104,4 @@ async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name,
 
 
 def _kept(row: asyncpg.Record) -> Kept:
-    return Kept(row["fingerprint"], Reply(row["status"], json.loads(row["headers"]), row["body"]))
+    return Kept(row["fingerprint"], row["meaning"], Reply(row["status"], json.loads(row["headers"]), row["body"]))

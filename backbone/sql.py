@@ -160,9 +160,9 @@ OPEN_KEY = "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND key =
 # same statement also returns a row that is there already, and no housekeeping can delete it in between. A committed
 # row always has a status, so one without is ours, claimed a moment ago.
 KEY_CLAIM = """
-INSERT INTO idempotency_keys AS kept (scope, key, fingerprint) VALUES ($1, $2, $3)
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, meaning) VALUES ($1, $2, $3, $4)
 ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
-RETURNING fingerprint, status, headers::text AS headers, body
+RETURNING fingerprint, meaning, status, headers::text AS headers, body
 """
 
 KEY_KEEP = """
@@ -171,13 +171,13 @@ UPDATE idempotency_keys SET status = $3, headers = $4::text::jsonb, body = $5 WH
 
 # The same for many keys whose answers are known beforehand. A row that was there has been updated, so it has an xmax.
 KEYS_CLAIM = """
-INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, status, headers, body)
-SELECT scope, key, fingerprint, status, headers::jsonb, body
-FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::bytea[])
-  AS row(scope, key, fingerprint, status, headers, body)
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, meaning, status, headers, body)
+SELECT scope, key, fingerprint, meaning, status, headers::jsonb, body
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::int[], $6::text[], $7::bytea[])
+  AS row(scope, key, fingerprint, meaning, status, headers, body)
 ORDER BY scope, key
 ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
-RETURNING scope, key, fingerprint, status, headers::text AS headers, body, xmax = 0 AS is_new
+RETURNING scope, key, fingerprint, meaning, status, headers::text AS headers, body, xmax = 0 AS is_new
 """
 
 KEYS_PRUNE = """

@@ -127,6 +127,7 @@ idempotency_keys = Table(
     Column("scope", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("meaning", LargeBinary),
     Column("status", Integer),
     Column("headers", JSONB),
     Column("body", LargeBinary),

@@ -1,6 +1,5 @@
 """Commands: one transaction each, once per Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from backbone.database import Tx
 from backbone.events import Cause
 from backbone.group import Entrant
 from backbone.http.answers import Answer
+from backbone.http.meaning import claim_of
 from backbone.http.observing import CORRELATION
 from backbone.http.problems import malformed
 from backbone.idempotency import Claim, Reply
@@ -105,13 +105,6 @@ async def _command(
 
 
 Command = Annotated[CommandRequest, Depends(_command)]
-
-
-def claim_of(method: str, path: str, query: str, body: bytes, key: str) -> Claim:
-    """The claim of a request to its key: the same key elsewhere is another one, another body is a mistake."""
-    digest = hashlib.sha256(f"{method} {path}?{query}\n".encode())
-    digest.update(body)
-    return Claim(f"{method} {path}", key, digest.digest())
 
 
 def key_of(given: str | None) -> str | None:

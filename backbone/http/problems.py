@@ -71,7 +71,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         return _plain(error)
     if isinstance(error, KeyReused):
-        detail = f"The key {error.key} was used for another request. Take a new key, or send exactly the same body."
+        detail = f"The key {error.key} was used for another request. Take a new key, or send the same request."
         return Problem(422, "Idempotency key reused", detail, field="Idempotency-Key")
     if is_passing(error):
         return unavailable("Something that is needed does not answer at the moment. Send the request again.")

@@ -44,7 +44,7 @@ async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
 
 
 def entrant(name: str, key: str | None = None, body: bytes | None = None) -> Entrant[str]:
-    claim = Claim("POST /things", key, (body or name.encode())) if key else None
+    claim = Claim("POST /things", key, body or name.encode(), body or name.encode()) if key else None
     return Entrant(name, Cause(new_id()), Reply(202, {"location": f"/things/{name}"}, name.encode()), claim)
 
 

@@ -1,0 +1,46 @@
+"""What a request says, whatever bytes it says it in: a client that sends again may well serialise anew."""
+
+import re
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from backbone.idempotency import Claim
+
+_FRACTION_OR_EXPONENT = re.compile(rb"[.eE][-+0-9]")
+_EXACT = 2**53
+
+
+def claim_of(method: str, path: str, query: str, body: bytes, key: str) -> Claim:
+    """The claim of a request to its key: the same key elsewhere is another one, another request is a mistake.
+
+    The body is sound JSON (see `bodies.py`) or none.
+    """
+    scope = f"{method} {path}"
+    said = f"{scope}?{query}\n".encode()
+    meant = f"{scope}?{_query_of(query)}\n".encode() if query else said
+    return Claim(scope, key, sha256(said + body).digest(), sha256(meant + meaning_of(body)).digest())
+
+
+def meaning_of(body: bytes) -> bytes:
+    """A body's canonical form: no blanks, members sorted by name, numbers by value; no body at all is null."""
+    parsed = orjson.loads(body) if body else None
+    if _FRACTION_OR_EXPONENT.search(body):
+        parsed = _by_value(parsed)
+    return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+
+
+def _query_of(query: str) -> str:
+    """The parameters sorted by name; those of one name keep their order, which may say something."""
+    return repr(sorted(parse_qsl(query, keep_blank_values=True), key=lambda pair: pair[0]))
+
+
+def _by_value(value: Any) -> Any:
+    """JSON has one kind of number: 2.0 and 2e0 are 2."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    if isinstance(value, dict):
+        return {name: _by_value(inner) for name, inner in value.items()}
+    return [_by_value(inner) for inner in value] if isinstance(value, list) else value
