@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from backbone.errors import SlicelineError
+from backbone.texts import NONCHARACTERS
 
 # CloudEvents sets no bound. Ours keeps every attribute far below what a Postgres index can hold (2.7 KB).
 LONGEST_ATTRIBUTE = 512
@@ -24,11 +25,7 @@ LARGEST_SEQUENCE = 2**63 - 1
 _SEQUENCE_DIGITS = 20
 
 # CloudEvents' type "String": no control characters, no noncharacters, no lone surrogates.
-_FORBIDDEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
-    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
-    + "]"
-)
+_FORBIDDEN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{NONCHARACTERS}]")
 _TYPE = re.compile(r"sliceline\.([a-z][a-z0-9-]*)\.([a-z][a-z0-9-]*)\.v([1-9][0-9]{0,3})")
 
 Headers = list[tuple[str, bytes]]

@@ -15,9 +15,10 @@ from backbone.group import Entrant
 from backbone.http.answers import Answer
 from backbone.http.meaning import claim_of
 from backbone.http.observing import CORRELATION
-from backbone.http.problems import malformed
+from backbone.http.problems import invalid, malformed
 from backbone.idempotency import Claim, Reply
 from backbone.service import Context, Grouped
+from backbone.texts import IN_WORDS, LINE, is_line
 
 T = TypeVar("T")
 Effect = Callable[[Tx], Awaitable[Answer]]
@@ -25,6 +26,7 @@ Effect = Callable[[Tx], Awaitable[Answer]]
 _KEY_DESCRIPTION = "1 to 255 visible characters, quotes optional. The same request sent again gets the same answer."
 # Told, but checked by `key_of`: a wrong key is malformed (400), and FastAPI would say 422.
 _KEY_SCHEMA: dict[str, JsonValue] = {"pattern": r'^"?[!#-~][!-~]{0,254}"?$'}
+_ACTOR: dict[str, JsonValue] = {"pattern": rf"^(?:{LINE[1:-1]})?$"}
 REPLAYED = "Idempotency-Replayed"
 _KEPT_HEADERS = ("content-type", "location", "retry-after", CORRELATION.lower())
 
@@ -96,15 +98,23 @@ class CommandRequest:
 
 async def _command(
     request: Request,
-    x_actor: Annotated[str, Header(description="Who acts.", max_length=200)] = "anonymous",
+    x_actor: Annotated[str, Header(description="Who acts.", max_length=200, json_schema_extra=_ACTOR)] = "anonymous",
     idempotency_key: Annotated[str | None, Header(description=_KEY_DESCRIPTION, json_schema_extra=_KEY_SCHEMA)] = None,
 ) -> CommandRequest:
     if len(request.headers.getlist("idempotency-key")) > 1:
         raise malformed("Send one Idempotency-Key.", "Idempotency-Key")
-    return CommandRequest(request, request.app.state.context, x_actor.strip() or "anonymous", key_of(idempotency_key))
+    return CommandRequest(request, request.app.state.context, actor_of(x_actor), key_of(idempotency_key))
 
 
 Command = Annotated[CommandRequest, Depends(_command)]
+
+
+def actor_of(given: str) -> str:
+    """Who acts, as events and mails name them."""
+    actor = given.strip("\t ") or "anonymous"
+    if not is_line(actor):
+        raise invalid([{"field": "X-Actor", "message": IN_WORDS[LINE]}])
+    return actor
 
 
 def key_of(given: str | None) -> str | None:

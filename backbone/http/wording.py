@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backbone.texts import IN_WORDS
+
 _LONGEST_NAME = 200
 _PARTS = ("body", "query", "path", "header", "cookie")
 
@@ -52,7 +54,10 @@ def field_name(location: Sequence[int | str]) -> str:
 
 def in_plain_words(error: Mapping[str, Any]) -> str:
     """One of Pydantic's errors as a sentence that goes on after the field's name."""
+    context = error.get("ctx", {})
+    if known := IN_WORDS.get(context.get("pattern", "")):
+        return known
     words = _WORDS.get(error["type"])
     if words is None:
         return str(error["msg"]).removeprefix("Value error, ")
-    return words.format(**error.get("ctx", {}))
+    return words.format(**context)

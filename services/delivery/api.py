@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select
 
 from backbone.database import Tx
+from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from services.delivery import tables
 from services.delivery.decisions import OPEN, Button, Delivery, Status, WrongButton, press
@@ -18,7 +19,7 @@ from services.delivery.tables import deliveries
 
 router = APIRouter()
 
-OrderId = Annotated[str, Path(max_length=64, description="The order's id")]
+OrderId = Annotated[Key, Path(description="The order's id")]
 
 
 class Filter(StrEnum):
@@ -53,7 +54,7 @@ class Bag(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    orders: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=200)]
+    orders: Annotated[list[Key], Field(min_length=1, max_length=200)]
 
 
 class Refused(BaseModel):

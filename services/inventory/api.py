@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from sqlalchemy import Select, select
 
 from backbone.database import Tx
+from backbone.fields import Line, Name
 from backbone.http import Answer, Command, Db, Paging, Problem
 from services.inventory import decisions, warehouse
 from services.inventory.decisions import Level, NotEnough
@@ -17,11 +18,10 @@ from services.inventory.tables import recipes, stock
 
 router = APIRouter()
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 MOST = 1_000_000_000
 
-Sku = Annotated[str, Path(pattern=NAME, max_length=64)]
-Item = Annotated[str, Path(pattern=NAME, max_length=64)]
+Sku = Annotated[Name, Path()]
+Item = Annotated[Name, Path()]
 Count = Annotated[int, Field(ge=0, le=MOST)]
 
 
@@ -81,7 +81,7 @@ class Adjustment(Body):
     change: Annotated[int, Field(ge=-MOST, le=MOST)] | None = None
     set: Count | None = Field(None, validate_default=True)
     channel: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40, examples=["shop-till"])
-    reason: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=200, examples=["sold over the counter"])
+    reason: Line = Field(max_length=200, examples=["sold over the counter"])
 
     @field_validator("set")
     @classmethod
@@ -99,7 +99,7 @@ class Adjustment(Body):
 
 
 class Ingredient(Body):
-    sku: str = Field(pattern=NAME, max_length=64, examples=["dough"])
+    sku: Name = Field(examples=["dough"])
     quantity: Annotated[int, Field(ge=1, le=1000, examples=[1])]
 
 

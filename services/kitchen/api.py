@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select
 
 from backbone.database import Tx
+from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from services.kitchen import tables
 from services.kitchen.decisions import OPEN, Button, Status, Ticket, WrongButton, press
@@ -17,7 +18,7 @@ from services.kitchen.tables import tickets
 
 router = APIRouter()
 
-OrderId = Annotated[str, Path(max_length=64, description="The order's id")]
+OrderId = Annotated[Key, Path(description="The order's id")]
 
 
 class Filter(StrEnum):
@@ -55,7 +56,7 @@ class OvenLoad(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    orders: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=200)]
+    orders: Annotated[list[Key], Field(min_length=1, max_length=200)]
 
 
 class Refused(BaseModel):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, select
 
+from backbone.fields import Key
 from backbone.http import Db, Page, Paging
 from backbone.http.pages import bad_cursor
 from services.loyalty.tables import accounts, entries
@@ -14,7 +15,7 @@ from services.loyalty.tables import accounts, entries
 router = APIRouter()
 
 # Customers are named by whoever takes the order: slashes and spaces are fine (`path` lets slashes through).
-CustomerId = Annotated[str, Path(min_length=1, max_length=64, description="The customer's id")]
+CustomerId = Annotated[Key, Path(description="The customer's id")]
 
 
 class EntryView(BaseModel):

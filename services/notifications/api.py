@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, select
 
+from backbone.fields import Key
 from backbone.http import Db, Page, Paging
 from services.notifications.decisions import Kind
 from services.notifications.tables import notifications
@@ -39,7 +40,7 @@ class NotificationPage(BaseModel):
 
 @router.get("/notifications", response_model=NotificationPage)
 async def list_notifications(
-    db: Db, page: Paging, about: Annotated[str | None, Query(max_length=64, description="An order or a SKU")] = None
+    db: Db, page: Paging, about: Annotated[Key | None, Query(description="An order or a SKU")] = None
 ) -> Any:
     """Mails, the newest happening first."""
     async with db.reading() as connection:

@@ -1,16 +1,14 @@
 """What is written to whom, as pure functions. Whatever a person typed becomes one line of plain text here."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backbone.texts import is_email, one_line
 from services.notifications.events import Money, OrderCancelled, OrderConfirmed, OrderRejected, StockAlertRaised
-
-# An address without quoting: what has a meaning to a mail server or in a header is left out (RFC 5322, 3.2.3).
-ADDRESS = r'^[^\s@<>()\[\],;:\\"\x00-\x1f\x7f]+@[^\s@<>()\[\],;:\\"\x00-\x1f\x7f]+$'
 
 # Currencies without a hundredth (ISO 4217); every other one has two digits.
 _DIGITS = {"CLP": 0, "ISK": 0, "JPY": 0, "KRW": 0, "VND": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
+NO_ADDRESS = "This is no address that a mail server would take."
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
 
@@ -39,7 +37,7 @@ class Mail:
     @property
     def is_deliverable(self) -> bool:
         """Whether a mail server can be asked to deliver it."""
-        return self.recipient is None or is_address(self.recipient)
+        return self.recipient is None or is_email(self.recipient)
 
 
 def mail_about(fact: Fact) -> Mail:
@@ -127,16 +125,6 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
         subject=f"{title}: {sku} ({fact.available} available)",
         body="\n".join([f"{title}.", "", *facts, ""]),
     )
-
-
-def is_address(recipient: str) -> bool:
-    """Whether a mail server can be asked to deliver there."""
-    return re.fullmatch(ADDRESS, recipient) is not None
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks and control characters, so that it can forge neither header nor line."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def money(amount: Money) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -14,8 +15,9 @@ from backbone.database import Tx
 from backbone.jobs import Done, Job, Postpone, Work
 from backbone.retry import RetryPolicy
 from backbone.service import Context
+from backbone.texts import is_email, one_line
 from services.notifications import tables
-from services.notifications.decisions import one_line
+from services.notifications.decisions import NO_ADDRESS
 from services.notifications.settings import Settings
 from services.notifications.tables import Queued
 
@@ -84,6 +86,8 @@ async def _send_over_one_connection(
 async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
     """Raises OSError when the connection is of no use any more."""
     recipient = mail.recipient or shop
+    if not is_email(recipient):  # written down by a release that knew less about addresses
+        return Failed(NO_ADDRESS)
     try:
         await server.send_message(letter(mail, recipient, shop), sender=shop, recipients=[recipient])
     except OSError:
@@ -99,14 +103,20 @@ async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcom
 def letter(mail: Queued, recipient: str, shop: str) -> EmailMessage:
     """A plain-text mail. EmailMessage refuses a line break in a header, should one ever get this far."""
     message = EmailMessage()
-    message["From"] = f"Sliceline <{shop}>"
-    message["To"] = recipient
+    message["From"] = _address(shop, "Sliceline")
+    message["To"] = _address(recipient)
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.body)
     return message
+
+
+def _address(given: str, name: str = "") -> Address:
+    """Out of its parts. Some Pythons parse those again and decode what they find: `is_email` lets nothing in."""
+    local_part, _, domain = given.rpartition("@")
+    return Address(name, local_part, domain)
 
 
 def refusal(error: aiosmtplib.SMTPException) -> str | None:

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from backbone.fields import Email
 from backbone.settings import Settings as Common
-from services.notifications.decisions import ADDRESS
 
 
 class Settings(Common):
@@ -11,6 +11,4 @@ class Settings(Common):
 
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(1025, ge=1, le=65535)
-    shop_email: str = Field(
-        "shop@sliceline.example", max_length=254, pattern=ADDRESS, description="Gets stock alerts; signs all mail"
-    )
+    shop_email: Email = Field("shop@sliceline.example", description="Gets stock alerts; signs all mail")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Column, DateTime, Index, MetaData, Table, Text, select
 
 from backbone.database import Database, Tx
-from services.notifications.decisions import Mail
+from services.notifications.decisions import NO_ADDRESS, Mail
 from services.notifications.events import NotificationSent
 
 metadata = MetaData()
@@ -82,7 +82,7 @@ async def add_all(tx: Tx, mails: Mapping[str, Mail]) -> None:
             mail.body,
             f"<{name}@sliceline.example>",
             "queued" if mail.is_deliverable else "failed",
-            None if mail.is_deliverable else "This is no address that a mail server would take.",
+            None if mail.is_deliverable else NO_ADDRESS,
         )
         for name, mail in mails.items()
     ]

@@ -12,6 +12,7 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backbone.database import Database, Tx
+from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from backbone.http.answers import to_json
 from backbone.http.context import Ctx
@@ -25,7 +26,7 @@ from services.orders.placing import PLACING, going_on
 
 router = APIRouter()
 
-OrderId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[^\x00]*$", description="The order's id")]
+OrderId = Annotated[Key, Path(description="The order's id")]
 
 STREAM_POLL = 0.25
 """Seconds between two looks of a stream: the process that serves it may not be the one that changes the order."""
@@ -57,7 +58,7 @@ async def list_orders(
     db: Db,
     page: Paging,
     status: Annotated[Status | None, Query(description="Only orders that stand there.")] = None,
-    customer: Annotated[str | None, Query(max_length=64, description="Only orders of this customer.")] = None,
+    customer: Annotated[Key | None, Query(description="Only orders of this customer.")] = None,
 ) -> Any:
     """Orders, the newest first."""
     async with db.reading() as connection:

@@ -5,12 +5,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
+from backbone.fields import Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
 from services.orders.order import Status, Wanted
-
-# Text that stands in one line of a mail or a label: no control characters, nothing blank at either end.
-PRINTED = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-EMAIL = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$"
 
 # What /docs offers to send.
 EXAMPLE: dict[str, JsonValue] = {
@@ -31,15 +28,15 @@ class Body(BaseModel):
 class CustomerBody(Body):
     """Who orders."""
 
-    id: Annotated[str, StringConstraints(max_length=64, pattern=PRINTED)]
-    name: Annotated[str, StringConstraints(max_length=200, pattern=PRINTED)]
-    email: Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
+    id: Key
+    name: Annotated[Line, StringConstraints(max_length=200)]
+    email: Email
 
 
 class LineBody(Body):
     """Some of one item of the menu."""
 
-    item: Annotated[str, StringConstraints(max_length=64, pattern=PRINTED)]
+    item: Name
     quantity: Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
@@ -52,7 +49,7 @@ class NewOrder(Body):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     fulfilment: Fulfilment = "delivery"
     address: Annotated[
-        Annotated[str, StringConstraints(max_length=500, pattern=PRINTED)] | None,
+        Annotated[Line, StringConstraints(max_length=500)] | None,
         Field(validate_default=True, description="Needed for delivery."),
     ] = None
     lines: Annotated[list[LineBody], Field(min_length=1, max_length=50)]
@@ -78,7 +75,7 @@ class NewOrder(Body):
 class Cancellation(Body):
     """Why an order shall be cancelled, if anybody wants to say."""
 
-    reason: Annotated[str, StringConstraints(max_length=500, pattern=PRINTED)] | None = None
+    reason: Annotated[Line, StringConstraints(max_length=500)] | None = None
 
 
 class View(BaseModel):

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from sqlalchemy import select
 
+from backbone.fields import Key
 from backbone.http import Db, Problem
 from services.payments.decisions import Status
 from services.payments.tables import payments
 
 router = APIRouter()
 
-OrderId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="The order's id")]
+OrderId = Annotated[Key, Path(description="The order's id")]
 
 
 class Amount(BaseModel):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
+from backbone.texts import one_line
 from services.payments.decisions import Payment
 
 # The whole call, also when the answer trickles in; httpx's own timeouts are for each step.
@@ -145,7 +146,7 @@ def _answer(response: httpx.Response) -> _Answer:
 
 def _text(value: object) -> str:
     """Fit to be stored and shown, whatever was sent."""
-    return "".join(filter(str.isprintable, value))[:200] if isinstance(value, str) else ""
+    return one_line(value)[:200] if isinstance(value, str) else ""
 
 
 def _retry_after(value: str) -> timedelta:

@@ -25,7 +25,7 @@ from services.payments.provider import (
         (httpx.Response(200, json={"status": "refunded"}), Voided(refunded=True)),
         (httpx.Response(200, json=["charged"]), Unknown("answered with the status ''")),
         (httpx.Response(200, content=b"\xff<html>"), Unknown("answered with the status ''")),
-        (httpx.Response(402, json={"code": "declined", "reason": "lost\x00card"}), Declined("lostcard")),
+        (httpx.Response(402, json={"code": "declined", "reason": "lost\x00card"}), Declined("lost card")),
         (httpx.Response(404, json={"code": "unknown"}), Absent()),
         (httpx.Response(404), Unknown("answered 404")),
         (httpx.Response(409, json={"code": "voided"}), Voided(refunded=False)),
