@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cli import programs
+from cli import NOTE, programs
 from cli.layout import Layout
 from local import ports, processes, state
 from local.processes import dies_with_parent, identity_of
@@ -129,6 +129,9 @@ class Run:
         row = self.state.rows[name]
 
         def show(line: str) -> None:
+            if line.startswith(NOTE):
+                self.state.notes.append(line.removeprefix(NOTE))
+                return
             numbers = line.split()
             if len(numbers) == 2 and all(number.isdigit() for number in numbers):
                 row.done, row.total, row.detail = int(numbers[0]), int(numbers[1]), doing

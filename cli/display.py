@@ -72,6 +72,8 @@ class Display:
         seconds = time.monotonic() - self._began
         self._console.print(f"Everything is ready, after {seconds:.1f} s.\n", highlight=False)
         self._console.print(addresses(state))
+        for note in state.notes:
+            self._console.print(f"\n{note}", highlight=False, markup=False, soft_wrap=True)
         self._console.print(f"\n{first_steps(state)}\n\n{self._hint}", highlight=False, soft_wrap=True)
 
     def _progress(self, state: State) -> RenderableType:

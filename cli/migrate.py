@@ -15,6 +15,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from cli import NOTE
 from cli.addresses import database_url, without_password
 from services import CATALOGUE
 
@@ -32,10 +33,14 @@ class Unreachable(Exception):
     """A server did not answer in time."""
 
 
+class NotMigrated(Exception):
+    """A service's tables could not be brought up to date."""
+
+
 async def migrate(postgres_url: str, kafka: str, password: str, report: Report) -> None:
     """Makes what is missing. `report` gets a line about each step.
 
-    Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable.
+    Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated.
     """
     await asyncio.gather(
         _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),
@@ -52,7 +57,8 @@ async def _databases(postgres_url: str, password: str, report: Report) -> None:
             await _role_and_database(connection, service, password)
         for service in CATALOGUE:
             report(f"tables of {service}")
-            await asyncio.to_thread(_upgrade, service, database_url(postgres_url, service, password))
+            for said in await asyncio.to_thread(_upgrade, service, database_url(postgres_url, service, password)):
+                report(f"{NOTE}{said}")
     finally:
         await connection.close()
 
@@ -68,10 +74,13 @@ async def _role_and_database(connection: Any, service: str, password: str) -> No
     await connection.execute(f'REVOKE CONNECT ON DATABASE "{service}" FROM PUBLIC')
 
 
-def _upgrade(service: str, url: str) -> None:
-    from backbone.migrations import upgrade
+def _upgrade(service: str, url: str) -> list[str]:
+    from backbone.migrations import MigrationFailed, upgrade
 
-    upgrade(service, url)
+    try:
+        return upgrade(service, url)
+    except MigrationFailed as error:
+        raise NotMigrated(str(error)) from error
 
 
 async def _topics(kafka: str, replication: int, report: Report) -> None:
@@ -135,7 +144,7 @@ def main() -> None:
     password = os.environ.get("SLICELINE_PASSWORD") or "sliceline"
     try:
         asyncio.run(migrate(url, kafka, password, lambda line: print(line, flush=True)))  # noqa: T201
-    except (Unreachable, asyncpg.PostgresError, KafkaError) as error:
+    except (Unreachable, NotMigrated, asyncpg.PostgresError, KafkaError) as error:
         sys.exit(f"migrate: {error}")
 
 

@@ -46,6 +46,7 @@ class State:
     supervisor: Identity
     port_offset: int = 0
     error: str = ""
+    notes: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
 
     def leftovers(self) -> list[Identity]:
