@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import asyncpg
@@ -15,7 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from backbone import outbox, schedule
 from backbone.events import Cause, Payload
+from backbone.faults import CommitUnknown, is_passing
 from backbone.identity import new_id
+from backbone.shares import Share, shared_out
+
+# Said once on every new connection, and not when it is opened: a pooler between us and the server refuses that.
+# A lock is waited for a few seconds: whatever holds it longer is not ours, and whoever waits holds a connection.
+SESSION = """
+SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off
+"""
 
 
 class Tx:
@@ -88,7 +98,7 @@ class Wakeups:
 class Database:
     """A pool of connections shared by SQLAlchemy Core and, on hot paths, by plain asyncpg."""
 
-    def __init__(self, url: str, service: str, size: int = 10) -> None:
+    def __init__(self, url: str, service: str, size: int = 12) -> None:
         """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
         self.service = service
         self.wakeups = Wakeups()
@@ -99,26 +109,48 @@ class Database:
             hide_parameters=True,  # errors reach logs, where customers' data has no place
             pool_size=size,
             max_overflow=0,
-            pool_timeout=30,
+            pool_timeout=10,
             pool_use_lifo=True,
             connect_args={
                 "timeout": 10,
                 "command_timeout": 60,
-                "server_settings": {
-                    "application_name": f"sliceline-{service}",
-                    "idle_in_transaction_session_timeout": "30000",
-                    "jit": "off",
-                },
+                "server_settings": {"application_name": f"sliceline-{service}"},
             },
         )
+        event.listen(self._engine.sync_engine, "connect", _settle_session)
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+        self._shares = shared_out(size)
+        self._share: Share | None = None
+
+    @cached_property
+    def for_queries(self) -> Database:
+        """The same database for queries, which leave connections to others (see `shares.py`)."""
+        return self._within(self._shares.requests)
+
+    @cached_property
+    def for_commands(self) -> Database:
+        """The same database for commands, which leave connections to others, queries among them."""
+        return self._within(self._shares.commands)
+
+    @cached_property
+    def for_jobs(self) -> Database:
+        """The same database for jobs, which leave connections to others."""
+        return self._within(self._shares.jobs)
+
+    def _within(self, share: Share) -> Database:
+        limited = copy(self)
+        limited._share = share
+        return limited
 
     @asynccontextmanager
-    async def transaction(self, cause: Cause | None = None) -> AsyncIterator[Tx]:
-        """All or nothing: commits at the end of the block, rolls back when it raises."""
+    async def transaction(self, cause: Cause | None = None, *, patience: timedelta | None = None) -> AsyncIterator[Tx]:
+        """All or nothing: commits at the end of the block, rolls back when it raises.
+
+        `patience`: how long it waits for a lock, where that is not what the session says. Raises CommitUnknown.
+        """
         async with self._lent() as (connection, raw):
             tx = Tx(connection, raw, self.service, cause or Cause(new_id()))
-            async with raw.transaction():
+            async with _begun(raw, patience):
                 yield tx
                 woken = await tx.flush()
         self.wakeups.committed(*woken)
@@ -135,32 +167,63 @@ class Database:
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
         """A connection out of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back there."""
-        async with self._engine.connect() as connection:
+        async with self.reading() as connection:
             raw = await _driver(connection)
             try:
                 yield connection, raw
             except BaseException as error:
                 # Cut off while it begins or rolls back, it may be in a transaction that nobody ends. Whoever got it
                 # next would commit into that, which is: not at all. One that timed out may be dead.
-                if raw.is_in_transaction() or isinstance(error, TimeoutError) or not isinstance(error, Exception):
+                may_be_dead = isinstance(error, (TimeoutError, CommitUnknown)) or not isinstance(error, Exception)
+                if raw.is_in_transaction() or may_be_dead:
                     raw.terminate()
                 raise
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for queries; each statement sees the newest committed state."""
-        async with self._engine.connect() as connection:
+        """A connection for queries; each statement sees the newest committed state. Raises Full."""
+        async with self._turn(), self._engine.connect() as connection:
             yield connection
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return self._share.part() if self._share else nullcontext()
 
     async def close(self) -> None:
         """Give all connections back."""
         await self._engine.dispose()
 
 
+@asynccontextmanager
+async def _begun(raw: asyncpg.Connection[Any], patience: timedelta | None) -> AsyncIterator[None]:
+    """A transaction around the block; how long it waits for locks is said in the message that begins it."""
+    limit = f"; SET LOCAL lock_timeout = {patience // timedelta(milliseconds=1)}" if patience else ""
+    await raw.execute(f"BEGIN{limit}")
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # a lost one has rolled back by itself
+            await raw.execute("ROLLBACK")
+        raise
+    await _commit(raw)
+
+
+async def _commit(raw: asyncpg.Connection[Any]) -> None:
+    try:
+        await raw.execute("COMMIT")
+    except Exception as error:
+        if is_passing(error):
+            raise CommitUnknown from error
+        raise
+
+
 async def _driver(connection: AsyncConnection) -> asyncpg.Connection[Any]:
     raw: asyncpg.Connection[Any] | None = (await connection.get_raw_connection()).driver_connection
     assert raw is not None  # noqa: S101  a checked-out connection has its driver's
     return raw
+
+
+def _settle_session(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.run_async(lambda connection: connection.execute(SESSION))
 
 
 def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

@@ -9,6 +9,14 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from backbone.errors import SlicelineError
+from backbone.shares import Full
+
+
+class CommitUnknown(SlicelineError):
+    """The connection was lost while it committed: what was written may be there or not."""
+
+
 # SQLSTATE classes, PostgreSQL manual appendix A: connection, transaction rollback (deadlock, serialization),
 # insufficient resources, operator intervention, system error; and lock not available.
 _PASSING_SQLSTATES = ("08", "40", "53", "57", "58", "55P03", "25P03")
@@ -17,6 +25,7 @@ _PASSING_TYPES = (
     asyncio.TimeoutError,
     KafkaError,
     PoolTimeout,
+    Full,
     asyncpg.InterfaceError,
     # asyncpg's own state is muddled: seen on connections whose server has died, before they notice.
     asyncpg.InternalClientError,
@@ -29,6 +38,16 @@ _OUR_MISTAKES = (asyncpg.DataError, asyncpg.exceptions._base.DataError, asyncpg.
 def is_passing(error: BaseException) -> bool:
     """True when the same work may succeed later without anybody changing anything."""
     return any(_passes(each) for each in _chain(error))
+
+
+def is_locked_out(error: BaseException) -> bool:
+    """True when somebody else held a lock for longer than we wait: nothing was done, and nothing is wrong with us."""
+    return any(getattr(each, "sqlstate", None) == "55P03" for each in _chain(error))
+
+
+def is_unknown(error: BaseException) -> bool:
+    """True when what failed may have been done all the same."""
+    return any(isinstance(each, CommitUnknown) for each in _chain(error))
 
 
 def _passes(error: BaseException) -> bool:

@@ -2,7 +2,8 @@
 
 A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
 flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails
-takes nobody with it: the flush is halved until it stands alone. When a fault passes (a connection breaks, and nobody
+takes nobody with it: the flush is halved until it stands alone. So does one that meets a row which somebody holds: it
+fails at once, for those who come after it would wait as well. When a fault passes (a connection breaks, and nobody
 knows whether the commit happened), the very same flush is run again; it has to recognise what is there already. A
 flush that cannot (a mail once sent is sent) returns its errors from there on, each beside its call, and raises nothing.
 """
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from backbone.faults import is_passing
+from backbone.faults import CommitUnknown, is_locked_out, is_passing, is_unknown
 from backbone.parts import report
 from backbone.retry import RetryPolicy
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST = 256
+PATIENCE = timedelta(milliseconds=500)
+"""How long a flush should wait for a lock: all who are in it wait, so one that is locked out is to be found soon."""
 AGAIN = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(seconds=1), within=timedelta(seconds=10))
 
 Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
@@ -65,7 +68,7 @@ class Gathering(Generic[T, R]):
         try:
             outcomes = await self._outlast([item for item, _ in group])
         except Exception as error:
-            if len(group) > 1 and not is_passing(error):
+            if len(group) > 1 and _concerns_one(error):
                 middle = len(group) // 2
                 await self._settle(group[:middle])
                 await self._settle(group[middle:])
@@ -77,17 +80,27 @@ class Gathering(Generic[T, R]):
     async def _outlast(self, items: Sequence[T]) -> Sequence[R | Exception]:
         """Run the flush until its outcome is known, as long as the policy has patience with passing faults."""
         loop = asyncio.get_running_loop()
-        began, attempt = loop.time(), 0
+        began, attempt, unknown = loop.time(), 0, False
         while True:
             attempt += 1
             try:
                 return await self._flush(items)
             except Exception as error:
+                if not is_passing(error) or (is_locked_out(error) and not unknown):
+                    raise
+                unknown = unknown or is_unknown(error)
                 delay = self._again.next_delay(attempt, timedelta(seconds=loop.time() - began))
-                if delay is None or not is_passing(error):
+                if delay is None:
+                    if unknown:  # what an earlier try wrote may be there, whatever this one met
+                        raise CommitUnknown from error
                     raise
                 report(self._name, error, delay)
                 await asyncio.sleep(delay.total_seconds())
+
+
+def _concerns_one(error: Exception) -> bool:
+    """Whether the flush would succeed without some one of its calls."""
+    return is_locked_out(error) or not is_passing(error)
 
 
 def _answer(waiting: asyncio.Future[R], outcome: R | Exception) -> None:

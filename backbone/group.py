@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from backbone.database import Database, Tx
 from backbone.events import Cause
-from backbone.gathering import Gathering
+from backbone.gathering import PATIENCE, Gathering
 from backbone.idempotency import Claim, Kept, KeyReused, Name, Reply, claim_all
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class GroupCommit(Generic[T]):
 
     async def _flush(self, entrants: Sequence[Entrant[T]]) -> Sequence[Reply | Exception]:
         first = _first_of_each_key(entrants)
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(patience=PATIENCE) as tx:
             known = await claim_all(tx, [(each.claim, each.reply) for each in first if each.claim])
             fresh = [each for each in first if each.claim is None or each.claim.name not in known]
             if fresh:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from backbone.database import Tx
+from backbone import sql
+from backbone.database import Database, Tx
 from backbone.errors import SlicelineError
 from backbone.events import Cause
 from backbone.retry import RetryPolicy
@@ -32,6 +33,21 @@ class Job:
     scheduled_at: datetime
     cause: Cause
     lease: object
+
+
+async def renew(database: Database, job: Job, lasting: timedelta) -> None:
+    """Have the job to oneself for at least so long, before something is done that no other run should do as well.
+
+    Raises LeaseLost when the job is not ours any more.
+    """
+    if not await database.fetch(sql.JOB_RENEW, job.id, job.lease, lasting):
+        raise LeaseLost
+
+
+async def lock(tx: Tx, job: Job) -> None:
+    """Have the job to oneself until the transaction ends. Raises LeaseLost when it is not ours any more."""
+    if not await tx.raw.fetch(sql.JOB_LOCK, job.id, job.lease):
+        raise LeaseLost
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,13 @@ class Work(Generic[S]):
     lease: timedelta = timedelta(seconds=60)
     exhausted: Callable[[Job], Any] | None = None
     """The outcome to settle when the policy gives up; without it the job is parked."""
+
+
+AT_ONCE = timedelta(0)
+
+
+class LeaseLost(SlicelineError):
+    """The job was withdrawn, rescheduled or taken over while it ran; nothing of this run is recorded."""
 
 
 class Postpone(SlicelineError):

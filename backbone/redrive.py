@@ -5,7 +5,7 @@ from typing import Any
 from backbone import parking, sql
 from backbone.batch import printable
 from backbone.database import Database
-from backbone.faults import is_passing
+from backbone.faults import is_locked_out, is_passing
 from backbone.handling import Handling
 from backbone.logs import logger
 from backbone.parts import describe
@@ -15,11 +15,13 @@ from backbone.service import Context, Service
 async def redrive(context: Context[Any], service: Service[Any], key: str | None = None) -> int:
     """Redrive one key, or all parked ones; returns how many events were handled.
 
-    A key whose next event fails again stays parked with the new error; the other keys go on.
+    A key whose next event fails again stays parked with the new error, one that needs what somebody else holds stays
+    parked as it is; the other keys go on.
     """
-    handling = Handling(service, context.database)
-    pairs = await parking.parked_keys(context.database, service.name, key)
-    return sum([await _redrive_key(handling, context.database, service.name, *pair) for pair in pairs])
+    database = context.database.for_commands
+    handling = Handling(service, database)
+    pairs = await parking.parked_keys(database, service.name, key)
+    return sum([await _redrive_key(handling, database, service.name, *pair) for pair in pairs])
 
 
 async def _redrive_key(handling: Handling, database: Database, consumer: str, topic: str, key: str) -> int:
@@ -28,6 +30,9 @@ async def _redrive_key(handling: Handling, database: Database, consumer: str, to
         while await handling.redrive(topic, key):
             handled += 1
     except Exception as error:
+        if is_locked_out(error):  # it stays parked, and the other keys go on
+            logger.warning("a parked key is left for later", action="redrive-put-off", topic=topic, key=key)
+            return handled
         if is_passing(error):
             raise
         await _blame(database, consumer, topic, key, error)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fastapi import APIRouter
@@ -16,8 +17,9 @@ from backbone.database import Database, Tx
 from backbone.events import Event, Payload
 from backbone.gathering import Gathering
 from backbone.group import GroupCommit, Write
-from backbone.jobs import Work
+from backbone.jobs import AT_ONCE, Postpone, Work
 from backbone.settings import Settings
+from backbone.shares import Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -90,19 +92,36 @@ class Context(Generic[S]):
     """Set when the process begins to stop: an answer that goes on for long ends then."""
     groups: dict[Grouped[Any, Any], GroupCommit[Any]] = field(default_factory=dict)
     gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
+    """By resource: commands on it take turns."""
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
 
-    @cached_property
+    @property
     def http(self) -> httpx.AsyncClient:
         """The one client of this process for calls of others."""
-        import httpx  # a tenth of a process's start, and most services call nobody
+        if not self.clients:
+            import httpx  # a tenth of a process's start, and most services call nobody
 
-        return httpx.AsyncClient(timeout=10)
+            self.clients.append(httpx.AsyncClient(timeout=10))
+        return self.clients[0]
+
+    @property
+    def for_jobs(self) -> Context[S]:
+        """The same for jobs, which leave connections to the other parts."""
+        return replace(self, database=self.database.for_jobs)
+
+    async def rest(self, seconds: float) -> None:
+        """Let a job wait before it does anything. Raises Postpone when the process stops: nothing was done."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+            raise Postpone(AT_ONCE)
 
     async def close(self) -> None:
         """Give all connections back."""
         try:
-            if "http" in vars(self):
-                await self.http.aclose()
+            for client in self.clients:
+                await client.aclose()
         finally:
             await self.database.close()
 

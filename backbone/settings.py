@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     currency: str = "GBP"
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    pool_size: int = Field(10, ge=2, description="Database connections of this process")
+    pool_size: int = Field(12, ge=7, description="Database connections of this process")
     requests_in_flight: int = Field(2000, ge=1, description="More at once are answered 429")
     stuck_after_seconds: float = Field(60.0, gt=0, description="A part that makes no progress so long ends the process")
     inbox_days: int = Field(14, ge=1, description="How long deliveries are remembered; topics keep them shorter")

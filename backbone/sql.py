@@ -118,6 +118,14 @@ WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND pa
 RETURNING jobs.*
 """
 
+# Moves the lease's end away, but not nearer. As with a claim, the commit need not reach the disk at once.
+JOB_RENEW = """
+UPDATE jobs SET due = greatest(due, now() + $3::interval) FROM set_config('synchronous_commit', 'off', true)
+WHERE id = $1 AND lease = $2 RETURNING id
+"""
+
+JOB_LOCK = "SELECT id FROM jobs WHERE id = $1 AND lease = $2 FOR UPDATE"
+
 JOBS_SETTLE = """
 DELETE FROM jobs USING unnest($1::bigint[], $2::uuid[]) AS done(id, lease)
 WHERE jobs.id = done.id AND jobs.lease = done.lease RETURNING jobs.id

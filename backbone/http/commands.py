@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -61,10 +62,14 @@ class CommandRequest:
         The same request under the same key gets the same answer again, byte for byte; another one is refused (422).
         Whatever the effect raises rolls everything back, the key as well, so that the key can be used again.
         """
-        async with self.context.database.transaction(self.cause) as tx:
+        async with self._turn(), self.context.database.for_commands.transaction(self.cause) as tx:
             if self.key is None:
                 return self._response(await effect(tx))
             return await self._once(effect, tx, self.key)
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        """Commands on one resource come one after the other, as on its row: so they hold one connection, not all."""
+        return self.context.turns.of(self.request.url.path) if self.request.path_params else nullcontext()
 
     async def join(self, grouped: Grouped[T, Any], item: T, answer: Answer) -> Response:
         """Write what has been decided together with others of its kind, and answer after their commit.

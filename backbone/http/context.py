@@ -15,7 +15,7 @@ async def context_of(request: Request) -> Context[Any]:
 
 
 async def _database_of(request: Request) -> Database:
-    return (await context_of(request)).database
+    return (await context_of(request)).database.for_queries
 
 
 Ctx = Annotated[Context[Any], Depends(context_of)]

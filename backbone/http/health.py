@@ -42,7 +42,7 @@ def routes(service: Service[Any]) -> APIRouter:
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def get_metrics(context: Ctx) -> Response:
         """What the process counts, and how much waits in the service's tables, for Prometheus."""
-        waiting = gauges.exposed(await _backlog(context.database), service.jobs)
+        waiting = gauges.exposed(await _backlog(context.database.for_queries), service.jobs)
         return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/backlog")
@@ -51,7 +51,7 @@ def routes(service: Service[Any]) -> APIRouter:
 
         A queue that moves needs nobody, however long it is.
         """
-        now = await backlog.look(context.database)
+        now = await backlog.look(context.database.for_queries)
         return {**asdict(now), "needs": backlog.needs(now)}
 
     return router

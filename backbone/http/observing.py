@@ -93,7 +93,7 @@ class Faults:
 
 async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the problem that an error is to a client, and log what is our fault."""
-    problem = problem_of(error)
+    problem = problem_of(error, scope)
     if problem.status >= 500 and problem is not error:
         trace.get_current_span().record_exception(error)
         logger.error(

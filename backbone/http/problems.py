@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from backbone.errors import SlicelineError
-from backbone.faults import is_passing
+from backbone.faults import is_locked_out, is_passing, is_unknown
 from backbone.http.answers import to_json
 from backbone.http.wording import field_name, in_plain_words
 from backbone.idempotency import KeyReused
+from backbone.shares import Full
 
 PROBLEM_JSON = "application/problem+json"
 _MOST_ERRORS = 100
@@ -62,7 +63,7 @@ class Problem(SlicelineError):
         return Response(to_json(said), self.status, self.headers, PROBLEM_JSON)
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception, scope: Scope) -> Problem:
     """What a client may know of an error. Of one that we did not foresee: nothing but where to look it up."""
     if isinstance(error, Problem):
         return error
@@ -74,13 +75,13 @@ def problem_of(error: Exception) -> Problem:
         detail = f"The key {error.key} was used for another request. Take a new key, or send the same request."
         return Problem(422, "Idempotency key reused", detail, field="Idempotency-Key")
     if is_passing(error):
-        return unavailable("Something that is needed does not answer at the moment. Send the request again.")
+        return unavailable(_advice(error, scope))
     return Problem(500, "Internal error", "We failed. Name the correlation id when you report it.", **_trace())
 
 
 async def respond(request: Request, error: Exception) -> Response:
     """The exception handler for what FastAPI and Starlette raise."""
-    problem = problem_of(error)
+    problem = problem_of(error, request.scope)
     if problem.status == http.HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
         problem.headers["Allow"] = ", ".join(methods)
     return problem.response(request.scope)
@@ -111,6 +112,22 @@ def instance_of(scope: Scope) -> str:
     """The path as it was sent, still percent-encoded, so that it is a URI reference whatever was in it."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return raw.split(b"?", 1)[0].decode("ascii", "replace")
+
+
+def _advice(error: Exception, scope: Scope) -> str:
+    """What to do about a fault that passes: whoever sends again what may have been done must know of it."""
+    if is_locked_out(error):
+        return "Somebody else holds what this needs for too long. Nothing was done; send the request again."
+    if isinstance(error, Full):
+        return "Too much is under way at the moment. Nothing was done; send the request again."
+    if not is_unknown(error):
+        return "Something that is needed does not answer at the moment. Send the request again."
+    if any(name == b"idempotency-key" for name, _ in scope["headers"]):
+        return "Whether this was done is not known. Send it again under the same Idempotency-Key: it is done once."
+    return (
+        "Whether this was done is not known. Look first, and send it again only if it was not; "
+        "with an Idempotency-Key it could be sent again as it is."
+    )
 
 
 def _invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:

@@ -40,7 +40,7 @@ async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Accepted, 
     currency = context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
-    menu = await _current_menu(context.database, currency)
+    menu = await _current_menu(context.database.for_queries, currency)
     now = datetime.now(UTC)
     try:
         decision = decisions.place(new_id(), body.wanted(), menu, currency, now)

@@ -118,8 +118,8 @@ async def test_a_commit_nobody_heard_of_is_settled_by_the_same_flush_again(
     broken: list[bool] = []
 
     @asynccontextmanager
-    async def breaking_once(cause: Cause | None = None) -> AsyncIterator[Tx]:
-        async with transaction(cause) as tx:
+    async def breaking_once(cause: Cause | None = None, **patience: Any) -> AsyncIterator[Tx]:
+        async with transaction(cause, **patience) as tx:
             yield tx
         if not broken:
             broken.append(True)

@@ -212,6 +212,23 @@ async def test_a_redrive_that_fails_again_keeps_the_rest_with_the_new_error(thin
     assert await thing.effects("a") == [("a", 1), ("a", 2)]
 
 
+async def test_a_redrive_leaves_a_key_whose_row_is_held_for_later(thing: Things) -> None:
+    faulty = Faulty(thing, 1)
+
+    async def note_once(event: Event[Any], tx: Tx) -> None:
+        await faulty(event, tx)
+        tx.publish(thing.happened(event.data.number), key=f"of {event.key}")
+
+    await thing.publish("of a", 0)
+    async with consumed(thing, note_once, *(record_of(thing, key, 1) for key in "abc")):
+        faulty.refused.clear()
+    async with thing.database.transaction() as holding:
+        await holding.raw.execute("SELECT FROM sequences WHERE key = 'of a' FOR UPDATE")
+        assert await redriven(thing, note_once) == 2
+    assert [(key, error) for key, _, error in await letters(thing)] == [("a", "Refused: not this one")]
+    assert await redriven(thing, note_once) == 1
+
+
 async def test_nothing_slips_between_a_redrive_and_the_consumer(thing: Things) -> None:
     faulty = Faulty(thing, 0)
     async with consumed(thing, faulty, record_of(thing, "a", 0)):

@@ -14,7 +14,13 @@ from backbone.http.pages import Page
 from backbone.http.problems import Problem, problem_of, type_of
 from backbone.http.wording import field_name, in_plain_words
 
-SCOPE = {"type": "http", "path": "/orders/ä", "raw_path": b"/orders/%C3%A4", "state": {"correlationid": "c-1"}}
+SCOPE = {
+    "type": "http",
+    "path": "/orders/ä",
+    "raw_path": b"/orders/%C3%A4",
+    "headers": [],
+    "state": {"correlationid": "c-1"},
+}
 
 
 class Line(BaseModel):
@@ -52,7 +58,7 @@ def test_a_problem_is_an_rfc_9457_document() -> None:
 
 
 def test_an_unforeseen_error_tells_nothing_of_its_inside() -> None:
-    told = document(problem_of(KeyError("secret")))
+    told = document(problem_of(KeyError("secret"), SCOPE))
     assert told["status"] == 500
     assert "secret" not in json.dumps(told)
     assert told["correlationid"] == "c-1"
@@ -60,12 +66,12 @@ def test_an_unforeseen_error_tells_nothing_of_its_inside() -> None:
 
 @pytest.mark.parametrize("fault", [ConnectionRefusedError(), TimeoutError(), OSError("the network is gone")])
 def test_a_passing_fault_says_when_to_come_back(fault: Exception) -> None:
-    problem = problem_of(fault)
+    problem = problem_of(fault, SCOPE)
     assert (problem.status, problem.headers) == (503, {"Retry-After": "1"})
 
 
 def test_what_starlette_raises_keeps_its_status_and_headers() -> None:
-    problem = problem_of(HTTPException(405, headers={"Allow": "GET"}))
+    problem = problem_of(HTTPException(405, headers={"Allow": "GET"}), SCOPE)
     assert (problem.status, problem.title, problem.headers) == (405, "Method not allowed", {"Allow": "GET"})
 
 

@@ -1,0 +1,149 @@
+"""What somebody else holds keeps only those waiting who need it, and nobody for long."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from backbone.identity import new_id
+from services.inventory.service import SERVICE as INVENTORY
+from services.orders.service import SERVICE as ORDERS
+from tests.conftest import NewDatabase
+from tests.integration.one_service import Fed, fed
+from tests.integration.test_group_commit import ORDER
+from tests.integration.test_inventory import placed
+
+AT_ONCE = 2.0
+"""Seconds; without anybody in the way it takes some milliseconds, and the machine may be busy."""
+
+
+@pytest.fixture
+async def inventory_url(new_database: NewDatabase) -> str:
+    return await asyncio.to_thread(new_database, "inventory")
+
+
+@pytest.fixture
+async def orders_url(new_database: NewDatabase) -> str:
+    return await asyncio.to_thread(new_database, "orders")
+
+
+@pytest.fixture
+async def inventory(inventory_url: str) -> AsyncIterator[Fed]:
+    async with fed(INVENTORY, lambda _: inventory_url) as service:
+        yield service
+
+
+@pytest.fixture
+async def orders(orders_url: str) -> AsyncIterator[Fed]:
+    async with fed(ORDERS, lambda _: orders_url) as service:
+        yield service
+
+
+@asynccontextmanager
+async def held(url: str, statement: str) -> AsyncIterator[None]:
+    """Somebody runs a statement in a transaction and leaves it open during the block."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"BEGIN; {statement}")
+        yield
+    finally:
+        await connection.close()
+
+
+async def adjust(inventory: Fed, sku: str, **headers: str) -> httpx.Response:
+    body = {"channel": "shop-till", "reason": "sold over the counter", "change": 1}
+    return await inventory.client.post(f"/stock/{sku}/adjustments", json=body, headers=headers)
+
+
+async def order(orders: Fed, **headers: str) -> httpx.Response:
+    return await orders.client.post("/orders", json=ORDER, headers=headers)
+
+
+def assert_told_to_wait(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "Nothing was done; send the request again." in answer.json()["detail"]
+
+
+async def assert_ready(service: Fed) -> None:
+    assert (await service.client.get("/health/ready")).status_code == 200
+
+
+async def test_a_locked_row_of_stock_stops_nobody_who_does_not_need_it(inventory: Fed, inventory_url: str) -> None:
+    async with held(inventory_url, "SELECT FROM stock WHERE sku = 'garlic' FOR UPDATE"):
+        began = time.monotonic()
+        waiting = [asyncio.create_task(adjust(inventory, "garlic")) for _ in range(60)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(AT_ONCE):
+            assert (await adjust(inventory, "basil")).status_code == 200
+            assert (await inventory.client.get("/stock/garlic")).status_code == 200
+            await assert_ready(inventory)
+            await inventory.feed(placed(new_id(), cola=1))
+        for answer in await asyncio.gather(*waiting):
+            assert_told_to_wait(answer)
+        assert time.monotonic() - began < 12
+    assert (await adjust(inventory, "garlic")).status_code == 200
+
+
+async def test_a_table_that_is_being_altered_stops_neither_events_nor_readiness(
+    inventory: Fed, inventory_url: str
+) -> None:
+    async with held(inventory_url, "LOCK TABLE recipes IN ACCESS EXCLUSIVE MODE"):
+        reading = [inventory.client.get("/recipes/margherita") for _ in range(40)]
+        recipe = {"ingredients": [{"sku": "basil", "quantity": 1}]}
+        writing = [inventory.client.put(f"/recipes/pizza-{number}", json=recipe) for number in range(40)]
+        waiting = asyncio.gather(*reading, *writing)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(AT_ONCE), inventory.database.transaction() as tx:
+            await tx.raw.execute("SELECT FROM stock FOR UPDATE")
+            await assert_ready(inventory)
+        for answer in await waiting:
+            assert_told_to_wait(answer)
+
+
+async def test_whoever_holds_an_advisory_lock_is_not_waited_for_long(inventory: Fed, inventory_url: str) -> None:
+    async with held(inventory_url, "SELECT pg_advisory_xact_lock(9)"):
+        began = time.monotonic()
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await inventory.database.fetch("SELECT pg_advisory_xact_lock(9)")
+        assert time.monotonic() - began < 10
+
+
+async def test_a_twin_that_never_ends_is_not_waited_for_long(inventory: Fed, inventory_url: str) -> None:
+    """Its Idempotency-Key is written, and neither committed nor rolled back."""
+    scope = "POST /stock/garlic/adjustments"
+    claimed = f"INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('{scope}', 'k', '')"
+    async with held(inventory_url, claimed):
+        assert_told_to_wait(await adjust(inventory, "garlic", **{"Idempotency-Key": "k"}))
+        assert (await adjust(inventory, "garlic")).status_code == 200
+    assert (await adjust(inventory, "garlic", **{"Idempotency-Key": "k"})).status_code == 200
+
+
+async def test_an_order_whose_key_is_held_keeps_no_other_order_waiting(orders: Fed, orders_url: str) -> None:
+    held_key = "INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('POST /orders', 'held', '')"
+    async with held(orders_url, held_key):
+        began = time.monotonic()
+        keys = ["held" if number == 30 else f"k{number}" for number in range(60)]
+        answers = await asyncio.gather(*(order(orders, **{"Idempotency-Key": key}) for key in keys))
+        assert_told_to_wait(answers.pop(30))
+        assert {answer.status_code for answer in answers} == {202}
+        assert time.monotonic() - began < 8
+    assert (await order(orders, **{"Idempotency-Key": "held"})).status_code == 202
+
+
+async def test_a_menu_that_is_being_altered_stops_new_orders_only(orders: Fed, orders_url: str) -> None:
+    known = (await order(orders)).json()["id"]
+    altered = held(orders_url, "LOCK TABLE menu IN ACCESS EXCLUSIVE MODE")
+    async with fed(ORDERS, lambda _: orders_url) as fresh, altered:  # its menu is still to be read
+        waiting = asyncio.gather(*(order(fresh) for _ in range(40)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(AT_ONCE), fresh.database.transaction() as tx:
+            await tx.raw.execute("SELECT FROM orders FOR UPDATE")
+            await assert_ready(fresh)
+        for answer in await waiting:
+            assert_told_to_wait(answer)
+        assert (await fresh.client.get(f"/orders/{known}")).status_code == 200
