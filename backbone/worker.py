@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -12,10 +12,11 @@ from opentelemetry.trace import SpanKind
 from structlog.contextvars import bound_contextvars
 
 from backbone import metrics, sql
-from backbone.errors import SlicelineError
 from backbone.events import Cause
-from backbone.gathering import Gathering
-from backbone.jobs import Done, Job, Postpone, Work
+from backbone.faults import is_passing
+from backbone.gathering import PATIENCE, Gathering
+from backbone.hurry import hurried
+from backbone.jobs import AT_ONCE, Done, Job, LeaseLost, Postpone, Work
 from backbone.logs import logger
 from backbone.parts import RESTART, Part, describe, keep_running, report
 from backbone.service import Context
@@ -23,10 +24,8 @@ from backbone.telemetry import Attributes, span, traceparent_of
 
 POLL = 0.5
 """Seconds between looks for due jobs; a job scheduled in this process is seen at once."""
-
-
-class LeaseLost(SlicelineError):
-    """The job was withdrawn, rescheduled or taken over while it ran; nothing of this run is recorded."""
+GRACE = 6.0
+"""Seconds that jobs in hand have after a stop; the rest of the process's time is for recording what they did."""
 
 
 class Worker:
@@ -36,21 +35,20 @@ class Worker:
         self.part = Part(f"jobs {kind}")
         self._kind = kind
         self._work = work
-        self._context = context
-        self._database = context.database
+        self._context = context.for_jobs
+        self._database = self._context.database
         self._may_have_more = True
         self._running: set[asyncio.Task[None]] = set()
-        # The outside effect has happened, so a passing fault is waited out as long as the lease lasts.
-        self._settling = Gathering(f"settling {kind}", self._settle, replace(RESTART, within=work.lease))
+        self._settling = Gathering(f"settling {kind}", self._settle)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
-        """Claim nothing more; jobs in hand may end until `run` is cancelled."""
+        """Claim nothing more; jobs in hand have `GRACE` to end, and what they did is recorded."""
         self._stop.set()
         self._database.wakeups.jobs(self._kind).set()
 
     async def run(self) -> None:
-        """Work until `stop`. A job cut off by the process's end becomes due again when its lease ends."""
+        """Work until `stop`. A job cut off in the middle becomes due again when its lease ends: nobody knows."""
         try:
             await keep_running(self.part, self._step, self._stop)
             await asyncio.gather(*self._running)
@@ -99,22 +97,49 @@ class Worker:
 
     async def _attempt(self, job: Job, cause: Cause) -> str:
         try:
-            async with asyncio.timeout(self._work.lease.total_seconds()):
-                outcome = await self._work.run(job, self._context)
-                await self._settling.join(Done(job, outcome, cause))
+            outcome = await self._run(job)
+            await self._settled(Done(job, outcome, cause))
         except Postpone as later:
             await self._record(sql.JOB_POSTPONE, job, later.delay)
             return "postponed"
         except LeaseLost:
             logger.info("a job was no longer ours", action="job-lease-lost")
             return "lost"
+        except TimeoutError as error:
+            return "cut off" if self._stop.is_set() else await self._failed(job, error, cause)
         except Exception as error:
             return await self._failed(job, error, cause)
         return "done"
 
+    async def _run(self, job: Job) -> Any:
+        if self._stop.is_set():  # claimed at the last moment
+            raise Postpone(AT_ONCE)
+        async with hurried(self._work.lease.total_seconds(), self._stop, GRACE):
+            return await self._work.run(job, self._context)
+
+    async def _settled(self, done: Done) -> None:
+        """Have recorded what came of a job. It has happened, so faults that pass are waited out as long as it is ours.
+
+        Whoever meets a row that somebody holds waits for it here, where it keeps no other job from being recorded.
+        """
+        began, attempt = asyncio.get_running_loop().time(), 0
+        patience = replace(RESTART, within=self._work.lease)
+        while True:
+            try:
+                await self._settling.join(done)
+                return
+            except Exception as error:
+                attempt += 1
+                waited = timedelta(seconds=asyncio.get_running_loop().time() - began)
+                delay = patience.next_delay(attempt, waited)
+                if delay is None or not is_passing(error):
+                    raise
+                report(self.part.name, error, delay)
+                await asyncio.sleep(delay.total_seconds())
+
     async def _settle(self, done: Sequence[Done]) -> Sequence[None]:
         """Record what came of these jobs; one that is not ours any more takes the others with it, until it is alone."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(patience=PATIENCE) as tx:
             if telling := [each for each in done if each.outcome is not None]:
                 await self._work.settle(telling, tx)
             # The jobs' rows come after the rows of the settlement, in the order in which consumers lock them.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,7 +12,8 @@ from email.utils import format_datetime
 import aiosmtplib
 
 from backbone.database import Tx
-from backbone.jobs import Done, Job, Postpone, Work
+from backbone.hurry import hurried
+from backbone.jobs import AT_ONCE, Done, Job, Postpone, Work, renew
 from backbone.retry import RetryPolicy
 from backbone.service import Context
 from backbone.texts import is_email, one_line
@@ -22,10 +23,15 @@ from services.notifications.settings import Settings
 from services.notifications.tables import Queued
 
 SEND = "send"
-# For each step of the conversation, and for the mails of one flush: a job may wait for the flush before its own, each
-# may end with a last step, and all that has to fit into its lease of a minute.
+# Of each step of the conversation, of a whole one, and of the mails of one flush: a job may wait for the flush before
+# its own, each may end with a last conversation, and all that has to fit into its lease of a minute.
 STEP_SECONDS = 8.0
-FLUSH_SECONDS = 20.0
+HAND_OVER_SECONDS = 16.0
+FLUSH_SECONDS = 10.0
+LASTING = timedelta(seconds=2 * HAND_OVER_SECONDS)
+"""What is left of a job's lease, at least, when its mail is handed over."""
+LAST_SECONDS = 4.0
+"""What the mail in hand has when the process stops: then those before it have not been handed over in vain."""
 PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15), within=timedelta(days=3))
 
 
@@ -48,42 +54,76 @@ Outcome = Sent | Failed | None
 
 async def send(job: Job, context: Context[Settings]) -> Outcome:
     """Hand one mail to the mail server. What passes (no connection, a 4xx) is raised, to be tried again for days."""
-    return await context.together(_send_all).join(job.key)
+    return await context.together(_send_all).join(job)
 
 
-async def _send_all(context: Context[Settings], names: Sequence[str]) -> Sequence[Outcome | Exception]:
-    """What is due at the same moment goes over one connection, as long as it holds. None: it is not queued any more."""
+@dataclass(frozen=True)
+class _Flush:
+    """The mails of one moment: their jobs, and what came of each so far."""
+
+    context: Context[Settings]
+    jobs: Mapping[str, Job]
+    mails: Mapping[str, Queued]
+    over: float
+    outcomes: dict[str, Outcome | Exception] = field(default_factory=dict)
+
+    def next(self) -> str | None:
+        """The mail to hand over next; none when all were, or no more may be."""
+        if self.context.stopping.is_set() or asyncio.get_running_loop().time() > self.over:
+            return None
+        return next((name for name in self.mails if name not in self.outcomes), None)
+
+    def outcome(self, name: str) -> Outcome | Exception:
+        """None: it is not queued any more. One that was not tried is put off, and to the next start at a stop."""
+        if name not in self.mails:
+            return None
+        later = AT_ONCE if self.context.stopping.is_set() else timedelta(seconds=1)
+        return self.outcomes.get(name, Postpone(later))
+
+
+async def _send_all(context: Context[Settings], jobs: Sequence[Job]) -> Sequence[Outcome | Exception]:
+    """What is due at the same moment goes over one connection, as long as it holds."""
+    names = [job.key for job in jobs]
     mails = await tables.queued(context.database, names)
-    outcomes: dict[str, Outcome | Exception] = {}
-    with suppress(TimeoutError):
-        async with asyncio.timeout(FLUSH_SECONDS):
-            while waiting := {name: mail for name, mail in mails.items() if name not in outcomes}:
-                await _send_over_one_connection(context.settings, waiting, outcomes)
-    # Where not even one was tried, the connection took all the time: that counts as an attempt of each.
-    untried = Postpone(timedelta(seconds=1)) if outcomes else TimeoutError("The mail server was too slow to connect.")
-    return [outcomes.get(name, untried) if name in mails else None for name in names]
+    over = asyncio.get_running_loop().time() + FLUSH_SECONDS
+    flush = _Flush(context, dict(zip(names, jobs, strict=True)), mails, over)
+    while flush.next():
+        await _send_over_one_connection(flush)
+    return [flush.outcome(name) for name in names]
 
 
-async def _send_over_one_connection(
-    settings: Settings, mails: Mapping[str, Queued], outcomes: dict[str, Outcome | Exception]
-) -> None:
-    """Hand over one by one. Whatever breaks the connection ends it, and concerns the mail it met; none yet: all."""
+async def _send_over_one_connection(flush: _Flush) -> None:
+    """Hand over one by one. What breaks the connection ends it and concerns the mail it met; before the first: all."""
+    settings, stopping = flush.context.settings, flush.context.stopping
     server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port, timeout=STEP_SECONDS)
-    met = list(mails)
     try:
-        async with server:
-            for name, mail in mails.items():
-                met = [name]
-                outcomes[name] = TimeoutError("The mail server was too slow.")  # until there is an answer
-                outcomes[name] = await _hand_over(server, mail, settings.shop_email)
-                met = []
-                if not server.is_connected:  # some servers hang up with a refusal
-                    return
+        async with hurried(STEP_SECONDS, stopping, LAST_SECONDS):
+            await server.connect()
+        while name := flush.next():
+            flush.outcomes[name] = await _hand_over(flush, name, server)
+            if not server.is_connected:  # some servers hang up with a refusal
+                return
     except (aiosmtplib.SMTPException, OSError) as error:  # its TimeoutErrors are OSErrors
-        outcomes.update(dict.fromkeys(met, error))
+        if not stopping.is_set():
+            flush.outcomes.update({name: error for name in flush.mails if name not in flush.outcomes})
+    finally:
+        await _hang_up(server)
 
 
-async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
+async def _hand_over(flush: _Flush, name: str, server: aiosmtplib.SMTP) -> Outcome | Exception:
+    """Close the connection when it is of no use any more."""
+    try:
+        await renew(flush.context.database, flush.jobs[name], LASTING)
+        async with hurried(HAND_OVER_SECONDS, flush.context.stopping, LAST_SECONDS):
+            return await _converse(server, flush.mails[name], flush.context.settings.shop_email)
+    except OSError as error:
+        server.close()
+        return error
+    except Exception as error:
+        return error
+
+
+async def _converse(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
     """Raises OSError when the connection is of no use any more."""
     recipient = mail.recipient or shop
     if not is_email(recipient):  # written down by a release that knew less about addresses
@@ -98,6 +138,15 @@ async def _hand_over(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcom
     except Exception as error:  # an address that the parser of headers cannot take apart; others share the connection
         return Failed(f"This mail cannot be written: {type(error).__name__}: {error}")
     return Sent(recipient)
+
+
+async def _hang_up(server: aiosmtplib.SMTP) -> None:
+    """Say so, unless the server is slow even in taking leave: what it took, it has."""
+    with suppress(aiosmtplib.SMTPException, OSError):
+        async with asyncio.timeout(1):
+            if server.is_connected:
+                await server.quit()
+    server.close()
 
 
 def letter(mail: Queued, recipient: str, shop: str) -> EmailMessage:

@@ -9,7 +9,8 @@ from typing import NoReturn
 
 from backbone.database import Tx
 from backbone.errors import SlicelineError
-from backbone.jobs import Done, Job, Postpone, Work
+from backbone.gathering import PATIENCE
+from backbone.jobs import Done, Job, Postpone, Work, lock
 from backbone.retry import RetryPolicy
 from backbone.service import Context
 from services.payments import decisions, pace, store
@@ -55,13 +56,13 @@ class Attempt:
 async def charge(job: Job, context: Context[Settings]) -> Decide | None:
     """Charge an order once; where an earlier attempt may have done it, the provider is asked first."""
     settings = context.settings
-    await pace.take_slot(context.database, settings.provider_rate)
+    await _take_slot(context)
     attempt = await context.together(_begin).join(job.key)
     if attempt is None:
         return None
     outcome = await _ask_or_charge(attempt, context)
     if isinstance(outcome, Busy):
-        await _not_attempted(attempt, context)
+        await _not_attempted(attempt, job, context)
         await _hold_off(outcome, context)
     give_up_after = timedelta(seconds=settings.payment_give_up_seconds)
     overdue = decisions.is_overdue(attempt.payment, datetime.now(UTC), give_up_after)
@@ -70,7 +71,7 @@ async def charge(job: Job, context: Context[Settings]) -> Decide | None:
 
 async def void(job: Job, context: Context[Settings]) -> Decide:
     """Void an order's reference, for as long as it takes."""
-    await pace.take_slot(context.database, context.settings.provider_rate)
+    await _take_slot(context)
     outcome = await _provider(context).void(job.key)
     if isinstance(outcome, Busy):
         await _hold_off(outcome, context)
@@ -110,7 +111,7 @@ def _after_charging(outcome: Outcome, overdue: bool) -> Decide:
 
 async def _begin(context: Context[Settings], orders: Sequence[str]) -> Sequence[Attempt | None]:
     """Commit, before anything is charged, that something may be; None for what must not be charged any more."""
-    async with context.database.transaction() as tx:
+    async with context.database.transaction(patience=PATIENCE) as tx:
         before = await store.lock_all(tx, orders)
         begun = {order: decisions.begun(payment, tx.now) for order, payment in before.items()}
         await store.save_all(tx, filter(None, begun.values()))
@@ -127,18 +128,26 @@ async def _ask_or_charge(attempt: Attempt, context: Context[Settings]) -> Outcom
         if not isinstance(found, Absent):
             return found
         # Twice the patience, because whoever got the first slot should not have to queue for both again.
-        await pace.take_slot(context.database, context.settings.provider_rate, pace.PATIENCE * 2)
+        await _take_slot(context, pace.PATIENCE * 2)
     return await provider.charge(attempt.payment)
 
 
-async def _not_attempted(attempt: Attempt, context: Context[Settings]) -> None:
-    """Let the time until giving up begin with the first attempt that the provider takes."""
+async def _not_attempted(attempt: Attempt, job: Job, context: Context[Settings]) -> None:
+    """Let the time until giving up begin with the first attempt that the provider takes.
+
+    Raises LeaseLost when another run has the job by now: the time may be that one's.
+    """
     if not attempt.is_first:
         return
     async with context.database.transaction() as tx:
         payment = await store.locked(tx, attempt.payment.order)
+        await lock(tx, job)
         if payment and (waiting := decisions.refused_for_rate(payment)):
             await store.save(tx, waiting)
+
+
+async def _take_slot(context: Context[Settings], patience: timedelta = pace.PATIENCE) -> None:
+    await pace.take_slot(context.database, context.settings.provider_rate, patience, context.rest)
 
 
 async def _hold_off(busy: Busy, context: Context[Settings]) -> NoReturn:

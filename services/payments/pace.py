@@ -5,6 +5,7 @@ spread over time, whoever makes them. All times are the database's, so clocks ne
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from backbone.database import Database
@@ -31,7 +32,13 @@ UPDATE pace SET next_at = greatest(next_at, clock_timestamp() + $1::interval),
 """
 
 
-async def take_slot(database: Database, limit: float, patience: timedelta = PATIENCE) -> None:
+Rest = Callable[[float], Awaitable[None]]
+"""Waits so many seconds, or raises what ends the waiting."""
+
+
+async def take_slot(
+    database: Database, limit: float, patience: timedelta = PATIENCE, rest: Rest = asyncio.sleep
+) -> None:
     """Wait until one more call may be made; `limit` is in calls a second, 0 for none.
 
     Raises Postpone when that is further away than `patience`.
@@ -42,7 +49,7 @@ async def take_slot(database: Database, limit: float, patience: timedelta = PATI
     clock = asyncio.get_running_loop().time
     while (wait := await _reserve(database, interval, patience)) > 0:
         slot = clock() + wait
-        await asyncio.sleep(wait)
+        await rest(wait)
         if not await _is_held(database) and clock() < slot + MISSED:
             return
 

@@ -20,6 +20,7 @@ from backbone.retry import RetryPolicy
 from backbone.service import Context, Service
 from backbone.settings import Settings
 from backbone.worker import Worker
+from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.things import Things, eventually, running, running_until_killed
 
 QUICK = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200))
@@ -135,6 +136,43 @@ async def test_a_settlement_that_fails_leaves_nothing_and_the_job_is_tried_again
         await eventually(lambda: none_left(thing))
     assert [job.attempt for job in clumsy.attempts] == [1, 2]
     assert await thing.effects() == [("a", 0)]
+
+
+async def test_a_job_that_cannot_be_settled_yet_holds_up_no_other_and_is_not_done_again(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    """Somebody holds the row that counts the events of its key."""
+    keys = [f"key-{number}" for number in range(12)]
+    await thing.publish(keys[5], 0)
+    async with running(Worker(KIND, oven.work(concurrency=12), context)):
+        async with thing.database.transaction() as holding:
+            await holding.raw.execute("SELECT FROM sequences WHERE key = $1 FOR UPDATE", keys[5])
+            for key in keys:
+                await order(thing, key)
+            await eventually(lambda: served(thing, 11), within=10)
+            assert [job["key"] for job in await stored(thing)] == [keys[5]]
+        await eventually(lambda: none_left(thing))
+    assert Counter(job.key for job in oven.attempts) == dict.fromkeys(keys, 1)
+    assert sorted(key for key, _ in await thing.effects()) == sorted(keys)
+
+
+async def test_jobs_that_wait_for_a_lock_leave_connections_to_the_others(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    async def wait_for_the_lock(job: Job, given: Context[Any]) -> str:
+        await given.database.fetch("SELECT pg_advisory_xact_lock(1)")
+        return await oven.bake(job, given)
+
+    work = Work[Any](wait_for_the_lock, oven.serve, QUICK, concurrency=40)
+    async with running(Worker(KIND, work, context)):
+        async with thing.database.transaction() as holding:
+            await holding.raw.execute("SELECT pg_advisory_xact_lock(1)")
+            for number in range(40):
+                await order(thing, f"key-{number}")
+            await until_a_lock_is_awaited(thing.database)
+            async with asyncio.timeout(2):
+                await thing.publish("a", 1)
+        await eventually(lambda: none_left(thing))
 
 
 async def test_it_is_tried_again_after_growing_delays(thing: Things, oven: Oven, context: Context[Any]) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy import text
 from backbone.database import Database
 from backbone.events import Cause
 from backbone.identity import new_id
-from backbone.jobs import Done, Job
+from backbone.jobs import Done, Job, LeaseLost
 from backbone.service import Context
 from backbone.worker import Worker
 from services.payments import jobs, pace, provider
@@ -316,6 +316,29 @@ async def test_being_refused_for_the_rate_is_waited_out(desk: Desk) -> None:
     stats = await desk.stats()
     assert stats["charged"] == 4
     assert stats["refused"] > 0
+
+
+@pytest.mark.parametrize("whose", ["taken over", "scheduled anew", "withdrawn"])
+async def test_a_late_refusal_for_the_rate_leaves_the_first_attempt_of_another_run_alone(
+    desk: Desk, whose: str
+) -> None:
+    """A run that was frozen until its lease had ended hears its 429 when another run is under way, or was."""
+    await desk.sandbox.put("/limits", json={"rate": 0.01, "burst": 1})
+    await desk.place(*(new_id() for _ in range(2)))
+    database = desk.payments.database
+    claimed = await database.fetch("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1 RETURNING key, id, lease")
+    frozen = {row["key"]: replace(job(row["key"]), id=row["id"], lease=row["lease"]) for row in claimed}
+    first, late = frozen.values()
+    await jobs.charge(first, desk.context)  # takes all that the limit allows
+    change = {
+        "taken over": "UPDATE jobs SET lease = gen_random_uuid() WHERE id = $1",
+        "scheduled anew": "UPDATE jobs SET lease = NULL WHERE id = $1",
+        "withdrawn": "DELETE FROM jobs WHERE id = $1",
+    }
+    await database.fetch(change[whose], late.id)
+    with pytest.raises(LeaseLost):
+        await jobs.charge(late, desk.context)
+    assert (await desk.view(late.key))["first_attempt_at"] is not None
 
 
 async def test_a_request_the_provider_will_never_accept_fails_and_is_voided(desk: Desk) -> None:

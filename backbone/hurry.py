@@ -1,0 +1,23 @@
+"""Limits of time that become shorter when the process stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def hurried(within: float, stopping: asyncio.Event, then: float) -> AsyncIterator[None]:
+    """Let the block take so many seconds, and from the moment of `stopping` at most `then`. Raises TimeoutError."""
+    async with asyncio.timeout(within) as limit:
+        watching = asyncio.create_task(_shorten(limit, stopping, then))
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
+async def _shorten(limit: asyncio.Timeout, stopping: asyncio.Event, then: float) -> None:
+    await stopping.wait()
+    soon = asyncio.get_running_loop().time() + then
+    if not limit.expired() and soon < (limit.when() or soon):
+        limit.reschedule(soon)
