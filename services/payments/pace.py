@@ -18,9 +18,12 @@ PATIENCE = timedelta(seconds=8)
 # Who wakes so many seconds late has missed its slot: after a stall of the process all would call at once otherwise.
 MISSED = 0.5
 
-# Evaluated again when it had to wait for the row, so two callers never get the same slot.
+# Evaluated again when it had to wait for the row, so two callers never get the same slot. Neither a slot nor a pause
+# need reach the disk before the next caller has the row: all payments would wait for that. After a crash of the server
+# at most the slots of a moment are given out again, to others than their callers, and the provider asks again to pause.
 RESERVE = """
 UPDATE pace SET next_at = greatest(next_at, clock_timestamp()) + $1::interval
+FROM set_config('synchronous_commit', 'off', true)
 WHERE next_at < clock_timestamp() + $2::interval
 RETURNING extract(epoch FROM next_at - $1::interval - clock_timestamp())::float8
 """
@@ -29,6 +32,7 @@ IS_HELD = "SELECT held_until > clock_timestamp() FROM pace"
 HOLD = """
 UPDATE pace SET next_at = greatest(next_at, clock_timestamp() + $1::interval),
                 held_until = greatest(held_until, clock_timestamp() + $1::interval)
+FROM set_config('synchronous_commit', 'off', true)
 """
 
 

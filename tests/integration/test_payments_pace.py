@@ -2,15 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
+from backbone import sql
 from backbone.database import Database
+from backbone.identity import new_id
 from backbone.jobs import Postpone
-from services.payments import pace
+from backbone.service import Context
+from services.payments import jobs, pace, store
+from services.payments.decisions import Payment
+from services.payments.events import Money
+from services.payments.settings import Settings
 from tests.conftest import NewDatabase
+
+Write = Callable[[Database], Awaitable[None]]
+LEASE = uuid4()
 
 
 @pytest.fixture
@@ -50,6 +60,52 @@ async def test_a_pause_is_obeyed_by_who_already_had_a_slot(database: Database) -
     begun = time.monotonic()
     await waiting
     assert time.monotonic() - begun > 0.9
+
+
+IS_AHEAD_OF_DISK = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()"
+
+
+async def slot(database: Database) -> None:
+    await pace.take_slot(database, 1000)
+
+
+async def pause(database: Database) -> None:
+    await pace.hold_off(database, 1000, timedelta())
+
+
+async def claim(database: Database) -> None:
+    await database.fetch(sql.JOB_CLAIM, "charge", timedelta(minutes=1), 1)
+
+
+async def renewal(database: Database) -> None:
+    await database.fetch(sql.JOB_RENEW, 1, LEASE, timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("write", [slot, pause, claim, renewal])
+async def test_what_a_crash_may_undo_does_not_wait_for_the_disk(database: Database, write: Write) -> None:
+    """The log's writer brings it there a moment later, and sometimes is there first."""
+    async with database.transaction() as tx:
+        for number in range(40):
+            tx.schedule("charge", f"order-{number}")
+    await database.fetch("UPDATE jobs SET lease = $1 WHERE id = 1", LEASE)
+    ahead = 0
+    for _ in range(30):
+        await write(database)
+        [(is_ahead,)] = await database.fetch(IS_AHEAD_OF_DISK)
+        ahead += is_ahead
+    assert ahead > 10
+
+
+async def test_that_a_charge_may_have_begun_is_on_the_disk_before_it_begins(database: Database) -> None:
+    context = Context(Settings(database_url="postgresql://unused", provider_rate=0), database)
+    for _ in range(20):
+        order = new_id()
+        async with database.transaction() as tx:
+            await store.save(tx, Payment(order=order, customer="ada", amount=Money(1, "GBP")))
+        [(before,)] = await database.fetch("SELECT pg_current_wal_insert_lsn()")
+        await jobs._begin(context, [order])
+        [(is_on_disk,)] = await database.fetch("SELECT pg_current_wal_flush_lsn() > $1", before)
+        assert is_on_disk
 
 
 async def test_slots_missed_in_a_stall_are_not_made_up_for_all_at_once(database: Database) -> None:
