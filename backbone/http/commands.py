@@ -1,33 +1,27 @@
 """Commands: one transaction each, once per Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
 
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
-from pydantic import JsonValue
 
 from backbone import idempotency, telemetry
 from backbone.database import Tx
 from backbone.events import Cause
 from backbone.group import Entrant
+from backbone.http import actors, keys
 from backbone.http.answers import Answer
 from backbone.http.meaning import claim_of
 from backbone.http.observing import CORRELATION
-from backbone.http.problems import invalid, malformed
+from backbone.http.problems import malformed
 from backbone.idempotency import Claim, Reply
 from backbone.service import Context, Grouped
-from backbone.texts import IN_WORDS, LINE, is_line
 
 T = TypeVar("T")
 Effect = Callable[[Tx], Awaitable[Answer]]
 
-_KEY_DESCRIPTION = "1 to 255 visible characters, quotes optional. The same request sent again gets the same answer."
-# Told, but checked by `key_of`: a wrong key is malformed (400), and FastAPI would say 422.
-_KEY_SCHEMA: dict[str, JsonValue] = {"pattern": r'^"?[!#-~][!-~]{0,254}"?$'}
-_ACTOR: dict[str, JsonValue] = {"pattern": rf"^(?:{LINE[1:-1]})?$"}
 REPLAYED = "Idempotency-Replayed"
 _KEPT_HEADERS = ("content-type", "location", "retry-after", CORRELATION.lower())
 
@@ -103,35 +97,16 @@ class CommandRequest:
 
 async def _command(
     request: Request,
-    x_actor: Annotated[str, Header(description="Who acts.", max_length=200, json_schema_extra=_ACTOR)] = "anonymous",
-    idempotency_key: Annotated[str | None, Header(description=_KEY_DESCRIPTION, json_schema_extra=_KEY_SCHEMA)] = None,
+    x_actor: Annotated[str, Header(description="Who acts, in UTF-8.", json_schema_extra=actors.SCHEMA)] = "anonymous",
+    idempotency_key: Annotated[str | None, Header(description=keys.DESCRIPTION, json_schema_extra=keys.SCHEMA)] = None,
 ) -> CommandRequest:
     if len(request.headers.getlist("idempotency-key")) > 1:
-        raise malformed("Send one Idempotency-Key.", "Idempotency-Key")
-    return CommandRequest(request, request.app.state.context, actor_of(x_actor), key_of(idempotency_key))
+        raise malformed("Send one Idempotency-Key.", keys.HEADER)
+    actor, key = actors.actor_of(x_actor), keys.key_of(idempotency_key)
+    return CommandRequest(request, request.app.state.context, actor, key)
 
 
 Command = Annotated[CommandRequest, Depends(_command)]
-
-
-def actor_of(given: str) -> str:
-    """Who acts, as events and mails name them."""
-    actor = given.strip("\t ") or "anonymous"
-    if not is_line(actor):
-        raise invalid([{"field": "X-Actor", "message": IN_WORDS[LINE]}])
-    return actor
-
-
-def key_of(given: str | None) -> str | None:
-    """The key without its quotes: the draft asks for a string of RFC 8941, most clients send a bare token."""
-    if given is None:
-        return None
-    bare = given.strip()
-    if len(bare) > 1 and bare[0] == bare[-1] == '"':
-        bare = re.sub(r"\\([\\\"])", r"\1", bare[1:-1])
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", bare):
-        raise malformed("must be 1 to 255 visible ASCII characters", "Idempotency-Key")
-    return bare
 
 
 def _reply(response: Response) -> Reply:

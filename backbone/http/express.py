@@ -22,7 +22,8 @@ from backbone.group import Entrant
 from backbone.http import observing
 from backbone.http.answers import JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
-from backbone.http.commands import REPLAYED, key_of
+from backbone.http.commands import REPLAYED
+from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
 from backbone.idempotency import Reply
 from backbone.identity import new_id

@@ -89,6 +89,28 @@ async def test_another_order_under_the_key_is_refused(
     assert (refused.status_code, refused.json()["title"]) == (422, "Idempotency key reused")
 
 
+@WAYS
+@pytest.mark.parametrize("written", ['"{} a"', '"{} a";v=1', r'"\"{}\" \\"'])
+async def test_a_key_may_be_any_string_of_structured_fields(
+    orders: Fed, first: dict[str, str], second: dict[str, str], written: str
+) -> None:
+    key = written.replace("{}", uuid4().hex)
+    placed = await place(orders, PLAIN, first, key)
+    assert placed.status_code == 202, placed.text
+    assert (await place(orders, PLAIN, second, key)).content == placed.content
+
+
+@pytest.mark.parametrize("headers", [EXPRESS, ORDINARY], ids=["express", "ordinary"])
+@pytest.mark.parametrize("key", ['"foo', 'foo"', '"a", "b"', '""', "a b", '"\x80"'])
+async def test_a_key_that_is_no_string_is_refused(orders: Fed, headers: dict[str, str], key: str) -> None:
+    given = {
+        **{name.encode(): value.encode() for name, value in headers.items()},
+        b"Idempotency-Key": key.encode("latin-1"),
+    }
+    refused = await orders.client.post("/orders", content=PLAIN, headers=given)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "Idempotency-Key")
+
+
 @pytest.mark.parametrize("again", [b"", b"null"], ids=["nothing", "null"])
 async def test_a_cancellation_without_a_reason_is_the_same_in_every_form(orders: Fed, again: bytes) -> None:
     order = (await orders.client.post("/orders", json=ORDER)).json()["id"]
