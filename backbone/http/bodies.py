@@ -1,5 +1,6 @@
 """What a body must be before anybody looks into it: small, JSON, and sound down to the last character."""
 
+import codecs
 import json
 from collections.abc import Iterator
 from email.message import Message
@@ -17,6 +18,7 @@ from backbone.http.wording import field_name
 LARGEST = 64 * 1024
 DEEPEST = 32
 _LARGEST_WHOLE = 2**63
+_CHARSETS = ("utf-8", "utf8", "csutf8", "us-ascii", "ascii")
 Location = tuple[int | str, ...]
 
 
@@ -71,7 +73,7 @@ def check_json(body: bytes) -> Any:
     try:
         parsed = orjson.loads(body)  # strict about UTF-8, surrogates, NaN and Infinity, where the json module is not
     except orjson.JSONDecodeError as error:
-        raise _refusal(body, str(error)) from None
+        raise _encoding_refusal(body) or _refusal(body, str(error)) from None
     if _may_be_deep(body) and _is_deep(parsed):
         raise malformed(f"The body is nested deeper than {DEEPEST} levels.")
     try:
@@ -102,6 +104,18 @@ def _whole(digits: str) -> int:
 
 
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
+
+
+def _encoding_refusal(body: bytes) -> Problem | None:
+    """The right words for a body in Latin-1 or UTF-16, or with a byte order mark; None when it is UTF-8."""
+    if body.startswith(codecs.BOM_UTF8):
+        return malformed("The body begins with a byte order mark: JSON is sent without one (RFC 8259).")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start} is 0x{body[error.start]:02X}"
+        return malformed(f"The body is not UTF-8, in which JSON is sent (RFC 8259): {place}.")
+    return None
 
 
 def _refusal(body: bytes, reason: str) -> Problem:
@@ -175,8 +189,13 @@ def _check_type(headers: Headers) -> None:
     detail = _type_objection(headers.get("content-type", ""))
     if detail:
         raise _unsupported(detail, Accept="application/json")
-    if headers.get("content-encoding", "identity") != "identity":
+    if not _is_identity(headers.getlist("content-encoding")):
         raise _unsupported("Send the body without a Content-Encoding.", **{"Accept-Encoding": "identity"})
+
+
+def _is_identity(codings: list[str]) -> bool:
+    """Content codings are a list, and case-insensitive (RFC 9110 8.4)."""
+    return all(each.strip().lower() in ("", "identity") for each in ",".join(codings).split(","))
 
 
 @lru_cache(maxsize=64)
@@ -186,7 +205,7 @@ def _type_objection(content_type: str) -> str | None:
     kind = message.get_content_type()
     if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
         return "Send the body as Content-Type: application/json."
-    if (message.get_content_charset() or "utf-8") not in ("utf-8", "us-ascii"):
+    if (message.get_content_charset() or "utf-8") not in _CHARSETS:
         return "JSON is sent in UTF-8 (RFC 8259)."
     return None
 

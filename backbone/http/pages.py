@@ -3,35 +3,50 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
+from pydantic import JsonValue
 
 from backbone.http.bodies import text_objection
 from backbone.http.problems import invalid
 
 T = TypeVar("T")
 _LARGEST_NUMBER = 2**63 - 1
+# Told, but checked by `_key_in`, which words it better than a pattern does.
+_SCHEMA: dict[str, JsonValue] = {"pattern": r"^([A-Za-z0-9_-]+\.[0-9a-f]{8})?$"}
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page as it was asked for. Query `limit + 1` rows whose key comes after `after`."""
+    """A page as it was asked for. Query `limit + 1` rows whose key comes after `after`; None is the beginning."""
 
     limit: int
     after: str | None
+    path: str
 
     def answer(self, items: Sequence[T], key: Callable[[T], str]) -> dict[str, Any]:
         """The page's document: at most `limit` items, and the cursor to go on with, None at the end."""
         shown = items[: self.limit]
-        return {"items": list(shown), "next": _cursor(key(shown[-1])) if len(items) > self.limit else None}
+        more = len(items) > self.limit
+        return {"items": list(shown), "next": _cursor(self.path, key(shown[-1])) if more else None}
 
 
 async def _page(
+    request: Request,
     limit: Annotated[int, Query(ge=1, le=200, description="How many items.")] = 50,
-    after: Annotated[str | None, Query(max_length=1000, description="The `next` of the page before.")] = None,
+    after: Annotated[
+        str | None,
+        Query(
+            max_length=1000,
+            description="The `next` of the page before; empty or left out: from the beginning.",
+            json_schema_extra=_SCHEMA,
+        ),
+    ] = None,
 ) -> Page:
-    return Page(limit, None if after is None else _key(after))
+    path = str(request.scope["path"])
+    return Page(limit, _key_in(after, path) if after else None, path)
 
 
 Paging = Annotated[Page, Depends(_page)]
@@ -51,16 +66,22 @@ def bad_cursor() -> Exception:
     return invalid([{"field": "after", "message": "must be the `next` of an earlier page"}])
 
 
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+def _cursor(path: str, key: str) -> str:
+    """The last key of a page, and a digest by which the list at this path knows it as its own.
+
+    No secret: it keeps mistakes out, another list's cursor above all, not somebody who wants to begin elsewhere.
+    """
+    encoded = base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+    digest = sha256(f"{path}\n{key}".encode()).hexdigest()
+    return f"{encoded}.{digest[:8]}"
 
 
-def _key(cursor: str) -> str:
+def _key_in(cursor: str, path: str) -> str:
+    encoded = cursor.partition(".")[0]
     try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except ValueError:
         raise bad_cursor() from None
-    if not key or text_objection(key):
+    if cursor != _cursor(path, key) or text_objection(key):
         raise bad_cursor()
     return key

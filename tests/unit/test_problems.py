@@ -159,6 +159,6 @@ def test_an_answer_cannot_be_a_refusal() -> None:
 
 @given(st.lists(st.integers(), max_size=7), st.integers(1, 5))
 def test_a_page_ends_with_a_cursor_only_when_there_is_more(items: list[int], limit: int) -> None:
-    page = Page(limit, None).answer(items, key=str)
+    page = Page(limit, None, "/things").answer(items, key=str)
     assert page["items"] == items[:limit]
     assert (page["next"] is not None) == (len(items) > limit)
