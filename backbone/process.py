@@ -2,15 +2,13 @@
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-import uvicorn
 from pydantic import ValidationError
 
 from backbone import logs, telemetry
@@ -19,6 +17,7 @@ from backbone.database import Database
 from backbone.errors import SlicelineError
 from backbone.housekeeping import Housekeeping
 from backbone.http import create_application
+from backbone.http.server import Server
 from backbone.logs import logger
 from backbone.parts import Part
 from backbone.relay import Relay
@@ -29,10 +28,6 @@ from backbone.worker import Worker
 
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
-
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than clients and proxies keep theirs (5 and 60), who would
-otherwise send on one that is just being closed."""
 
 
 class PartEnded(SlicelineError):
@@ -86,7 +81,8 @@ async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
     runners = _runners(service, context)
-    server = _Server(_uvicorn_config(service, context))
+    application = create_application(service, context)
+    server = Server(application, settings.host, settings.port, stop_within=int(STOP_WITHIN) - 3)
     for runner in runners:
         context.checks[runner.part.name] = _check(runner.part)
     try:
@@ -113,30 +109,7 @@ def _check(part: Part) -> Any:
     return lambda: part.problem
 
 
-def _uvicorn_config(service: Service[Any], context: Context[Any]) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_application(service, context),
-        host=context.settings.host,
-        port=context.settings.port,
-        http="httptools",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        backlog=2048,
-        timeout_graceful_shutdown=int(STOP_WITHIN) - 3,
-        timeout_keep_alive=KEEP_ALIVE,
-    )
-
-
-class _Server(uvicorn.Server):
-    """Signals are ours: they stop all parts, not only the server."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
-async def _run_all(server: uvicorn.Server, runners: list[Runner], context: Context[Any]) -> None:
+async def _run_all(server: Server, runners: list[Runner], context: Context[Any]) -> None:
     settings, stopping = context.settings, context.stopping
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopping.set)

@@ -58,6 +58,8 @@ def routes(service: Service[Any]) -> APIRouter:
 
 
 async def _waiting(context: Context[Any]) -> dict[str, str]:
+    if context.stopping.is_set():
+        return {"process": "stops"}
     waiting = {name: said for name, check in context.checks.items() if (said := check())}
     if said := await _database(context.database):
         waiting["database"] = said

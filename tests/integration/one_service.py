@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
-import uvicorn
 from sqlalchemy import text
 
 from backbone import contracts
@@ -19,6 +18,7 @@ from backbone.database import Database
 from backbone.envelope import Envelope, to_record, topic_of
 from backbone.handling import Handling
 from backbone.http import create_application
+from backbone.http.server import Server
 from backbone.identity import new_id
 from backbone.service import Context, Service
 from tests.conftest import NewDatabase
@@ -106,7 +106,7 @@ async def fed(service: Service[Any], new_database: NewDatabase) -> AsyncIterator
 def serving(service: Service[Any], url: str) -> Iterator[str]:
     """The service's API on a port of its own, in a thread of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
-        server = uvicorn.Server(uvicorn.Config("", http="httptools", lifespan="off", log_config=None, access_log=False))
+        server = Server(None)
         thread = threading.Thread(target=lambda: asyncio.run(_serve(server, service, url, listening)))
         thread.start()
         try:
@@ -116,7 +116,7 @@ def serving(service: Service[Any], url: str) -> Iterator[str]:
             thread.join()
 
 
-async def _serve(server: uvicorn.Server, service: Service[Any], url: str, listening: socket.socket) -> None:
+async def _serve(server: Server, service: Service[Any], url: str, listening: socket.socket) -> None:
     context = Context(service.settings(database_url=url), Database(url, service.name))
     server.config.app = create_application(service, context)
     await server.serve([listening])

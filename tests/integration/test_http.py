@@ -14,7 +14,6 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 from fastapi import APIRouter, Response
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +24,7 @@ from backbone import sql
 from backbone.database import Database, Tx
 from backbone.housekeeping import prune
 from backbone.http import Answer, Command, Db, Paging, Problem, create_application
+from backbone.http.server import Server
 from backbone.service import Context, Service
 from backbone.settings import Settings
 from backbone.tables import metadata
@@ -145,8 +145,7 @@ async def serving(database_url: str, **settings: Any) -> AsyncIterator[tuple[htt
     given = Settings(database_url=database_url, port=0, **settings)
     context = Context(given, Database(database_url, "orders", given.pool_size))
     application = create_application(Service("orders", Settings, router), context)
-    config = uvicorn.Config(application, http="httptools", lifespan="off", log_config=None, access_log=False)
-    running = uvicorn.Server(config)
+    running = Server(application)
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
         task = asyncio.create_task(running.serve([listening]))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

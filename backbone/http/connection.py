@@ -1,0 +1,307 @@
+"""One connection of a client: uvicorn's, with limits, refusals in our form, and an end that loses no request.
+
+What cannot be a request is refused by an answer like any other: in its turn behind the answers to earlier requests of
+the same connection, with a correlation id, counted, and as a problem document. After it the connection is closed.
+"""
+
+import asyncio
+import socket
+from enum import Enum, auto
+from typing import Any, cast
+
+import httptools
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from backbone.http import framing
+from backbone.http.observing import Correlation, Faults, Meters
+from backbone.http.problems import Problem, malformed
+
+COMPLETE_WITHIN = 30.0
+"""Seconds from the first byte of a request to its last: a client that takes longer holds a place for nothing."""
+
+IDLE_GRACE = 1.0
+"""Seconds that an idle connection of a process that stops stays open: a request may be on its way to it."""
+
+LINGER = 1.0
+"""Seconds to read on after a last answer. A close while the client still sends takes the answer away from it again."""
+
+GONE_AFTER = 60
+"""Seconds after which a client that acknowledges nothing any more counts as gone."""
+
+
+class State(ServerState):
+    """What the connections of a server share."""
+
+    draining = False
+    """The process stops: each connection ends with its next answer."""
+
+
+class _Phase(Enum):
+    BETWEEN = auto()
+    HEAD = auto()
+    BODY = auto()
+
+
+class Connection(HttpToolsProtocol):
+    """Speaks HTTP/1.1 with one client. `server_state` is a State."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._state = cast(State, self.server_state)
+        self._phase = _Phase.BETWEEN
+        self._running: RequestResponseCycle | None = None
+        self._deaf = False  # nothing that comes from now on is looked at
+        self._finished = False  # the last answer was given
+        self._unsettled = 0  # bytes since a moment at which no request was incomplete: never less than a head has
+        self._overhead = 0  # bytes of the request under way that are nothing of its body: never more than there were
+        self._deadline: asyncio.TimerHandle | None = None
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client that then sends nothing is waited for as long as one that sends nothing more."""
+        super().connection_made(transport)
+        _notice_when_gone(transport.get_extra_info("socket"))
+        self._await_a_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whatever is unanswered need not be answered any more, and what has not begun does not begin."""
+        for cycle in (self._running, *(queued for queued, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                _hang_up(cycle)
+        self.pipeline.clear()
+        self._deaf = True
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """The hot path: one look at a counter and a state beside what uvicorn does."""
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        self._unsettled += len(data)
+        before = self.headers
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.data_received(data[upgrade.args[0] :])  # a wish, which we need not grant (RFC 9110 7.8)
+            return
+        except httptools.HttpParserError as error:
+            self._refuse(_problem_of(error))
+            return
+        if self._phase is _Phase.BETWEEN:
+            self._settled()
+        else:
+            self._await_the_rest(len(data) if self.headers is before else 0)
+
+    def shutdown(self) -> None:
+        """The process stops: the answer under way is the last one, or the next one if it comes soon."""
+        if self._phase is _Phase.BODY or not self._is_idle():
+            self._make_last(self.cycle)
+        elif self._phase is _Phase.BETWEEN:
+            self._await_a_request()
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = _Phase.HEAD
+        self._overhead = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Trailers are left out: nobody may take them for headers (RFC 9110 6.5.1)."""
+        if self._phase is _Phase.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Raises Problem, which comes out of the parser as the cause of its error."""
+        if self._unsettled > framing.LARGEST_TARGET:
+            framing.check_size(self.url, self.headers)
+        framing.check(self.parser.get_http_version(), self.parser.get_method(), self.url, self.headers)
+        self.url = framing.origin_form(self.url)
+        super().on_headers_complete()
+        self._phase = _Phase.BODY
+        self._overhead = 0
+        if self._state.draining:
+            self._make_last(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        self._overhead -= 8 * len(body)  # each byte may come as a chunk of its own: "1", twice CR and LF, and itself
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._phase = _Phase.BETWEEN
+        super().on_message_complete()
+
+    # Answers
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """After a last answer, requests that wait behind it are left: the client was told that nothing follows."""
+        if self._finished:
+            self.pipeline.clear()
+            return
+        super().on_response_complete()
+        if self._state.draining and self._is_idle() and not self.pipeline:
+            self._await_a_request()
+
+    def linger(self) -> None:
+        """Close for writing now, and altogether when the client has closed as well, or after a moment."""
+        self._deaf = self._finished = True
+        self._forget_deadline()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self.loop.call_later(LINGER, self.transport.close)
+
+    def _is_idle(self) -> bool:
+        running = self._running
+        return running is None or running.response_complete or running.disconnected
+
+    def _make_last(self, cycle: RequestResponseCycle) -> None:
+        cycle.keep_alive = False
+        cycle.transport = cast(asyncio.Transport, _LastWords(self))
+
+    # Refusals
+
+    def _refuse(self, problem: Problem) -> None:
+        self._deaf = True
+        self._forget_deadline()
+        if self._phase is _Phase.BODY and not self._give_up(self.cycle):
+            self.transport.close()  # its answer has begun; nothing can be said any more
+            return
+        self._answer(_refusing(problem))
+
+    def _give_up(self, cycle: RequestResponseCycle) -> bool:
+        """Whether a request that broke off in its body can still be answered; nobody goes on with it."""
+        self.pipeline = type(self.pipeline)(each for each in self.pipeline if each[0] is not cycle)
+        if not cycle.response_complete:
+            _hang_up(cycle)
+        return not cycle.response_started
+
+    def _answer(self, app: ASGIApp) -> None:
+        cycle = self._cycle(self._refused_scope())
+        self._make_last(cycle)
+        if self._is_idle():
+            self._start_asgi_task(cycle, app)
+        else:
+            self.pipeline.appendleft((cycle, cast(Any, app)))
+
+    def _refused_scope(self) -> Scope:
+        """As much as is known of a request that is none."""
+        if self._phase is _Phase.BETWEEN:
+            super().on_message_begin()
+        method = self.parser.get_method()
+        known = bool(self.url) or method == b"HEAD"  # before it knows, the parser calls every method DELETE
+        path = self.url.split(b"?")[0]
+        raw_path = path if path[:1] == b"/" else b"/"
+        named = {"method": method.decode() if known else "", "path": raw_path.decode("ascii", "replace")}
+        return {**self.scope, **named, "raw_path": raw_path, "query_string": b""}
+
+    def _cycle(self, scope: Scope) -> RequestResponseCycle:
+        return RequestResponseCycle(
+            scope=cast(Any, scope),
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+
+    # Patience
+
+    def _settled(self) -> None:
+        """No request is incomplete. Blank lines alone were none."""
+        self._unsettled = 0
+        self._forget_deadline()
+        if self._is_idle():
+            self._await_a_request()
+
+    def _await_the_rest(self, more: int) -> None:
+        """`more` bytes belong to the same request as what came before; 0 when one has begun with these."""
+        self._overhead += more
+        if self._overhead > framing.LARGEST_HEAD:
+            self._refuse(framing.too_large(self.url if self._phase is _Phase.HEAD else b""))
+            return
+        if not more:
+            self._forget_deadline()
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(COMPLETE_WITHIN, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.flow.read_paused:  # the client waits for us
+            self._await_the_rest(1)
+            return
+        detail = f"A request must be complete within {COMPLETE_WITHIN:g} s of its first byte."
+        self._refuse(Problem(408, "Request timeout", detail))
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _await_a_request(self) -> None:
+        self._unset_keepalive_if_required()
+        patience = IDLE_GRACE if self._state.draining else self.timeout_keep_alive
+        self.timeout_keep_alive_task = self.loop.call_later(patience, self.timeout_keep_alive_handler)
+
+
+class _LastWords:
+    """The transport of an answer that is its connection's last."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def write(self, data: bytes) -> None:
+        self._connection.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._connection.transport.is_closing()
+
+    def close(self) -> None:
+        self._connection.linger()
+
+
+def _refusing(problem: Problem) -> ASGIApp:
+    """An application that answers everything with this problem, seen like any other answer."""
+
+    async def refuse(*_: object) -> None:
+        raise problem
+
+    return Correlation(Meters(Faults(refuse)))
+
+
+def _problem_of(error: httptools.HttpParserError) -> Problem:
+    """What we raised inside the parser, or what the parser says itself."""
+    said = error.__context__
+    if isinstance(said, Problem):
+        return said
+    return malformed(f"This is not HTTP/1.1 as RFC 9112 has it: {said or error}.", "request")
+
+
+def _hang_up(cycle: RequestResponseCycle) -> None:
+    cycle.disconnected = True
+    cycle.message_event.set()
+
+
+def _notice_when_gone(client: socket.socket | None) -> None:
+    """A client that vanished without a word is told of by the system: one that idles, and one that we write to."""
+    if client is None or client.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", GONE_AFTER // 2), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):  # macOS names some of them otherwise, and has no TCP_USER_TIMEOUT
+            client.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER * 1000)
