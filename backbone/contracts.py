@@ -11,7 +11,7 @@ import jsonschema_rs
 import msgspec
 import orjson
 
-from backbone.envelope import MalformedType, TypeName, parse_type
+from backbone.envelope import MalformedType, TypeName, is_type, parse_type
 from backbone.errors import SlicelineError
 from backbone.events import Payload
 
@@ -42,6 +42,14 @@ class UnknownContract(SlicelineError):
         self.type = event_type
 
 
+class BrokenSchema(SlicelineError):
+    """What stands in a schema's file is no JSON Schema."""
+
+    def __init__(self, event_type: str, reason: str) -> None:
+        super().__init__(f"Its schema, schemas/{_path_of(parse_type(event_type))}, is broken: {reason}")
+        self.type = event_type
+
+
 def check(event_type: str, data: object) -> None:
     """Hold data against its schema: JSON text as bytes, or what JSON text decodes to.
 
@@ -66,23 +74,40 @@ def dataschema(event_type: str) -> str:
     is an identifier, the schema's `$id`, at a host that never resolves (RFC 6761); its path is where the
     service that publishes the event serves the schema.
     """
-    service, event, version = parse_type(event_type)
-    return f"{_ORIGIN}/schemas/{service}/{event}.v{version}.json"
+    return f"{_ORIGIN}/schemas/{_path_of(parse_type(event_type))}"
 
 
 def schema_of(event_type: str) -> Schema:
-    """Read the schema of an event type. Raises UnknownContract."""
+    """Read the schema of an event type. Raises UnknownContract, or BrokenSchema for a file that holds none."""
     try:
-        schema: Schema = orjson.loads(_file_of(parse_type(event_type)).read_bytes())
+        schema = orjson.loads((SCHEMAS / _path_of(parse_type(event_type))).read_bytes())
     except (MalformedType, FileNotFoundError):
         raise UnknownContract(event_type) from None
+    except orjson.JSONDecodeError as error:
+        raise BrokenSchema(event_type, str(error)) from None
+    if not isinstance(schema, dict):
+        raise BrokenSchema(event_type, "it is no object")
     return schema
 
 
 def schemas_of(service: str) -> list[str]:
     """List the event types a service has schemas for, by name, then by version."""
-    files = (SCHEMAS / service).glob("*.json")
-    return sorted((f"sliceline.{service}.{file.stem}" for file in files), key=parse_type)
+    types = [f"sliceline.{service}.{file.stem}" for file in (SCHEMAS / service).glob("*.json")]
+    return sorted(filter(is_type, types), key=parse_type)
+
+
+def load(event_type: str) -> None:
+    """Prepare a type's contract, as its first event would. Raises UnknownContract or BrokenSchema."""
+    _validator(event_type)
+
+
+def nearest(event_type: str) -> str | None:
+    """Name the type with a schema that is most like this one; None when none is much like it."""
+    import difflib  # only whoever has made a mistake asks
+
+    known = [f"sliceline.{file.parent.name}.{file.stem}" for file in SCHEMAS.glob("*/*.json")]
+    found = difflib.get_close_matches(event_type, filter(is_type, known), n=1, cutoff=0.8)
+    return found[0] if found else None
 
 
 def consumer_schema(payload: type[Payload]) -> Schema:
@@ -95,15 +120,20 @@ def consumer_schema(payload: type[Payload]) -> Schema:
     return ordered
 
 
-def _file_of(name: TypeName) -> Path:
-    return SCHEMAS / name.service / f"{name.event}.v{name.version}.json"
+def _path_of(name: TypeName) -> str:
+    return f"{name.service}/{name.event}.v{name.version}.json"
 
 
 @cache
 def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(
-        schema_of(event_type), validate_formats=True, ignore_unknown_formats=False, mask=_MASK, offline=True
-    )
+    schema = schema_of(event_type)
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            schema, validate_formats=True, ignore_unknown_formats=False, mask=_MASK, offline=True
+        )
+    except jsonschema_rs.ValidationError as error:
+        at = ".".join(map(str, error.instance_path))
+        raise BrokenSchema(event_type, f"{at or 'the schema'}: {error.message}") from None
 
 
 def _errors(validator: jsonschema_rs.Draft202012Validator, value: object) -> list[tuple[str, str]]:

@@ -83,6 +83,11 @@ def parse_type(event_type: str) -> TypeName:
     return TypeName(match[1], match[2], int(match[3]))
 
 
+def is_type(text: str) -> bool:
+    """Tell whether a text has the shape of an event type."""
+    return _TYPE.fullmatch(text) is not None
+
+
 def topic_of(event_type: str) -> str:
     """Name the topic an event type is published to: every service writes one."""
     return f"{parse_type(event_type).service}.events"

@@ -29,9 +29,15 @@ contract of an event is its schema, `schemas/<service>/<event>.v<N>.json`; what 
 Services = dict[str, Service[Any]]
 
 
+def service_of(name: str) -> Service[Any]:
+    """The service of this name."""
+    service: Service[Any] = import_module(f"services.{name}.service").SERVICE
+    return service
+
+
 def all_services() -> Services:
     """Every service by its name, in the catalogue's order."""
-    return {name: import_module(f"services.{name}.service").SERVICE for name in CATALOGUE}
+    return {name: service_of(name) for name in CATALOGUE}
 
 
 def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:
@@ -56,9 +62,8 @@ def flows(services: Services) -> dict[tuple[str, str], list[str]]:
     return {way: sorted(names) for way, names in found.items()}
 
 
-def generated() -> dict[Path, str]:
+def generated(services: Services) -> dict[Path, str]:
     """What follows from the code: the consumer contracts and the catalogue of events, each file with its content."""
-    services = all_services()
     consumers = {
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
@@ -104,7 +109,7 @@ def _event(event_type: str, listeners: list[str]) -> Iterator[str]:
 
 def _fields(schema: Schema, definitions: Schema) -> Iterator[str]:
     for name, described in schema["properties"].items():
-        mark = "" if name in schema["required"] else "?"
+        mark = "" if name in schema.get("required", ()) else "?"
         yield f"{name}{mark}: {_kind(described, definitions)}"
 
 
@@ -112,11 +117,15 @@ def _kind(described: Schema, definitions: Schema) -> str:
     """A schema in the words of its reader: `string or null`, `[{sku: string, quantity: integer}]`."""
     if "$ref" in described:
         return _kind(definitions[described["$ref"].removeprefix("#/$defs/")], definitions)
+    if choices := described.get("anyOf", described.get("oneOf")):
+        return " or ".join(_kind(each, definitions) for each in choices)
+    if "const" in described:
+        return f'"{described["const"]}"'
     if "enum" in described:
         return " or ".join(f'"{each}"' for each in described["enum"])
     if "items" in described:
         return f"[{_kind(described['items'], definitions)}]"
     if "properties" in described:
         return f"{{{', '.join(_fields(described, definitions))}}}"
-    kinds: Any = described["type"]
+    kinds: Any = described.get("type", "anything")
     return kinds if isinstance(kinds, str) else " or ".join(kinds)

@@ -1,13 +1,20 @@
-"""./sliceline contracts: writes down what each reader uses of an event, and the catalogue of all events."""
+"""./sliceline contracts: holds the contracts to the code, and writes down who reads what of which event."""
 
-from cli.console import console
+from cli.console import console, fail
 
 
 def contracts() -> None:
-    """Write schemas/consumers/ and docs/events.md anew from what the services publish and handle."""
-    from cli.catalogue import committed, generated
+    """Check the contracts, then write schemas/consumers/ and docs/events.md anew from what the services say.
 
-    files = generated()
+    Where something is wrong nothing is written: each thing is told in a sentence, and the exit code is 1.
+    """
+    from cli.catalogue import committed, generated
+    from cli.objections import load_services, objections
+
+    services, unloaded = load_services()
+    if wrong := list(dict.fromkeys([*unloaded, *objections(services)])):
+        fail("\n".join(wrong))
+    files = generated(services)
     for stale in committed() - files.keys():
         stale.unlink()
     for path, text in files.items():

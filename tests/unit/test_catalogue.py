@@ -38,7 +38,7 @@ def test_whatever_is_listened_to_is_published_by_somebody_else(reader: str, even
 
 
 def test_what_is_committed_is_what_the_code_says() -> None:
-    files = generated()
+    files = generated(SERVICES)
     assert committed() == files.keys(), REMEDY
     assert [path.name for path, text in files.items() if path.read_text() != text] == [], REMEDY
 

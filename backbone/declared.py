@@ -1,0 +1,100 @@
+"""Whether what a service says it reads and publishes can be: every TYPE has a schema, and each reader's view fits it.
+
+Asked at every start, and by `./sliceline contracts` for all services at once. A typo would otherwise be silent: nobody
+publishes the misspelt type, the reader goes past the true one, and a writer finds out at its first event.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from backbone import contracts
+from backbone.contracts import BrokenSchema, UnknownContract, consumer_schema, schema_of
+from backbone.envelope import is_type, parse_type
+from backbone.events import Payload
+from backbone.losses import losses
+from backbone.service import Service
+
+View = type[Payload]
+
+
+def objections(service: Service[Any]) -> list[str]:
+    """Say, one sentence for each, what is wrong with the types that a service reads and publishes."""
+    return [
+        *_read_twice(service),
+        *(said for view in service.handlers for said in _reading(service.name, view)),
+        *(said for payload in service.publishes for said in _publishing(service.name, payload)),
+        *(said for payload in undeclared(service) for said in _lacking(f"{service.name} declares", payload)),
+    ]
+
+
+def undeclared(service: Service[Any]) -> list[View]:
+    """The payloads that the service's modules define and that it lists neither as read nor as published."""
+    places = ("__main__", f"services.{service.name}.")
+    found = [each for each in _all(Payload) if f"{each.__module__}.".startswith(places) and hasattr(each, "TYPE")]
+    return [each for each in found if each not in service.handlers and each not in service.publishes]
+
+
+def _all(payload: View) -> Iterator[View]:
+    for each in payload.__subclasses__():
+        yield each
+        yield from _all(each)
+
+
+def _read_twice(service: Service[Any]) -> Iterator[str]:
+    """Only one of two handlers of a type would ever be called."""
+    times = Counter(_type_of(view) for view in service.handlers)
+    yield from (f"{service.name} reads {each} twice." for each, count in times.items() if each and count > 1)
+
+
+def _reading(name: str, view: View) -> Iterator[str]:
+    lacking = list(_lacking(f"{name} reads", view))
+    yield from lacking or _losing(name, view)
+
+
+def _publishing(name: str, payload: View) -> Iterator[str]:
+    lacking = list(_lacking(f"{name} publishes", payload))
+    yield from lacking
+    if not lacking and (owner := parse_type(payload.TYPE).service) != name:
+        yield f"{name} publishes {payload.TYPE} ({payload.__name__}), which only {owner} may."
+
+
+def _losing(name: str, view: View) -> Iterator[str]:
+    """What a reader asks for that the contract does not promise."""
+    try:
+        takes = consumer_schema(view)
+    except TypeError as error:
+        yield f"{name} reads {view.TYPE} ({view.__name__}) as what no schema can describe: {error}"
+        return
+    event = view.TYPE.removeprefix("sliceline.")
+    for wanted, promised in losses(takes, schema_of(view.TYPE)):
+        yield f"{name} {wanted} in {event}; the schema {promised}"
+
+
+def _lacking(does: str, payload: View) -> Iterator[str]:
+    """Why there is no contract for a payload."""
+    event_type = _type_of(payload)
+    if event_type is None:
+        yield f"{does} {payload.__name__}, which has no TYPE."
+        return
+    what = f"{does} {event_type} ({payload.__name__})"
+    if not is_type(event_type):
+        yield f"{what}, which does not have the shape sliceline.<service>.<event>.v<N>.{_hint(event_type)}"
+        return
+    try:
+        contracts.load(event_type)
+    except UnknownContract:
+        yield f"{what}, which no schema describes.{_hint(event_type)}"
+    except BrokenSchema as error:
+        yield f"{what}. {error}"
+
+
+def _type_of(payload: View) -> str | None:
+    event_type: str | None = getattr(payload, "TYPE", None)
+    return event_type
+
+
+def _hint(event_type: str) -> str:
+    if near := contracts.nearest(event_type):
+        return f" Did you mean {near}?"
+    return " Write it to schemas/<service>/<event>.v<N>.json, or mend the TYPE."

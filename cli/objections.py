@@ -1,0 +1,127 @@
+"""What is wrong with the contracts, all at once: a sentence for each thing that somebody has to mend."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from backbone import contracts, declared
+from backbone.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
+from backbone.envelope import is_type, parse_type
+from backbone.parts import describe
+from cli.catalogue import Services, readers, service_of
+from services import CATALOGUE
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def load_services() -> tuple[Services, list[str]]:
+    """Every service that can be loaded by its name, and a sentence for each that cannot."""
+    services: Services = {}
+    wrong = []
+    for name in CATALOGUE:
+        try:
+            services[name] = service_of(name)
+        except Exception as error:  # whatever a module may do when it is loaded
+            wrong.append(f"services/{name}/service.py cannot be loaded: {describe(error)}")
+    return services, wrong
+
+
+def objections(services: Services) -> list[str]:
+    """Say what is wrong with what the services read and publish, with the schemas and with their samples."""
+    return [
+        *(said for service in services.values() for said in declared.objections(service)),
+        *_about_publishing(services),
+        *_about_reading(services),
+        *(said for name in _owners() for said in _about_schemas(name)),
+    ]
+
+
+def _about_publishing(services: Services) -> Iterator[str]:
+    """Schemas and payloads have to be listed in `publishes`: the catalogue is written from there."""
+    for name, service in services.items():
+        published = {getattr(each, "TYPE", None) for each in service.publishes}
+        for event_type in schemas_of(name):
+            if event_type not in published:
+                yield f"{name} has a schema for {event_type} and does not list it in `publishes`."
+
+
+def _about_reading(services: Services) -> Iterator[str]:
+    for event_type, names in readers(services).items():
+        writer = parse_type(event_type).service if is_type(event_type) else None
+        for name in names:
+            if writer == name:
+                yield f"{name} reads {event_type}, which is its own: what it knows already needs no event."
+            elif writer not in services and event_type in schemas_of(str(writer)):
+                yield f"{name} reads {event_type}, which no service here publishes: there is no {writer}."
+
+
+def _owners() -> list[str]:
+    return sorted(each.name for each in contracts.SCHEMAS.iterdir() if each.is_dir() and each.name != "consumers")
+
+
+def _about_schemas(owner: str) -> Iterator[str]:
+    folder = contracts.SCHEMAS / owner
+    for file in sorted(folder.glob("*.json")):
+        event_type = f"sliceline.{owner}.{file.stem}"
+        if not is_type(event_type):
+            yield f"{_named(file)} is not named <event>.v<N>.json, so no event can be of its type."
+            continue
+        try:
+            contracts.load(event_type)
+        except BrokenSchema as error:
+            yield str(error)
+            continue
+        yield from _about_schema(event_type, file)
+        yield from _about_samples(event_type, folder / "samples")
+    yield from _about_strays(folder / "samples")
+
+
+def _about_schema(event_type: str, file: Path) -> Iterator[str]:
+    schema = schema_of(event_type)
+    expected = {"$schema": DIALECT, "$id": contracts.dataschema(event_type), "title": event_type}
+    for keyword, value in expected.items():
+        if schema.get(keyword) != value:
+            yield f'{_named(file)} should say "{keyword}": "{value}".'
+    if not isinstance(schema.get("description"), str):
+        yield f'{_named(file)} has no "description": what has happened when this event is published?'
+    if "properties" not in schema:
+        yield f'{_named(file)} has no "properties": what is in the event?'
+
+
+def _about_samples(event_type: str, folder: Path) -> Iterator[str]:
+    name = event_type.split(".", 2)[2]
+    if not (folder / f"{name}.json").exists():
+        yield f"{_named(folder / f'{name}.json')} is missing: a sample of what is published."
+    for sample in _samples(folder, name):
+        if wrong := _objection_to(sample, event_type):
+            yield f"{_named(sample)} is no sample of {event_type}: {wrong}"
+    refused = _samples(folder / "invalid", name)
+    if not refused:
+        yield f"{_named(folder / 'invalid' / name)}.….json is missing: a sample of what must be refused."
+    for sample in refused:
+        if _objection_to(sample, event_type) is None:
+            yield f"{_named(sample)} should break the contract of {event_type}, and fits it."
+
+
+def _objection_to(sample: Path, event_type: str) -> str | None:
+    try:
+        contracts.check(event_type, sample.read_bytes())
+    except ContractBroken as error:
+        return "; ".join(f"{path or 'data'}: {message}" for path, message in error.errors)
+    return None
+
+
+def _about_strays(folder: Path) -> Iterator[str]:
+    """Samples of what has no schema."""
+    for sample in sorted((*folder.glob("*.json"), *folder.glob("invalid/*.json"))):
+        event, version, *_ = sample.name.split(".")
+        event_type = f"sliceline.{folder.parent.name}.{event}.{version}"
+        if event_type not in schemas_of(folder.parent.name):
+            yield f"{_named(sample)} is a sample of {event_type}, which no schema describes."
+
+
+def _samples(folder: Path, name: str) -> list[Path]:
+    return sorted(folder.glob(f"{name}.json")) + sorted(folder.glob(f"{name}.*.json"))
+
+
+def _named(path: Path) -> str:
+    return f"schemas/{path.relative_to(contracts.SCHEMAS)}"
