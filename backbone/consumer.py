@@ -2,7 +2,7 @@
 
 The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. A passing
 fault is waited out and never skipped; a batch that fails otherwise is halved until the guilty event stands alone and
-is parked.
+is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.
 
 While a batch is in its transaction the next one is read and decoded. It is worked off only if all went well meanwhile:
 of a partition that was given up, or lost, what was read is dropped, and its place is sought anew.
@@ -23,7 +23,8 @@ from backbone import sql
 from backbone.batch import Batch, Delivery, Place, read, unreadable
 from backbone.database import Database
 from backbone.envelope import topic_of
-from backbone.faults import is_passing
+from backbone.errors import SlicelineError
+from backbone.faults import is_passing, may_be_too_much
 from backbone.handling import Fenced, Handling
 from backbone.lag import LagWatch
 from backbone.parts import RESTART, Part, describe, ended_well, keep_running, report
@@ -232,11 +233,14 @@ class Consumer:
     async def _settle(self, batch: Batch) -> None:
         if not batch.ranges:
             return
-        error = await self._outlast(lambda: self._handling.apply(batch))
-        if error is not None and len(batch.deliveries) > 1:
+        several = len(batch.deliveries) > 1
+        error = await self._outlast(lambda: self._handling.apply(batch), may_shrink=several)
+        if error is not None and several:
             for half in batch.halves():
                 await self._settle(half)
             return
+        if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
+            error = await self._outlast(lambda: self._handling.apply(batch, fresh=True))
         if error is not None:
             await self._park(batch, error)
         self._positions.update({place: end for place, end in batch.ends.items() if place in self._positions})
@@ -246,8 +250,11 @@ class Consumer:
         if trouble := await self._outlast(lambda: self._handling.park(batch, error)):
             raise trouble
 
-    async def _outlast(self, work: Any) -> Exception | None:
-        """Repeat work until it succeeds or fails for good; returns the lasting error. Raises Fenced."""
+    async def _outlast(self, work: Any, *, may_shrink: bool = False) -> Exception | None:
+        """Repeat work until it succeeds or fails for good; returns the lasting error. Raises Fenced.
+
+        What `may_shrink` is given back after a passing fault too, where less of it may succeed.
+        """
         attempt = 0
         while True:
             try:
@@ -259,6 +266,8 @@ class Consumer:
                     return error
                 attempt += 1
                 await self._wait_out(error, attempt)
+                if may_shrink and may_be_too_much(error):
+                    return error
             else:
                 self.part.ready()
                 return None

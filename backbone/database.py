@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from backbone import outbox, schedule
 from backbone.events import Cause, Payload
-from backbone.faults import CommitUnknown, is_passing
+from backbone.faults import CommitUnknown, is_passing, may_be_the_session
 from backbone.identity import new_id
 from backbone.shares import Share, shared_out
 
@@ -143,12 +143,15 @@ class Database:
         return limited
 
     @asynccontextmanager
-    async def transaction(self, cause: Cause | None = None, *, patience: timedelta | None = None) -> AsyncIterator[Tx]:
+    async def transaction(
+        self, cause: Cause | None = None, *, patience: timedelta | None = None, fresh: bool = False
+    ) -> AsyncIterator[Tx]:
         """All or nothing: commits at the end of the block, rolls back when it raises.
 
-        `patience`: how long it waits for a lock, where that is not what the session says. Raises CommitUnknown.
+        `patience`: how long it waits for a lock, where that is not what the session says. `fresh`: on a new connection.
+        Raises CommitUnknown.
         """
-        async with self._lent() as (connection, raw):
+        async with self._lent(fresh=fresh) as (connection, raw):
             tx = Tx(connection, raw, self.service, cause or Cause(new_id()))
             async with _begun(raw, patience):
                 yield tx
@@ -165,17 +168,18 @@ class Database:
             return rows
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
+    async def _lent(self, *, fresh: bool = False) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
         """A connection out of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back there."""
         async with self.reading() as connection:
+            if fresh:
+                await connection.invalidate()
             raw = await _driver(connection)
             try:
                 yield connection, raw
             except BaseException as error:
                 # Cut off while it begins or rolls back, it may be in a transaction that nobody ends. Whoever got it
-                # next would commit into that, which is: not at all. One that timed out may be dead.
-                may_be_dead = isinstance(error, (TimeoutError, CommitUnknown)) or not isinstance(error, Exception)
-                if raw.is_in_transaction() or may_be_dead:
+                # next would commit into that, which is: not at all. Other faults too may cling to the connection.
+                if raw.is_in_transaction() or may_be_the_session(error) or not isinstance(error, Exception):
                     raw.terminate()
                 raise
 

@@ -37,18 +37,18 @@ class Handling:
         self._handlers = {view.TYPE: handler for view, handler in service.handlers.items()}
         self.views = {view.TYPE: view for view in service.handlers}
 
-    async def apply(self, batch: Batch) -> None:
-        """Effects, inbox, new events, jobs and offsets of a batch, all or nothing.
+    async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
+        """Effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.
 
         Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(fresh=fresh) as tx:
             some_parked = await self._move(tx, batch)
             ours = [each for each in batch.deliveries if each.event or each.broken]
             open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
-            fresh = await self._admit(tx, open_ones)
-            await self._handle(tx, fresh)
-        _count(batch, ours, fresh)
+            unseen = await self._admit(tx, open_ones)
+            await self._handle(tx, unseen)
+        _count(batch, ours, unseen)
 
     async def park(self, batch: Batch, error: Exception) -> None:
         """Set the one event of a batch aside and go past it."""
@@ -56,9 +56,9 @@ class Handling:
             await self._move(tx, batch)
             await parking.park(tx, self._service.name, batch.deliveries[0], error)
 
-    async def redrive(self, topic: str, key: str) -> bool:
+    async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
         """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(fresh=fresh) as tx:
             row = await parking.oldest(tx, self._service.name, topic, key)
             if row is None:
                 return False

@@ -5,6 +5,7 @@ from typing import Any
 from backbone import parking, sql
 from backbone.batch import printable
 from backbone.database import Database
+from backbone.errors import SlicelineError
 from backbone.faults import is_locked_out, is_passing
 from backbone.handling import Handling
 from backbone.logs import logger
@@ -27,7 +28,7 @@ async def redrive(context: Context[Any], service: Service[Any], key: str | None 
 async def _redrive_key(handling: Handling, database: Database, consumer: str, topic: str, key: str) -> int:
     handled = 0
     try:
-        while await handling.redrive(topic, key):
+        while await _redrive_next(handling, topic, key):
             handled += 1
     except Exception as error:
         if is_locked_out(error):  # it stays parked, and the other keys go on
@@ -37,6 +38,18 @@ async def _redrive_key(handling: Handling, database: Database, consumer: str, to
             raise
         await _blame(database, consumer, topic, key, error)
     return handled
+
+
+async def _redrive_next(handling: Handling, topic: str, key: str) -> bool:
+    """Handle a key's first dead letter. An error that is not of our making may be the connection's: a new one tells."""
+    try:
+        return await handling.redrive(topic, key)
+    except SlicelineError:
+        raise
+    except Exception as error:
+        if is_passing(error):
+            raise
+    return await handling.redrive(topic, key, fresh=True)
 
 
 async def _blame(database: Database, consumer: str, topic: str, key: str, error: Exception) -> None:

@@ -1,4 +1,7 @@
-"""The hot statements, each with the reason for its shape. They go to asyncpg as they stand."""
+"""The hot statements, each with the reason for its shape. They go to asyncpg as they stand.
+
+What a statement returns is named column by column: a plan that returns "all" is void once a migration adds one.
+"""
 
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
@@ -35,7 +38,9 @@ SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('s
 # envelope.headers_of wants them, so that the relay has nothing to convert. RETURNING gives no order: sorted again.
 RELAY_TAKE = """
 WITH taken AS (
-  DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT $1)) RETURNING *
+  DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT $1))
+  RETURNING position, payload, id, type, source, subject, time, dataschema, aggregateid, correlationid, occurrenceid,
+            sequence, causationid, traceparent
 )
 SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type, textsend(source) AS source,
        textsend(subject) AS subject,
@@ -115,7 +120,7 @@ UPDATE jobs SET lease = gen_random_uuid(), due = now() + $2::interval, attempts 
 FROM set_config('synchronous_commit', 'off', true)
 WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = $1 AND due <= now() AND parked_at IS NULL
                      ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED))
-RETURNING jobs.*
+RETURNING id, kind, key, data, attempts, first_attempt_at, scheduled_at, correlationid, causationid, traceparent, lease
 """
 
 # Moves the lease's end away, but not nearer. As with a claim, the commit need not reach the disk at once.
@@ -155,7 +160,8 @@ SELECT topic, key FROM parked_keys WHERE consumer = $1 AND ($2::text IS NULL OR 
 """
 
 LETTER_OLDEST = """
-SELECT * FROM dead_letters WHERE consumer = $1 AND topic = $2 AND key = $3 ORDER BY id LIMIT 1
+SELECT id, topic, partition, "offset", headers, record_key, value FROM dead_letters
+WHERE consumer = $1 AND topic = $2 AND key = $3 ORDER BY id LIMIT 1
 """
 
 LETTER_DELETE = "DELETE FROM dead_letters WHERE id = $1"

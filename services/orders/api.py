@@ -32,10 +32,10 @@ STREAM_POLL = 0.25
 """Seconds between two looks of a stream: the process that serves it may not be the one that changes the order."""
 
 # One statement, so that the order and its timeline are of the same moment.
-DOCUMENT = text("""
-SELECT o.*, (SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline
+DOCUMENT = text(f"""
+SELECT {tables.COLUMNS}, (SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline
 FROM orders AS o WHERE o.id = :id
-""")
+""")  # noqa: S608  our own names
 
 VERSION = text("SELECT version FROM orders WHERE id = :id")
 
@@ -132,7 +132,7 @@ def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
 
 def _listing(page: Page, status: Status | None, customer: str | None) -> Select[Any]:
     columns = tables.orders.c
-    query = select(text("*")).select_from(tables.orders).order_by(columns.id.desc()).limit(page.limit + 1)
+    query = select(tables.orders).order_by(columns.id.desc()).limit(page.limit + 1)
     if status:
         query = query.where(columns.status == status)
     if customer is not None:

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backbone.errors import SlicelineError
-from backbone.faults import is_passing
+from backbone.faults import is_passing, may_be_too_much
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,19 @@ from backbone.faults import is_passing
         asyncpg.ConnectionDoesNotExistError(),
         asyncpg.LockNotAvailableError(),
         asyncpg.IdleInTransactionSessionTimeoutError(),
+        asyncpg.InvalidAuthorizationSpecificationError(),
+        asyncpg.InvalidPasswordError(),
+        asyncpg.InvalidCatalogNameError(),
+        asyncpg.ReadOnlySQLTransactionError(),
+        asyncpg.TransactionTimeoutError(),
+        asyncpg.ObjectInUseError(),
+        asyncpg.InternalServerError("cache lookup failed for type 16402"),
+        asyncpg.InvalidCachedStatementError("cached statement plan is invalid"),
+        asyncpg.OutdatedSchemaCacheError("the type has changed"),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InterfaceError("cannot perform operation: connection is closed"),
+        asyncpg.InterfaceError("cannot call Transaction.start(): the underlying connection is closed"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is cancelling"),
         asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
         PoolTimeout(),
         KafkaConnectionError(),
@@ -48,9 +60,15 @@ def test_what_time_heals_passes(error: Exception) -> None:
         asyncpg.UniqueViolationError(),
         asyncpg.CheckViolationError(),
         asyncpg.UndefinedTableError(),
-        asyncpg.InvalidPasswordError(),
+        asyncpg.FeatureNotSupportedError("no such feature"),
+        asyncpg.DataCorruptedError(),
         asyncpg.CharacterNotInRepertoireError(),
         asyncpg.InFailedSQLTransactionError(),
+        asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"),
+        asyncpg.InterfaceError("the number of query arguments cannot exceed 32767"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        asyncpg.InterfaceError("cannot start; the transaction is already started"),
+        asyncpg.UnsupportedClientFeatureError("no such feature"),
         asyncpg.DataError("the argument is no number"),
         asyncpg.exceptions._base.DataError("the argument is no number"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
@@ -78,3 +96,26 @@ def test_an_error_that_only_happened_during_another_is_judged_by_itself() -> Non
     error = ValueError("a real mistake")
     error.__context__ = ConnectionResetError()
     assert not is_passing(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError(),
+        asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
+        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+        asyncpg.TransactionTimeoutError(),
+        asyncpg.OutOfMemoryError(),
+        asyncpg.DiskFullError(),
+        DBAPIError("UPDATE", {}, asyncpg.QueryCanceledError()),
+    ],
+    ids=repr,
+)
+def test_what_took_too_long_or_too_much_may_have_been_too_large(error: Exception) -> None:
+    assert is_passing(error)
+    assert may_be_too_much(error)
+
+
+@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError(), ConnectionResetError(), PoolTimeout()], ids=repr)
+def test_what_fails_at_any_size_was_not_too_large(error: Exception) -> None:
+    assert not may_be_too_much(error)
