@@ -17,6 +17,7 @@ import msgspec
 
 from backbone.errors import SlicelineError
 from backbone.texts import NONCHARACTERS
+from backbone.tracecontext import as_we_write_it
 
 # CloudEvents sets no bound. Ours keeps every attribute far below what a Postgres index can hold (2.7 KB).
 LONGEST_ATTRIBUTE = 512
@@ -193,7 +194,7 @@ def from_record(key: bytes | None, value: bytes | None, headers: Sequence[tuple[
         causationid=_optional(attributes, "ce_causationid"),
         occurrenceid=_text(attributes, "ce_occurrenceid"),
         sequence=_sequence(attributes.get("ce_sequence")),
-        traceparent=_optional(attributes, "ce_traceparent"),
+        traceparent=_traceparent(attributes.get("ce_traceparent")),
         data=value,
     )
 
@@ -239,6 +240,11 @@ def _text(attributes: Attributes, name: str) -> str:
 def _optional(attributes: Attributes, name: str) -> str | None:
     """A header without a value counts as absent: that is how Debezium writes an empty column."""
     return _text(attributes, name) if attributes.get(name) is not None else None
+
+
+def _traceparent(raw: bytes | None) -> str | None:
+    """What is not valid is ignored, as Trace Context asks: an event is not worth less without its trace."""
+    return None if raw is None else as_we_write_it(raw)
 
 
 def _time(text: str) -> str:

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
-from random import getrandbits
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -14,6 +13,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 from opentelemetry.trace import Link, Span, SpanKind, TraceFlags
 from opentelemetry.util.types import AttributeValue
+
+from backbone.tracecontext import Traceparent, begin, parse
 
 Attributes = Mapping[str, AttributeValue]
 
@@ -104,16 +105,7 @@ def traceparent_of(current: Span | None = None) -> str | None:
     context = (current or trace.get_current_span()).get_span_context()
     if not context.is_valid:
         return None
-    return _traceparent(context.trace_id, context.span_id, context.trace_flags)
-
-
-def new_traceparent() -> str:
-    """The traceparent of a trace that begins and is not recorded."""
-    return _traceparent(getrandbits(128), getrandbits(64), 0)
-
-
-def _traceparent(trace_id: int, span_id: int, flags: int) -> str:
-    return f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
+    return str(Traceparent(context.trace_id, context.span_id, bool(context.trace_flags & TraceFlags.SAMPLED)))
 
 
 def _current_or_new() -> trace.SpanContext:
@@ -121,12 +113,13 @@ def _current_or_new() -> trace.SpanContext:
     current = trace.get_current_span().get_span_context()
     if current.is_valid:
         return current
-    return trace.SpanContext(getrandbits(128), getrandbits(64), False)
+    new = begin()
+    return trace.SpanContext(new.trace_id, new.span_id, False)
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
     """The trace that a traceparent belongs to, as logs have it."""
-    known = _span_context(traceparent)
+    known = parse(traceparent)
     return f"{known.trace_id:032x}" if known else None
 
 
@@ -136,10 +129,6 @@ def _context(traceparent: str | None) -> Context | None:
 
 
 def _span_context(traceparent: str | None) -> trace.SpanContext | None:
-    """Read a traceparent; one that is malformed counts as none, as W3C Trace Context asks."""
-    try:
-        _version, trace_id, span_id, flags = (traceparent or "").split("-")
-        known = trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))
-    except ValueError:
-        return None
-    return known if known.is_valid else None
+    known = parse(traceparent)
+    flags = TraceFlags(TraceFlags.SAMPLED if known and known.is_sampled else TraceFlags.DEFAULT)
+    return trace.SpanContext(known.trace_id, known.span_id, True, flags) if known else None

@@ -28,7 +28,8 @@ from backbone.http.meaning import claim_of
 from backbone.idempotency import Reply
 from backbone.identity import new_id
 from backbone.service import Context, Grouped
-from backbone.telemetry import is_recording, new_traceparent, span, traceparent_of
+from backbone.telemetry import is_recording, span, traceparent_of
+from backbone.tracecontext import begin, parse
 
 # Headers that change what a body is or how it arrives, or that the ordinary way looks at more closely.
 _UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"x-correlation-id", b"x-actor"))
@@ -120,10 +121,11 @@ def _plain_headers(scope: Scope) -> _Headers | None:
 
 
 def _trace(path: str, headers: _Headers) -> str | None:
-    """The request's span, the beginning of the trace that the order's whole way belongs to."""
-    if not is_recording() and b"traceparent" not in headers:
-        return new_traceparent()
-    with span(f"POST {path}", SpanKind.SERVER, parent=headers.get(b"traceparent", b"").decode("latin-1")) as current:
+    """The request's span, in the client's trace or at the beginning of one: the order's whole way belongs to it."""
+    given = parse(headers[b"traceparent"].decode("latin-1")) if b"traceparent" in headers else None
+    if not is_recording():
+        return str(given.next_step() if given else begin())
+    with span(f"POST {path}", SpanKind.SERVER, parent=str(given) if given else None) as current:
         return traceparent_of(current)
 
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backbone.http.commands import REPLAYED
 from backbone.http.described import HEADERS, MEANINGS, PROBLEM, PROBLEM_CONTENT, REFUSING, header
 from backbone.http.observing import CORRELATION
+from backbone.http.tracing import with_sound_trace
 
 _UNSAFE = ("post", "put", "patch", "delete")
 _WITHOUT_NUL = r"^[^\x00]*$"
@@ -28,7 +29,7 @@ class Application(FastAPI):
 
     async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
         """FastAPI's own way."""
-        await super().__call__(scope, receive, send)
+        await super().__call__(with_sound_trace(scope), receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""

@@ -24,6 +24,7 @@ from backbone.envelope import (
     topic_of,
     unfit,
 )
+from backbone.tracecontext import Traceparent
 
 NONCHARACTERS = [chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)]
 NONCHARACTERS += [chr(code) for code in range(0xFDD0, 0xFDF0)]
@@ -34,6 +35,9 @@ values = st.text(
     max_size=LONGEST_ATTRIBUTE,
 )
 times = st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
+traceparents = st.builds(
+    str, st.builds(Traceparent, st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.booleans())
+)
 envelopes = st.builds(
     Envelope,
     id=values,
@@ -47,7 +51,7 @@ envelopes = st.builds(
     causationid=st.none() | values,
     occurrenceid=values,
     sequence=st.integers(1, LARGEST_SEQUENCE),
-    traceparent=st.none() | values,
+    traceparent=st.none() | traces.map(str),
     data=st.dictionaries(st.text(), st.integers(-1000, 1000) | st.text()).map(orjson.dumps),
 )
 
@@ -157,6 +161,11 @@ def test_an_attribute_given_twice_is_refused_even_if_equal(name: str) -> None:
     key, value, headers = to_record(SAMPLE)
     with pytest.raises(Undecodable, match=f"{name}.* more than once"):
         from_record(key, value, [*headers, (name, dict(headers)[name])])
+
+
+@pytest.mark.parametrize("given", [b"f" * 600, b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-" + b"f" * 600, b"\xff", b""])
+def test_a_trace_that_is_not_valid_is_ignored_and_the_event_is_read(given: bytes) -> None:
+    assert read_with(ce_traceparent=given) == msgspec.structs.replace(SAMPLE, traceparent=None)
 
 
 def test_headers_of_others_may_stand_there_twice() -> None:
