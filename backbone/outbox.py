@@ -18,6 +18,7 @@ from backbone.events import Cause, Payload
 from backbone.identity import new_id
 
 LARGEST = 64 * 1024
+_GIVEN = ("key", "subject", "correlationid", "causationid", "traceparent")
 
 Row = tuple[str, str, str, str, str, str, str | None, str, str | None, str]
 """id, key, type, subject, dataschema, correlationid, causationid, occurrenceid, traceparent, data"""
@@ -27,8 +28,16 @@ class TooLarge(SlicelineError):
     """An event's data is over 64 KiB; events carry facts, not documents."""
 
 
-class UnfitKey(SlicelineError):
-    """An event's key cannot travel as an attribute."""
+class UnfitAttribute(SlicelineError):
+    """An event's attribute cannot travel."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The {name} of an event {reason}.")
+        self.name = name
+
+
+class NewestFirst(SlicelineError):
+    """Versions of one happening are published oldest first, for a reader replaced by its next release in between."""
 
 
 class ForeignEvent(SlicelineError):
@@ -37,8 +46,8 @@ class ForeignEvent(SlicelineError):
 
 def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause) -> list[Row]:
     """One outbox row per version of one happening, checked."""
-    if reason := unfit(key):
-        raise UnfitKey(f"The key of an event {reason}.")
+    _check_attributes(key, subject, cause)
+    _check_order(payloads)
     occurrence = new_id()
     traceparent = _create(service, key, cause)
     return [
@@ -56,6 +65,22 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
         )
         for each in payloads
     ]
+
+
+def _check_attributes(key: str, subject: str, cause: Cause) -> None:
+    """All that comes from elsewhere; what a row has beside is made here."""
+    given = (key, subject, cause.correlationid, cause.causationid, cause.traceparent)
+    for name, value in zip(_GIVEN, given, strict=True):
+        if value is not None and (reason := unfit(value)):
+            raise UnfitAttribute(name, reason)
+
+
+def _check_order(payloads: Sequence[Payload]) -> None:
+    """A reader's old release handles the first of them; where it skipped it, the next release takes the second."""
+    if len(payloads) > 1:
+        versions = [parse_type(each.TYPE).version for each in payloads]
+        if versions != sorted(versions):
+            raise NewestFirst
 
 
 def _create(service: str, key: str, cause: Cause) -> str | None:

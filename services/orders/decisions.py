@@ -167,7 +167,7 @@ def _decide(before: Decision, fact: Fact, reason: str | None, now: datetime) -> 
     order = _knowing(before.order, fact, now)
     order = replace(order, reason=_reason(fact, before.order, reason))
     payloads = announce(order)
-    entry = _entry(order, payloads[0].TYPE, now, text.replace("{reason}", (order.reason or "").rstrip(".")))
+    entry = _entry(order, payloads[-1].TYPE, now, text.replace("{reason}", (order.reason or "").rstrip(".")))
     return Decision(order, (*before.entries, entry), (*before.happenings, payloads))
 
 
@@ -208,7 +208,7 @@ def _lacking(order: Order) -> str:
     return f", waiting for {' and '.join(name for fact, name in names.items() if fact not in order.facts)}"
 
 
-# How each decision is announced: its event in every version, and its sentence.
+# How each decision is announced: its event in every version, oldest first, and its sentence.
 
 
 def _whole(kind: Callable[..., Payload], order: Order, total: Money | int) -> Payload:
@@ -223,7 +223,7 @@ def _whole(kind: Callable[..., Payload], order: Order, total: Money | int) -> Pa
 
 
 def _confirmed(order: Order) -> tuple[Payload, ...]:
-    return _whole(OrderConfirmed, order, order.total), _whole(OrderConfirmedV1, order, order.total.amount)
+    return _whole(OrderConfirmedV1, order, order.total.amount), _whole(OrderConfirmed, order, order.total)
 
 
 def _completed(order: Order) -> tuple[Payload, ...]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+from typing import Any, cast
 
 import pytest
+from msgspec import defstruct
 
 from backbone.contracts import ContractBroken
-from backbone.events import Cause
-from backbone.outbox import ForeignEvent, UnfitKey
+from backbone.events import Cause, Payload
+from backbone.outbox import ForeignEvent, NewestFirst, UnfitAttribute
 from tests.integration.relaying import (
     HOT_KEYS,
     WRITERS,
@@ -71,9 +73,37 @@ async def test_what_breaks_its_contract_is_refused_before_it_is_stored(thing: Th
     async with thing.database.transaction() as tx:
         with pytest.raises(ContractBroken):
             tx.publish(thing.payload(number="many"), key="a")
-        with pytest.raises(UnfitKey):
+        with pytest.raises(UnfitAttribute, match="The key of an event holds a control character"):
             tx.publish(thing.happened(1), key="a\x00")
     assert await outbox_is_empty(thing)
+
+
+@pytest.mark.parametrize("value", ["f" * 513, "two\nlines", "\ufffe"], ids=ascii)
+@pytest.mark.parametrize("name", ["key", "subject", "correlationid", "causationid", "traceparent"])
+async def test_an_attribute_that_cannot_travel_is_refused_before_it_is_stored(
+    thing: Things, name: str, value: str
+) -> None:
+    told = {"key": "a", "subject": "a", "correlationid": "c", "causationid": None, "traceparent": None, name: value}
+    cause = Cause(str(told["correlationid"]), told["causationid"], told["traceparent"])
+    async with thing.database.transaction(cause) as tx:
+        with pytest.raises(UnfitAttribute, match=f"The {name} of an event "):
+            tx.publish(thing.happened(1), key=str(told["key"]), subject=told["subject"])
+    assert await outbox_is_empty(thing)
+
+
+@pytest.mark.parametrize("versions", [(2, 1), (10, 2), (1, 10, 2)])
+async def test_versions_are_published_oldest_first(thing: Things, versions: tuple[int, ...]) -> None:
+    async with thing.database.transaction() as tx:
+        with pytest.raises(NewestFirst):
+            tx.publish(*(_in_version(thing, version) for version in versions), key="a")
+    assert await outbox_is_empty(thing)
+
+
+def _in_version(thing: Things, version: int) -> Payload:
+    payload = thing.happened(1)
+    name = {"TYPE": f"{payload.TYPE.removesuffix('1')}{version}"}
+    happened: Any = defstruct("Happened", [], bases=(type(payload),), namespace=name, frozen=True)
+    return cast(Payload, happened(number=1))
 
 
 async def test_a_service_cannot_publish_in_the_name_of_another(thing: Things) -> None:

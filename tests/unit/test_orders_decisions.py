@@ -124,7 +124,7 @@ def test_one_good_fact_alone_confirms_nothing(facts: tuple[Fact, ...]) -> None:
 
 def test_both_versions_of_the_confirmation_are_one_happening() -> None:
     decision = decisions.learn(Life().learn(Fact.PAYMENT_RECEIVED).order, news(Fact.STOCK_RESERVED), NOW)
-    ((second, first),) = decision.happenings
+    ((first, second),) = decision.happenings
     assert isinstance(second, OrderConfirmed)
     assert isinstance(first, OrderConfirmedV1)
     assert (second.total, first.total) == (Money(2400, "GBP"), 2400)
