@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone.currencies import is_currency
+
 ROLES = ("api", "relay", "consumers", "jobs")
 
 
@@ -18,7 +20,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 0
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
-    currency: str = "GBP"
+    currency: str = Field("GBP", description="What prices are in, by its code in ISO 4217")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     pool_size: int = Field(12, ge=7, description="Database connections of this process")
@@ -36,6 +38,13 @@ class Settings(BaseSettings):
         unknown = set(given.split(",")) - set(ROLES)
         if unknown:
             raise ValueError(f"unknown role {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+        return given
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, given: str) -> str:
+        if not is_currency(given):
+            raise ValueError(f"{given!r} is no currency that ISO 4217 lists with a minor unit, like GBP, EUR or JPY")
         return given
 
     def has_role(self, role: str) -> bool:

@@ -3,17 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from backbone.currencies import minor_digits
 from services.loyalty.events import Money, OrderCompleted, PointsEarned
-
-# Currencies whose minor unit has other than two digits, by that number (ISO 4217, list one).
-_DIGITS = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
-_MINOR_UNITS: dict[str, int] = {
-    currency: 10**digits for digits, currencies in _DIGITS.items() for currency in currencies.split()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +17,8 @@ class Credit:
 
 def points_for(total: Money) -> int:
     """One point per whole unit of the currency: 1,299 pence are 12, 1,299 yen are 1,299."""
-    return max(0, total.amount) // _MINOR_UNITS.get(total.currency, 100)
+    unit: int = 10 ** minor_digits(total.currency)
+    return max(0, total.amount) // unit
 
 
 def credit(balances: Mapping[str, int], orders: Iterable[OrderCompleted]) -> Credit:

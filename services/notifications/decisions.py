@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backbone.currencies import minor_digits
 from backbone.texts import is_email, one_line
 from services.notifications.events import Money, OrderCancelled, OrderConfirmed, OrderRejected, StockAlertRaised
 
-# Currencies without a hundredth (ISO 4217); every other one has two digits.
-_DIGITS = {"CLP": 0, "ISK": 0, "JPY": 0, "KRW": 0, "VND": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
 NO_ADDRESS = "This is no address that a mail server would take."
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
@@ -129,7 +128,7 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
 
 def money(amount: Money) -> str:
     """As people write it: `24.00 GBP`."""
-    digits = _DIGITS.get(amount.currency, 2)
+    digits = minor_digits(amount.currency)
     whole, part = divmod(amount.amount, 10**digits)
     return f"{whole}.{part:0{digits}d} {amount.currency}" if digits else f"{whole} {amount.currency}"
 

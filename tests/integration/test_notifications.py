@@ -336,7 +336,18 @@ async def test_notifications_are_paged_with_the_newest_first(desk: Desk) -> None
 
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
-    [(2400, "GBP", "24.00 GBP"), (5, "EUR", "0.05 EUR"), (1200, "JPY", "1200 JPY"), (1500, "KWD", "1.500 KWD")],
+    [
+        (2400, "GBP", "24.00 GBP"),
+        (5, "EUR", "0.05 EUR"),
+        (1200, "JPY", "1200 JPY"),
+        (1500, "KWD", "1.500 KWD"),
+        (150000, "PYG", "150000 PYG"),
+        (25000000, "IQD", "25000.000 IQD"),
+        (12345, "CLF", "1.2345 CLF"),
+        (500, "UGX", "500 UGX"),
+        (100, "ISK", "100 ISK"),
+        (100, "ZZZ", "1.00 ZZZ"),
+    ],
 )
 def test_money_is_written_as_people_write_it(amount: int, currency: str, text: str) -> None:
     assert money(Money(amount, currency)) == text
