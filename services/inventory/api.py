@@ -11,8 +11,9 @@ from sqlalchemy import Select, select
 from backbone.database import Tx
 from backbone.fields import Line, Name
 from backbone.http import Answer, Command, Db, Paging, Problem
+from backbone.http.problems import invalid
 from services.inventory import decisions, warehouse
-from services.inventory.decisions import Level, NotEnough
+from services.inventory.decisions import CrossedLimits, Level, NotEnough
 from services.inventory.events import StockLine
 from services.inventory.tables import recipes, stock
 
@@ -58,7 +59,7 @@ def _some_of(how: str, *names: str) -> Callable[[dict[str, Any]], None]:
 
 
 class Limits(Body):
-    """The shop is warned at or below `threshold` and above `ceiling`. What is left out stays as it is."""
+    """The shop is warned at or below `threshold` and above `ceiling`, never under it. What is left out stays."""
 
     model_config = ConfigDict(json_schema_extra=_some_of("anyOf", "threshold", "ceiling"))
 
@@ -148,7 +149,7 @@ async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
 
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
-        after = decisions.limit(before, body.threshold, body.ceiling)
+        after = _limited(before, body)
         return await _changed(tx, sku, before, after, "staff", "limits set")
 
     return await command.run(effect)
@@ -203,6 +204,14 @@ async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, 
     for change in decisions.changes({sku: before}, {sku: after}, channel, reason):
         tx.publish(change, key=sku)
     return Answer(_shown({"sku": sku, **structs.asdict(after)}))
+
+
+def _limited(level: Level, body: Limits) -> Level:
+    try:
+        return decisions.limit(level, body.threshold, body.ceiling)
+    except CrossedLimits as error:
+        field = "threshold" if body.ceiling is None else "ceiling"
+        raise invalid([{"field": field, "message": str(error)}]) from error
 
 
 def _adjusted(level: Level, body: Adjustment) -> Level:

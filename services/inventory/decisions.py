@@ -88,6 +88,13 @@ class Rejected(msgspec.Struct, frozen=True):
     short: tuple[Shortage, ...]
 
 
+class CrossedLimits(SlicelineError):
+    """The ceiling would be under the threshold, so that stock could be too little and too much at once."""
+
+    def __init__(self, threshold: int, ceiling: int) -> None:
+        super().__init__(f"the ceiling, {ceiling}, would be under the threshold, {threshold}")
+
+
 class NotEnough(SlicelineError):
     """An adjustment would take away more pieces than are free."""
 
@@ -188,12 +195,12 @@ def count(level: Level, on_hand: int) -> Level:
 
 
 def limit(level: Level, threshold: int | None, ceiling: int | None) -> Level:
-    """New limits; None leaves one as it is."""
-    return replace(
-        level,
-        threshold=level.threshold if threshold is None else threshold,
-        ceiling=level.ceiling if ceiling is None else ceiling,
-    )
+    """New limits; None leaves one as it is. Raises CrossedLimits: both may be the same, but not change places."""
+    threshold = level.threshold if threshold is None else threshold
+    ceiling = level.ceiling if ceiling is None else ceiling
+    if ceiling < threshold:
+        raise CrossedLimits(threshold, ceiling)
+    return replace(level, threshold=threshold, ceiling=ceiling)
 
 
 def changes(before: Levels, after: Levels, channel: str, reason: str) -> list[StockLevelChanged]:

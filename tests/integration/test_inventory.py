@@ -325,11 +325,26 @@ async def test_a_bad_adjustment_is_refused_by_field(inventory: Fed, body: dict[s
 async def test_limits_are_set_one_by_one_and_told(inventory: Fed) -> None:
     answer = await inventory.client.patch("/stock/mcguffin", json={"threshold": 150})
     assert (answer.json()["threshold"], answer.json()["ceiling"]) == (150, 1000)
-    await inventory.client.patch("/stock/mcguffin", json={"ceiling": 90})
+    await inventory.client.patch("/stock/mcguffin", json={"ceiling": 190})
     told = [data for _, data in await inventory.published("mcguffin")]
-    assert [(each["threshold"], each["ceiling"]) for each in told] == [(150, 1000), (150, 90)]
+    assert [(each["threshold"], each["ceiling"]) for each in told] == [(150, 1000), (150, 190)]
     assert {each["after"]["available"] for each in told} == {100}
     assert {each["channel"] for each in told} == {"staff"}
+
+
+@pytest.mark.parametrize("limits", [{"threshold": 50, "ceiling": 50}, {"threshold": 1000}, {"ceiling": 10}], ids=str)
+async def test_the_ceiling_may_be_the_threshold(inventory: Fed, limits: dict[str, int]) -> None:
+    answer = await inventory.client.patch("/stock/mcguffin", json=limits)
+    assert answer.status_code == 200
+    assert answer.json()["ceiling"] == answer.json()["threshold"]
+
+
+async def test_limits_that_an_earlier_release_let_cross_are_mended_by_either(inventory: Fed) -> None:
+    async with inventory.database.transaction() as tx:
+        await tx.raw.execute("UPDATE stock SET threshold = 500, ceiling = 100 WHERE sku = ANY($1)", ["cola", "water"])
+    assert (await adjust(inventory, "cola", change=1)).status_code == 200
+    assert (await inventory.client.patch("/stock/cola", json={"threshold": 100})).status_code == 200
+    assert (await inventory.client.patch("/stock/water", json={"ceiling": 500})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -341,6 +356,10 @@ async def test_limits_are_set_one_by_one_and_told(inventory: Fed) -> None:
         ({"ceiling": 1.5}, "ceiling"),
         ({"ceiling": "9"}, "ceiling"),
         ({"on_hand": 9, "threshold": 1}, "on_hand"),
+        ({"threshold": 5000, "ceiling": 4999}, "ceiling"),
+        ({"threshold": 1, "ceiling": 0}, "ceiling"),
+        ({"ceiling": 9}, "ceiling"),
+        ({"threshold": 1001}, "threshold"),
     ],
 )
 async def test_bad_limits_are_refused_by_field(inventory: Fed, body: dict[str, Any], field: str) -> None:
