@@ -53,7 +53,9 @@ Levels = Mapping[str, Level]
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What an order was promised; it is given back or handed out once."""
+    """What an order was promised; it is given back or handed out once. Without lines it only remembers the order's end:
+    nothing was promised, or nothing yet, because the end was heard first.
+    """
 
     lines: tuple[StockLine, ...]
     status: Literal["open", "released", "sold"] = "open"
@@ -117,14 +119,34 @@ def fold(stock: Stock, recipes: Recipes, facts: Iterable[Fact]) -> tuple[Stock, 
 
 
 def decide(levels: Levels, reservation: Reservation | None, recipes: Recipes, fact: Fact) -> Outcome:
-    """What becomes of an order's `reservation`; an order is reserved once, and what is not open does not end."""
+    """What becomes of an order's `reservation`; an order is reserved once, and what is not open does not end.
+
+    An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
+    """
     if isinstance(fact, OrderPlaced):
-        return _placed(levels, recipes, fact) if reservation is None else Outcome()
-    if reservation is None or reservation.status != "open":
+        return _heard_of(levels, reservation, recipes, fact)
+    if reservation is None:
+        return Outcome(reservation=Reservation((), "sold" if isinstance(fact, OrderCompleted) else "released"))
+    if reservation.status != "open":
         return Outcome()
     if isinstance(fact, OrderCompleted):
         return _completed(levels, reservation, fact)
     return _given_up(levels, reservation, fact)
+
+
+def _heard_of(levels: Levels, before: Reservation | None, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+    if before is None:
+        return _placed(levels, recipes, fact)
+    return _placed_after_its_end(levels, recipes, fact) if before == Reservation((), "sold") else Outcome()
+
+
+def _placed_after_its_end(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+    """The pieces have left the house: promise and sell in one, as far as the books have them."""
+    placed = _placed(levels, recipes, fact)
+    if placed.reservation is None:
+        return placed
+    after = sell(placed.levels, placed.reservation.lines)
+    return Outcome(after, replace(placed.reservation, status="sold"), placed.told)
 
 
 def _placed(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+import asyncpg
 import msgspec
 
 from backbone.database import Tx
@@ -32,12 +33,15 @@ LOCK_RESERVATIONS = """
 SELECT order_id, lines::text, status FROM reservations WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
 """
 
-# An order that is placed and ends within one batch is new here, and closed already.
+# An order that is placed and ends within one batch is new here, and closed already. What is known here was locked, and
+# keeps its lines or its status; a row that differs in both was written by another replica since we looked.
 WRITE_RESERVATIONS = """
 INSERT INTO reservations (order_id, status, lines, reserved_at, closed_at)
 SELECT order_id, status, lines::jsonb, $4::timestamptz, CASE WHEN status <> 'open' THEN $4::timestamptz END
 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (order_id, status, lines) ORDER BY order_id
-ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, closed_at = excluded.closed_at
+ON CONFLICT (order_id) DO UPDATE
+SET status = excluded.status, lines = excluded.lines, closed_at = excluded.closed_at
+WHERE reservations.lines = excluded.lines OR reservations.status = excluded.status
 """
 
 
@@ -65,10 +69,15 @@ async def lock_reservations(tx: Tx, orders: Collection[str]) -> dict[str, Reserv
 
 
 async def save_reservations(tx: Tx, before: Mapping[str, Reservation], after: Mapping[str, Reservation]) -> None:
-    """Writes those reservations that are new or not what they were."""
+    """Writes those reservations that are new or not what they were.
+
+    Raises SerializationError, which passes: what seemed new is not, and has to be decided again.
+    """
     rows = [(order, new.status, _encode(new.lines)) for order, new in after.items() if new != before.get(order)]
     if rows:
-        await tx.raw.execute(WRITE_RESERVATIONS, *map(list, zip(*rows, strict=True)), tx.now)
+        written = await tx.raw.execute(WRITE_RESERVATIONS, *map(list, zip(*rows, strict=True)), tx.now)
+        if written != f"INSERT 0 {len(rows)}":
+            raise asyncpg.SerializationError("Another replica has heard of one of these orders at the same moment.")
 
 
 async def read_recipes(tx: Tx, items: Collection[str]) -> Recipes:

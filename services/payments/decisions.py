@@ -24,6 +24,9 @@ from services.payments.events import (
     PaymentRefunded,
 )
 
+NOTHING = Money(0, "XXX")
+"""What is to be paid for an order that nobody has heard of: nothing, in the code that ISO 4217 has for no currency."""
+
 
 class Status(StrEnum):
     """Where a payment stands."""
@@ -68,16 +71,25 @@ class Change:
 
 
 def heard(payment: Payment | None, fact: OrderPlaced | OrderRejected | OrderCancelled) -> Change | None:
-    """What a fact means for the order's payment; it is placed before it ends, for one topic keeps a key's order."""
+    """What a fact means for the order's payment, in whatever order the two come.
+
+    An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
+    """
     if isinstance(fact, OrderPlaced):
         return None if payment else placed(fact)
-    return ended(payment, fact.reason) if payment else None
+    return ended(payment, fact.reason) if payment else ended_unheard(fact)
 
 
 def placed(fact: OrderPlaced) -> Change:
     """Queue the payment of a new order."""
     payment = Payment(order=fact.order, customer=fact.customer.id, amount=fact.total)
     return Change(payment=payment, start=Task.CHARGE)
+
+
+def ended_unheard(fact: OrderRejected | OrderCancelled) -> Change:
+    """Remember the end of an order that nobody has heard of yet, so that it is never charged."""
+    unknown = Payment(order=fact.order, customer="", amount=NOTHING, status=Status.WITHDRAWN, reason=fact.reason)
+    return Change(payment=unknown)
 
 
 def begun(payment: Payment, now: datetime) -> Payment | None:

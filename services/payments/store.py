@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import asyncpg
+
 from backbone.database import Tx
 from backbone.events import Cause
 from services.payments.decisions import Change, Payment, Status
@@ -12,12 +14,15 @@ _LOCK_ALL = """
     SELECT order_id, customer, amount, currency, status, reason, first_attempt_at
     FROM payments WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
 """
+# A payment keeps its customer, except that the end of an order not yet heard of has none: a row with another one was
+# written by another replica since we looked.
 _SAVE_ALL = """
     INSERT INTO payments (order_id, customer, amount, currency, status, reason, first_attempt_at, changed_at)
     SELECT new.*, $8::timestamptz
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[]) AS new
     ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
         first_attempt_at = excluded.first_attempt_at, changed_at = excluded.changed_at
+    WHERE payments.customer = excluded.customer
 """
 
 
@@ -33,7 +38,10 @@ async def locked(tx: Tx, order: str) -> Payment | None:
 
 
 async def save_all(tx: Tx, payments: Iterable[Payment]) -> None:
-    """Write payments as they are now, new or not."""
+    """Write payments as they are now, new or not.
+
+    Raises SerializationError, which passes: what seemed new is not, and has to be decided again.
+    """
     rows = [
         (
             each.order,
@@ -47,7 +55,9 @@ async def save_all(tx: Tx, payments: Iterable[Payment]) -> None:
         for each in payments
     ]
     if rows:
-        await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)), tx.now)
+        written = await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)), tx.now)
+        if written != f"INSERT 0 {len(rows)}":
+            raise asyncpg.SerializationError("Another replica has heard of one of these orders at the same moment.")
 
 
 async def save(tx: Tx, payment: Payment) -> None:

@@ -16,6 +16,7 @@ from backbone import contracts
 from backbone.batch import Batch, read
 from backbone.database import Database
 from backbone.envelope import Envelope, to_record, topic_of
+from backbone.faults import is_passing
 from backbone.handling import Handling
 from backbone.http import create_application
 from backbone.http.server import Server
@@ -67,6 +68,21 @@ class Fed:
             for topic, start in starts.items()
         }
         await handling.apply(Batch([read(each, handling.views) for each in placed], ranges))
+
+    async def insist(self, *records: FakeRecord, partition: int = 0) -> None:
+        """Deliver one by one, each again while its fault is a passing one, as a consumer would."""
+        for record in records:
+            while not await self._delivered(record, partition):
+                pass
+
+    async def _delivered(self, record: FakeRecord, partition: int) -> bool:
+        try:
+            await self.deliver(record, partition=partition)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            return False
+        return True
 
     async def published(self, key: str) -> list[tuple[str, dict[str, Any]]]:
         """What went into the outbox under a key, in order: (type, data)."""

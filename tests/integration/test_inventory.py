@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from itertools import permutations
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from backbone.identity import new_id
+from services.inventory import warehouse
+from services.inventory.decisions import Reservation
+from services.inventory.events import StockLine
 from services.inventory.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
@@ -167,6 +171,56 @@ async def test_an_end_that_comes_twice_or_without_a_reservation_does_nothing(inv
     assert await names(inventory, order) == ["stock-reserved", "stock-released"]
     assert await names(inventory, stranger) == []
     assert (await level(inventory, "cola"))["available"] == 5000
+
+
+@pytest.mark.parametrize("how", ["cancelled", "rejected"])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_an_order_that_is_heard_to_end_before_it_is_heard_of_reserves_nothing(
+    inventory: Fed, how: str, at_once: bool
+) -> None:
+    order = new_id()
+    events = [ended(order, how), placed(order, cola=7)]
+    for batch in [events] if at_once else [[each] for each in events]:
+        await inventory.feed(*batch)
+    assert await names(inventory, order) == []
+    found = await level(inventory, "cola")
+    assert (found["available"], found["reserved"]) == (5000, 0)
+
+
+async def test_an_order_that_is_heard_to_be_completed_before_it_is_heard_of_is_a_sale(inventory: Fed) -> None:
+    order, large = new_id(), new_id()
+    await inventory.feed(ended(order, "completed"), ended(large, "completed"))
+    await inventory.feed(placed(order, cola=7), placed(large, cola=9999))
+    found = await level(inventory, "cola")
+    assert (found["on_hand"], found["reserved"], found["sold"]) == (4993, 0, 7)
+    assert await names(inventory, order) == ["stock-reserved"]
+    assert await names(inventory, large) == ["stock-rejected"]
+
+
+async def test_replicas_that_hear_both_ends_of_an_order_at_once_leak_nothing(inventory: Fed) -> None:
+    orders = [new_id() for _ in range(40)]
+    halves = [[inventory.record(*placed(order, cola=1)) for order in orders]]
+    halves += [[inventory.record(*ended(order, "cancelled")) for order in orders]]
+
+    await asyncio.gather(*(inventory.insist(*half, partition=number) for number, half in enumerate(halves)))
+    found = await level(inventory, "cola")
+    assert (found["available"], found["reserved"]) == (5000, 0)
+
+
+async def test_an_end_and_a_promise_that_another_replica_wrote_meanwhile_are_decided_again(inventory: Fed) -> None:
+    promised = Reservation((StockLine("cola", 1),))
+    for first, second in permutations([promised, Reservation((), "released"), Reservation((), "sold")], 2):
+        order = new_id()
+        async with inventory.database.transaction() as tx:
+            await warehouse.save_reservations(tx, {}, {order: first})
+        if {first.status, second.status} != {"released", "sold"}:  # two ends are the same to whoever comes later
+            with pytest.raises(asyncpg.SerializationError):
+                await _save_unseen(inventory, order, second)
+
+
+async def _save_unseen(inventory: Fed, order: str, reservation: Reservation) -> None:
+    async with inventory.database.transaction() as tx:
+        await warehouse.save_reservations(tx, {}, {order: reservation})
 
 
 async def test_the_same_occurrence_delivered_twice_reserves_once(inventory: Fed) -> None:

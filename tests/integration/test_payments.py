@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
@@ -20,7 +21,9 @@ from backbone.identity import new_id
 from backbone.jobs import Done, Job, LeaseLost
 from backbone.service import Context
 from backbone.worker import Worker
-from services.payments import jobs, pace, provider
+from services.payments import jobs, pace, provider, store
+from services.payments.decisions import Payment
+from services.payments.events import Money
 from services.payments.service import SERVICE
 from services.payments.settings import Settings
 from tests.conftest import NewDatabase
@@ -126,6 +129,42 @@ def retell(desk: Desk, **changes: Any) -> None:
 def job(order: str) -> Job:
     now = datetime.now(UTC)
     return Job(0, "charge", order, {}, 1, now, now, Cause(new_id()), None)
+
+
+@pytest.mark.parametrize("how", [CANCELLED, REJECTED])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_an_order_that_is_heard_to_end_before_it_is_heard_of_is_never_charged(
+    desk: Desk, how: str, at_once: bool
+) -> None:
+    order, other = new_id(), new_id()
+    events = [ended(order, how), placed(order)]
+    for batch in [events] if at_once else [[each] for each in events]:
+        await desk.payments.feed(*batch)
+    async with desk.working():
+        await desk.place(other)
+        await desk.until(other, "received")
+    view = await desk.view(order)
+    assert (view["status"], view["reason"]) == ("withdrawn", "changed my mind")
+    assert (await desk.ledger(order), await desk.published(order)) == ([], [])
+
+
+async def test_replicas_that_hear_both_ends_of_an_order_at_once_charge_nothing(desk: Desk) -> None:
+    orders = [new_id() for _ in range(40)]
+    halves = [[desk.payments.record(*told(order)) for order in orders] for told in (placed, ended)]
+
+    await asyncio.gather(*(desk.payments.insist(*half, partition=number) for number, half in enumerate(halves)))
+    assert {(await desk.view(order))["status"] for order in orders} == {"withdrawn"}
+
+
+async def test_a_payment_and_an_end_that_another_replica_wrote_meanwhile_are_decided_again(desk: Desk) -> None:
+    amount = Money(2400, "GBP")
+    for first, second in (("ada", ""), ("", "ada")):
+        order = new_id()
+        async with desk.payments.database.transaction() as tx:
+            await store.save(tx, Payment(order=order, customer=first, amount=amount))
+        with pytest.raises(asyncpg.SerializationError):
+            async with desk.payments.database.transaction() as tx:
+                await store.save(tx, Payment(order=order, customer=second, amount=amount))
 
 
 async def test_an_order_is_charged_once_and_that_is_told(desk: Desk) -> None:
