@@ -22,6 +22,7 @@ from backbone.logs import logger
 from backbone.parts import Part
 from backbone.relay import Relay
 from backbone.service import Context, S, Service
+from backbone.sessions import Sessions, SharedSessions
 from backbone.settings import Settings
 from backbone.watchdog import Watchdog
 from backbone.worker import Worker
@@ -45,13 +46,18 @@ class Runner(Protocol):
 
 
 def run(service: Service[Any]) -> None:
-    """Be a process of this service until SIGTERM or SIGINT. Exits with 2 when it is not told what it needs."""
+    """Be a process of this service until SIGTERM or SIGINT. Exits with 2 when it is not given what it needs."""
     settings = _settings(service)
     logs.start(service.name, settings.log_level, settings.log_format)
     provider = telemetry.start(service.name, settings.otlp_endpoint)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(service, settings))
-    telemetry.stop(provider)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(service, settings))
+    except SharedSessions as refused:
+        sys.stderr.write(f"{service.name}: {refused}\n")
+        raise SystemExit(2) from None
+    finally:
+        telemetry.stop(provider)
 
 
 def _settings(service: Service[S]) -> S:
@@ -80,12 +86,14 @@ def _loop_factory() -> Any:
 async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
-    runners = _runners(service, context)
+    sessions = Sessions(context.database)
+    runners = [sessions, *_runners(service, context)]
     application = create_application(service, context)
     server = Server(application, settings.host, settings.port, stop_within=int(STOP_WITHIN) - 3)
     for runner in runners:
         context.checks[runner.part.name] = _check(runner.part)
     try:
+        await sessions.look()
         await _run_all(server, runners, context)
     finally:
         await context.close()
