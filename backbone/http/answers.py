@@ -9,6 +9,8 @@ from fastapi import Response
 from pydantic import BaseModel
 
 JSON = "application/json"
+CORRELATION = "X-Correlation-Id"
+"""The header that every answer has: what its request is called in logs and events."""
 _BODILESS = (204, 205, 304)
 
 

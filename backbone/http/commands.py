@@ -12,9 +12,8 @@ from backbone.database import Tx
 from backbone.events import Cause
 from backbone.group import Entrant
 from backbone.http import actors, keys
-from backbone.http.answers import Answer
+from backbone.http.answers import CORRELATION, Answer
 from backbone.http.meaning import claim_of
-from backbone.http.observing import CORRELATION
 from backbone.http.problems import malformed
 from backbone.idempotency import Claim, Reply
 from backbone.service import Context, Grouped

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from backbone.http.answers import CORRELATION
 from backbone.http.commands import REPLAYED
-from backbone.http.observing import CORRELATION
 from backbone.http.problems import PROBLEM_JSON
 
 OPERATIONS = "operations"

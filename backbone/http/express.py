@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backbone.events import Cause
 from backbone.group import Entrant
 from backbone.http import observing
-from backbone.http.answers import JSON, to_json
+from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.commands import REPLAYED
 from backbone.http.keys import key_of
@@ -89,7 +89,7 @@ class _Lane:
         cause = Cause(new_id(), None, _trace(self._lane.path, headers))
         reply = Reply(
             answer.status,
-            {"content-type": JSON, observing.CORRELATION: cause.correlationid, **answer.headers},
+            {"content-type": JSON, CORRELATION: cause.correlationid, **answer.headers},
             to_json(answer.body),
         )
         claim = claim_of("POST", self._lane.path, "", body, key) if key else None
@@ -101,10 +101,11 @@ class _Lane:
             reply = await self._group.join(entrant)
         except Exception as error:
             scope.setdefault("state", {})["correlationid"] = entrant.cause.correlationid
-            await observing.refuse(error, scope, receive, send)
-            return
-        await _send(reply, reply.body != entrant.reply.body, send)
-        self._count.inc()
+            status = await observing.refuse(error, scope, receive, send)
+            observing.requests.labels("POST", self._lane.path, status).inc()
+        else:
+            await _send(reply, reply.body != entrant.reply.body, send)
+            self._count.inc()
         self._time.observe(time.perf_counter() - began)
 
 

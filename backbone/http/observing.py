@@ -10,11 +10,12 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backbone.http.answers import CORRELATION
 from backbone.http.problems import problem_of
+from backbone.http.routing import template_of
 from backbone.identity import new_id
 from backbone.logs import logger
 
-CORRELATION = "X-Correlation-Id"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 requests = Counter("sliceline_http_requests_total", "Requests answered", ["method", "route", "status"])
@@ -58,7 +59,7 @@ class Meters:
         async def measure(message: Message) -> None:
             if message["type"] == "http.response.start":
                 method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-                route = getattr(scope.get("route"), "path_format", "none")
+                route = template_of(scope)
                 requests.labels(method, route, message["status"]).inc()
                 durations.labels(method, route).observe(time.perf_counter() - began)
             await send(message)
@@ -91,8 +92,8 @@ class Faults:
             await refuse(error, scope, receive, send)
 
 
-async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the problem that an error is to a client, and log what is our fault."""
+async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> int:
+    """Answer with the problem that an error is to a client, and log what is our fault; returns its status."""
     problem = problem_of(error, scope)
     if problem.status >= 500 and problem is not error:
         trace.get_current_span().record_exception(error)
@@ -106,6 +107,7 @@ async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -
             error=type(error).__name__,
         )
     await problem.response(scope)(scope, receive, send)
+    return problem.status
 
 
 def _uuid(given: str | None) -> str | None:

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backbone.http.answers import CORRELATION
 from backbone.http.commands import REPLAYED
 from backbone.http.described import HEADERS, MEANINGS, PROBLEM, PROBLEM_CONTENT, REFUSING, header
-from backbone.http.observing import CORRELATION
 from backbone.http.tracing import with_sound_trace
 
 _UNSAFE = ("post", "put", "patch", "delete")

@@ -13,7 +13,8 @@ from starlette.types import Scope
 
 from backbone.errors import SlicelineError
 from backbone.faults import is_locked_out, is_passing, is_unknown
-from backbone.http.answers import to_json
+from backbone.http.answers import CORRELATION, to_json
+from backbone.http.routing import methods_at
 from backbone.http.wording import field_name, in_plain_words
 from backbone.idempotency import KeyReused
 from backbone.shares import Full
@@ -50,17 +51,19 @@ class Problem(SlicelineError):
 
     def response(self, scope: Scope) -> Response:
         """The problem as the document that answers this request."""
+        correlationid = scope.get("state", {}).get("correlationid")
         document = {
             "type": type_of(self.title),
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
             "instance": instance_of(scope),
-            "correlationid": scope.get("state", {}).get("correlationid"),
+            "correlationid": correlationid,
             **self.extensions,
         }
         said = {name: value for name, value in document.items() if value not in (None, "")}
-        return Response(to_json(said), self.status, self.headers, PROBLEM_JSON)
+        named = {CORRELATION: correlationid} if correlationid else {}
+        return Response(to_json(said), self.status, {**named, **self.headers}, PROBLEM_JSON)
 
 
 def problem_of(error: Exception, scope: Scope) -> Problem:
@@ -82,7 +85,7 @@ def problem_of(error: Exception, scope: Scope) -> Problem:
 async def respond(request: Request, error: Exception) -> Response:
     """The exception handler for what FastAPI and Starlette raise."""
     problem = problem_of(error, request.scope)
-    if problem.status == http.HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+    if problem.status == http.HTTPStatus.METHOD_NOT_ALLOWED and (methods := methods_at(request.scope)):
         problem.headers["Allow"] = ", ".join(methods)
     return problem.response(request.scope)
 
@@ -144,10 +147,3 @@ def _plain(error: HTTPException) -> Problem:
 def _trace() -> dict[str, Any]:
     context = trace.get_current_span().get_span_context()
     return {"trace": f"{context.trace_id:032x}"} if context.is_valid else {}
-
-
-def _methods(request: Request) -> list[str]:
-    """All methods of the path, of every route: FastAPI itself names those of the first one only."""
-    template = getattr(request.scope.get("route"), "path_format", None)
-    operations: Mapping[str, Any] = request.app.openapi()["paths"].get(template, {})
-    return sorted(method.upper() for method in operations)

@@ -382,7 +382,7 @@ async def test_an_unknown_path_and_a_wrong_method(client: httpx.AsyncClient) -> 
     told(await client.get("/orders/"), 404)
     wrong = await client.delete("/orders")
     told(wrong, 405)
-    assert wrong.headers["allow"] == "GET, POST"
+    assert wrong.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 async def test_pages_follow_each_other_without_gap_or_repetition(client: httpx.AsyncClient) -> None:
@@ -405,6 +405,8 @@ async def test_when_full_it_says_so_at_once_and_health_still_answers(database_ur
         refused = await client.get("/orders")
         told(refused, 429)
         assert refused.headers["retry-after"] == "1"
+        counted = 'sliceline_http_requests_total{method="GET",route="/orders",status="429"}'
+        assert counted in (await client.get("/metrics")).text
         assert (await client.get("/health/ready")).status_code == 200
         assert (await client.get("/metrics")).status_code == 200
         gates[gate].opened.set()

@@ -1,0 +1,57 @@
+"""Which routes a request's path belongs to, also when none was taken: refused before, or asked with another method."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from fastapi.routing import iter_route_contexts
+from starlette.types import Scope
+
+UNKNOWN = "none"
+"""What stands for every path without a route."""
+
+
+@dataclass(frozen=True)
+class _Route:
+    template: str
+    pattern: re.Pattern[str]
+    methods: frozenset[str]
+
+
+_routes: WeakKeyDictionary[Any, Sequence[_Route]] = WeakKeyDictionary()
+
+
+def template_of(scope: Scope) -> str:
+    """The path's template, like /orders/{order}: few, where paths are as many as orders."""
+    taken = getattr(scope.get("route"), "path_format", None)
+    if taken is not None:
+        return str(taken)
+    found = _at(scope)
+    exact = (route for route in found if scope["method"] in route.methods)
+    first = next(exact, found[0] if found else None)
+    return first.template if first else UNKNOWN
+
+
+def methods_at(scope: Scope) -> list[str]:
+    """All methods that the path of a request has, of every route."""
+    named = set().union(*(route.methods for route in _at(scope)))
+    also = {"OPTIONS"} | ({"HEAD"} if "GET" in named else set())
+    return sorted(named | also) if named else []
+
+
+def _at(scope: Scope) -> list[_Route]:
+    application = scope.get("app")
+    if application is None:  # refused before any application was asked
+        return []
+    if application not in _routes:
+        _routes[application] = _routes_of(application)
+    return [route for route in _routes[application] if route.pattern.match(scope["path"])]
+
+
+def _routes_of(application: Any) -> Sequence[_Route]:
+    contexts = iter_route_contexts(application.routes)
+    return [
+        _Route(str(each.path_format), each.path_regex, frozenset(each.methods)) for each in contexts if each.methods
+    ]
