@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from sqlalchemy import text
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backbone import contracts
 from backbone.batch import Batch, read
@@ -19,6 +20,7 @@ from backbone.envelope import Envelope, to_record, topic_of
 from backbone.faults import is_passing
 from backbone.handling import Handling
 from backbone.http import create_application
+from backbone.http.bodies import again
 from backbone.http.server import Server
 from backbone.identity import new_id
 from backbone.service import Context, Service
@@ -112,10 +114,23 @@ async def fed(service: Service[Any], new_database: NewDatabase) -> AsyncIterator
     """The service on a fresh database, with a client of its API."""
     url = await asyncio.to_thread(new_database, service.name)
     context = Context(service.settings(database_url=url), Database(url, service.name))
-    transport = httpx.ASGITransport(create_application(service, context))
+    transport = httpx.ASGITransport(in_one_piece(create_application(service, context)))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield Fed(service, context.database, client)
     await context.close()
+
+
+def in_one_piece(app: ASGIApp) -> ASGIApp:
+    """The application, given bodies as a server gives small ones: httpx hands out an end of its own after each."""
+
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        first = await receive()
+        while first.get("more_body"):
+            more = await receive()
+            first = {**more, "body": first["body"] + more.get("body", b"")}
+        await app(scope, again(first, receive), send)
+
+    return whole
 
 
 @contextmanager
