@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from copy import copy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from backbone import outbox, schedule
+from backbone.clock import Clock
 from backbone.events import Cause, Payload
 from backbone.faults import CommitUnknown, is_passing, may_be_the_session
 from backbone.identity import new_id
@@ -31,12 +32,14 @@ SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '30s'; SET ji
 class Tx:
     """A transaction. What it publishes and schedules is written last, when every row lock is held."""
 
-    def __init__(self, connection: AsyncConnection, raw: asyncpg.Connection[Any], service: str, cause: Cause) -> None:
+    def __init__(
+        self, connection: AsyncConnection, raw: asyncpg.Connection[Any], service: str, cause: Cause, now: datetime
+    ) -> None:
         self.connection = connection
         self.raw = raw
         self.service = service
         self.cause = cause
-        self.now = datetime.now(UTC)
+        self.now = now
         self._outgoing: list[outbox.Row] = []
         self._jobs: dict[tuple[str, str], schedule.Row | None] = {}
 
@@ -63,7 +66,7 @@ class Tx:
         cause: Cause | None = None,
     ) -> None:
         """Write a job, due now or later; one of the same kind and key is replaced and starts anew."""
-        self._jobs[kind, key] = schedule.row(kind, key, data or {}, due or self.now, cause or self.cause)
+        self._jobs[kind, key] = schedule.row(kind, key, data or {}, due, cause or self.cause)
 
     def withdraw(self, kind: str, key: str) -> None:
         """Forget a job, also one that is running: it will not settle."""
@@ -102,6 +105,7 @@ class Database:
         """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
         self.service = service
         self.wakeups = Wakeups()
+        self._clock = Clock()
         # Autocommit towards SQLAlchemy: transactions are begun and ended by asyncpg, whoever runs the statements.
         self._engine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
@@ -121,6 +125,10 @@ class Database:
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._shares = shared_out(size)
         self._share: Share | None = None
+
+    def now(self) -> datetime:
+        """What the time is here: whatever is compared with a row's time, or becomes one, comes from this clock."""
+        return self._clock.now()
 
     @cached_property
     def for_queries(self) -> Database:
@@ -152,7 +160,7 @@ class Database:
         Raises CommitUnknown.
         """
         async with self._lent(fresh=fresh) as (connection, raw):
-            tx = Tx(connection, raw, self.service, cause or Cause(new_id()))
+            tx = Tx(connection, raw, self.service, cause or Cause(new_id()), self.now())
             async with _begun(raw, patience):
                 yield tx
                 woken = await tx.flush()
@@ -187,6 +195,8 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for queries; each statement sees the newest committed state. Raises Full."""
         async with self._turn(), self._engine.connect() as connection:
+            if self._clock.is_doubtful():
+                await self._clock.ask(await _driver(connection))
             yield connection
 
     def _turn(self) -> AbstractAsyncContextManager[None]:

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -48,7 +48,7 @@ class Handling:
             open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
             unseen = await self._admit(tx, open_ones)
             await self._handle(tx, unseen)
-        _count(batch, ours, unseen)
+        _count(batch, ours, unseen, self._database.now())
 
     async def park(self, batch: Batch, error: Exception) -> None:
         """Set the one event of a batch aside and go past it."""
@@ -120,14 +120,13 @@ class Handling:
         return bool(rows[0]["some_parked"])
 
 
-def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]]) -> None:
+def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]], now: datetime) -> None:
     metrics.SKIPPED.inc(len(batch.deliveries) - len(ours))
     metrics.REPEATED.inc(len(ours) - len(fresh))
     for event_type, count in Counter(event.type for event in fresh).items():
         metrics.HANDLED.labels(event_type).inc(count)
     if logger.is_enabled_for(logging.DEBUG):
         _tell_each(fresh)
-    now = datetime.now(UTC)
     for event in fresh:
         metrics.TOPIC_WAIT.observe((now - event.time).total_seconds())
 

@@ -24,7 +24,6 @@ large shrinks until it fits, and what went through stays through.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import asyncpg
 
@@ -113,7 +112,7 @@ class Relay:
             return
         await self._publisher.send(batch)
         metrics.RELAYED.inc(batch.count)
-        metrics.OUTBOX_WAIT.observe((datetime.now(UTC) - batch.oldest).total_seconds())
+        metrics.OUTBOX_WAIT.observe((self._database.now() - batch.oldest).total_seconds())
 
 
 def _next_size(rows: Sequence[asyncpg.Record], size: int) -> int:

@@ -12,10 +12,11 @@ import orjson
 from backbone import sql
 from backbone.events import Cause
 
-Row = tuple[str, str, str, datetime, str, str | None, str | None]
+Row = tuple[str, str, str, datetime | None, str, str | None, str | None]
+"""kind, key, data, due (None: now, by the clock that claims jobs), correlationid, causationid, traceparent"""
 
 
-def row(kind: str, key: str, data: Mapping[str, Any], due: datetime, cause: Cause) -> Row:
+def row(kind: str, key: str, data: Mapping[str, Any], due: datetime | None, cause: Cause) -> Row:
     """The columns of one job, in the order that JOB_SCHEDULE takes them."""
     text = orjson.dumps(data).decode()
     return kind, key, text, due, cause.correlationid, cause.causationid, cause.traceparent
@@ -31,4 +32,4 @@ async def write(
         await raw.execute(sql.JOB_WITHDRAW, *map(list, zip(*withdrawn, strict=True)))
     if rows:
         await raw.execute(sql.JOB_SCHEDULE, *map(list, zip(*rows, strict=True)))
-    return frozenset(kind for kind, _, _, due, *_ in rows if due <= now)
+    return frozenset(kind for kind, _, _, due, *_ in rows if due is None or due <= now)

@@ -99,7 +99,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 # The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.
 JOB_SCHEDULE = """
 INSERT INTO jobs (kind, key, data, due, correlationid, causationid, traceparent)
-SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
+SELECT kind, key, data, coalesce(due, now()), correlationid, causationid, traceparent
+FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
+  AS row(kind, key, data, due, correlationid, causationid, traceparent)
 ON CONFLICT (kind, key) DO UPDATE SET
   data = excluded.data, due = excluded.due, scheduled_at = now(), attempts = 0, first_attempt_at = NULL, lease = NULL,
   error = NULL, parked_at = NULL, correlationid = excluded.correlationid, causationid = excluded.causationid,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -150,7 +150,7 @@ class Worker:
         return [None] * len(done)
 
     async def _failed(self, job: Job, error: Exception, cause: Cause) -> str:
-        delay = self._work.retry.next_delay(job.attempt, datetime.now(UTC) - job.first_attempt_at)
+        delay = self._work.retry.next_delay(job.attempt, self._database.now() - job.first_attempt_at)
         if delay is not None:
             report(self.part.name, error, delay)
             await self._record(sql.JOB_RETRY, job, delay, describe(error))

@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from cli import NOTE
+from cli import NOTE, topics
 from cli.addresses import database_url, without_password
 from services import CATALOGUE
 
@@ -23,7 +23,6 @@ Report = Callable[[str], None]
 T = TypeVar("T")
 
 PARTITIONS = 12
-RETENTION_MS = 7 * 24 * 60 * 60 * 1000
 REACHABLE_WITHIN = 150.0
 """Seconds; longer than `up` waits for a server, so that a server that does not start is told of as such."""
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
@@ -88,13 +87,15 @@ async def _topics(kafka: str, replication: int, report: Report) -> None:
     try:
         report("topics")
         wanted = [f"{service}.events" for service in CATALOGUE]
-        configs = {"retention.ms": str(RETENTION_MS)}
         missing = [
-            NewTopic(topic, PARTITIONS, replication, topic_configs=configs) for topic in wanted if topic not in existing
+            NewTopic(topic, PARTITIONS, replication, topic_configs=topics.SETTINGS)
+            for topic in wanted
+            if topic not in existing
         ]
         if missing:
             answer: Any = await admin.create_topics(missing)
             _check(answer.topic_errors)
+        await topics.bring_up_to_date(admin, existing.intersection(wanted))
     finally:
         await admin.close()
 

@@ -35,6 +35,8 @@ SETTINGS = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
+    # A record's time is when it arrived. With its sender's, one whose clock is an hour ahead is refused.
+    "log.message.timestamp.type": "LogAppendTime",
     "group.initial.rebalance.delay.ms": "0",
     "offsets.topic.num.partitions": "4",
     "offsets.topic.replication.factor": "1",

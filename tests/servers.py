@@ -119,6 +119,7 @@ def _kafka_container(port: int) -> DockerContainer:
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_LOG_MESSAGE_TIMESTAMP_TYPE": "LogAppendTime",
     }
     return DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
 

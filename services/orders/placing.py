@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -41,7 +41,7 @@ async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Accepted, 
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
     menu = await _current_menu(context.database.for_queries, currency)
-    now = datetime.now(UTC)
+    now = context.database.now()
     try:
         decision = decisions.place(new_id(), body.wanted(), menu, currency, now)
     except UnknownItems as unknown:

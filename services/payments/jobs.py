@@ -3,7 +3,7 @@ while it waits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import NoReturn
 
@@ -65,7 +65,7 @@ async def charge(job: Job, context: Context[Settings]) -> Decide | None:
         await _not_attempted(attempt, job, context)
         await _hold_off(outcome, context)
     give_up_after = timedelta(seconds=settings.payment_give_up_seconds)
-    overdue = decisions.is_overdue(attempt.payment, datetime.now(UTC), give_up_after)
+    overdue = decisions.is_overdue(attempt.payment, context.database.now(), give_up_after)
     return _after_charging(outcome, overdue)
 
 

@@ -1,6 +1,7 @@
 """The payment provider over HTTP. Every call ends in one of the outcomes below; nothing else is raised."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -119,7 +120,7 @@ def _outcome(response: httpx.Response) -> Outcome:
     if status == 404 and answer.code == "unknown":
         return Absent()
     if status == 429:
-        return Busy(_retry_after(response.headers.get("Retry-After", "")))
+        return Busy(_retry_after(response.headers))
     if status in (400, 409, 422):
         return Refused(f"{status} {answer.code} {answer.detail}".strip())
     # A 401 or a stray 404 is somebody's mistake in the configuration: it passes when it is mended.
@@ -149,10 +150,18 @@ def _text(value: object) -> str:
     return one_line(value)[:200] if isinstance(value, str) else ""
 
 
-def _retry_after(value: str) -> timedelta:
+def _retry_after(headers: httpx.Headers) -> timedelta:
     """Seconds or a date (RFC 9110, 10.2.3); one second when there is neither."""
+    value = headers.get("Retry-After", "")
     try:
-        pause = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - datetime.now(UTC)
+        pause = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - _sent_at(headers)
     except (ValueError, TypeError, OverflowError):
         return timedelta(seconds=1)
     return min(max(pause, timedelta()), _LONGEST_PAUSE)
+
+
+def _sent_at(headers: httpx.Headers) -> datetime:
+    """When the answer was sent by the clock that its dates come from; by ours where it does not say."""
+    with suppress(ValueError):
+        return parsedate_to_datetime(headers.get("Date", ""))
+    return datetime.now(UTC)  # noqa: TID251  the database's clock is no nearer to the provider's

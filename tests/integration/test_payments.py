@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -26,6 +26,7 @@ from services.payments.decisions import Payment
 from services.payments.events import Money
 from services.payments.service import SERVICE
 from services.payments.settings import Settings
+from tests.clocks import off_by
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.test_sandbox import a_provider, client
@@ -225,6 +226,21 @@ async def test_a_provider_out_of_order_for_a_while_only_delays(desk: Desk) -> No
         await desk.mood()
         await desk.until(order, "received")
     assert await desk.ledger(order) == ["charge"]
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_a_process_whose_clock_is_wrong_charges_and_gives_up_in_time(
+    desk: Desk, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off_by(timedelta(hours=hours), monkeypatch)
+    await desk.mood(failing=True)
+    order = await desk.place()
+    async with desk.working():
+        await until_called(desk, 2)
+        assert (await desk.view(order))["status"] == "charging"
+    retell(desk, payment_give_up_seconds=0.5)
+    async with desk.working():
+        await desk.until(order, "voiding")
 
 
 async def test_an_attempt_that_fails_after_the_limit_was_the_last(desk: Desk) -> None:

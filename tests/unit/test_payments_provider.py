@@ -36,6 +36,16 @@ from services.payments.provider import (
         (httpx.Response(429, headers={"Retry-After": "soon"}), Busy(timedelta(seconds=1))),
         (httpx.Response(429, headers={"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}), Busy(timedelta())),
         (httpx.Response(429, headers={"Retry-After": "9" * 30}), Busy(timedelta(seconds=1))),
+        (
+            httpx.Response(
+                429, headers={"Date": "Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After": "Sun, 06 Nov 1994 08:50:07 GMT"}
+            ),
+            Busy(timedelta(seconds=30)),  # by the provider's clock, which both dates come from
+        ),
+        (
+            httpx.Response(429, headers={"Date": "soon", "Retry-After": "Sun, 06 Nov 1994 08:50:07 GMT"}),
+            Busy(timedelta()),
+        ),
     ],
 )
 async def test_whatever_the_provider_answers_has_one_meaning(answer: httpx.Response, outcome: Outcome) -> None:
