@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from backbone import logs, telemetry
+from backbone import declared, logs, telemetry
 from backbone.consumer import Consumer
 from backbone.database import Database
 from backbone.errors import SlicelineError
@@ -46,8 +46,12 @@ class Runner(Protocol):
 
 
 def run(service: Service[Any]) -> None:
-    """Be a process of this service until SIGTERM or SIGINT. Exits with 2 when it is not given what it needs."""
+    """Be a process of this service until SIGTERM or SIGINT.
+
+    Exits with 2 when it is not given what it needs, or reads or publishes what no contract describes.
+    """
     settings = _settings(service)
+    _check_declared(service)
     logs.start(service.name, settings.log_level, settings.log_format)
     provider = telemetry.start(service.name, settings.otlp_endpoint)
     try:
@@ -73,6 +77,12 @@ def _settings(service: Service[S]) -> S:
             name = "SLICELINE_" + "_".join(map(str, each["loc"])).upper()
             sys.stderr.write(f"{service.name}: {name}: {each['msg']}\n")
         raise SystemExit(2) from None
+
+
+def _check_declared(service: Service[Any]) -> None:
+    if wrong := declared.objections(service):
+        sys.stderr.write("".join(f"{said}\n" for said in wrong))
+        raise SystemExit(2)
 
 
 def _loop_factory() -> Any:

@@ -80,12 +80,13 @@ class ThrowAway:
         schema = json.loads(path.read_bytes()) | changes
         path.write_text(json.dumps({keyword: value for keyword, value in schema.items() if value is not None}))
 
-    def start(self) -> "subprocess.CompletedProcess[str]":
-        """Start a process of it that is told where its database would be."""
+    def start(self) -> tuple[int, str]:
+        """Exit code and stderr of a process of it, which is told where its database would be."""
         code = START.format(folder=str(self.folder), schemas=str(self.schemas), name=self.name)
         told = {"SLICELINE_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing", "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-P", "-c", code]
-        return subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stderr
 
 
 def _payload(name: str, body: str) -> str:

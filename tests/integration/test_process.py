@@ -21,6 +21,9 @@ from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.service_process import NOWHERE, Road, ServiceProcess, process_of
 from tests.integration.things import eventually
+from tests.throwaway import ThrowAway, throwaway
+
+__all__ = ["throwaway"]
 
 LOYALTY = "services.loyalty.service"
 ORDERS = "services.orders.service"
@@ -78,6 +81,33 @@ def test_an_unknown_role_is_refused_with_those_there_are() -> None:
     assert "SLICELINE_ROLES" in said
     assert "chef" in said
     assert "api, relay, consumers, jobs" in said
+
+
+def test_a_process_does_not_start_with_a_type_that_no_schema_describes(throwaway: ThrowAway) -> None:
+    throwaway.write(ReadIt="sliceline.orders.order-confirmd.v2", SaidIt="sliceline.{name}.regretted.v1")
+    code, said = throwaway.start()
+    assert code == 2
+    read, published = said.splitlines()
+    assert read.endswith("Did you mean sliceline.orders.order-confirmed.v2?")
+    assert published.startswith(
+        f"{throwaway.name} publishes sliceline.{throwaway.name}.regretted.v1 (SaidIt), which no"
+    )
+
+
+def test_a_process_does_not_start_with_a_view_that_its_contract_does_not_promise(throwaway: ThrowAway) -> None:
+    throwaway.write(ReadIt="sliceline.orders.order-cancelled.v1\nwhen: str")
+    assert throwaway.start() == (
+        2,
+        f"{throwaway.name} needs when in orders.order-cancelled.v1; the schema has no such field\n",
+    )
+
+
+def test_a_process_does_not_start_with_a_schema_that_is_none(throwaway: ThrowAway) -> None:
+    (throwaway.schemas / "orders" / "order-cancelled.v1.json").write_text("{")
+    throwaway.write(ReadIt="sliceline.orders.order-cancelled.v1")
+    code, said = throwaway.start()
+    assert code == 2
+    assert "Its schema, schemas/orders/order-cancelled.v1.json, is broken: unexpected end of data" in said
 
 
 async def test_a_taken_port_ends_it_with_its_name(log: Path, database_url: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import services
+from backbone.declared import objections
 from backbone.identity import new_id
 from backbone.service import Service
 from local import ROOT
@@ -33,6 +34,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servic
 
 
 async def test_the_listener_of_the_readme_counts_what_sells(listener: Service[Any], new_database: NewDatabase) -> None:
+    assert objections(listener) == []
     async with fed(listener, new_database) as bestsellers:
         confirmed = bestsellers.record("sliceline.orders.order-confirmed.v2", order_of(("margherita", 2), ("cola", 1)))
         await bestsellers.deliver(confirmed)

@@ -13,6 +13,7 @@ import pytest
 
 import services
 from backbone import contracts
+from backbone.declared import objections
 from backbone.identity import new_id
 from backbone.service import Context, Service
 from backbone.settings import Settings
@@ -94,6 +95,10 @@ async def test_what_is_refused_is_a_problem(surveys: Service[Any], new_database:
         ]
         assert [answer.status_code for answer in answers] == [422, 404, 404]
         assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+
+
+def test_what_it_reads_and_publishes_has_contracts(surveys: Service[Any]) -> None:
+    assert objections(surveys) == []
 
 
 def test_the_page_shows_every_file_of_the_service(surveys: Service[Any]) -> None:
