@@ -1,11 +1,17 @@
 """What a process is told from outside, by environment variables that begin with SLICELINE_."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.currencies import is_currency
+
+# As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
+_ORIGIN = re.compile(
+    r"(?!http://.*:80$)(?!https://.*:443$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+)
 
 ROLES = ("api", "relay", "consumers", "jobs")
 
@@ -25,6 +31,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     pool_size: int = Field(12, ge=7, description="Database connections of this process")
     requests_in_flight: int = Field(2000, ge=1, description="More at once are answered 429")
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may use the API from a browser, http://localhost:5173,…; * is every origin",
+    )
     stuck_after_seconds: float = Field(60.0, gt=0, description="A part that makes no progress so long ends the process")
     inbox_days: int = Field(14, ge=1, description="How long deliveries are remembered; topics keep them shorter")
     idempotency_days: int = Field(2, ge=1, description="How long the answers under an Idempotency-Key are kept")
@@ -47,6 +57,26 @@ class Settings(BaseSettings):
             raise ValueError(f"{given!r} is no currency that ISO 4217 lists with a minor unit, like GBP, EUR or JPY")
         return given
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _sound_origins(cls, given: str) -> str:
+        for origin in _listed(given):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin} is no origin: write it as browsers do, scheme, host and port unless it is the usual one,"
+                    " like http://localhost:5173, without a slash at the end"
+                )
+        return given
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may use the API."""
+        return _listed(self.cors_origins)
+
     def has_role(self, role: str) -> bool:
         """Whether this process runs the given part."""
         return role in self.roles.split(",")
+
+
+def _listed(given: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in given.split(",") if each.strip())

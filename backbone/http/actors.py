@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from backbone.http.problems import invalid
 from backbone.texts import IN_WORDS, LINE, is_line
 
-_HEADER = "X-Actor"
+ACTOR = "X-Actor"
 _LONGEST = 200
 # Told, but checked by `actor_of`: it looks at the text, FastAPI would at its bytes.
 SCHEMA: dict[str, JsonValue] = {"pattern": rf"^(?:{LINE[1:-1]})?$", "maxLength": _LONGEST}
@@ -15,9 +15,9 @@ def actor_of(given: str) -> str:
     """The one line of text that a header names; nobody is "anonymous". Raises Problem 422."""
     actor = text_of(given).strip("\t ") or "anonymous"
     if len(actor) > _LONGEST:
-        raise invalid([{"field": _HEADER, "message": f"must have at most {_LONGEST} characters"}])
+        raise invalid([{"field": ACTOR, "message": f"must have at most {_LONGEST} characters"}])
     if not is_line(actor):
-        raise invalid([{"field": _HEADER, "message": IN_WORDS[LINE]}])
+        raise invalid([{"field": ACTOR, "message": IN_WORDS[LINE]}])
     return actor
 
 

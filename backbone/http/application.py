@@ -10,8 +10,9 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, health, jobs, schemas
+from backbone.http import dead_letters, docs, front_door, health, jobs, schemas
 from backbone.http.bodies import Bodies
+from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
 from backbone.http.limits import InFlight, Targets
@@ -35,22 +36,27 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         middleware=_stack(context),
         exception_handlers={HTTPException: respond, RequestValidationError: respond},
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         telemetry=_TELEMETRY,
     )
     application.state.context = context
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)
-    for router in (health.routes(service), schemas.routes(service), dead_letters.routes(service), jobs.router):
+    of_the_service = (front_door.routes(service), health.routes(service), schemas.routes(service))
+    for router in (*of_the_service, dead_letters.routes(service), jobs.router, docs.router):
         application.include_router(router, tags=[OPERATIONS])
     return application
 
 
 def _stack(context: Context[Any]) -> list[Middleware]:
     """From the outside in. Each one relies on those before it."""
+    origins = context.settings.origins
     return [
         Middleware(Correlation),
         Middleware(Meters),
+        *([Middleware(Cors, origins=origins)] if origins else []),
         Middleware(Faults),
         Middleware(InFlight, most=context.settings.requests_in_flight),
         Middleware(Targets),

@@ -100,7 +100,7 @@ async def _command(
     idempotency_key: Annotated[str | None, Header(description=keys.DESCRIPTION, json_schema_extra=keys.SCHEMA)] = None,
 ) -> CommandRequest:
     if len(request.headers.getlist("idempotency-key")) > 1:
-        raise malformed("Send one Idempotency-Key.", keys.HEADER)
+        raise malformed("Send one Idempotency-Key.", keys.KEY)
     actor, key = actors.actor_of(x_actor), keys.key_of(idempotency_key)
     return CommandRequest(request, request.app.state.context, actor, key)
 

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from backbone.http.problems import malformed
 
-HEADER = "Idempotency-Key"
+KEY = "Idempotency-Key"
 LONGEST = 255
 
 _STRING = r'"((?:[ !#-\[\]-~]|\\["\\])*)"'
@@ -50,7 +50,7 @@ def key_of(given: str | None) -> str | None:
     elif quoted := _quoted.fullmatch(given):
         key = _escaped.sub(r"\1", quoted[1])
     else:
-        raise malformed('must be ASCII characters in quotes, like "a key", or visible ones without quotes', HEADER)
+        raise malformed('must be ASCII characters in quotes, like "a key", or visible ones without quotes', KEY)
     if not 1 <= len(key) <= LONGEST:
-        raise malformed(f"must have 1 to {LONGEST} characters", HEADER)
+        raise malformed(f"must have 1 to {LONGEST} characters", KEY)
     return key

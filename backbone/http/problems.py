@@ -21,6 +21,7 @@ from backbone.shares import Full
 
 PROBLEM_JSON = "application/problem+json"
 _MOST_ERRORS = 100
+_NO_ROUTE = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 class Problem(SlicelineError):
@@ -85,8 +86,10 @@ def problem_of(error: Exception, scope: Scope) -> Problem:
 async def respond(request: Request, error: Exception) -> Response:
     """The exception handler for what FastAPI and Starlette raise."""
     problem = problem_of(error, request.scope)
-    if problem.status == http.HTTPStatus.METHOD_NOT_ALLOWED and (methods := methods_at(request.scope)):
+    if problem.status in _NO_ROUTE and (methods := methods_at(request.scope)):
         problem.headers["Allow"] = ", ".join(methods)
+        if request.method == "OPTIONS":  # RFC 9110 9.3.7: no route of ours has it, every path answers it
+            return Response(status_code=204, headers=problem.headers)
     return problem.response(request.scope)
 
 

@@ -35,23 +35,29 @@ def template_of(scope: Scope) -> str:
 
 
 def methods_at(scope: Scope) -> list[str]:
-    """All methods that the path of a request has, of every route."""
-    named = set().union(*(route.methods for route in _at(scope)))
+    """All methods that the path of a request has, of every route; those of the whole service for the target *."""
+    routes = _all(scope) if scope["path"] == "*" else _at(scope)
+    named = set().union(*(route.methods for route in routes))
     also = {"OPTIONS"} | ({"HEAD"} if "GET" in named else set())
     return sorted(named | also) if named else []
 
 
 def _at(scope: Scope) -> list[_Route]:
+    return [route for route in _all(scope) if route.pattern.match(scope["path"])]
+
+
+def _all(scope: Scope) -> Sequence[_Route]:
     application = scope.get("app")
     if application is None:  # refused before any application was asked
-        return []
+        return ()
     if application not in _routes:
         _routes[application] = _routes_of(application)
-    return [route for route in _routes[application] if route.pattern.match(scope["path"])]
+    return _routes[application]
 
 
 def _routes_of(application: Any) -> Sequence[_Route]:
-    contexts = iter_route_contexts(application.routes)
     return [
-        _Route(str(each.path_format), each.path_regex, frozenset(each.methods)) for each in contexts if each.methods
+        _Route(str(each.path_format), each.path_regex, frozenset(each.methods))
+        for each in iter_route_contexts(application.routes)
+        if each.methods
     ]

@@ -1,0 +1,30 @@
+"""Which pages may use the API from a browser: cross-origin requests, as the Fetch standard has them."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from backbone.http.actors import ACTOR
+from backbone.http.answers import CORRELATION
+from backbone.http.commands import REPLAYED
+from backbone.http.keys import KEY
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_SENT = ("Content-Type", KEY, ACTOR, CORRELATION, "Last-Event-ID", "traceparent", "tracestate")
+_SHOWN = ("Location", "Retry-After", "Allow", CORRELATION, REPLAYED)
+
+
+class Cors(CORSMiddleware):
+    """ASGI: lets pages of these origins read every answer, refusals included. Cookies are nothing to us."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(app, allow_origins=origins, allow_methods=_METHODS, allow_headers=_SENT, expose_headers=_SHOWN)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """204 in any case: what may not be is not named, so that the browser itself refuses it."""
+        told = super().preflight_response(request_headers).headers
+        said = {name: value for name, value in told.items() if not name.startswith("content-")}
+        return Response(status_code=204, headers=said)

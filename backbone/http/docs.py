@@ -1,0 +1,38 @@
+"""/docs: the API as a page to read and to try. All of it comes from this process, so that no internet is needed."""
+
+from importlib import resources
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import FileResponse
+
+from backbone.http.problems import Problem
+
+# None: nobody elsewhere is asked whether the document is valid.
+_PARAMETERS: dict[str, Any] = {"validatorUrl": None}
+_ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/docs")
+async def get_docs(request: Request) -> Response:
+    """Swagger UI. Its addresses are relative: they hold behind a proxy's prefix as well."""
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title=request.app.title,
+        swagger_js_url="docs/swagger-ui-bundle.js",
+        swagger_css_url="docs/swagger-ui.css",
+        swagger_favicon_url="docs/favicon.png",
+        swagger_ui_parameters=_PARAMETERS,
+    )
+
+
+@router.get("/docs/{name}")
+async def get_docs_asset(name: str) -> Response:
+    """What the page is made of."""
+    if name not in _ASSETS:
+        raise Problem(404, "No such asset", "GET /docs is the page.")
+    with resources.as_file(resources.files("fastapi_offline") / "static" / name) as path:
+        return FileResponse(path, media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})

@@ -1,0 +1,31 @@
+"""The front door: what there is at this address, for whoever comes with nothing but the address."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from backbone.service import Service
+
+
+def routes(service: Service[Any]) -> APIRouter:
+    """The route at /."""
+    router = APIRouter()
+
+    @router.get("/")
+    async def get_overview(request: Request) -> dict[str, Any]:
+        """What there is: a page to try it, its description, and each path with what its methods do."""
+        document = request.app.openapi()
+        return {
+            "service": service.name,
+            "about": service.about,
+            "version": document["info"]["version"],
+            "docs": "/docs",
+            "openapi": "/openapi.json",
+            "paths": {path: _told(operations) for path, operations in document["paths"].items()},
+        }
+
+    return router
+
+
+def _told(operations: dict[str, Any]) -> dict[str, str]:
+    return {method.upper(): operation["description"].splitlines()[0] for method, operation in operations.items()}
