@@ -201,7 +201,7 @@ class Connection(HttpToolsProtocol):
         path = self.url.split(b"?")[0]
         raw_path = path if path[:1] == b"/" else b"/"
         named = {"method": method.decode() if known else "", "path": raw_path.decode("ascii", "replace")}
-        return {**self.scope, **named, "raw_path": raw_path, "query_string": b""}
+        return {**self.scope, "app": self.app, **named, "raw_path": raw_path, "query_string": b""}
 
     def _cycle(self, scope: Scope) -> RequestResponseCycle:
         return RequestResponseCycle(

@@ -47,9 +47,7 @@ def _at(scope: Scope) -> list[_Route]:
 
 
 def _all(scope: Scope) -> Sequence[_Route]:
-    application = scope.get("app")
-    if application is None:  # refused before any application was asked
-        return ()
+    application = scope["app"]
     if application not in _routes:
         _routes[application] = _routes_of(application)
     return _routes[application]

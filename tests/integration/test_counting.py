@@ -1,7 +1,7 @@
 """What the metrics count: every answer, refusals before routing included, by its route and never by its path."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed
+from tests.integration.one_service import Fed, fed, serving
+from tests.integration.raw_http import request, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,6 +29,13 @@ ORDER = {
 async def orders(new_database: NewDatabase) -> AsyncIterator[Fed]:
     async with fed(SERVICE, cache(new_database)) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def served(new_database: NewDatabase) -> Iterator[str]:
+    """The address of a server: of the same process, so that the same metrics count."""
+    with serving(SERVICE, new_database("orders")) as address:
+        yield address
 
 
 async def counted(orders: Fed, method: str, route: str, status: int) -> float:
@@ -62,6 +70,26 @@ async def test_a_refusal_counts_under_its_route(
     answer = await orders.client.request(method, path, **sent)
     assert answer.status_code == status, answer.text
     assert await counted(orders, method, route, status) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "route", "status"),
+    [
+        (request("/orders/one", "X-Long: " + "x" * 17_000), "/orders/{order}", 431),
+        (request("/orders?status=" + "x" * 9_000), "/orders", 414),
+        (request("/menu").replace(b"shop.example", b"a/b"), "/menu", 400),
+        (request("/nowhere", "X-Long: " + "x" * 17_000), "none", 431),
+    ],
+    ids=["headers", "target", "host", "headers to nowhere"],
+)
+async def test_a_refusal_on_the_wire_counts_under_its_route(
+    served: str, orders: Fed, sent: bytes, route: str, status: int
+) -> None:
+    before = await counted(orders, "GET", route, status)
+    async with wire(served) as line:
+        await line.send(sent)
+        (await line.reply()).problem(status)
+    assert await counted(orders, "GET", route, status) == before + 1
 
 
 async def test_a_method_that_nobody_knows_counts_under_its_route(orders: Fed) -> None:
