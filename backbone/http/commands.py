@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from fastapi import Depends, Header, Request, Response
 
 from backbone import idempotency, telemetry
@@ -90,8 +91,8 @@ class CommandRequest:
         return response
 
     async def _claim(self, key: str) -> Claim:
-        url = self.request.url
-        return claim_of(self.request.method, url.path, url.query, await self.request.body(), key)
+        url, body = self.request.url, await self.request.body()
+        return claim_of(self.request.method, url.path, url.query, body, orjson.loads(body) if body else None, key)
 
 
 async def _command(

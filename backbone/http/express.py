@@ -83,7 +83,8 @@ class _Lane:
             return None
         try:
             key = key_of(headers[b"idempotency-key"].decode("latin-1")) if b"idempotency-key" in headers else None
-            item, answer = await self._lane.decide(self._lane.body.model_validate(check_json(body)), self._context)
+            parsed = check_json(body)
+            item, answer = await self._lane.decide(self._lane.body.model_validate(parsed), self._context)
         except Exception:  # a refusal, or a database that is away: the ordinary way meets it again, and words it
             return None
         cause = Cause(new_id(), None, _trace(self._lane.path, headers))
@@ -92,7 +93,7 @@ class _Lane:
             {"content-type": JSON, CORRELATION: cause.correlationid, **answer.headers},
             to_json(answer.body),
         )
-        claim = claim_of("POST", self._lane.path, "", body, key) if key else None
+        claim = claim_of("POST", self._lane.path, "", body, parsed, key) if key else None
         return Entrant(item, cause, reply, claim)
 
     async def answer(self, entrant: Entrant[Any], scope: Scope, receive: Receive, send: Send) -> None:

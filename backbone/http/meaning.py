@@ -1,6 +1,5 @@
 """What a request says, whatever bytes it says it in: a client that sends again may well serialise anew."""
 
-import re
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,27 +8,26 @@ import orjson
 
 from backbone.idempotency import Claim
 
-_FRACTION_OR_EXPONENT = re.compile(rb"[.eE][-+0-9]")
 _EXACT = 2**53
 
 
-def claim_of(method: str, path: str, query: str, body: bytes, key: str) -> Claim:
+def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: str) -> Claim:
     """The claim of a request to its key: the same key elsewhere is another one, another request is a mistake.
 
-    The body is sound JSON (see `bodies.py`) or none.
+    `parsed` is what the body says, None without one.
     """
     scope = f"{method} {path}"
     said = f"{scope}?{query}\n".encode()
     meant = f"{scope}?{_query_of(query)}\n".encode() if query else said
-    return Claim(scope, key, sha256(said + body).digest(), sha256(meant + meaning_of(body)).digest())
+    return Claim(scope, key, sha256(said + body).digest(), sha256(meant + meaning_of(parsed)).digest())
 
 
-def meaning_of(body: bytes) -> bytes:
-    """A body's canonical form: no blanks, members sorted by name, numbers by value; no body at all is null."""
-    parsed = orjson.loads(body) if body else None
-    if _FRACTION_OR_EXPONENT.search(body):
-        parsed = _by_value(parsed)
-    return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+def meaning_of(parsed: Any) -> bytes:
+    """A document's canonical form: no blanks, members sorted by name, numbers by value."""
+    canonical = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+    if b".0" in canonical:
+        return orjson.dumps(_by_value(parsed), option=orjson.OPT_SORT_KEYS)
+    return canonical
 
 
 def _query_of(query: str) -> str:
