@@ -27,6 +27,10 @@ WITH RECURSIVE kinds AS (
 ), outbox_now AS (
   SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS bounded) AS waiting,
          (SELECT time FROM outbox ORDER BY position LIMIT 1) AS since
+), refusals AS (
+  SELECT (SELECT count(*) FROM (SELECT FROM refused_events LIMIT $1) AS bounded) AS refused,
+         (SELECT refused_at FROM refused_events ORDER BY position LIMIT 1) AS refused_since,
+         (SELECT error FROM refused_events WHERE error IS NOT NULL ORDER BY position DESC LIMIT 1) AS refused_error
 ), letters AS (
   SELECT (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT $1) AS bounded) AS events,
          (SELECT count(*) FROM (SELECT FROM parked_keys LIMIT $1) AS bounded) AS keys,
@@ -34,8 +38,9 @@ WITH RECURSIVE kinds AS (
          (SELECT error FROM dead_letters WHERE error IS NOT NULL ORDER BY id DESC LIMIT 1) AS error
 )
 SELECT now() AS at, outbox_now.waiting, outbox_now.since AS waiting_since,
-       letters.events, letters.keys, letters.since AS parked_since, letters.error AS parked_error, jobs.*
-FROM outbox_now CROSS JOIN letters LEFT JOIN (
+       letters.events, letters.keys, letters.since AS parked_since, letters.error AS parked_error,
+       refusals.*, jobs.*
+FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
   kinds JOIN LATERAL (
     SELECT
       (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() LIMIT $1)
@@ -64,10 +69,13 @@ ORDER BY jobs.kind
 
 @dataclass(frozen=True)
 class Outbox:
-    """Events that are not published yet."""
+    """Events that are not published yet, and those that cannot be, since Kafka refuses them or one before them."""
 
     waiting: int
     since: datetime | None
+    refused: int
+    refused_since: datetime | None
+    refused_error: str | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,9 @@ async def look(database: Database) -> Backlog:
     first = rows[0]
     return Backlog(
         at=first["at"],
-        outbox=Outbox(first["waiting"], first["waiting_since"]),
+        outbox=Outbox(
+            first["waiting"], first["waiting_since"], first["refused"], first["refused_since"], first["refused_error"]
+        ),
         parked=Parked(first["events"], first["keys"], first["parked_since"], first["parked_error"]),
         jobs=[_jobs_of(row) for row in rows if row["kind"] is not None],
     )
@@ -133,6 +143,11 @@ def _needs_of_events(backlog: Backlog) -> Iterator[str]:
         yield (
             f"{_count(parked.events, 'event')} of {_count(parked.keys, 'key')} parked, "
             f"the first since {_moment(parked.since)}; the last error: {parked.error}"
+        )
+    if outbox.refused:
+        yield (
+            f"{_count(outbox.refused, 'event')} refused by Kafka or behind one that is, "
+            f"the first since {_moment(outbox.refused_since)}; the last error: {outbox.refused_error}"
         )
     if _too_long(outbox.since, backlog.at):
         yield f"{_count(outbox.waiting, 'event')} not published, the first since {_moment(outbox.since)}"

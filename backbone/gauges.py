@@ -16,6 +16,7 @@ NumberOfKind = Callable[[Jobs, datetime], float]
 OF_EVENTS: dict[str, tuple[str, Number]] = {
     "outbox_events": (f"Events not published yet{_UP_TO}", lambda now: now.outbox.waiting),
     "outbox_oldest_seconds": ("How long the oldest of them waits", lambda now: _age(now.outbox.since, now.at)),
+    "refused_events": (f"Events that Kafka refuses, or behind such{_UP_TO}", lambda now: now.outbox.refused),
     "dead_letters": (f"Events parked now{_UP_TO}", lambda now: now.parked.events),
     "dead_letters_oldest_seconds": ("How long the oldest is parked", lambda now: _age(now.parked.since, now.at)),
     "parked_keys": (f"Keys closed now{_UP_TO}", lambda now: now.parked.keys),

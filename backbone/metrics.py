@@ -5,6 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 RELAYED = Counter("sliceline_relayed_events_total", "Events that the relay published")
+REFUSED = Counter("sliceline_refused_events_total", "Events that Kafka refused for themselves, set aside by the relay")
 OUTBOX_WAIT = Histogram(
     "sliceline_outbox_wait_seconds", "From the time of a batch's oldest event to its acknowledgement", buckets=_WAITS
 )

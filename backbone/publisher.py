@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from opentelemetry.trace import SpanKind
 
 from backbone.envelope import headers_of
+from backbone.errors import SlicelineError
 from backbone.partitioning import partitions_of
-from backbone.parts import ended_well
+from backbone.parts import describe, ended_well
 from backbone.telemetry import MOST_LINKS, messaging
 from backbone.together import together
 
@@ -23,14 +26,26 @@ RECORDS_BYTES = 1_000_000
 """What is written to a partition at once; a broker takes 1,048,588 bytes unless told otherwise (message.max.bytes)."""
 _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
-_KEY = 6
-"""Where the partition key stands among a row's attributes."""
+_KEY = 7
+_END = 13
+"""Where the partition key stands in a row, and where the attributes end, which follow the data."""
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What a broker says of a record for its own sake: it never will be taken, whatever else changes."""
+
+
+class Refused(SlicelineError):
+    """An event cannot be written to Kafka; `id` is its own, the cause says why."""
+
+    def __init__(self, id: str, why: Exception) -> None:  # noqa: A002  the attribute's name
+        super().__init__(describe(why))
+        self.id = id
 
 
 @dataclass
 class Batch:
     """Rows on their way, packed by partition."""
 
+    first_id: str
     count: int
     oldest: datetime
     traceparents: list[str]
@@ -71,26 +86,26 @@ class Publisher:
             await ended_well(producer.client.close(), 2)
 
     async def pack(self, rows: Sequence[asyncpg.Record]) -> Batch | None:
-        """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows."""
+        """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows. Raises Refused."""
         if not rows:
             return None
         producer = self._opened()
         partitions = sorted(await producer.partitions_for(self._topic))
-        batch = Batch(
-            count=len(rows),
-            oldest=datetime.fromisoformat(rows[0]["time"].decode()),
-            traceparents=[row["traceparent"].decode() for row in rows[:MOST_LINKS] if row["traceparent"]],
-        )
-        for start in range(0, len(rows), _SLICE):
-            _pack(producer, partitions, batch, rows[start : start + _SLICE])
-            await asyncio.sleep(0)
+        with _blaming(rows[0]["id"].decode() if len(rows) == 1 else None, Exception):
+            batch = _batch_of(rows)
+            for start in range(0, len(rows), _SLICE):
+                _pack(producer, partitions, batch, rows[start : start + _SLICE])
+                await asyncio.sleep(0)
         return batch
 
     async def send(self, batch: Batch) -> None:
-        """Return when Kafka has all of the batch. Raises otherwise, in time."""
+        """Return when Kafka has all of the batch. Raises otherwise, in time: Refused for an event that came alone."""
         about = {"messaging.batch.message_count": batch.count}
         links = batch.traceparents
-        with messaging("send", self._topic, SpanKind.CLIENT, links=links, attributes=about):
+        with (
+            _blaming(batch.first_id if batch.count == 1 else None, *_REFUSALS),
+            messaging("send", self._topic, SpanKind.CLIENT, links=links, attributes=about),
+        ):
             async with asyncio.timeout(SEND_DEADLINE):
                 await together(*(self._send_in_turn(*each) for each in batch.partitions.items()))
 
@@ -105,12 +120,31 @@ class Publisher:
         return self._producer
 
 
+@contextmanager
+def _blaming(id: str | None, *errors: type[Exception]) -> Iterator[None]:  # noqa: A002
+    """Such errors are the fault of the event of that id, which was alone; with more than one nobody knows."""
+    try:
+        yield
+    except errors as error:
+        if id is None:
+            raise
+        raise Refused(id, error) from error
+
+
+def _batch_of(rows: Sequence[asyncpg.Record]) -> Batch:
+    return Batch(
+        first_id=rows[0]["id"].decode(),
+        count=len(rows),
+        oldest=datetime.fromisoformat(rows[0]["time"].decode()),
+        traceparents=[row["traceparent"].decode() for row in rows[:MOST_LINKS] if row["traceparent"]],
+    )
+
+
 def _pack(producer: AIOKafkaProducer, partitions: Sequence[int], batch: Batch, rows: Sequence[asyncpg.Record]) -> None:
     now = int(time.time() * 1000)
     chosen = partitions_of((row["partitionkey"] for row in rows), len(partitions))
-    for payload, *attributes in rows:
-        headers = headers_of(*attributes)
-        key = attributes[_KEY]
+    for row in rows:
+        payload, key, headers = row[0], row[_KEY], headers_of(*row[1:_END])
         records = batch.partitions.setdefault(partitions[chosen[key]], [])
         if records and records[-1].append(timestamp=now, key=key, value=payload, headers=headers):
             continue

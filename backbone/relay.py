@@ -18,7 +18,8 @@ A transaction takes batch after batch: while Kafka acknowledges one, the next is
 
 Batches double while there is more to take, so that a single event is not kept waiting and a backlog is carried in few
 trips. After a failure they start from a single row, and each small one is committed by itself: what a broker finds too
-large shrinks until it fits, and what went through stays through.
+large shrinks until it fits, and what went through stays through. A single row that Kafka refuses for its own sake will
+never fit: it is set aside in `refused_events`, where an operator sees it, with the later ones of its key behind it.
 """
 
 import asyncio
@@ -27,10 +28,10 @@ from contextlib import suppress
 
 import asyncpg
 
-from backbone import metrics, sql
+from backbone import metrics, refused, sql
 from backbone.database import Database, Tx
 from backbone.parts import Part, keep_running
-from backbone.publisher import Batch, Publisher
+from backbone.publisher import Batch, Publisher, Refused
 from backbone.together import together
 
 FEWEST, MOST = 100, 1000
@@ -52,6 +53,7 @@ class Relay:
         self._poll = poll
         self._size = FEWEST
         self._more = False
+        self._some_refused = False
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -71,10 +73,13 @@ class Relay:
         try:
             await self._publisher.open()
             await self._publish()
-        except BaseException:
+        except BaseException as error:
             self._size = 1
             await self._publisher.close()
-            raise
+            if not isinstance(error, Refused):
+                raise
+            await refused.set_aside(self._database, error.id, str(error))
+            self._more = True
         self.part.ready()
         if not self._more and not self._stop.is_set():
             with suppress(TimeoutError):
@@ -85,7 +90,8 @@ class Relay:
         """Publish in one transaction; stand by where another relay works."""
         self._more = False
         async with self._database.transaction() as tx:
-            if await tx.raw.fetchval(sql.RELAY_LOCK):
+            [(is_ours, self._some_refused)] = await tx.raw.fetch(sql.RELAY_LOCK)
+            if is_ours:
                 await self._publish_taken(tx)
 
     async def _publish_taken(self, tx: Tx) -> None:
@@ -102,10 +108,10 @@ class Relay:
             self.part.beat()
 
     async def _take(self, tx: Tx) -> list[asyncpg.Record]:
-        rows = await tx.raw.fetch(sql.RELAY_TAKE, self._size)
+        rows = await tx.raw.fetch(sql.RELAY_TAKE_OPEN if self._some_refused else sql.RELAY_TAKE, self._size)
         self._more = len(rows) == self._size
         self._size = _next_size(rows, self._size) if self._more else FEWEST
-        return rows
+        return [row for row in rows if not row["is_behind"]] if self._some_refused else rows
 
     async def _send(self, batch: Batch | None) -> None:
         if batch is None:

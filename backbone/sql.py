@@ -29,19 +29,26 @@ ORDER BY ordinal
 # The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by. Its
 # commits need not reach the disk at once: a delete that a crash undoes only sends its events again.
 RELAY_LOCK = """
-SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('synchronous_commit', 'off', true)
+SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) AS is_ours,
+       EXISTS (SELECT FROM refused_events) AS some_refused
+FROM set_config('synchronous_commit', 'off', true)
 """
 
 # The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
 # order. A row's ctid is its place on the disk, the shortest way to it, and holds still: outbox rows are never updated.
 # Columns come as bytes (`textsend`: UTF-8, as they would travel anyway) and in the form and order in which
 # envelope.headers_of wants them, so that the relay has nothing to convert. RETURNING gives no order: sorted again.
-RELAY_TAKE = """
-WITH taken AS (
+OUTBOX_COLUMNS = """
+  position, id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid, causationid,
+  occurrenceid, sequence, traceparent, specversion, payload
+"""
+_TAKEN = f"""
+taken AS (
   DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT $1))
-  RETURNING position, payload, id, type, source, subject, time, dataschema, aggregateid, correlationid, occurrenceid,
-            sequence, causationid, traceparent
+  RETURNING {OUTBOX_COLUMNS}
 )
+"""  # noqa: S608  our own text
+_AS_THEY_TRAVEL = """
 SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type, textsend(source) AS source,
        textsend(subject) AS subject,
        textsend(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS time,
@@ -49,8 +56,20 @@ SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type,
        textsend(correlationid) AS correlationid, textsend(occurrenceid) AS occurrenceid,
        textsend(lpad(sequence::text, 20, '0')) AS sequence, textsend(causationid) AS causationid,
        textsend(traceparent) AS traceparent
-FROM taken ORDER BY position
 """
+RELAY_TAKE = f"WITH {_TAKEN} {_AS_THEY_TRAVEL} FROM taken ORDER BY position"
+
+# The same while some key is closed: its rows are put behind the refused one, at their own positions, and come back
+# only to be counted. One statement, so that no row becomes visible between the two looks.
+RELAY_TAKE_OPEN = f"""
+WITH {_TAKEN}, behind AS (
+  INSERT INTO refused_events ({OUTBOX_COLUMNS})
+  SELECT {OUTBOX_COLUMNS} FROM taken WHERE aggregateid IN (SELECT aggregateid FROM refused_events)
+  RETURNING position
+)
+{_AS_THEY_TRAVEL}, position IN (SELECT position FROM behind) AS is_behind
+FROM taken ORDER BY position
+"""  # noqa: S608  our own text
 
 # Moves the offsets of a batch's partitions from where it begins to where it ends, and locks them until it commits: a
 # second owner of a partition waits here, then finds that the offset has moved, and gets no row for it. Locks are taken

@@ -41,6 +41,17 @@ outbox = Table(
     Column("payload", Text, nullable=False),
 )
 
+# Events that Kafka refused for themselves (those have an error), and later ones of their keys, which wait behind them.
+refused_events = Table(
+    "refused_events",
+    metadata,
+    *(Column(each.name, each.type, nullable=each.nullable) for each in outbox.columns if each.name != "position"),
+    Column("position", BigInteger, primary_key=True),
+    Column("error", Text),
+    Column("refused_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("refused_events_key", "aggregateid", "position"),
+)
+
 # One row per key ever published: the lock that orders a key's events, and its last sequence.
 sequences = Table(
     "sequences",

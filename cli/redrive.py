@@ -1,4 +1,4 @@
-"""./sliceline redrive: handle parked events again, and start parked jobs anew."""
+"""./sliceline redrive: handle parked events again, publish refused ones again, and start parked jobs anew."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,17 +16,22 @@ def redrive(
     service: Annotated[str, typer.Argument(help="The service that parked them.")],
     key: Annotated[str | None, typer.Option("--key", help="Only this key (an order's id, a SKU); else all.")] = None,
 ) -> None:
-    """Handle a service's parked events again, in order, and start its parked jobs anew, once the reason is gone."""
+    """Handle a service's parked events again, in order, and start its parked jobs anew, once the reason is gone.
+
+    Events of its own that Kafka refused are published again as well.
+    """
     import httpx
 
     with httpx.Client(base_url=address_of(service), timeout=30, trust_env=False) as client:
         try:
             handled = _answer(client.post("/dead-letters/redrive", json={"key": key}))["handled"]
+            published = _answer(client.post("/refused-events/retry", json={"key": key}))["retried"]
             started = _start_jobs(client, key)
             first = next((letter for letter in _all(client, "/dead-letters") if key in (None, letter["key"])), None)
         except httpx.HTTPError as error:
             fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
-    console.print(f"{service}: {_count(handled, 'event')} handled, {_count(started, 'job')} started anew.")
+    again = f", {_count(published, 'refused event')} to be published again" if published else ""
+    console.print(f"{service}: {_count(handled, 'event')} handled, {_count(started, 'job')} started anew{again}.")
     if first:
         fail(f"Events stay parked, the first of key {first['key']}: {first['error']}")
 

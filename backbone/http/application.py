@@ -10,7 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, docs, front_door, health, jobs, schemas
+from backbone.http import dead_letters, docs, front_door, health, jobs, refused_events, schemas
 from backbone.http.bodies import Bodies
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
@@ -44,8 +44,8 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)
-    of_the_service = (front_door.routes(service), health.routes(service), schemas.routes(service))
-    for router in (*of_the_service, dead_letters.routes(service), jobs.router, docs.router):
+    of_the_service = (each.routes(service) for each in (front_door, health, schemas, dead_letters))
+    for router in (*of_the_service, refused_events.router, jobs.router, docs.router):
         application.include_router(router, tags=[OPERATIONS])
     return application
 

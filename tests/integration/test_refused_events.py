@@ -1,0 +1,141 @@
+"""Events that Kafka will not take: they go aside with their keys, all else goes on, and an operator decides."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from backbone import backlog, metrics, refused
+from backbone.http import create_application
+from backbone.service import Context
+from backbone.settings import Settings
+from tests.integration.relaying import outbox_is_empty, relay_of, sequences_by_key
+from tests.integration.things import Things, eventually, running
+
+MEBIBYTE = 1024 * 1024
+
+
+async def _spoil(thing: Things, key: str, number: int, change: str, *arguments: Any) -> None:
+    """Publish an event, and change its row in the outbox as no code of ours would."""
+    async with thing.database.transaction() as tx:
+        tx.publish(thing.happened(number), key=key)
+        await tx.flush()
+        tx._outgoing.clear()
+        last = "position = (SELECT max(position) FROM outbox)"
+        await tx.raw.execute(f"UPDATE outbox SET {change} WHERE {last}", *arguments)
+
+
+SPOILT: dict[str, tuple[str, list[Any]]] = {
+    "a header of a megabyte": ("traceparent = $1", ["f" * 2 * MEBIBYTE]),
+    "data beyond what a broker takes": ("payload = $1", ['{"number": 1, "note": "' + "x" * 2 * MEBIBYTE + '"}']),
+    "a subject without end": ("subject = $1", ["s" * 2 * MEBIBYTE]),
+}
+
+
+@pytest.mark.parametrize("change", SPOILT)
+async def test_an_event_that_kafka_refuses_stops_no_other(thing: Things, change: str) -> None:
+    await thing.publish("bad", 1)
+    await thing.publish("good", 1)
+    await _spoil(thing, "bad", 2, SPOILT[change][0], *SPOILT[change][1])
+    await thing.publish("good", 2)
+    before = metrics.REFUSED._value.get()
+    async with running(relay_of(thing)):
+        await eventually(lambda: outbox_is_empty(thing))
+        await thing.publish("good", 3)
+        await thing.publish("bad", 3, 4)
+        await eventually(lambda: outbox_is_empty(thing))
+        events = await thing.published(4)
+    assert sequences_by_key(events) == {"bad": [1], "good": [1, 2, 3]}
+    assert metrics.REFUSED._value.get() == before + 1
+    now = await backlog.look(thing.database)
+    assert now.outbox.refused == 3  # itself, and two behind it
+    assert any("3 events refused by Kafka or behind one that is" in need for need in backlog.needs(now))
+
+
+async def test_an_event_that_cannot_even_be_written_stops_no_other(thing: Things) -> None:
+    await _spoil(thing, "bad", 1, "time = 'infinity'")
+    await thing.publish("good", 1, 2)
+    async with running(relay_of(thing)):
+        assert sequences_by_key(await thing.published(2)) == {"good": [1, 2]}
+        await eventually(lambda: _refused(thing, 1))
+
+
+async def test_what_waits_behind_a_discarded_event_goes_on_in_order(thing: Things) -> None:
+    await _spoil(thing, "bad", 1, *_spoilt("data beyond what a broker takes"))
+    await thing.publish("bad", 2, 3)
+    async with running(relay_of(thing)):
+        await eventually(lambda: _refused(thing, 3))
+        await thing.publish("bad", 4)
+        await eventually(lambda: _refused(thing, 4))
+        async with _operator(thing) as client:
+            [first, *others] = (await client.get("/refused-events")).json()["items"]
+            assert "MessageSizeTooLarge" in first["error"]
+            assert [each["error"] for each in others] == [None] * 3
+            behind = await client.post(f"/refused-events/{others[0]['id']}/discard", json={"reason": "In the way."})
+            assert behind.status_code == 404  # it is sound, and only waits
+            gone = await client.post(f"/refused-events/{first['id']}/discard", json={"reason": "Nobody needs it."})
+            assert gone.json() == {"released": 3}
+        events = await thing.published(3)
+    assert [(event.partitionkey, event.sequence) for event in events] == [("bad", 2), ("bad", 3), ("bad", 4)]
+    assert await _refused(thing, 0)
+
+
+async def test_a_refused_event_is_published_once_it_fits(thing: Things) -> None:
+    await _spoil(thing, "bad", 1, *_spoilt("a header of a megabyte"))
+    await thing.publish("bad", 2)
+    async with running(relay_of(thing)):
+        await eventually(lambda: _refused(thing, 2))
+        async with _operator(thing) as client:
+            assert (await client.post("/refused-events/retry", json={"key": "other"})).json() == {"retried": 0}
+            assert (await client.post("/refused-events/retry", json={})).json() == {"retried": 2}
+            await eventually(lambda: _refused(thing, 2))  # nothing has changed, so it is refused again
+            async with thing.database.transaction() as tx:
+                await tx.raw.execute("UPDATE refused_events SET traceparent = NULL")
+            await thing.publish("bad", 3)
+            await eventually(lambda: _refused(thing, 3))
+            assert (await client.post("/refused-events/retry", json={"key": "bad"})).json() == {"retried": 3}
+        events = await thing.published(3)
+    assert [event.sequence for event in events] == [1, 2, 3]
+
+
+async def test_only_one_key_is_held_up_by_many_refusals(thing: Things) -> None:
+    for number in range(1, 4):
+        await _spoil(thing, f"bad-{number}", 1, *_spoilt("a subject without end"))
+        await thing.publish(f"good-{number}", 1)
+    async with running(relay_of(thing)):
+        assert {event.partitionkey for event in await thing.published(3)} == {"good-1", "good-2", "good-3"}
+        await eventually(lambda: _refused(thing, 3))
+    assert await outbox_is_empty(thing)
+
+
+async def test_nothing_is_brought_back_while_a_relay_works(thing: Things) -> None:
+    await _spoil(thing, "bad", 1, *_spoilt("a subject without end"))
+    async with running(relay_of(thing)):
+        await eventually(lambda: _refused(thing, 1))
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute(refused.LOCK)
+        async with _operator(thing) as client:
+            answer = await client.post("/refused-events/retry", json={})
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+    assert await _refused(thing, 1)
+
+
+def _spoilt(name: str) -> Sequence[Any]:
+    change, arguments = SPOILT[name]
+    return change, *arguments
+
+
+async def _refused(thing: Things, count: int) -> bool:
+    async with thing.database.transaction() as tx:
+        return bool(await tx.raw.fetchval("SELECT count(*) = $1 FROM refused_events", count))
+
+
+@asynccontextmanager
+async def _operator(thing: Things) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service's operations."""
+    context: Context[Settings] = Context(Settings(database_url="postgresql://nowhere/nothing"), thing.database)
+    transport = httpx.ASGITransport(create_application(thing.service(thing.note), context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
