@@ -22,6 +22,10 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     causationid: str | None = None
     traceparent: str | None = None
 
+    def within(self, story: str | None) -> "Cause":
+        """This cause as part of what began earlier, under the correlation id of then; None where that is not known."""
+        return Cause(story, self.causationid, self.traceparent) if story else self
+
 
 class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True, gc=False):
     """An event as a handler gets it: the envelope's attributes and the reader's view of the data."""

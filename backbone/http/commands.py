@@ -42,7 +42,7 @@ class CommandRequest:
 
     @property
     def correlationid(self) -> str:
-        """What everything that this command sets off has in common."""
+        """What all that this command begins has in common; what goes on with an older story keeps that one's."""
         return str(self.request.state.correlationid)
 
     @property

@@ -143,7 +143,7 @@ async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> d
             continue
         deliveries[order] = outcomes[order] = decision.delivery
         for told in decision.events:
-            tx.publish(told, key=order)
+            tx.publish(told, key=order, cause=tx.cause.within(delivery.correlationid))
     await tables.save_all(tx, [each for each in outcomes.values() if isinstance(each, Delivery)])
     return outcomes
 

@@ -1,6 +1,7 @@
 """What delivery does when orders and the kitchen speak, in whatever order the two arrive."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from backbone.database import Tx
@@ -17,7 +18,10 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     changed: dict[str, Delivery] = {}
     for event in events:
         order = event.data.order
-        decision = decisions.heard(deliveries[order], event.data)
+        known = deliveries[order]
+        if known.correlationid is None:
+            known = replace(known, correlationid=event.correlationid)
+        decision = decisions.heard(known, event.data)
         deliveries[order] = changed[order] = decision.delivery
         for told in decision.events:
             tx.publish(told, key=order, cause=event.cause)

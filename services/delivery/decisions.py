@@ -55,6 +55,7 @@ class Delivery:
     needs_baking: bool = False
     baked: bool = False
     by: str | None = None  # who pressed the last button
+    correlationid: str | None = None  # of the order's story
 
 
 @dataclass(frozen=True, slots=True)

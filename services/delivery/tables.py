@@ -23,6 +23,7 @@ deliveries = Table(
     Column("needs_baking", Boolean, nullable=False, server_default=false()),
     Column("baked", Boolean, nullable=False, server_default=false()),
     Column("by", Text),
+    Column("correlationid", Text),
     CheckConstraint(
         "status IN ('waiting', 'ready', 'dispatched', 'delivered', 'collected', 'cancelled')",
         name="deliveries_status",
@@ -39,14 +40,17 @@ _BEGIN_ALL = """
     ON CONFLICT (order_id) DO UPDATE SET status = known.status WHERE false
 """
 _LOCK_ALL = """
-    SELECT order_id, created_at, status, fulfilment, address, customer_name, needs_baking, baked, "by"
+    SELECT order_id, created_at, status, fulfilment, address, customer_name, needs_baking, baked, "by",
+        correlationid
     FROM deliveries WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
 """
 _SAVE_ALL = """
     UPDATE deliveries SET status = new.status, fulfilment = new.fulfilment, address = new.address,
-        customer_name = new.customer_name, needs_baking = new.needs_baking, baked = new.baked, "by" = new."by"
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::bool[], $8::text[])
-        AS new(order_id, status, fulfilment, address, customer_name, needs_baking, baked, "by")
+        customer_name = new.customer_name, needs_baking = new.needs_baking, baked = new.baked, "by" = new."by",
+        correlationid = new.correlationid
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::bool[], $8::text[],
+            $9::text[])
+        AS new(order_id, status, fulfilment, address, customer_name, needs_baking, baked, "by", correlationid)
     WHERE deliveries.order_id = new.order_id
 """
 
@@ -76,6 +80,7 @@ async def save_all(tx: Tx, deliveries: Iterable[Delivery]) -> None:
             each.needs_baking,
             each.baked,
             each.by,
+            each.correlationid,
         )
         for each in deliveries
     ]

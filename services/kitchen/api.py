@@ -133,7 +133,7 @@ async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> d
             continue
         tickets[order] = outcomes[order] = decision.ticket
         for told in decision.events:
-            tx.publish(told, key=order)
+            tx.publish(told, key=order, cause=tx.cause.within(ticket.correlationid))
     await tables.save_all(tx, (each for each in outcomes.values() if isinstance(each, Ticket)))
     return outcomes
 

@@ -1,6 +1,7 @@
 """What the kitchen does when orders speaks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from backbone.database import Tx
@@ -18,7 +19,10 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     for event in events:
         order = event.data.order
         if decision := decisions.heard(tickets.get(order), event.data, tx.now):
-            tickets[order] = changed[order] = decision.ticket
+            ticket = decision.ticket
+            if order not in tickets:
+                ticket = replace(ticket, correlationid=event.correlationid)
+            tickets[order] = changed[order] = ticket
             for told in decision.events:
                 tx.publish(told, key=order, cause=event.cause)
     await tables.save_all(tx, changed.values())

@@ -48,6 +48,7 @@ class Ticket:
     lines: tuple[TicketLine, ...]
     created_at: datetime
     by: str | None = None  # who pressed the last button
+    correlationid: str | None = None  # of the order's story
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,19 +21,20 @@ tickets = Table(
     Column("lines", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("by", Text),
+    Column("correlationid", Text),
     CheckConstraint("status IN ('waiting', 'prepared', 'baked', 'cancelled')", name="tickets_status"),
 )
 Index("tickets_status_order", tickets.c.status, tickets.c.order_id)
 
 _LOCK_ALL = """
-    SELECT order_id, status, lines::text, created_at, "by" FROM tickets
+    SELECT order_id, status, lines::text, created_at, "by", correlationid FROM tickets
     WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
 """
 _SAVE_ALL = """
-    INSERT INTO tickets (order_id, status, lines, created_at, "by")
-    SELECT order_id, status, lines::jsonb, created_at, "by"
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
-        AS new(order_id, status, lines, created_at, "by")
+    INSERT INTO tickets (order_id, status, lines, created_at, "by", correlationid)
+    SELECT order_id, status, lines::jsonb, created_at, "by", correlationid
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
+        AS new(order_id, status, lines, created_at, "by", correlationid)
     ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, "by" = excluded."by"
 """
 
@@ -46,14 +47,14 @@ async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Ticket]:
 
 async def save_all(tx: Tx, tickets: Iterable[Ticket]) -> None:
     """Write tickets that are new or locked."""
-    rows = [(each.order, each.status, _lines(each), each.created_at, each.by) for each in tickets]
+    rows = [(each.order, each.status, _lines(each), each.created_at, each.by, each.correlationid) for each in tickets]
     if rows:
         await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)))
 
 
 def _ticket(row: asyncpg.Record) -> Ticket:
     lines = msgspec.json.decode(row["lines"], type=tuple[TicketLine, ...])
-    return Ticket(row["order_id"], Status(row["status"]), lines, row["created_at"], row["by"])
+    return Ticket(row["order_id"], Status(row["status"]), lines, row["created_at"], row["by"], row["correlationid"])
 
 
 def _lines(ticket: Ticket) -> str:

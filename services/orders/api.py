@@ -118,8 +118,9 @@ async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
         raise _unknown(order_id)
     decision = _decide_cancellation(order, reason, tx)
     if decision.entries:
-        await tables.apply(tx, decision)
-        keep_watch(tx, order, decision.order, tx.cause)
+        cause = tx.cause.within(order.correlationid)
+        await tables.apply(tx, decision, cause)
+        keep_watch(tx, order, decision.order, cause)
     return going_on((await _read(tx.connection, order_id))[1])
 
 

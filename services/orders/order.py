@@ -73,7 +73,10 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """An order with everything known about it. `reason`: why it was rejected or cancelled, or shall be."""
+    """An order with everything known about it. `reason`: why it was rejected or cancelled, or shall be.
+
+    `correlationid`: what all events about it have in common, once it is stored.
+    """
 
     id: str
     customer: Customer
@@ -88,6 +91,7 @@ class Order(msgspec.Struct, frozen=True):
     stepped_at: datetime
     delayed: bool
     version: int
+    correlationid: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -58,7 +58,7 @@ def going_on(shown: Document) -> Answer:
 
 async def write(tx: Tx, entrants: Sequence[Entrant[Accepted]]) -> None:
     """Orders, timelines, events and watches of many orders; those that are there already are left alone."""
-    created = await tables.create(tx, [each.item.decision for each in entrants])
+    created = await tables.create(tx, [(each.item.decision, each.cause) for each in entrants])
     for each in entrants:
         decision, late_at = each.item
         if decision.order.id in created:

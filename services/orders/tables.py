@@ -50,6 +50,7 @@ orders = Table(
     Column("stepped_at", DateTime(timezone=True), nullable=False),
     Column("delayed", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("correlationid", Text),
     Index("orders_by_status", "status", "id"),
     Index("orders_by_customer", "customer_id", "id"),
 )
@@ -88,18 +89,19 @@ _LOAD = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1) ORDER BY id FOR UPDATE
 _CREATE = """
 WITH created AS (
   INSERT INTO orders (id, customer_id, customer_name, customer_email, fulfilment, address, lines, currency, total,
-                      status, reason, facts, placed_at, stepped_at, delayed, version)
+                      status, reason, facts, placed_at, stepped_at, delayed, version, correlationid)
   SELECT id, customer_id, customer_name, customer_email, fulfilment, address, lines::jsonb, currency, total,
-         status, reason, string_to_array(facts, ' '), placed_at, stepped_at, delayed, version
+         status, reason, string_to_array(facts, ' '), placed_at, stepped_at, delayed, version,
+         correlationid
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
               $9::bigint[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::bool[],
-              $16::int[])
+              $16::int[], $17::text[])
     AS row(id, customer_id, customer_name, customer_email, fulfilment, address, lines, currency, total,
-           status, reason, facts, placed_at, stepped_at, delayed, version)
+           status, reason, facts, placed_at, stepped_at, delayed, version, correlationid)
   ON CONFLICT (id) DO NOTHING RETURNING id
 ), entries AS (
   INSERT INTO timeline (order_id, status, at, event, text)
-  SELECT row.* FROM unnest($17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[])
+  SELECT row.* FROM unnest($18::text[], $19::text[], $20::timestamptz[], $21::text[], $22::text[])
     AS row(order_id, status, at, event, text) JOIN created ON created.id = row.order_id
 )
 SELECT id FROM created
@@ -131,16 +133,16 @@ async def load(raw: Raw, ids: Iterable[str]) -> dict[str, Order]:
     return {row["id"]: order_of(row) for row in rows}
 
 
-async def create(tx: Tx, decisions: Sequence[Decision]) -> set[str]:
+async def create(tx: Tx, decided: Sequence[tuple[Decision, Cause]]) -> set[str]:
     """Write new orders with the beginnings of their timelines; returns the ids of those that were not there yet."""
-    rows = [_row(decision.order) for decision in decisions]
-    entries = [(decision.order.id, entry) for decision in decisions for entry in decision.entries]
+    rows = [(*_row(decision.order), cause.correlationid) for decision, cause in decided]
+    entries = [(decision.order.id, entry) for decision, _ in decided for entry in decision.entries]
     created = await tx.raw.fetch(_CREATE, *map(list, zip(*rows, strict=True)), *_columns(entries))
     return {row["id"] for row in created}
 
 
 def _row(order: Order) -> tuple[Any, ...]:
-    """The columns of an order, in the order that _CREATE takes them."""
+    """The columns of an order as it was decided, in the order that _CREATE takes them."""
     return (
         order.id,
         order.customer.id,
@@ -178,7 +180,7 @@ async def save(raw: Raw, changed: Sequence[Order], entries: Sequence[tuple[str, 
     )
 
 
-async def apply(tx: Tx, decision: Decision, cause: Cause | None = None) -> None:
+async def apply(tx: Tx, decision: Decision, cause: Cause) -> None:
     """Write a decision about an order that exists, and publish what it says."""
     order = decision.order
     await save(tx.raw, [order], [(order.id, entry) for entry in decision.entries])
@@ -208,6 +210,7 @@ def order_of(row: Any) -> Order:
         stepped_at=row["stepped_at"],
         delayed=row["delayed"],
         version=row["version"],
+        correlationid=row["correlationid"],
     )
 
 
@@ -216,7 +219,7 @@ def menu_item_of(row: Any, currency: str) -> MenuItem:
     return MenuItem(row["item"], row["name"], Money(row["price"], currency), row["baked"])
 
 
-def publish(tx: Tx, decision: Decision, cause: Cause | None = None) -> None:
+def publish(tx: Tx, decision: Decision, cause: Cause) -> None:
     """Publish what a decision says happened."""
     for happening in decision.happenings:
         tx.publish(*happening, key=decision.order.id, cause=cause)

@@ -54,10 +54,16 @@ class Fed:
         """Handle these (type, data) as one batch, each a new occurrence."""
         await self.deliver(*(self.record(event_type, data) for event_type, data in events))
 
-    def record(self, event_type: str, data: Data) -> FakeRecord:
+    async def hear(self, event: tuple[str, Data], story: str | None = None) -> str:
+        """Handle one event of a story, a new one unless it is given; returns the story's correlation id."""
+        story = story or new_id()
+        await self.deliver(self.record(*event, story))
+        return story
+
+    def record(self, event_type: str, data: Data, story: str | None = None) -> FakeRecord:
         """The record of one event; the same record again is the same occurrence again."""
         self._sequence += 1
-        key, value, headers = to_record(_envelope(event_type, data, self._sequence))
+        key, value, headers = to_record(_envelope(event_type, data, self._sequence, story or new_id()))
         return FakeRecord(topic_of(event_type), 0, key, value, headers)
 
     async def deliver(self, *records: FakeRecord, partition: int = 0) -> None:
@@ -154,7 +160,7 @@ async def _serve(server: Server, service: Service[Any], url: str, listening: soc
     await context.close()
 
 
-def _envelope(event_type: str, data: Data, sequence: int) -> Envelope:
+def _envelope(event_type: str, data: Data, sequence: int, story: str) -> Envelope:
     key = data.get("order") or data["sku"]  # an order, or a SKU for levels of stock
     return Envelope(
         id=new_id(),
@@ -164,7 +170,7 @@ def _envelope(event_type: str, data: Data, sequence: int) -> Envelope:
         time="2026-11-01T18:30:00.000000Z",
         dataschema=contracts.dataschema(event_type),
         partitionkey=key,
-        correlationid=new_id(),
+        correlationid=story,
         occurrenceid=new_id(),
         sequence=sequence,
         data=json.dumps(data).encode(),
