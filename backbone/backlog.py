@@ -162,7 +162,7 @@ def _needs_of_jobs(jobs: Jobs, now: datetime) -> Iterator[str]:
     if _too_long(jobs.failing_since, now):
         yield (
             f"{_count(jobs.failing, f'{jobs.kind} job')} failing, the first since {_moment(jobs.failing_since)}, "
-            f"{jobs.due} more due; the last error: {jobs.failing_error}"
+            f"{jobs.due} due; the last error: {jobs.failing_error}"
         )
     if _too_long(jobs.due_since, now) and not jobs.in_hand:
         yield f"{_count(jobs.due, f'{jobs.kind} job')} due since {_moment(jobs.due_since)}, and nobody does them"

@@ -6,7 +6,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from backbone.backlog import MOST, Backlog, Jobs
+from backbone.backlog import MOST, Backlog, Jobs, needs
 
 _UP_TO = f", counted up to {MOST}"
 
@@ -19,6 +19,7 @@ OF_EVENTS: dict[str, tuple[str, Number]] = {
     "refused_events": (f"Events that Kafka refuses, or behind such{_UP_TO}", lambda now: now.outbox.refused),
     "dead_letters": (f"Events parked now{_UP_TO}", lambda now: now.parked.events),
     "dead_letters_oldest_seconds": ("How long the oldest is parked", lambda now: _age(now.parked.since, now.at)),
+    "backlog_needs": ("What needs a person: sentences of /backlog", lambda now: len(needs(now))),
     "parked_keys": (f"Keys closed now{_UP_TO}", lambda now: now.parked.keys),
 }
 OF_JOBS: dict[str, tuple[str, NumberOfKind]] = {

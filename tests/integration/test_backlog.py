@@ -116,7 +116,7 @@ async def test_an_empty_backlog_needs_nobody(tables: Tables) -> None:
 async def test_a_kind_without_jobs_has_gauges_at_zero(tables: Tables) -> None:
     gauges = await tables.gauges()
     assert gauges['sliceline_jobs_due{kind="charge"}'] == gauges['sliceline_jobs_parked{kind="void"}'] == 0
-    assert gauges["sliceline_backlog_read"] == 1
+    assert (gauges["sliceline_backlog_read"], gauges["sliceline_backlog_needs"]) == (1, 0)
 
 
 async def test_what_is_parked_is_counted_beyond_a_page_and_a_restart_forgets_none_of_it(
@@ -154,15 +154,16 @@ async def test_a_provider_that_fails_needs_a_person_and_status_says_what_waits_s
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tables.jobs("charge", 300, due=LONG_AGO)
-    await tables.jobs("charge", 12, due=timedelta(seconds=10), failing=LONG_AGO)
+    await tables.jobs("charge", 12, due=timedelta(seconds=50), in_hand=True, failing=LONG_AGO)
     gauges = await tables.gauges()
+    assert gauges["sliceline_backlog_needs"] == 1
     assert gauges['sliceline_jobs_due{kind="charge"}'] == 300
     assert gauges['sliceline_jobs_failing{kind="charge"}'] == 12
     assert gauges['sliceline_jobs_failing_oldest_seconds{kind="charge"}'] == pytest.approx(300, abs=60)
     assert gauges['sliceline_jobs_due_oldest_seconds{kind="charge"}'] == pytest.approx(300, abs=60)
     code, shown = await asyncio.to_thread(status_of, tables.url, tmp_path, monkeypatch)
     assert "payments: 12 charge jobs failing, the first since 20" in shown
-    assert f"300 more due; the last error: {UNSURE}" in shown
+    assert f"300 due; the last error: {UNSURE}" in shown
     assert code == 1
 
 

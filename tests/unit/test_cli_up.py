@@ -1,16 +1,21 @@
 """What `./sliceline up` says beside a shop that runs already."""
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from cli.boot import Run
+from cli.display import Display
 from cli.layout import Layout
 from local import state
 from local.processes import identity_of
+from local.program import python
 
 
 @pytest.fixture(params=[0, 1000])
@@ -42,3 +47,17 @@ def test_up_shows_a_running_shop_where_it_is(running_at: int, given: list[str]) 
     asked = CliRunner().invoke(app, ["up", *(["--port-offset", str(running_at)] if given else [])])
     assert asked.exit_code == 0
     assert str(8001 + running_at) in asked.output
+
+
+async def test_what_a_step_wants_to_be_read_is_shown_also_when_all_went_well(tmp_path: Path) -> None:
+    """As a migration's word that the tables are ahead of the code."""
+    layout = Layout(0, None, None, tmp_path)
+    run = Run(layout, None)
+    run.state.rows = {name: state.Row(name, "ready", address="http://127.0.0.1") for name in ("tables", "orders")}
+    command = python("-c", "print('tables of orders'); print('note: the tables of orders are ahead')")
+    await run._step("tables", command)
+    assert run.state.notes == ["the tables of orders are ahead"]
+    run.state.phase = state.RUNNING
+    shown = io.StringIO()
+    Display(Console(file=shown, width=100), hint="").show(run.state)
+    assert "\nthe tables of orders are ahead\n" in shown.getvalue()
