@@ -9,7 +9,7 @@ from backbone.events import Payload
 Kind = Literal["low", "out", "over"]
 
 
-class StockAlertRaised(Payload, frozen=True, kw_only=True):
+class StockAlertRaised(Payload, frozen=True, kw_only=True, omit_defaults=True):
     TYPE: ClassVar[str] = "sliceline.alerts.stock-alert-raised.v1"
     sku: str
     kind: Kind
@@ -17,6 +17,7 @@ class StockAlertRaised(Payload, frozen=True, kw_only=True):
     threshold: int
     ceiling: int
     channel: str
+    times: int = 1
 
 
 class StockAlertCleared(Payload, frozen=True, kw_only=True):

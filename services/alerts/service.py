@@ -2,10 +2,11 @@
 
 from backbone.process import run
 from backbone.service import Service
-from backbone.settings import Settings
 from services.alerts import events
 from services.alerts.api import router
 from services.alerts.consumers import HANDLERS
+from services.alerts.jobs import JOBS
+from services.alerts.settings import Settings
 
 SERVICE = Service(
     name="alerts",
@@ -13,6 +14,7 @@ SERVICE = Service(
     router=router,
     publishes=events.PUBLISHES,
     handlers=HANDLERS,
+    jobs=JOBS,
 )
 
 if __name__ == "__main__":

@@ -25,10 +25,16 @@ alerts = sa.Table(
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("cleared_at", sa.DateTime(timezone=True)),
+    # `available` as it was when raised, whatever came since; null in rows of the first release.
+    sa.Column("raised_available", sa.BigInteger),
+    # When the shop was told last, until it may be told again; and how often it happened again since.
+    sa.Column("quiet_since", sa.DateTime(timezone=True)),
+    sa.Column("held", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("alerts_active", "sku", "kind", postgresql_where=sa.text("active")),
 )
 
-_COLUMNS = "sku, kind, active, available, threshold, ceiling, channel, raised_at, cleared_at"
+_COLUMNS = """sku, kind, active, available, threshold, ceiling, channel, raised_at, cleared_at,
+raised_available, quiet_since, held"""
 
 _LOCK_ALL = f"""
 SELECT {_COLUMNS} FROM alerts WHERE sku = ANY($1::text[]) ORDER BY sku, kind FOR UPDATE
@@ -37,11 +43,12 @@ SELECT {_COLUMNS} FROM alerts WHERE sku = ANY($1::text[]) ORDER BY sku, kind FOR
 _SAVE_ALL = f"""
 INSERT INTO alerts ({_COLUMNS})
 SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
-                     $8::timestamptz[], $9::timestamptz[])
+                     $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::timestamptz[], $12::bigint[])
 ON CONFLICT (sku, kind) DO UPDATE SET
     active = excluded.active, available = excluded.available, threshold = excluded.threshold,
     ceiling = excluded.ceiling, channel = excluded.channel, raised_at = excluded.raised_at,
-    cleared_at = excluded.cleared_at
+    cleared_at = excluded.cleared_at, raised_available = excluded.raised_available,
+    quiet_since = excluded.quiet_since, held = excluded.held
 """  # noqa: S608 - constants only
 
 

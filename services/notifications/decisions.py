@@ -122,7 +122,7 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
         about=fact.sku,
         recipient=None,
         subject=f"{title}: {sku} ({fact.available} available)",
-        body="\n".join([f"{title}.", "", *facts, ""]),
+        body="\n".join([f"{title}{_often(fact.times)}.", "", *facts, ""]),
     )
 
 
@@ -131,6 +131,10 @@ def money(amount: Money) -> str:
     digits = minor_digits(amount.currency)
     whole, part = divmod(amount.amount, 10**digits)
     return f"{whole}.{part:0{digits}d} {amount.currency}" if digits else f"{whole} {amount.currency}"
+
+
+def _often(times: int) -> str:
+    return f", {times} times since the last mail" if times > 1 else ""
 
 
 def _because(reason: str | None) -> list[str]:

@@ -63,3 +63,4 @@ class StockAlertRaised(Payload, frozen=True, kw_only=True):
     threshold: int
     ceiling: int
     channel: str
+    times: int = 1

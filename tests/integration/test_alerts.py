@@ -1,12 +1,19 @@
 """Alerts against a real database: levels come in as events, and each crossing goes out once."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from backbone.identity import new_id
+from backbone.service import Context
+from backbone.worker import Worker
+from services.alerts.jobs import JOBS, QUIET
 from services.alerts.service import SERVICE
+from services.alerts.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 
@@ -71,8 +78,8 @@ async def test_low_ends_a_tenth_above_the_threshold(alerts: Fed) -> None:
     sku = new_id()
     await alerts.feed(at(sku, 100), at(sku, 109))
     assert await told(alerts, sku) == ["+low"]
-    await alerts.feed(at(sku, 110), at(sku, 101), at(sku, 100))
-    assert await told(alerts, sku) == ["+low", "-low", "+low"]
+    await alerts.feed(at(sku, 110), at(sku, 101))
+    assert await told(alerts, sku) == ["+low", "-low"]
 
 
 async def test_straight_to_nothing_is_out_alone_and_a_full_delivery_ends_it(alerts: Fed) -> None:
@@ -89,9 +96,11 @@ async def test_too_small_a_delivery_after_out_is_low(alerts: Fed) -> None:
     assert await told(alerts, sku) == ["+out", "-out", "+low"]
 
 
-async def test_too_much_is_over_until_the_ceiling(alerts: Fed) -> None:
+async def test_too_much_is_over_until_a_tenth_below_the_ceiling(alerts: Fed) -> None:
     sku = new_id()
     await alerts.feed(at(sku, 1001), at(sku, 1500), at(sku, 1000))
+    assert await told(alerts, sku) == ["+over"]
+    await alerts.feed(at(sku, 900))
     assert await told(alerts, sku) == ["+over", "-over"]
 
 
@@ -107,6 +116,92 @@ async def test_the_same_occurrence_delivered_twice_is_told_once(alerts: Fed) -> 
     await alerts.deliver(record, record)
     await alerts.deliver(record)
     assert await told(alerts, sku) == ["+low"]
+
+
+@asynccontextmanager
+async def quiet_for(alerts: Fed, seconds: float) -> AsyncIterator[None]:
+    """With the worker that ends quiet times of this length."""
+    settings = Settings(database_url="unused", alert_quiet_seconds=seconds)
+    worker = Worker(QUIET, JOBS[QUIET], Context(settings, alerts.database))
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop()
+        await task
+
+
+async def until_told(alerts: Fed, sku: str, expected: list[str]) -> None:
+    async with asyncio.timeout(15):
+        while await told(alerts, sku) != expected:  # noqa: ASYNC110  the worker does it
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"), [(50, 500, "low"), (0, 500, "out"), (900, 1001, "over")], ids=["low", "out", "over"]
+)
+async def test_what_happens_again_and_again_is_told_once_and_later_how_often(
+    alerts: Fed, low: int, high: int, kind: str
+) -> None:
+    sku = new_id()
+    first, second = (high, low) if kind == "over" else (low, high)
+    for _ in range(5):
+        await alerts.feed(at(sku, first), at(sku, second))
+    await alerts.feed(at(sku, first))
+    assert await told(alerts, sku) == [f"+{kind}", f"-{kind}"]
+    assert [each["active"] for each in await shown(alerts) if each["kind"] == kind] == [True]
+    async with quiet_for(alerts, 0.2):
+        await until_told(alerts, sku, [f"+{kind}", f"-{kind}", f"+{kind}"])
+    _, again = (await alerts.published(sku))[-1]
+    assert (again["times"], again["available"]) == (5, first)
+    await alerts.feed(at(sku, second))
+    assert (await told(alerts, sku))[-1] == f"-{kind}"
+
+
+async def test_what_was_held_back_and_is_over_is_told_when_the_quiet_time_ends(alerts: Fed) -> None:
+    sku = new_id()
+    for _ in range(3):
+        await alerts.feed(at(sku, 50), at(sku, 500))
+    async with quiet_for(alerts, 0.2):
+        await until_told(alerts, sku, ["+low", "-low"] * 2)
+    _, again = (await alerts.published(sku))[2]
+    assert (again["times"], again["available"]) == (2, 50)
+
+
+async def test_a_shop_in_peace_is_told_nothing_before_the_quiet_time_ends(alerts: Fed) -> None:
+    sku, other = new_id(), new_id()
+    await alerts.feed(at(sku, 50), at(sku, 500), at(sku, 50))
+    async with quiet_for(alerts, 3600):
+        await alerts.feed(at(other, 50))
+        await until_told(alerts, other, ["+low"])
+        await until_due(alerts, sku)
+    assert await told(alerts, sku) == ["+low", "-low"]
+
+
+async def until_due(alerts: Fed, sku: str) -> None:
+    """Return when the worker has looked, and will look again when the hour is over."""
+    due = text("SELECT due > now() + interval '50 minutes' FROM jobs WHERE kind = 'quiet' AND key = :key")
+    async with asyncio.timeout(15), alerts.database.reading() as connection:
+        while not (await connection.execute(due, {"key": f"{sku} low"})).scalar():  # noqa: ASYNC110  the worker does it
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("levels", "limits"),
+    [
+        ((100, 101), {"threshold": 10, "ceiling": 100}),
+        ((10, 11), {"threshold": 10}),
+        ((0, 1), {"threshold": 10}),
+        ((0, 2), {"threshold": 0}),
+    ],
+)
+async def test_stock_that_swings_around_a_line_is_told_once(
+    alerts: Fed, levels: tuple[int, ...], limits: dict[str, Any]
+) -> None:
+    sku = new_id()
+    for _ in range(10):
+        await alerts.feed(*(at(sku, available, **limits) for available in levels))
+    assert len(await told(alerts, sku)) == 1
 
 
 async def test_the_list_shows_what_is_active_and_what_was(alerts: Fed) -> None:

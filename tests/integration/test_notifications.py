@@ -194,6 +194,15 @@ async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:
         assert fact in mail.text.splitlines()
 
 
+async def test_a_stock_alert_that_was_held_back_says_how_often_it_happened(open_desk: Desk) -> None:
+    sku = f"mozzarella-{new_id()[-6:]}"
+    event_type, data = alert(sku)
+    await open_desk.service.feed((event_type, data | {"times": 9}))
+    await open_desk.until(sku, "sent")
+    (mail,) = open_desk.mails()
+    assert mail.text.splitlines()[0] == "Low stock, 9 times since the last mail."
+
+
 async def test_an_occurrence_that_comes_twice_is_mailed_once(open_desk: Desk) -> None:
     order, other = new_id(), new_id()
     record = open_desk.service.record(*confirmed(order))

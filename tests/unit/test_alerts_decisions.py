@@ -1,14 +1,23 @@
 """One alert per crossing."""
 
-from collections.abc import Set
-from datetime import UTC, datetime
+from collections.abc import Iterable, Set
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.alerts import decisions
-from services.alerts.decisions import Alerts, Crossing, judge, low_clears_at
+from services.alerts.decisions import (
+    FEW,
+    Alert,
+    Alerts,
+    Crossing,
+    end_quiet,
+    judge,
+    low_clears_at,
+    over_clears_at,
+)
 from services.alerts.events import Availability, Kind, StockAlertRaised, StockLevelChanged
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -25,9 +34,29 @@ def crossing(*, raised: Set[Kind] = NOTHING, cleared: Set[Kind] = NOTHING) -> Cr
     return Crossing(frozenset(raised), frozenset(cleared))
 
 
+HOUR = timedelta(hours=1)
+
+
 def follow(*levels: StockLevelChanged) -> list[str]:
-    """What is told while the levels go by: +kind for raised, -kind for cleared."""
-    _, told = decisions.follow({}, levels, NOW)
+    """What is told while the levels go by, hours apart: +kind for raised, -kind for cleared."""
+    alerts: Alerts = {}
+    told: list[decisions.Told] = []
+    for hours, level in enumerate(levels):
+        now = NOW + hours * HOUR
+        alerts, of_level = decisions.follow(
+            {name: end_quiet(each, HOUR, now)[0] for name, each in alerts.items()}, [level], now
+        )
+        told += of_level
+    return signs(told)
+
+
+def at_once(*levels: StockLevelChanged) -> tuple[Alerts, list[str]]:
+    """The same within a moment."""
+    alerts, told = decisions.follow({}, levels, NOW)
+    return alerts, signs(told)
+
+
+def signs(told: Iterable[decisions.Told]) -> list[str]:
     return [("+" if isinstance(each, StockAlertRaised) else "-") + each.kind for payloads in told for each in payloads]
 
 
@@ -48,9 +77,89 @@ def test_low_ends_a_tenth_above_the_threshold_and_can_then_begin_again() -> None
     assert follow(at(100), at(109), at(110), at(100)) == ["+low", "-low", "+low"]
 
 
-@pytest.mark.parametrize(("threshold", "clears"), [(0, 0), (1, 2), (10, 11), (15, 17), (100, 110)])
-def test_the_tenth_is_rounded_up(threshold: int, clears: int) -> None:
+@pytest.mark.parametrize(("threshold", "clears"), [(0, 3), (1, 4), (10, 13), (15, 18), (31, 35), (100, 110)])
+def test_low_ends_a_tenth_above_and_a_few_pieces_at_least(threshold: int, clears: int) -> None:
     assert low_clears_at(threshold) == clears
+
+
+@pytest.mark.parametrize(("ceiling", "clears"), [(0, 0), (2, 0), (10, 7), (31, 27), (100, 90), (1000, 900)])
+def test_over_ends_a_tenth_below_and_a_few_pieces_at_least(ceiling: int, clears: int) -> None:
+    assert over_clears_at(ceiling) == clears
+
+
+FLAPPING = [
+    (at(100, 10, 100), at(101, 10, 100)),
+    (at(11, 10), at(10, 10)),
+    (at(1), at(0)),
+    (at(2, 0), at(0, 0)),
+    (at(1, 1), at(2, 1)),
+    (at(4, 1, 4), at(6, 1, 4)),
+]
+"""Two levels each, at a line and beside it."""
+
+
+@pytest.mark.parametrize("levels", FLAPPING, ids=str)
+def test_stock_that_swings_by_a_piece_or_two_for_hours_is_told_of_a_kind_once(
+    levels: tuple[StockLevelChanged, ...],
+) -> None:
+    told = follow(*levels * 10)
+    assert len(told) == len(set(told)) <= 2
+    assert not [each for each in told if each.startswith("-")]
+
+
+def test_the_same_again_within_the_quiet_time_is_counted_and_not_told() -> None:
+    alerts, told = at_once(*[at(50), at(500)] * 5, at(50))
+    assert told == ["+low", "-low"]
+    assert alerts["dough", "low"].held == 5
+    assert alerts["dough", "low"].active
+
+
+def test_after_the_quiet_time_it_is_told_how_often_it_happened() -> None:
+    alerts, _ = at_once(*[at(50), at(500)] * 5, at(40))
+    after, told = end_quiet(alerts["dough", "low"], HOUR, NOW + HOUR)
+    [raised] = told
+    assert isinstance(raised, StockAlertRaised)
+    assert (raised.kind, raised.available, raised.times) == ("low", 40, 5)
+    assert (after.held, after.quiet_since) == (0, NOW + HOUR)
+    _, [over] = decisions.follow({("dough", "low"): after}, [at(500)], NOW + HOUR)
+    assert signs([over]) == ["-low"]
+
+
+def test_what_was_held_back_and_is_over_is_told_as_both() -> None:
+    alerts, _ = at_once(*[at(1001), at(500)] * 3)
+    _, told = end_quiet(alerts["dough", "over"], HOUR, NOW + HOUR)
+    assert signs([told]) == ["+over", "-over"]
+    assert [each.available for each in told] == [1001, 500]
+
+
+def test_the_quiet_time_ends_without_a_word_where_nothing_was_held_back() -> None:
+    alerts, _ = at_once(at(0))
+    after, told = end_quiet(alerts["dough", "out"], HOUR, NOW + HOUR)
+    assert (told, after.quiet_since, after.active) == ((), None, True)
+    assert end_quiet(after, HOUR, NOW + HOUR) == (after, ())
+
+
+def test_the_quiet_time_is_not_over_before_its_end() -> None:
+    alerts, _ = at_once(at(50), at(500), at(50))
+    assert end_quiet(alerts["dough", "low"], HOUR, NOW + HOUR - timedelta(seconds=1)) == (alerts["dough", "low"], ())
+
+
+def test_kinds_and_skus_are_quiet_for_themselves() -> None:
+    _, told = at_once(at(50), at(500), at(0), at(500), at(1001))
+    assert told == ["+low", "-low", "+out", "-out", "+over"]
+
+
+def test_low_does_not_begin_while_out_lingers() -> None:
+    assert follow(at(0), at(FEW - 1), at(FEW)) == ["+out", "-out", "+low"]
+
+
+def test_an_alert_of_the_first_release_is_gone_on_with() -> None:
+    alert = Alert(
+        sku="dough", kind="low", active=True, available=50, threshold=100, ceiling=1000, channel="orders",
+        raised_at=NOW, cleared_at=None,
+    )  # fmt: skip
+    _, told = decisions.follow({("dough", "low"): alert}, [at(500), at(50)], NOW)
+    assert signs(told) == ["-low", "+low"]
 
 
 def test_a_fall_through_the_threshold_straight_to_nothing_is_told_once_as_out() -> None:
@@ -69,8 +178,8 @@ def test_a_large_delivery_after_out_leaves_nothing_active() -> None:
     assert follow(at(0), at(500)) == ["+out", "-out"]
 
 
-def test_over_begins_above_the_ceiling_and_ends_at_it() -> None:
-    assert follow(at(1000), at(1001), at(2000), at(1000)) == ["+over", "-over"]
+def test_over_begins_above_the_ceiling_and_ends_a_tenth_below_it() -> None:
+    assert follow(at(1000), at(1001), at(2000), at(901), at(900)) == ["+over", "-over"]
 
 
 def test_new_limits_raise_and_clear_too() -> None:
@@ -79,7 +188,7 @@ def test_new_limits_raise_and_clear_too() -> None:
 
 
 def test_a_threshold_of_nothing_never_warns_of_low() -> None:
-    assert follow(at(1, threshold=0), at(0, threshold=0), at(1, threshold=0)) == ["+out", "-out"]
+    assert follow(at(1, threshold=0), at(0, threshold=0), at(3, threshold=0)) == ["+out", "-out"]
 
 
 levels = st.builds(at, st.integers(0, 30), st.integers(0, 20), st.integers(0, 40))
@@ -87,10 +196,10 @@ levels = st.builds(at, st.integers(0, 30), st.integers(0, 20), st.integers(0, 40
 
 @given(st.lists(levels, max_size=30))
 def test_raised_and_cleared_take_turns_for_every_kind(passing: list[StockLevelChanged]) -> None:
-    told = follow(*passing)
-    for kind in ("low", "out", "over"):
-        signs = [each[0] for each in told if each[1:] == kind]
-        assert signs == ["+", "-"] * (len(signs) // 2) + ["+"] * (len(signs) % 2)
+    for told in (follow(*passing), at_once(*passing)[1]):
+        for kind in ("low", "out", "over"):
+            found = [each[0] for each in told if each[1:] == kind]
+            assert found == ["+", "-"] * (len(found) // 2) + ["+"] * (len(found) % 2)
 
 
 @given(st.lists(levels, max_size=12), st.integers(0, 12))
