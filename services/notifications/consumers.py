@@ -7,7 +7,7 @@ from backbone.events import Event
 from backbone.service import Handlers, InSets
 from services.notifications import decisions, tables
 from services.notifications.decisions import Fact
-from services.notifications.events import OrderCancelled, OrderConfirmed, OrderRejected, StockAlertRaised
+from services.notifications.events import OrderCancelled, OrderConfirmed, OrderDelayed, OrderRejected, StockAlertRaised
 from services.notifications.jobs import SEND
 
 
@@ -21,5 +21,5 @@ async def write_mails(events: Sequence[Event[Fact]], tx: Tx) -> None:
 
 
 HANDLERS: Handlers = dict.fromkeys(
-    (OrderConfirmed, OrderRejected, OrderCancelled, StockAlertRaised), InSets(write_mails)
+    (OrderConfirmed, OrderRejected, OrderCancelled, OrderDelayed, StockAlertRaised), InSets(write_mails)
 )

@@ -4,14 +4,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backbone.currencies import minor_digits
+from backbone.events import Payload
 from backbone.texts import is_email, one_line
-from services.notifications.events import Money, OrderCancelled, OrderConfirmed, OrderRejected, StockAlertRaised
+from services.notifications.events import (
+    Money,
+    NotificationSent,
+    NotificationSentV1,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelayed,
+    OrderRejected,
+    StockAlertRaised,
+)
 
 NO_ADDRESS = "This is no address that a mail server would take."
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
 
-Fact = OrderConfirmed | OrderRejected | OrderCancelled | StockAlertRaised
+Fact = OrderConfirmed | OrderRejected | OrderCancelled | OrderDelayed | StockAlertRaised
 
 
 class Kind(StrEnum):
@@ -20,6 +30,7 @@ class Kind(StrEnum):
     CONFIRMED = "order-confirmed"
     REJECTED = "order-rejected"
     CANCELLED = "order-cancelled"
+    DELAYED = "order-delayed"
     STOCK_ALERT = "stock-alert"
 
 
@@ -48,6 +59,8 @@ def mail_about(fact: Fact) -> Mail:
             return rejected(fact)
         case OrderCancelled():
             return cancelled(fact)
+        case OrderDelayed():
+            return delayed(fact)
         case StockAlertRaised():
             return stock_alert(fact)
 
@@ -107,6 +120,23 @@ def cancelled(fact: OrderCancelled) -> Mail:
     )
 
 
+def delayed(fact: OrderDelayed) -> Mail:
+    """Tell the shop, which can do something about it, that an order does not get on. The customer is not alarmed."""
+    order = one_line(fact.order)
+    facts = [
+        f"Order:    {order}",
+        f"Customer: {one_line(fact.customer.name)} <{one_line(fact.customer.email)}>",
+        *([f"Reason:   {one_line(fact.reason)}"] if fact.reason else []),
+    ]
+    return Mail(
+        kind=Kind.DELAYED,
+        about=fact.order,
+        recipient=None,
+        subject=f"Order delayed: {order}",
+        body="\n".join(["An order takes longer than it should.", "", *facts, ""]),
+    )
+
+
 def stock_alert(fact: StockAlertRaised) -> Mail:
     """Tell the shop which stock crossed which line, and through which channel."""
     title, sku = _ALERTS.get(fact.kind, "Stock alert"), one_line(fact.sku)
@@ -124,6 +154,13 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
         subject=f"{title}: {sku} ({fact.available} available)",
         body="\n".join([f"{title}{_often(fact.times)}.", "", *facts, ""]),
     )
+
+
+def told_of(notification: str, kind: str, recipient: str, about: str) -> tuple[Payload, ...]:
+    """What is told of a mail that was sent, in every version that can say it, the oldest first."""
+    said = {"notification": notification, "kind": kind, "recipient": recipient, "about": about}
+    newest = NotificationSent(**said)
+    return (newest,) if kind == Kind.DELAYED else (NotificationSentV1(**said), newest)
 
 
 def money(amount: Money) -> str:

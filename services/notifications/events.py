@@ -10,11 +10,24 @@ from backbone.events import Payload
 class NotificationSent(Payload, frozen=True, kw_only=True):
     """The mail server has taken the mail."""
 
+    TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v2"
+    notification: str
+    kind: str
+    recipient: str
+    about: str
+
+
+class NotificationSentV1(Payload, frozen=True, kw_only=True):
+    """The same for readers of version 1, which knows no mails about orders that are late."""
+
     TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v1"
     notification: str
     kind: str
     recipient: str
     about: str
+
+
+PUBLISHES: tuple[type[Payload], ...] = (NotificationSentV1, NotificationSent)
 
 
 class Money(msgspec.Struct, frozen=True):
@@ -50,6 +63,13 @@ class OrderRejected(Payload, frozen=True, kw_only=True):
 
 class OrderCancelled(Payload, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
+    order: str
+    customer: Customer
+    reason: str | None
+
+
+class OrderDelayed(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-delayed.v1"
     order: str
     customer: Customer
     reason: str | None

@@ -187,8 +187,8 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
     failed = {name: one_line(outcome.reason) for name, outcome in outcomes.items() if isinstance(outcome, Failed)}
     told = await tables.settle(tx, sent, failed)
     for each in done:
-        if mail := told.get(each.job.key):
-            tx.publish(mail, key=mail.notification, cause=each.cause)
+        if payloads := told.get(each.job.key):
+            tx.publish(*payloads, key=each.job.key, cause=each.cause)
 
 
 def give_up(_: Job) -> Outcome:

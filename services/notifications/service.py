@@ -2,9 +2,9 @@
 
 from backbone.process import run
 from backbone.service import Service
+from services.notifications import events
 from services.notifications.api import router
 from services.notifications.consumers import HANDLERS
-from services.notifications.events import NotificationSent
 from services.notifications.jobs import JOBS
 from services.notifications.settings import Settings
 
@@ -12,7 +12,7 @@ SERVICE = Service(
     name="notifications",
     settings=Settings,
     router=router,
-    publishes=(NotificationSent,),
+    publishes=events.PUBLISHES,
     handlers=HANDLERS,
     jobs=JOBS,
 )

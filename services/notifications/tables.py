@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import Column, DateTime, Index, MetaData, Table, Text, select
 
 from backbone.database import Database, Tx
-from services.notifications.decisions import NO_ADDRESS, Mail
-from services.notifications.events import NotificationSent
+from backbone.events import Payload
+from services.notifications.decisions import NO_ADDRESS, Mail, told_of
 
 metadata = MetaData()
 
@@ -89,7 +89,7 @@ async def add_all(tx: Tx, mails: Mapping[str, Mail]) -> None:
     await tx.raw.execute(_ADD_ALL, *map(list, zip(*rows, strict=True)), tx.now)
 
 
-async def settle(tx: Tx, sent: Mapping[str, str], failed: Mapping[str, str]) -> dict[str, NotificationSent]:
+async def settle(tx: Tx, sent: Mapping[str, str], failed: Mapping[str, str]) -> dict[str, tuple[Payload, ...]]:
     """Note which mails were sent (with their recipients) and which never will be (with the reasons).
 
     Returns what is to be told of those sent, by name; a mail that was settled before stays as it is.
@@ -99,9 +99,7 @@ async def settle(tx: Tx, sent: Mapping[str, str], failed: Mapping[str, str]) -> 
     rows += [(name, "failed", None, reason, None) for name, reason in failed.items()]
     settled = await tx.raw.fetch(_SETTLE, *map(list, zip(*rows, strict=True)))
     return {
-        row["id"]: NotificationSent(
-            notification=row["id"], kind=row["kind"], recipient=row["recipient"], about=row["about"]
-        )
+        row["id"]: told_of(row["id"], row["kind"], row["recipient"], row["about"])
         for row in settled
         if row["status"] == "sent"
     }

@@ -26,6 +26,7 @@ from tests.integration.one_service import Fed, fed
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
 REJECTED = "sliceline.orders.order-rejected.v1"
 CANCELLED = "sliceline.orders.order-cancelled.v1"
+DELAYED = "sliceline.orders.order-delayed.v1"
 ALERT = "sliceline.alerts.stock-alert-raised.v1"
 Told = tuple[str, dict[str, Any]]
 ODD = "=?utf-8?q??=@x.example"
@@ -162,12 +163,9 @@ async def test_a_confirmed_order_is_mailed_and_that_is_told(open_desk: Desk) -> 
         "",
         "Sliceline",
     ]
-    assert await open_desk.service.published(sent["id"]) == [
-        (
-            "sliceline.notifications.notification-sent.v1",
-            {"notification": sent["id"], "kind": "order-confirmed", "recipient": "ada@example.com", "about": order},
-        )
-    ]
+    said = {"notification": sent["id"], "kind": "order-confirmed", "recipient": "ada@example.com", "about": order}
+    versions = [f"sliceline.notifications.notification-sent.v{number}" for number in (1, 2)]
+    assert await open_desk.service.published(sent["id"]) == [(version, said) for version in versions]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +179,24 @@ async def test_an_order_that_ends_is_mailed_with_its_reason(open_desk: Desk, eve
     assert mail.subject == subject
     assert "The reason: No more mozzarella" in mail.text
     assert order in mail.text
+
+
+@pytest.mark.parametrize(
+    "reason", ["Still placed after 300 seconds, waiting for payment.", "so\nBcc: eve@example.com", ""], ids=ascii
+)
+async def test_an_order_that_is_late_is_mailed_to_the_shop_and_not_to_the_customer(
+    open_desk: Desk, reason: str
+) -> None:
+    order = new_id()
+    await open_desk.service.feed(ended(DELAYED, order, reason))
+    sent = await open_desk.until(order, "sent")
+    (mail,) = open_desk.mails()
+    assert [to["Address"] for to in mail.to] == ["shop@sliceline.example"]
+    assert mail.subject == f"Order delayed: {order}"
+    assert "Customer: Ada <ada@example.com>" in mail.text.splitlines()
+    assert not reason or f"Reason:   {one_line(reason)}" in mail.text.splitlines()
+    [(version, said)] = await open_desk.service.published(sent["id"])
+    assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v2", "order-delayed")
 
 
 async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:
