@@ -88,14 +88,14 @@ async def _topics(kafka: str, replication: int, report: Report) -> None:
         report("topics")
         wanted = [f"{service}.events" for service in CATALOGUE]
         missing = [
-            NewTopic(topic, PARTITIONS, replication, topic_configs=topics.SETTINGS)
+            NewTopic(topic, PARTITIONS, replication, topic_configs=topics.settings(replication))
             for topic in wanted
             if topic not in existing
         ]
         if missing:
             answer: Any = await admin.create_topics(missing)
             _check(answer.topic_errors)
-        await topics.bring_up_to_date(admin, existing.intersection(wanted))
+        await topics.bring_up_to_date(admin, existing.intersection(wanted), replication)
     finally:
         await admin.close()
 

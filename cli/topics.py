@@ -1,6 +1,6 @@
 """What every topic's settings are, also those of topics that an earlier release made."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -10,29 +10,41 @@ from aiokafka.errors import for_code
 RETENTION_MS = 7 * 24 * 60 * 60 * 1000
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
 ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
-SETTINGS = {"retention.ms": str(RETENTION_MS), **ARRIVAL}
 
 _SET_FOR_THE_TOPIC = 1
 """The source of a value that was given to the topic itself (KIP-226)."""
 
 
-async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> None:
-    """Have topics that exist note arrival as well; what else somebody has set for them stays."""
+def settings(replication: int) -> dict[str, str]:
+    """What a new topic is told."""
+    return {"retention.ms": str(RETENTION_MS), **ARRIVAL, **durability(replication)}
+
+
+def durability(replication: int) -> dict[str, str]:
+    """What makes an acknowledged event last through a power cut, where its outbox row's deletion does.
+
+    Kafka itself never waits for the disk: it relies on other brokers. Two of three have an event before it is
+    acknowledged; with fewer brokers than three it is on the disk of the one that acknowledges.
+    """
+    return {"min.insync.replicas": "2"} if replication >= 3 else {"flush.messages": "1"}
+
+
+async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], replication: int) -> None:
+    """Have topics that exist note arrival and last as well; what else somebody has set for them stays."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
     answers: list[Any] = await admin.describe_configs(wanted) if wanted else []
     for answer in answers:
         _check(answer)
+    told = {topic: _own(entries) for answer in answers for _, _, _, topic, entries in answer.resources}
+    due = {topic: {**durability(replication), **own, **ARRIVAL} for topic, own in told.items()}
     outdated = [
-        ConfigResource(ConfigResourceType.TOPIC, topic, {**_own(entries), **ARRIVAL})
-        for answer in answers
-        for _, _, _, topic, entries in answer.resources
-        if not ARRIVAL.items() <= _own(entries).items()
+        ConfigResource(ConfigResourceType.TOPIC, topic, due[topic]) for topic in due if due[topic] != told[topic]
     ]
     for answer in await admin.alter_configs(outdated) if outdated else []:
         _check(answer)
 
 
-def _own(entries: Iterable[tuple[Any, ...]]) -> Mapping[str, str]:
+def _own(entries: Iterable[tuple[Any, ...]]) -> dict[str, str]:
     return {name: value for name, value, _, source, *_ in entries if source == _SET_FOR_THE_TOPIC}
 
 

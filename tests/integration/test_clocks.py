@@ -151,7 +151,7 @@ async def test_a_topic_of_an_earlier_release_gets_times_of_arrival_and_keeps_wha
     try:
         old = {"message.timestamp.type": "CreateTime", "retention.ms": "1234567"}
         await admin.create_topics([NewTopic(name, 1, 1, topic_configs=old)])
-        await topics.bring_up_to_date(admin, [name])
+        await topics.bring_up_to_date(admin, [name], 1)
         answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
     finally:
         await admin.close()

@@ -1,0 +1,120 @@
+"""What a single broker has acknowledged is on its disk: Linux tells how much of a file only memory has (cachestat)."""
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from cli import migrate, topics
+from local import kafka as local_kafka
+from local.kafka import Kafka
+from services import CATALOGUE
+
+CACHESTAT = 451
+"""The number of the system call (Linux 6.5), the same for all processors."""
+
+
+class _Range(ctypes.Structure):
+    _fields_ = (("offset", ctypes.c_uint64), ("length", ctypes.c_uint64))
+
+
+class _Stat(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("cached", "dirty", "writeback", "evicted", "recent"))
+
+
+def unsynced_pages(file: Path) -> int:
+    """How many pages of a file a power cut would take. Raises OSError where the kernel cannot tell."""
+    whole, found = _Range(0, 0), _Stat()
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syscall(CACHESTAT, descriptor, ctypes.byref(whole), ctypes.byref(found), 0):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(descriptor)
+    return int(found.dirty + found.writeback)
+
+
+@pytest.fixture(autouse=True)
+def told_by_the_kernel(tmp_path: Path) -> None:
+    (tmp_path / "probe").write_bytes(b"x")
+    try:
+        unsynced_pages(tmp_path / "probe")
+    except OSError as error:
+        if sys.platform != "linux" or error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+            pytest.skip("Only Linux 6.5 and newer tells what of a file is not on the disk yet.")
+        raise
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A broker whose files can be looked at, wherever the other tests have theirs."""
+    kafka = local_kafka.start(tmp_path_factory.mktemp("kafka"))
+    yield kafka
+    kafka.kill()
+
+
+async def _unsynced_after(kafka: Kafka, topic: str, data: Path) -> int:
+    """Have some records acknowledged, and count what of them only memory has."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        acknowledged = [await producer.send(topic, b"x" * 20_000, partition=0) for _ in range(5)]
+        for each in acknowledged:
+            await each
+        return sum(unsynced_pages(file) for file in (data / f"{topic}-0").glob("*.log"))
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def data(broker: Kafka) -> Path:
+    return Path(broker.server.program.cwd) / "data"
+
+
+@pytest.mark.parametrize("service", ["orders", "inventory"])
+async def test_an_acknowledged_event_is_on_the_disk_of_a_single_broker(broker: Kafka, data: Path, service: str) -> None:
+    await migrate._topics(broker.bootstrap, 1, lambda _: None)
+    assert await _unsynced_after(broker, f"{service}.events", data) == 0
+
+
+async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
+    broker: Kafka, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOGUE, "older", 8999)
+    async with _admin(broker) as admin:
+        await admin.create_topics([NewTopic("older.events", migrate.PARTITIONS, 1)])
+    assert await _unsynced_after(broker, "older.events", data) > 0  # as Kafka itself does it
+    await migrate._topics(broker.bootstrap, 1, lambda _: None)
+    assert await _unsynced_after(broker, "older.events", data) == 0
+
+
+async def test_what_an_operator_has_set_for_a_topic_stays(broker: Kafka, data: Path) -> None:
+    async with _admin(broker) as admin:
+        await admin.create_topics([NewTopic("faster.events", 1, 1, topic_configs={"flush.messages": "1000000"})])
+        await topics.bring_up_to_date(admin, ["faster.events"], 1)
+    assert await _unsynced_after(broker, "faster.events", data) > 0
+
+
+@pytest.mark.parametrize("replication", [1, 2, 3, 5])
+def test_with_three_brokers_two_have_an_event_before_it_is_acknowledged(replication: int) -> None:
+    told = topics.settings(replication)
+    assert told.get("min.insync.replicas") == ("2" if replication >= 3 else None)
+    assert ("flush.messages" in told) is (replication < 3)
