@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import msgspec
 
 from backbone import contracts
-from backbone.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record
+from backbone.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
 from backbone.errors import SlicelineError
-from backbone.events import Event, Payload
+from backbone.events import Event, P, Payload
+from backbone.whole import all_whole
 
 Place = tuple[str, int]
 """A topic and a partition."""
@@ -51,7 +52,10 @@ class Mismatch(SlicelineError):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to."""
+    """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
+
+    `key` is what parks with it. Only a record that claims a type we listen to speaks for a key of ours.
+    """
 
     record: Record
     key: str
@@ -66,8 +70,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Delivery:
     """Decode and check a record. Whatever is wrong with it is told in the delivery, never raised."""
-    if declared_type(record) not in views:
-        return Delivery(record, _parking_key(record), broken=_untyped(record))
+    if (declared := declared_type(record)) not in views:
+        return Delivery(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
         envelope = from_record(record.key, record.value, record.headers)
         contracts.check(envelope.type, envelope.data)
@@ -84,14 +88,14 @@ def declared_type(record: Record) -> str | None:
     return None
 
 
-def _untyped(record: Record) -> Exception | None:
+def _untyped(record: Record) -> Undecodable:
     """A record that does not even name a type is broken; one of a foreign type is merely not for us."""
-    return None if declared_type(record) else Undecodable("it has no ce_type")
+    return Undecodable(unread_mode(dict(record.headers).get("content-type")) or "it has no ce_type")
 
 
 def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
     try:
-        data = msgspec.json.decode(envelope.data, type=view)
+        data = _decoded(envelope.data, view)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Mismatch(f"{envelope.type} does not fit {view.__module__}.{view.__name__}: {error}") from error
     return Event(
@@ -110,10 +114,22 @@ def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
     )
 
 
+def _decoded(data: bytes, view: type[P]) -> P:
+    try:
+        return msgspec.json.decode(data, type=view)
+    except msgspec.ValidationError:
+        return msgspec.convert(all_whole(msgspec.json.decode(data)), type=view)
+
+
+def _own_key(record: Record) -> str:
+    """Where a record is parked that claims no event of ours: it holds up nobody but itself."""
+    return f"@{record.partition}:{record.offset}"
+
+
 def _parking_key(record: Record) -> str:
-    """The key behind which later events wait; a record without one holds up nobody but itself."""
+    """The key behind which later events wait."""
     if record.key is None:
-        return f"@{record.partition}:{record.offset}"
+        return _own_key(record)
     key = printable(record.key.decode(errors="backslashreplace"))
     if len(key) <= LONGEST_ATTRIBUTE:
         return key
@@ -152,4 +168,4 @@ def unreadable(place: Place, offset: int, error: Exception) -> Batch:
     """The batch of one record of which nothing is known but where it is."""
     letter = Letter(*place, offset, key=None, value=None, headers=[])
     broken = Undecodable(f"Kafka's client cannot take it apart ({error})")
-    return Batch([Delivery(letter, _parking_key(letter), broken=broken)], {place: (offset, offset + 1)})
+    return Batch([Delivery(letter, _own_key(letter), broken=broken)], {place: (offset, offset + 1)})

@@ -9,7 +9,7 @@ This codec exists because the official SDK takes five times as long; the tests h
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -213,13 +213,33 @@ def _check_mode(attributes: Attributes) -> None:
     if attributes.get("ce_specversion") != b"1.0":
         raise Undecodable("ce_specversion is not 1.0")
     content_type = attributes.get("content-type")
-    if content_type != b"application/json" and not _is_json(content_type):
-        raise Undecodable("content-type is not application/json")
+    if content_type == b"application/json":
+        return
+    if mode := unread_mode(content_type):
+        raise Undecodable(mode)
+    if not _is_json(content_type):
+        raise Undecodable("content-type is not JSON: neither application/json nor one that ends with +json")
+
+
+def unread_mode(content_type: bytes | None) -> str | None:
+    """Say so where a content type stands for another mode of CloudEvents than the one we read."""
+    media_type = _media_type(content_type)
+    if media_type.startswith(b"application/cloudevents-batch"):
+        return "batched mode is not read, only binary mode"
+    if media_type.startswith(b"application/cloudevents"):
+        return "structured mode is not read, only binary mode"
+    return None
 
 
 def _is_json(content_type: bytes | None) -> bool:
-    """A media type is compared without regard to case and may carry parameters (RFC 9110, 8.3.1)."""
-    return content_type is not None and content_type.split(b";")[0].strip().lower() == b"application/json"
+    """CloudEvents' own rule (JSON Format 1.0.2, 3.1): the subtype is json, or it ends with +json."""
+    kind, _, subtype = _media_type(content_type).partition(b"/")
+    return bool(kind) and (subtype == b"json" or subtype.endswith(b"+json"))
+
+
+def _media_type(content_type: bytes | None) -> bytes:
+    """It is compared without regard to case and may carry parameters (RFC 9110, 8.3.1)."""
+    return (content_type or b"").split(b";")[0].strip().lower()
 
 
 def _text(attributes: Attributes, name: str) -> str:
@@ -251,13 +271,30 @@ def _time(text: str) -> str:
     """Any RFC 3339 time with an offset, brought to the one form we write."""
     try:
         moment = msgspec.convert(text, datetime)
-        if moment.tzinfo is None:
-            raise Undecodable("ce_time has no offset from UTC")
         if len(text) == 27 and text[10] == "T" and text[26] == "Z":
             return text
-        return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return _written(moment)
     except (msgspec.ValidationError, OverflowError):  # year 1 and year 9999 can leave the calendar
+        if text[17:19] == "60":
+            return _leaping(text)
         raise Undecodable("ce_time is not a time in the form of RFC 3339") from None
+
+
+def _leaping(text: str) -> str:
+    """A leap second, the last of a day in UTC (RFC 3339, 5.7), as clocks without one have it: the first of the next."""
+    before = _time(f"{text[:17]}59{text[19:]}")
+    if before[11:19] != "23:59:59":
+        raise Undecodable("ce_time has a leap second in the middle of a day")
+    try:
+        return _written(datetime.fromisoformat(before) + timedelta(seconds=1))
+    except OverflowError:
+        raise Undecodable("ce_time leaves the calendar") from None
+
+
+def _written(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise Undecodable("ce_time has no offset from UTC")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _sequence(raw: bytes | None) -> int:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from sqlalchemy import Select, select
 
 from backbone.database import Tx
-from backbone.fields import Line, Name
+from backbone.fields import WHOLE, Line, Name
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.problems import invalid
 from services.inventory import decisions, warehouse
@@ -23,7 +23,7 @@ MOST = 1_000_000_000
 
 Sku = Annotated[Name, Path()]
 Item = Annotated[Name, Path()]
-Count = Annotated[int, Field(ge=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=MOST), WHOLE]
 
 
 class Body(BaseModel):
@@ -79,7 +79,7 @@ class Adjustment(Body):
 
     model_config = ConfigDict(json_schema_extra=_some_of("oneOf", "change", "set"))
 
-    change: Annotated[int, Field(ge=-MOST, le=MOST)] | None = None
+    change: Annotated[int, Field(ge=-MOST, le=MOST), WHOLE] | None = None
     set: Count | None = Field(None, validate_default=True)
     channel: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40, examples=["shop-till"])
     reason: Line = Field(max_length=200, examples=["sold over the counter"])
@@ -101,7 +101,7 @@ class Adjustment(Body):
 
 class Ingredient(Body):
     sku: Name = Field(examples=["dough"])
-    quantity: Annotated[int, Field(ge=1, le=1000, examples=[1])]
+    quantity: Annotated[int, Field(ge=1, le=1000, examples=[1]), WHOLE]
 
 
 class Recipe(Body):

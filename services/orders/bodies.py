@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
-from backbone.fields import Email, Key, Line, Name
+from backbone.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
 from services.orders.order import Status, Wanted
 
@@ -37,7 +37,7 @@ class LineBody(Body):
     """Some of one item of the menu."""
 
     item: Name
-    quantity: Annotated[int, Field(strict=True, ge=1, le=1000)]
+    quantity: Annotated[int, Field(strict=True, ge=1, le=1000), WHOLE]
 
 
 class NewOrder(Body):

@@ -150,5 +150,51 @@ def test_printable_text_fits_into_postgres(text: str) -> None:
 
 @given(key=st.binary(min_size=1, max_size=3000), other=st.binary(min_size=1, max_size=3000))
 def test_different_keys_wait_apart(key: bytes, other: bytes) -> None:
-    one, two = (read(FakeRecord("t", 0, 0, each), {}).key for each in (key, other))
+    claiming: list[tuple[str, bytes | None]] = [("ce_type", TYPE.encode())]
+    one, two = (read(FakeRecord("t", 0, 0, each, headers=claiming), VIEWS).key for each in (key, other))
     assert (one == two) == (key == other) or b"\\x" in key + other
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "it has no ce_type"),
+        ({"ce_type": None}, "it has no ce_type"),
+        ({"ce_type": b""}, "it has no ce_type"),
+        ({"content-type": b"application/cloudevents+json"}, "structured mode is not read"),
+        ({"content-type": b"application/cloudevents-batch+json"}, "batched mode is not read"),
+        ({"content-type": b"application/avro"}, "it has no ce_type"),
+    ],
+)
+def test_a_record_that_claims_no_type_holds_up_no_key_and_says_what_it_is(
+    headers: dict[str, bytes | None], reason: str
+) -> None:
+    delivery = read(FakeRecord("things.events", 2, 7, b"a", b"{}", list(headers.items())), VIEWS)
+    assert delivery.key == "@2:7"
+    assert reason in str(delivery.broken)
+
+
+def test_a_record_of_a_foreign_type_is_no_concern_of_ours() -> None:
+    delivery = read(FakeRecord("things.events", 2, 7, b"a", b"{}", [("ce_type", b"com.example.other")]), VIEWS)
+    assert (delivery.key, delivery.event, delivery.broken) == ("@2:7", None, None)
+
+
+def test_a_broken_record_that_claims_a_type_of_ours_parks_its_key() -> None:
+    for spoilt in ({"content-type": b"application/cloudevents+json"}, {"ce_time": b"noon"}, {"ce_id": None}):
+        headers = list({**SOUND, **spoilt}.items())
+        delivery = read(FakeRecord("things.events", 2, 7, b"a", b'{"number": 1}', headers), VIEWS)
+        assert delivery.key == "a"
+        assert delivery.broken is not None
+
+
+@pytest.mark.parametrize("number", [b"1.0", b"1e0", b"10E-1", b"1.000"])
+def test_a_whole_number_of_an_event_may_be_written_as_json_schema_allows(number: bytes) -> None:
+    delivery = read(FakeRecord("things.events", 0, 0, b"a", b'{"number": %b}' % number, list(SOUND.items())), VIEWS)
+    assert delivery.event is not None, delivery.broken
+    assert (type(delivery.event.data.number), delivery.event.data.number) == (int, 1)
+
+
+@pytest.mark.parametrize("number", [b"1.5", b"true", b'"1"', b"9007199254740993.0", b"1e300", b"null"])
+def test_whatever_else_stands_for_a_number_breaks_the_event(number: bytes) -> None:
+    delivery = read(FakeRecord("things.events", 0, 0, b"a", b'{"number": %b}' % number, list(SOUND.items())), VIEWS)
+    assert delivery.broken is not None

@@ -271,3 +271,62 @@ def test_times_of_the_calendar_s_ends_are_read_or_refused() -> None:
     assert read_with(ce_time=first.isoformat().encode()).time == "0001-01-02T00:00:00.000000Z"
     with pytest.raises(Undecodable, match="ce_time"):
         read_with(ce_time=b"0001-01-01T00:00:00+01:00")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000000Z"),
+        ("2016-12-31T23:59:60.5Z", "2017-01-01T00:00:00.500000Z"),
+        ("2016-12-31T15:59:60-08:00", "2017-01-01T00:00:00.000000Z"),
+        ("2015-07-01T05:29:60.250000+05:30", "2015-07-01T00:00:00.250000Z"),
+        ("2016-12-31t23:59:60.000000z", "2017-01-01T00:00:00.000000Z"),
+        ("2016-12-31T23:59:60.0000000Z", "2017-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_a_leap_second_is_read_as_clocks_without_one_have_it(written: str, read: str) -> None:
+    assert from_record(*record_with("ce_time", written.encode())).time == read
+
+
+@pytest.mark.parametrize(
+    "written", ["2016-12-31T12:30:60Z", "2016-12-31T23:59:61Z", "2016-12-31T23:59:60", "9999-12-31T23:59:60Z"]
+)
+def test_a_second_that_no_clock_shows_is_refused(written: str) -> None:
+    with pytest.raises(Undecodable, match="ce_time"):
+        from_record(*record_with("ce_time", written.encode()))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"application/vnd.sliceline.order+json",
+        b"application/problem+json; charset=utf-8",
+        b"APPLICATION/LD+JSON",
+        b"text/json",
+    ],
+)
+def test_every_media_type_of_json_is_read(content_type: bytes) -> None:
+    assert from_record(*record_with("content-type", content_type)).type == SAMPLE.type
+
+
+@pytest.mark.parametrize(
+    ("content_type", "reason"),
+    [
+        (b"application/cloudevents+json", "structured mode is not read"),
+        (b"application/cloudevents+json; charset=UTF-8", "structured mode is not read"),
+        (b"Application/CloudEvents+Protobuf", "structured mode is not read"),
+        (b"application/cloudevents-batch+json", "batched mode is not read"),
+        (b"text/plain", "content-type is not JSON"),
+        (b"+json", "content-type is not JSON"),
+        (b"application/json-seq", "content-type is not JSON"),
+        (b"", "content-type is not JSON"),
+    ],
+)
+def test_what_is_not_read_says_what_it_is(content_type: bytes, reason: str) -> None:
+    with pytest.raises(Undecodable, match=reason):
+        from_record(*record_with("content-type", content_type))
+
+
+def record_with(name: str, value: bytes) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
+    key, data, headers = to_record(SAMPLE)
+    return key, data, [(each, value if each == name else had) for each, had in headers]
