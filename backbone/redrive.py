@@ -25,6 +25,16 @@ async def redrive(context: Context[Any], service: Service[Any], key: str | None 
     return sum([await _redrive_key(handling, database, service.name, *pair) for pair in pairs])
 
 
+async def go_on(context: Context[Any], service: Service[Any], key: str) -> None:
+    """Handle what waited behind a letter that is gone; behind a passing fault it is left for a redrive."""
+    try:
+        await redrive(context, service, key)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        logger.warning("a parked key is left for later", action="redrive-put-off", key=key, error=describe(error))
+
+
 async def _redrive_key(handling: Handling, database: Database, consumer: str, topic: str, key: str) -> int:
     handled = 0
     try:

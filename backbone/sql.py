@@ -187,6 +187,19 @@ WHERE consumer = $1 AND topic = $2 AND key = $3 ORDER BY id LIMIT 1
 
 LETTER_DELETE = "DELETE FROM dead_letters WHERE id = $1"
 
+LETTER_KEY = "SELECT topic, key FROM dead_letters WHERE consumer = $1 AND id = $2"
+
+LETTER_DISCARD = """
+WITH gone AS (
+  DELETE FROM dead_letters WHERE id = $1
+  RETURNING id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value, parked_at
+)
+INSERT INTO discarded_letters (id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value,
+                               parked_at, discarded_by, reason)
+SELECT id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value, parked_at, $2, $3
+FROM gone RETURNING topic, partition, "offset", key, type, error
+"""
+
 LETTER_BLAME = "UPDATE dead_letters SET error = $2 WHERE id = $1"
 
 OPEN_KEY = "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND key = $3"

@@ -123,6 +123,27 @@ dead_letters = Table(
     Index("dead_letters_blamed", "id", postgresql_where="error IS NOT NULL"),
 )
 
+# What an operator gave up: the letter as it was, under its old id, and who did so, when and why.
+discarded_letters = Table(
+    "discarded_letters",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("consumer", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("type", Text),
+    Column("error", Text),
+    Column("headers", JSONB, nullable=False),
+    Column("record_key", LargeBinary),
+    Column("value", LargeBinary),
+    Column("parked_at", DateTime(timezone=True), nullable=False),
+    Column("discarded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("discarded_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 parked_keys = Table(
     "parked_keys",
     metadata,

@@ -6,6 +6,7 @@ import typer
 
 from cli.bench import bench
 from cli.contracts import contracts
+from cli.discard import discard
 from cli.down import down
 from cli.events import events
 from cli.logs import logs
@@ -34,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (up, down, restart, status, logs, events, psql, order, seed, redrive, reset, contracts, bench):
+for command in (up, down, restart, status, logs, events, psql, order, seed, redrive, discard, reset, contracts, bench):
     app.command()(command)
 app.command(context_settings=PASS_ON)(test)
 

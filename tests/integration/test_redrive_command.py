@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -66,3 +67,20 @@ def test_what_is_parked_is_counted_and_started_anew(url: str, tmp_path: Path, mo
         assert "1 event handled, 1 job started anew" in redriven.output
         assert redriven.exit_code == 0
         assert asyncio.run(_left(url)) == (0, 0)
+
+
+def test_a_parked_event_is_given_up_by_its_key(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.running.HOME", tmp_path)
+    with serving(SERVICE, url) as address, standing_in(tmp_path, "notifications", address):
+        parked = httpx.get(f"{address}/dead-letters").json()["items"][0]
+        given = ["discard", "notifications", "--reason", "sent by hand"]
+        for which in ([], ["--key", parked["key"], "--letter", "1"]):
+            assert CliRunner().invoke(app, [*given, *which]).exit_code == 2
+        other = CliRunner().invoke(app, [*given, "--key", "another"])
+        assert (other.exit_code, "no event of key another" in other.output) == (1, True)
+        done = CliRunner().invoke(app, [*given, "--key", parked["key"]])
+        assert done.exit_code == 0, done.output
+        kept = httpx.get(f"{address}/dead-letters/discarded").json()["items"][0]
+        assert (kept["id"], kept["reason"], kept["discarded_by"]) == (parked["id"], "sent by hand", "operator")
+        again = CliRunner().invoke(app, [*given, "--letter", str(parked["id"])])
+        assert (again.exit_code, "404" in again.output) == (1, True)
