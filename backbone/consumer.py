@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 
 from backbone import sql
 from backbone.batch import Batch, Delivery, Place, read, unreadable
-from backbone.database import Database
+from backbone.database import LONGEST_WAIT, Database
 from backbone.envelope import topic_of
 from backbone.errors import SlicelineError
 from backbone.faults import is_passing, may_be_too_much
@@ -33,6 +33,8 @@ from backbone.service import InSets, Service
 BATCH = 500
 BATCH_OF_SETS = 1000
 """Where all handlers work in sets, a batch may be larger: it is over as soon, and a commit serves more events."""
+_STARTING, _ANSWERING = 30.0, 20.0
+"""Seconds that Kafka has for a client's start, and for one answer."""
 _SLICE = 50
 """Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
 
@@ -56,7 +58,7 @@ class Consumer:
         self._database = database
         self._kafka = kafka
         self._stuck_after = stuck_after
-        self._handling = Handling(service, database, self.part.beat)
+        self._handling = Handling(service, database, lambda: self.part.beat(LONGEST_WAIT))
         in_sets = all(isinstance(each, InSets) for each in service.handlers.values())
         self._most = BATCH_OF_SETS if in_sets else BATCH
         self._stop = asyncio.Event()
@@ -86,7 +88,8 @@ class Consumer:
         self.forget(list(self._positions))
         self._joined = False
         try:
-            async with asyncio.timeout(30):
+            self.part.beat(_STARTING)
+            async with asyncio.timeout(_STARTING):
                 await client.start()
             client.subscribe(self.topics, listener=_Rebalance(self))
             await self._read(client)
@@ -105,7 +108,7 @@ class Consumer:
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=300_000,
-            request_timeout_ms=20_000,
+            request_timeout_ms=int(_ANSWERING * 1000),
         )
 
     async def _read(self, client: AIOKafkaConsumer) -> None:
@@ -116,6 +119,7 @@ class Consumer:
             await self._synchronise(client)
             await self._poll(client)
             if watch.is_due():
+                self.part.beat(watch.LONGEST)
                 await watch.look(client, self._positions)
                 committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
@@ -166,6 +170,7 @@ class Consumer:
         self.forget(list(self._positions))
         await self._synchronise(client)
         for at in client.assignment():
+            self.part.beat()
             try:
                 await self._find(client, at, patience=1000)
             except UnicodeDecodeError:
@@ -196,8 +201,10 @@ class Consumer:
         """Start every newly assigned partition where the database says, not where Kafka thinks."""
         assigned = client.assignment()
         if new := [each for each in assigned if (each.topic, each.partition) not in self._positions]:
+            self.part.beat(LONGEST_WAIT)
             stored = await self._stored_offsets(new)
             unknown = [each for each in new if (each.topic, each.partition) not in stored]
+            self.part.beat(_ANSWERING)
             beginnings = await client.beginning_offsets(unknown) if unknown else {}
             for each in client.assignment().intersection(new):  # a rebalance may have come between
                 place = each.topic, each.partition

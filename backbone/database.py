@@ -28,6 +28,13 @@ SESSION = """
 SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off
 """
 
+CONNECTING = 10.0
+"""Seconds: for a free connection of the pool, and once more for a new one."""
+STATEMENT = 60.0
+"""Seconds after which a statement is cut off."""
+LONGEST_WAIT = 2 * CONNECTING + STATEMENT
+"""Seconds after which whoever waits for the database, for whatever, has got it or an error."""
+
 
 class Tx:
     """A transaction. What it publishes and schedules is written last, when every row lock is held."""
@@ -113,11 +120,11 @@ class Database:
             hide_parameters=True,  # errors reach logs, where customers' data has no place
             pool_size=size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=CONNECTING,
             pool_use_lifo=True,
             connect_args={
-                "timeout": 10,
-                "command_timeout": 60,
+                "timeout": CONNECTING,
+                "command_timeout": STATEMENT,
                 "server_settings": {"application_name": f"sliceline-{service}"},
             },
         )

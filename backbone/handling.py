@@ -30,7 +30,7 @@ class Handling:
     """Applies batches to one service's database. A consumer and a redrive share it."""
 
     def __init__(self, service: Service[Any], database: Database, beat: Callable[[], None] = lambda: None) -> None:
-        """`beat` is called before every event, so that a long batch is not taken for a stuck one."""
+        """`beat` is called before every wait for the database and before every event: a long batch is no stuck one."""
         self._beat = beat
         self._service = service
         self._database = database
@@ -42,16 +42,20 @@ class Handling:
 
         Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
         """
+        self._beat()
         async with self._database.transaction(fresh=fresh) as tx:
+            self._beat()
             some_parked = await self._move(tx, batch)
             ours = [each for each in batch.deliveries if each.event or each.broken]
             open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
+            self._beat()
             unseen = await self._admit(tx, open_ones)
             await self._handle(tx, unseen)
         _count(batch, ours, unseen, self._database.now())
 
     async def park(self, batch: Batch, error: Exception) -> None:
         """Set the one event of a batch aside and go past it."""
+        self._beat()
         async with self._database.transaction() as tx:
             await self._move(tx, batch)
             await parking.park(tx, self._service.name, batch.deliveries[0], error)

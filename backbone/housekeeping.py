@@ -1,11 +1,12 @@
 """What would grow for ever is pruned: the inbox, and answers kept under an Idempotency-Key."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
 from backbone import sql
-from backbone.database import Database
+from backbone.database import LONGEST_WAIT, Database
 from backbone.parts import Part, keep_running
 from backbone.settings import Settings
 
@@ -37,14 +38,23 @@ class Housekeeping:
                 async with asyncio.timeout(1):
                     await self._stop.wait()
                 return
-        await prune(self._database, sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
-        await prune(self._database, sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
+        await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
+        await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
+
+    async def _prune(self, statement: str, older_than: timedelta) -> None:
+        await prune(self._database, statement, older_than, lambda: self.part.beat(LONGEST_WAIT))
 
 
-async def prune(database: Database, statement: str, older_than: timedelta) -> int:
-    """Delete what nobody will ask for again, some thousands in a transaction; returns how many."""
+async def prune(
+    database: Database, statement: str, older_than: timedelta, beat: Callable[[], None] = lambda: None
+) -> int:
+    """Delete what nobody will ask for again, some thousands in a transaction; returns how many.
+
+    `beat` is called before every transaction.
+    """
     total = 0
     while True:
+        beat()
         async with database.transaction() as tx:
             deleted = int((await tx.raw.execute(statement, older_than)).removeprefix("DELETE "))
         total += deleted

@@ -20,6 +20,9 @@ class Hung(KafkaError):
 class LagWatch:
     """Compares where we are with the topics' real ends, every five seconds."""
 
+    LONGEST = 20.0
+    """Seconds that a look takes at most."""
+
     def __init__(self, stuck_after: float) -> None:
         self._stuck_after = stuck_after
         self._next = 0.0
@@ -33,7 +36,7 @@ class LagWatch:
     async def look(self, client: AIOKafkaConsumer, positions: Mapping[Place, int]) -> None:
         """Publish every topic's lag. Raises Hung when nothing has come for long although there is some."""
         self._next = time.monotonic() + _LOOK_EVERY
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(self.LONGEST):
             ends = await client.end_offsets([TopicPartition(*place) for place in positions])
         lag: dict[str, int] = {}
         for place, position in positions.items():

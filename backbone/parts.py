@@ -15,15 +15,21 @@ _NO_TIME = timedelta(0)
 
 
 class Part:
-    """One part's pulse and state. It beats at least every few seconds while it is sound."""
+    """One part's pulse and state. It beats whenever it begins something, and says how long that may take."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.beats = 0
+        self.lasting = 0.0
         self.problem: str | None = "starting"
 
-    def beat(self) -> None:
-        """I am alive: looked at by the watchdog."""
+    def beat(self, lasting: float = 0.0) -> None:
+        """I am alive: looked at by the watchdog.
+
+        `lasting`: seconds by which what is begun now ends by itself, in whatever way, where that is known and may be
+        longer than the watchdog's patience. Whoever waits for a server under a deadline is not stuck.
+        """
+        self.lasting = lasting
         self.beats += 1
 
     def ready(self) -> None:

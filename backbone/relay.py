@@ -29,9 +29,9 @@ from contextlib import suppress
 import asyncpg
 
 from backbone import metrics, refused, sql
-from backbone.database import Database, Tx
+from backbone.database import LONGEST_WAIT, Database, Tx
 from backbone.parts import Part, keep_running
-from backbone.publisher import Batch, Publisher, Refused
+from backbone.publisher import SEND_DEADLINE, Batch, Publisher, Refused
 from backbone.together import together
 
 FEWEST, MOST = 100, 1000
@@ -70,14 +70,17 @@ class Relay:
 
     async def _step(self) -> None:
         self._database.wakeups.outbox.clear()
+        self.part.beat(SEND_DEADLINE)
         try:
             await self._publisher.open()
+            self.part.beat(LONGEST_WAIT)
             await self._publish()
         except BaseException as error:
             self._size = 1
             await self._publisher.close()
             if not isinstance(error, Refused):
                 raise
+            self.part.beat(LONGEST_WAIT)
             await refused.set_aside(self._database, error.id, str(error))
             self._more = True
         self.part.ready()
@@ -105,7 +108,7 @@ class Relay:
             _, rows, batch = await together(
                 self._send(batch), self._take(tx) if ahead else _nothing(), self._publisher.pack(rows)
             )
-            self.part.beat()
+            self.part.beat(LONGEST_WAIT)
 
     async def _take(self, tx: Tx) -> list[asyncpg.Record]:
         rows = await tx.raw.fetch(sql.RELAY_TAKE_OPEN if self._some_refused else sql.RELAY_TAKE, self._size)

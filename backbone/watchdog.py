@@ -15,7 +15,8 @@ STUCK = 70
 class Watchdog:
     """Watches from a thread of its own, so that it also sees an event loop that no longer turns.
 
-    It counts its own looks, not the clock: a process that was frozen as a whole, and thawed, is not stuck.
+    It counts its own looks, not the clock: a process that was frozen as a whole, and thawed, is not stuck. Nor is a
+    part that waits for something which has a deadline of its own, and said so.
     """
 
     def __init__(self, parts: Sequence[Part], stuck_after: float, end: Callable[[str], None] | None = None) -> None:
@@ -39,7 +40,7 @@ class Watchdog:
             beats, silent = self._seen[part.name]
             silent = 0 if part.beats != beats else silent + 1
             self._seen[part.name] = (part.beats, silent)
-            if silent >= self._looks_allowed:
+            if silent >= max(self._looks_allowed, part.lasting + 1):
                 self._end(part.name)
 
 

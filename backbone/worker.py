@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 from structlog.contextvars import bound_contextvars
 
 from backbone import metrics, sql
+from backbone.database import LONGEST_WAIT
 from backbone.events import Cause
 from backbone.faults import is_passing
 from backbone.gathering import PATIENCE, Gathering
@@ -59,6 +60,7 @@ class Worker:
     async def _step(self) -> None:
         wake = self._database.wakeups.jobs(self._kind)
         wake.clear()
+        self.part.beat(LONGEST_WAIT)
         free = self._work.concurrency - len(self._running)
         claimed = await self._claim(free) if free else []
         self._may_have_more = len(claimed) == free

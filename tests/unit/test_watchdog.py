@@ -60,3 +60,25 @@ def test_it_watches_from_a_thread_of_its_own() -> None:
     ended = threading.Event()
     Watchdog([Part("consumer")], 1, lambda _: ended.set()).start()
     assert ended.wait(10)
+
+
+def test_a_part_that_said_how_long_it_waits_is_left_alone_so_long_and_no_longer() -> None:
+    part = Part("consumer")
+    watchdog, ended = watched(part)
+    part.beat(lasting=10)
+    for _ in range(10):
+        watchdog.look()
+    assert ended == []
+    for _ in range(2):
+        watchdog.look()
+    assert ended[0] == "consumer"
+
+
+def test_what_a_part_said_about_one_wait_does_not_hold_for_the_next() -> None:
+    part = Part("consumer")
+    watchdog, ended = watched(part)
+    part.beat(lasting=10)
+    part.beat()
+    for _ in range(4):
+        watchdog.look()
+    assert ended[0] == "consumer"
