@@ -60,6 +60,7 @@ class Sessions:
             self.part.beat()
             await self._rest(1)
             if not self._is_known:
+                self.part.beat(PATIENCE)
                 await self.look()
 
     async def _rest(self, seconds: float) -> None:

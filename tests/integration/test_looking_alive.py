@@ -48,8 +48,10 @@ async def silent_server() -> AsyncIterator[str]:
         writer.close()
 
     server = await asyncio.start_server(listen, HOST, 0)
-    yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
-    server.close()
+    try:
+        yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
 
 
 def after(seconds: float) -> Callable[[], Awaitable[bool]]:
