@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from backbone.errors import SlicelineError
 from backbone.housekeeping import Housekeeping
 from backbone.http import create_application
 from backbone.http.server import Server
+from backbone.http.wording import in_plain_words
 from backbone.logs import logger
 from backbone.parts import Part
 from backbone.relay import Relay
@@ -74,9 +75,14 @@ def _settings(service: Service[S]) -> S:
         return service.settings()
     except ValidationError as error:
         for each in error.errors():
-            name = "SLICELINE_" + "_".join(map(str, each["loc"])).upper()
-            sys.stderr.write(f"{service.name}: {name}: {each['msg']}\n")
+            sys.stderr.write(f"{service.name}: {_variable(each['loc'])} {in_plain_words(each)}\n")
         raise SystemExit(2) from None
+
+
+def _variable(location: Sequence[int | str]) -> str:
+    """The environment variable of a setting; one that has a name of its own has it in capitals."""
+    name = str(location[0])
+    return name if name.isupper() else f"SLICELINE_{name.upper()}"
 
 
 def _check_declared(service: Service[Any]) -> None:

@@ -1,17 +1,27 @@
 """What a process is told from outside, by environment variables that begin with SLICELINE_."""
 
 import re
-from typing import Literal
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
 from backbone.currencies import is_currency
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
 _ORIGIN = re.compile(
     r"(?!http://.*:80$)(?!https://.*:443$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 )
+
+RETENTION = timedelta(days=7)
+"""How long topics keep their events: migration makes them so, and the inbox has to remember for longer."""
+
+LONGEST = timedelta(days=366)
+Seconds = Annotated[float, Field(gt=0, le=LONGEST.total_seconds(), allow_inf_nan=False)]
+"""A span of time that ends: more than none, at most a year."""
+Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
 
 ROLES = ("api", "relay", "consumers", "jobs")
 
@@ -21,24 +31,28 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SLICELINE_", extra="ignore")
 
-    database_url: str = Field(description="The service's own database: postgresql://role:password@host:port/name")
-    kafka: str = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
-    host: str = "127.0.0.1"
-    port: int = 0
+    database_url: PostgresUrl = Field(
+        description="The service's own database: postgresql://role:password@host:port/name"
+    )
+    kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
     currency: str = Field("GBP", description="What prices are in, by its code in ISO 4217")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    pool_size: int = Field(12, ge=7, description="Database connections of this process")
-    requests_in_flight: int = Field(2000, ge=1, description="More at once are answered 429")
+    pool_size: int = Field(12, ge=7, le=1000, description="Database connections of this process")
+    requests_in_flight: int = Field(2000, ge=1, le=1_000_000, description="More at once are answered 429")
     cors_origins: str = Field(
         "",
         description="Origins whose pages may use the API from a browser, http://localhost:5173,…; * is every origin",
     )
-    stuck_after_seconds: float = Field(60.0, gt=0, description="A part that makes no progress so long ends the process")
-    inbox_days: int = Field(14, ge=1, description="How long deliveries are remembered; topics keep them shorter")
-    idempotency_days: int = Field(2, ge=1, description="How long the answers under an Idempotency-Key are kept")
-    otlp_endpoint: str | None = Field(
+    stuck_after_seconds: Seconds = Field(60.0, description="A part that makes no progress so long ends the process")
+    inbox_days: int = Field(14, le=3660, description="How long deliveries are remembered; topics keep them shorter")
+    idempotency_days: int = Field(
+        2, ge=1, le=3660, description="How long the answers under an Idempotency-Key are kept"
+    )
+    otlp_endpoint: HttpUrl | None = Field(
         None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Where spans go; none: they are not exported"
     )
 
@@ -49,6 +63,21 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"unknown role {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
         return given
+
+    @field_validator("inbox_days")
+    @classmethod
+    def _longer_than_topics(cls, given: int) -> int:
+        if given <= RETENTION.days:
+            raise ValueError(
+                f"must be more than {RETENTION.days}: topics keep events for {RETENTION.days} days, and what is read "
+                "again after its delivery was forgotten would be handled twice"
+            )
+        return given
+
+    @field_validator("otlp_endpoint", mode="before")
+    @classmethod
+    def _none_when_empty(cls, given: object) -> object:
+        return given or None
 
     @field_validator("currency")
     @classmethod

@@ -1,13 +1,15 @@
 """What every topic's settings are, also those of topics that an earlier release made."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
-RETENTION_MS = 7 * 24 * 60 * 60 * 1000
+from backbone.settings import RETENTION
+
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
 ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
 
@@ -17,7 +19,7 @@ _SET_FOR_THE_TOPIC = 1
 
 def settings(replication: int) -> dict[str, str]:
     """What a new topic is told."""
-    return {"retention.ms": str(RETENTION_MS), **ARRIVAL, **durability(replication)}
+    return {"retention.ms": str(RETENTION // timedelta(milliseconds=1)), **ARRIVAL, **durability(replication)}
 
 
 def durability(replication: int) -> dict[str, str]:

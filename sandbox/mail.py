@@ -20,7 +20,7 @@ from fastapi import FastAPI, Query, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from sandbox.problems import Problem, answer_problems
-from sandbox.serving import Arguments, Server, log_to_stderr
+from sandbox.serving import Arguments, Server, log_to_stderr, port
 
 log = logging.getLogger("mail")
 KEPT = 10_000
@@ -229,8 +229,8 @@ async def serve(host: str, smtp_port: int, http_port: int) -> None:
 def main() -> None:
     parser = Arguments("sandbox.mail", __doc__)
     parser.setting("--host", "SLICELINE_HOST", "127.0.0.1")
-    parser.setting("--smtp-port", "SLICELINE_SMTP_PORT", "1025", int)
-    parser.setting("--port", "SLICELINE_MAIL_PORT", "8025", int)
+    parser.setting("--smtp-port", "SLICELINE_SMTP_PORT", "1025", port)
+    parser.setting("--port", "SLICELINE_MAIL_PORT", "8025", port)
     options = parser.parse_args()
     log_to_stderr()
     try:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.ledger import Account, ChargeRequest, Entry, Ledger, Money, Reference
 from sandbox.problems import Problem, answer_problems
-from sandbox.serving import Arguments, Server, log_to_stderr, not_negative
+from sandbox.serving import Arguments, Server, log_to_stderr, not_negative, port
 from sandbox.throttle import TokenBucket
 
 log = logging.getLogger("provider")
@@ -232,7 +232,7 @@ def _account_answer(account: Account) -> dict[str, Any]:
 def main() -> None:
     parser = Arguments("sandbox.provider", __doc__)
     parser.setting("--host", "SLICELINE_HOST", "127.0.0.1")
-    parser.setting("--port", "SLICELINE_PROVIDER_PORT", "8090", int)
+    parser.setting("--port", "SLICELINE_PROVIDER_PORT", "8090", port)
     parser.setting("--rate", "SLICELINE_PROVIDER_RATE", "5", not_negative)
     parser.setting("--ledger", "SLICELINE_PROVIDER_LEDGER", "")
     options = parser.parse_args()

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.serving import Arguments, log_to_stderr, not_negative
+from sandbox.serving import Arguments, http_url, log_to_stderr, not_negative
 
 log = logging.getLogger("robot")
 Item = dict[str, Any]
@@ -132,8 +132,8 @@ async def run(kitchen: str, delivery: str, delay: float) -> None:
 
 def main() -> None:
     parser = Arguments("sandbox.robot", __doc__)
-    parser.setting("--kitchen", "SLICELINE_KITCHEN_URL", "http://127.0.0.1:8004")
-    parser.setting("--delivery", "SLICELINE_DELIVERY_URL", "http://127.0.0.1:8005")
+    parser.setting("--kitchen", "SLICELINE_KITCHEN_URL", "http://127.0.0.1:8004", http_url)
+    parser.setting("--delivery", "SLICELINE_DELIVERY_URL", "http://127.0.0.1:8005", http_url)
     parser.setting("--delay", "SLICELINE_ROBOT_DELAY", "5", not_negative)
     options = parser.parse_args()
     log_to_stderr()

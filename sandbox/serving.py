@@ -7,9 +7,14 @@ import os
 import socket
 from collections.abc import Callable
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
+
+MOST = 1_000_000
+"""Seconds, or calls a second: more is a slip of the pen, and no timer can hold the largest floats."""
+LARGEST_PORT = 65535
 
 
 class Server(uvicorn.Server):
@@ -55,11 +60,27 @@ class Arguments(argparse.ArgumentParser):
 
 
 def not_negative(text: str) -> float:
-    """A finite number of at least 0; anything else raises what argparse shows to the user."""
+    """A number from 0 to `MOST`; anything else raises what argparse shows to the user."""
     with contextlib.suppress(ValueError):
-        if 0 <= (number := float(text)) < float("inf"):
+        if 0 <= (number := float(text)) <= MOST:
             return number
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MOST:,}")
+
+
+def port(text: str) -> int:
+    """A port to serve on, 0 for any that is free; anything else raises what argparse shows to the user."""
+    if text.isascii() and text.isdecimal() and int(text) <= LARGEST_PORT:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {LARGEST_PORT}")
+
+
+def http_url(text: str) -> str:
+    """Where a server answers HTTP; anything else raises what argparse shows to the user."""
+    with contextlib.suppress(ValueError):  # of a port that is none
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not of the shape http://host:port")
 
 
 def log_to_stderr() -> None:

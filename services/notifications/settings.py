@@ -3,12 +3,13 @@
 from pydantic import Field
 
 from backbone.fields import Email
+from backbone.settings import Port
 from backbone.settings import Settings as Common
 
 
 class Settings(Common):
     """Common settings, the mail server and the shop's own address."""
 
-    smtp_host: str = "127.0.0.1"
-    smtp_port: int = Field(1025, ge=1, le=65535)
+    smtp_host: str = Field("127.0.0.1", min_length=1)
+    smtp_port: Port = 1025
     shop_email: Email = Field("shop@sliceline.example", description="Gets stock alerts; signs all mail")

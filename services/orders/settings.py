@@ -10,7 +10,7 @@ from backbone import settings
 class Settings(settings.Settings):
     """Adds when a step counts as late."""
 
-    delay_after_seconds: float = Field(300.0, gt=0, description="A step that takes longer publishes order-delayed")
+    delay_after_seconds: settings.Seconds = Field(300.0, description="A step that takes longer publishes order-delayed")
 
     @property
     def delay_after(self) -> timedelta:

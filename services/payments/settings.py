@@ -1,15 +1,28 @@
 """What payments is told from outside."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from backbone.addresses import HttpUrl
+from backbone.settings import Seconds
 from backbone.settings import Settings as Common
+
+SLOWEST = 0.001
 
 
 class Settings(Common):
     """Common settings and where, how fast and how long the provider is asked."""
 
-    provider_url: str = Field("http://127.0.0.1:8090", description="The payment provider")
-    provider_rate: float = Field(5.0, ge=0, description="Calls a second it accepts; 0: no limit")
-    payment_give_up_seconds: float = Field(
-        900.0, gt=0, description="An attempt failing this long after the first one was the last"
+    provider_url: HttpUrl = Field("http://127.0.0.1:8090", description="The payment provider")
+    provider_rate: float = Field(
+        5.0, ge=0, le=1_000_000, allow_inf_nan=False, description="Calls a second it accepts; 0: no limit"
     )
+    payment_give_up_seconds: Seconds = Field(
+        900.0, description="An attempt failing this long after the first one was the last"
+    )
+
+    @field_validator("provider_rate")
+    @classmethod
+    def _any_calls_at_all(cls, given: float) -> float:
+        if 0 < given < SLOWEST:
+            raise ValueError(f"must be 0 (no limit) or at least {SLOWEST}, a call in a quarter of an hour")
+        return given

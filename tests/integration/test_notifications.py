@@ -129,7 +129,7 @@ class Desk:
 @pytest.fixture
 async def desk(new_database: NewDatabase) -> AsyncIterator[Desk]:
     async with fed(SERVICE, new_database) as service:
-        settings = Settings(database_url="unused", smtp_port=free_port())
+        settings = Settings(database_url="postgresql://unused", smtp_port=free_port())
         yield Desk(service, Context(settings, service.database))
 
 

@@ -117,7 +117,7 @@ def sandbox_url() -> Iterator[str]:
 async def desk(new_database: NewDatabase, sandbox_url: str) -> AsyncIterator[Desk]:
     async with fed(SERVICE, new_database) as payments, client(sandbox_url) as sandbox:
         await sandbox.delete("/ledger")
-        settings = Settings(database_url="unused", provider_url=sandbox_url, provider_rate=0)
+        settings = Settings(database_url="postgresql://unused", provider_url=sandbox_url, provider_rate=0)
         context = Context(settings, payments.database)
         yield Desk(payments, sandbox, context)
         await context.http.aclose()

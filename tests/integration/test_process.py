@@ -71,7 +71,7 @@ def exits(*arguments: str, **environment: str) -> tuple[int, str]:
 def test_without_its_environment_it_ends_at_once_and_names_what_is_missing() -> None:
     code, said = exits()
     assert code == 2
-    assert "SLICELINE_DATABASE_URL: Field required" in said
+    assert "SLICELINE_DATABASE_URL is required" in said
     assert "Traceback" not in said
 
 
@@ -108,6 +108,16 @@ def test_a_process_does_not_start_with_a_schema_that_is_none(throwaway: ThrowAwa
     code, said = throwaway.start()
     assert code == 2
     assert "Its schema, schemas/orders/order-cancelled.v1.json, is broken: unexpected end of data" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("INBOX_DAYS", "1"), ("STUCK_AFTER_SECONDS", "inf"), ("KAFKA", "kafka"), ("DATABASE_URL", "x")]
+)
+def test_a_setting_that_cannot_be_is_refused_with_the_reason_in_one_line(name: str, value: str) -> None:
+    code, said = exits(**{"SLICELINE_DATABASE_URL": "postgresql://nowhere", f"SLICELINE_{name}": value})
+    assert code == 2
+    assert said.startswith(f"{LOYALTY.split('.')[1]}: SLICELINE_{name} must be") or "is no host:port" in said
+    assert len(said.splitlines()) == 1
 
 
 async def test_a_taken_port_ends_it_with_its_name(log: Path, database_url: str) -> None:

@@ -78,7 +78,7 @@ class PostOffice:
         return not await self.left()
 
     def process(self) -> tuple[Worker, Context[Settings]]:
-        context = Context(Settings(database_url="unused", smtp_port=self.port), self.service.database)
+        context = Context(Settings(database_url="postgresql://unused", smtp_port=self.port), self.service.database)
         return Worker("send", NOTIFICATIONS.jobs["send"], context), context
 
     @asynccontextmanager

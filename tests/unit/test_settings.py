@@ -1,0 +1,150 @@
+"""Settings that cannot be are refused at the start, and those that can be are taken."""
+
+import argparse
+import importlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from backbone.http.wording import in_plain_words
+from backbone.settings import RETENTION, Settings
+from sandbox import serving
+from services import CATALOGUE
+from services.notifications.settings import Settings as OfNotifications
+from services.orders.settings import Settings as OfOrders
+from services.payments.settings import Settings as OfPayments
+
+URL = "postgresql://orders:secret@127.0.0.1:5432/orders"
+
+
+def refusal(of: type[Settings], name: str, value: str) -> str:
+    """What is said about a value, which must be refused for this setting alone."""
+    with pytest.raises(ValidationError) as refused:
+        of.model_validate({"database_url": URL, name: value})
+    (error,) = refused.value.errors()
+    assert error["loc"] == (name,)
+    return in_plain_words(error)
+
+
+@pytest.mark.parametrize(
+    ("of", "name"),
+    [
+        (Settings, "stuck_after_seconds"),
+        (OfOrders, "delay_after_seconds"),
+        (OfPayments, "payment_give_up_seconds"),
+    ],
+)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "0", "-1", "1e300", "1e9", "soon", ""])
+def test_a_span_of_time_that_does_not_end_or_begin_is_refused(of: type[Settings], name: str, value: str) -> None:
+    assert "must be" in refusal(of, name, value)
+
+
+@pytest.mark.parametrize("value", ["0", "1", "6", "7", "-14", "1e300", "inf", "14.5", "100000000000"])
+def test_an_inbox_that_forgets_before_the_topics_do_is_refused(value: str) -> None:
+    refusal(Settings, "inbox_days", value)
+
+
+def test_the_reason_is_told_in_plain_words() -> None:
+    assert "topics keep events for 7 days" in refusal(Settings, "inbox_days", "1")
+
+
+def test_the_inbox_remembers_longer_than_topics_keep() -> None:
+    assert timedelta(days=Settings(database_url=URL).inbox_days) > RETENTION
+    assert Settings(database_url=URL, inbox_days=RETENTION.days + 1).inbox_days == 8
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [
+        (Settings, "idempotency_days", "0"),
+        (Settings, "idempotency_days", "99999999999"),
+        (Settings, "port", "-1"),
+        (Settings, "port", "65536"),
+        (Settings, "host", ""),
+        (Settings, "pool_size", "0"),
+        (Settings, "pool_size", "100000"),
+        (Settings, "requests_in_flight", "0"),
+        (Settings, "otlp_endpoint", "collector:4318"),
+        (OfPayments, "provider_rate", "inf"),
+        (OfPayments, "provider_rate", "nan"),
+        (OfPayments, "provider_rate", "-1"),
+        (OfPayments, "provider_rate", "1e-300"),
+        (OfPayments, "provider_url", "127.0.0.1:8090"),
+        (OfPayments, "provider_url", "ftp://127.0.0.1"),
+        (OfNotifications, "smtp_host", ""),
+        (OfNotifications, "smtp_port", "0"),
+        (OfNotifications, "smtp_port", "70000"),
+    ],
+)
+def test_a_number_or_a_name_that_cannot_be_is_refused(of: type[Settings], name: str, value: str) -> None:
+    alias = of.model_fields[name].validation_alias
+    assert refusal(of, str(alias or name), value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "kafka", "kafka:", ":9092", "kafka:port", "kafka:0", "kafka:65536", "a:1,,b:2", "a:1 b:2", "::1:9092"]
+)
+def test_a_broker_without_host_or_port_is_refused_by_its_name(value: str) -> None:
+    assert "host:port" in refusal(Settings, "kafka", value)
+
+
+@pytest.mark.parametrize("value", ["kafka:9092", "127.0.0.1:19092", "a:1,b.example:2, c:3", "[::1]:9092"])
+def test_brokers_are_host_and_port(value: str) -> None:
+    assert Settings(database_url=URL, kafka=value).kafka == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "orders",
+        "postgres://orders:secret@127.0.0.1/orders",
+        "postgresql+asyncpg://orders:secret@127.0.0.1/orders",
+        "mysql://orders:secret@127.0.0.1/orders",
+        "postgresql:///orders",
+        "postgresql://orders:secret@127.0.0.1:port/orders",
+        "postgresql://orders:secret@127.0.0.1:99999/orders",
+        "postgresql://orders:sec ret@127.0.0.1/orders",
+    ],
+)
+def test_a_database_of_another_shape_is_refused_without_showing_its_password(value: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(database_url=value)
+    said = in_plain_words(refused.value.errors()[0])
+    assert "postgresql://role:password@host:port/name" in said
+    assert "secret" not in said
+
+
+def test_an_empty_address_for_spans_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    assert Settings(database_url=URL).otlp_endpoint is None
+
+
+@pytest.mark.parametrize("service", CATALOGUE)
+def test_what_every_service_stands_on_can_be(service: str) -> None:
+    settings: Any = importlib.import_module(f"services.{service}.service").SERVICE.settings
+    assert settings(database_url=URL).database_url == URL
+
+
+@pytest.mark.parametrize(
+    ("convert", "value"),
+    [
+        (serving.not_negative, "inf"),
+        (serving.not_negative, "nan"),
+        (serving.not_negative, "-1"),
+        (serving.not_negative, "1e300"),
+        (serving.port, "70000"),
+        (serving.port, "-1"),
+        (serving.port, "http"),
+        (serving.port, "８０"),
+        (serving.http_url, "127.0.0.1:8004"),
+        (serving.http_url, "http://"),
+        (serving.http_url, "http://kitchen:70000"),
+    ],
+)
+def test_the_sandbox_refuses_what_cannot_be(convert: Callable[[str], object], value: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not"):
+        convert(value)
