@@ -91,7 +91,7 @@ def may_be_the_session(error: BaseException) -> bool:
 def _passes(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if isinstance(error, (*_PASSING_TYPES, *_of_http())):
+    if isinstance(error, (*_PASSING_TYPES, *_of_clients())):
         return True
     if isinstance(error, asyncpg.InterfaceError):
         return bool(_CONNECTION_IS_GONE.search(str(error)))
@@ -99,10 +99,10 @@ def _passes(error: BaseException) -> bool:
     return isinstance(sqlstate, str) and sqlstate.startswith(_PASSING_SQLSTATES)
 
 
-def _of_http() -> tuple[type[BaseException], ...]:
-    """Only whoever calls others loads httpx; nobody else can have met its errors."""
-    httpx = sys.modules.get("httpx")
-    return (httpx.TransportError,) if httpx else ()
+def _of_clients() -> tuple[type[BaseException], ...]:
+    """How calls of others fail. Only whoever makes such calls loads their client, and can have met its errors."""
+    known = {"httpx": "TransportError", "aiosmtplib": "SMTPException"}
+    return tuple(getattr(sys.modules[name], error) for name, error in known.items() if name in sys.modules)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

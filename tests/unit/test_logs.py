@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import aiosmtplib
+import httpx
 import pytest
 import structlog
 
@@ -54,7 +56,18 @@ class Declined(SlicelineError):
     """Something we foresee."""
 
 
-@pytest.mark.parametrize("error", [Declined(), TimeoutError("slow"), ConnectionRefusedError(111, "refused")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Declined(),
+        TimeoutError("slow"),
+        ConnectionRefusedError(111, "refused"),
+        httpx.ConnectError("refused"),
+        aiosmtplib.SMTPDataError(451, "Try again later"),
+        aiosmtplib.SMTPServerDisconnected("Connection lost"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_a_retry_that_was_foreseen_is_one_line_without_a_stack_trace(error: Exception) -> None:
     [line] = _reported(error)
     assert (line["level"], line["part"], line["delay_s"]) == ("warning", "jobs charge", 2.0)
