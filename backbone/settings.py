@@ -35,12 +35,14 @@ class Settings(BaseSettings):
         description="The service's own database: postgresql://role:password@host:port/name"
     )
     kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
-    host: str = Field("127.0.0.1", min_length=1)
+    host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
     currency: str = Field("GBP", description="What prices are in, by its code in ISO 4217")
-    log_format: Literal["json", "console"] = "json"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = Field("json", description="json for programs, console for people")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG tells of each event that was handled; INFO, WARNING and ERROR of less and less"
+    )
     pool_size: int = Field(12, ge=7, le=1000, description="Database connections of this process")
     requests_in_flight: int = Field(2000, ge=1, le=1_000_000, description="More at once are answered 429")
     cors_origins: str = Field(

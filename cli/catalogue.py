@@ -12,6 +12,7 @@ from backbone.contracts import SCHEMAS, Schema, consumer_schema, schema_of
 from backbone.envelope import name_without_version, parse_type
 from backbone.events import Payload
 from backbone.service import Service
+from cli.reference import REFERENCE, reference
 from local import ROOT
 from services import CATALOGUE
 
@@ -63,17 +64,17 @@ def flows(services: Services) -> dict[tuple[str, str], list[str]]:
 
 
 def generated(services: Services) -> dict[Path, str]:
-    """What follows from the code: the consumer contracts and the catalogue of events, each file with its content."""
+    """What follows from the code, each file with its content: consumer contracts, catalogue of events, reference."""
     consumers = {
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
     }
-    return {**consumers, EVENTS: "\n".join(_catalogue(services))}
+    return {**consumers, EVENTS: "\n".join(_catalogue(services)), REFERENCE: "\n".join(reference(services))}
 
 
 def committed() -> set[Path]:
     """The generated files that are there."""
-    return {path for path in (EVENTS, *CONSUMERS.rglob("*.json")) if path.exists()}
+    return {path for path in (EVENTS, REFERENCE, *CONSUMERS.rglob("*.json")) if path.exists()}
 
 
 def _pretty(schema: Schema) -> str:

@@ -4,7 +4,7 @@ from cli.console import console, fail
 
 
 def contracts() -> None:
-    """Check the contracts, then write schemas/consumers/ and docs/events.md anew from what the services say.
+    """Check the contracts, then write schemas/consumers/, docs/events.md and docs/reference.md anew.
 
     Where something is wrong nothing is written: each thing is told in a sentence, and the exit code is 1.
     """

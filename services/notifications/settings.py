@@ -10,6 +10,6 @@ from backbone.settings import Settings as Common
 class Settings(Common):
     """Common settings, the mail server and the shop's own address."""
 
-    smtp_host: str = Field("127.0.0.1", min_length=1)
-    smtp_port: Port = 1025
+    smtp_host: str = Field("127.0.0.1", min_length=1, description="The mail server that takes our mail")
+    smtp_port: Port = Field(1025, description="The port on which it takes mail")
     shop_email: Email = Field("shop@sliceline.example", description="Gets stock alerts; signs all mail")
