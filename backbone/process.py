@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -31,6 +33,9 @@ from backbone.worker import Worker
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
 
+MOST_FILES = 65_536
+"""Open files, connections among them, that a process asks for."""
+
 
 class PartEnded(SlicelineError):
     """A part of the process ended without being asked to; the supervisor starts the process anew."""
@@ -54,6 +59,7 @@ def run(service: Service[Any]) -> None:
     settings = _settings(service)
     _check_declared(service)
     logs.start(service.name, settings.log_level, settings.log_format)
+    _allow_many_connections()
     provider = telemetry.start(service.name, settings.otlp_endpoint)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -63,6 +69,15 @@ def run(service: Service[Any]) -> None:
         raise SystemExit(2) from None
     finally:
         telemetry.stop(provider)
+
+
+def _allow_many_connections() -> None:
+    """Ask the system for as many open files as it grants: each follower is one, and many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has limits that it does not tell of
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _settings(service: Service[S]) -> S:

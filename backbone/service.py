@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from backbone.database import Database, Tx
 from backbone.events import Event, Payload
+from backbone.following import Following, Look
 from backbone.gathering import Gathering
 from backbone.group import GroupCommit, Write
 from backbone.jobs import AT_ONCE, Postpone, Work
@@ -92,6 +93,7 @@ class Context(Generic[S]):
     """Set when the process begins to stop: an answer that goes on for long ends then."""
     groups: dict[Grouped[Any, Any], GroupCommit[Any]] = field(default_factory=dict)
     gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
+    followings: dict[str, Following] = field(default_factory=dict)
     turns: Turns = field(default_factory=Turns)
     """By resource: commands on it take turns."""
     clients: list[httpx.AsyncClient] = field(default_factory=list)
@@ -136,6 +138,12 @@ class Context(Generic[S]):
         if serve not in self.gatherings:
             self.gatherings[serve] = Gathering(serve.__name__.strip("_"), partial(serve, self))
         return self.gatherings[serve]
+
+    def following(self, name: str, look: Look) -> Following:
+        """Where all meet that follow things of this name in this process (see `following.py`)."""
+        if name not in self.followings:
+            self.followings[name] = Following(name, look, self.stopping)
+        return self.followings[name]
 
 
 Together = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]

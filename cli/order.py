@@ -87,17 +87,17 @@ def _follow(client: "httpx.Client", order_id: str) -> None:
 
 
 def _print_timeline(documents: Iterator[dict[str, Any]]) -> bool:
-    """Prints what is new in each document; False when the last one is not the end of the order."""
-    seen = 0
-    for document in documents:
-        for entry in document["timeline"][seen:]:
+    """Prints what is new in each document, and how it ended; False when the last one is not the end of the order."""
+    document: dict[str, Any] = {"timeline": [], "status": None}
+    for newer in documents:
+        for entry in newer["timeline"][len(document["timeline"]) :]:
             _print_entry(entry)
-        seen = len(document["timeline"])
-        if document["status"] in ENDINGS:
-            reason = f": {document['reason']}" if document.get("reason") else ""
-            console.print(f"{document['status']}{reason}", style=ENDINGS[document["status"]], markup=False)
-            return True
-    return False
+        document = newer
+    if document["status"] not in ENDINGS:
+        return False
+    reason = f": {document['reason']}" if document.get("reason") else ""
+    console.print(f"{document['status']}{reason}", style=ENDINGS[document["status"]], markup=False)
+    return True
 
 
 def _documents(client: "httpx.Client", order_id: str) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from backbone.http.bodies import Bodies
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
+from backbone.http.heads import Heads
 from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
@@ -58,9 +59,10 @@ def _stack(context: Context[Any]) -> list[Middleware]:
         Middleware(Meters),
         *([Middleware(Cors, origins=origins)] if origins else []),
         Middleware(Faults),
-        Middleware(InFlight, most=context.settings.requests_in_flight),
+        Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),
         Middleware(Targets),
         Middleware(Bodies),
+        Middleware(Heads),
     ]
 
 

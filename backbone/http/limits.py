@@ -12,42 +12,52 @@ from backbone.http.wording import field_name
 class InFlight:
     """ASGI: at most `most` requests at once; more are answered 429 at once instead of all becoming slow.
 
-    Health, metrics and the backlog always pass. An event stream counts until it has begun: it waits, it does not work.
+    Health and metrics always pass. An event stream that has begun waits and does not work, so it has a place among the
+    `streams` instead, for as long as it lasts.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, streams: int) -> None:
         self.app = app
-        self.most = most
-        self.count = 0
+        self.requests = _Places(most, "requests are being worked on", retry_after=1)
+        self.streams = _Places(streams, "event streams are open", retry_after=5)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem 429 when full."""
-        if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics", "/backlog")):
+        if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics")):
             await self.app(scope, receive, send)
             return
-        if self.count >= self.most:
-            detail = f"{self.most} requests are being worked on. Send it again in a moment."
-            raise Problem(429, "Too many requests", detail, headers={"Retry-After": "1"})
-        await self._counted(scope, receive, send)
-
-    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.count += 1
-        counted = True
-
-        def leave() -> None:
-            nonlocal counted
-            self.count -= counted
-            counted = False
+        self.requests.take()
+        held = self.requests
 
         async def watch(message: Message) -> None:
+            nonlocal held
             if message["type"] == "http.response.start" and is_stream(message):
-                leave()
+                self.streams.take()
+                held.give_back()
+                held = self.streams
             await send(message)
 
         try:
             await self.app(scope, receive, watch)
         finally:
-            leave()
+            held.give_back()
+
+
+class _Places:
+    def __init__(self, most: int, what: str, retry_after: int) -> None:
+        self._most = most
+        self._what = what
+        self._retry_after = retry_after
+        self._taken = 0
+
+    def take(self) -> None:
+        if self._taken >= self._most:
+            detail = f"{self._most} {self._what}. Try again in a moment."
+            raise Problem(429, "Too many requests", detail, headers={"Retry-After": str(self._retry_after)})
+        self._taken += 1
+
+    def give_back(self) -> None:
+        self._taken -= 1
 
 
 class Targets:

@@ -1,25 +1,22 @@
 """Orders over HTTP: place, cancel, look up, follow; and the menu."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backbone.database import Database, Tx
+from backbone.database import Tx
 from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
-from backbone.http.answers import to_json
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
+from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
 from services.orders import decisions, tables
 from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
 from services.orders.decisions import Decision, TooLate
+from services.orders.following import find, following
 from services.orders.jobs import keep_watch
 from services.orders.order import Document, Entry, Order, Status, document
 from services.orders.placing import PLACING, going_on
@@ -28,16 +25,11 @@ router = APIRouter()
 
 OrderId = Annotated[Key, Path(description="The order's id")]
 
-STREAM_POLL = 0.25
-"""Seconds between two looks of a stream: the process that serves it may not be the one that changes the order."""
-
 # One statement, so that the order and its timeline are of the same moment.
 DOCUMENT = text(f"""
 SELECT {tables.COLUMNS}, (SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline
 FROM orders AS o WHERE o.id = :id
 """)  # noqa: S608  our own names
-
-VERSION = text("SELECT version FROM orders WHERE id = :id")
 
 
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
@@ -74,30 +66,16 @@ async def get_order(order: OrderId, db: Db) -> Any:
         return (await _read(connection, order))[1]
 
 
-async def _existing(order: OrderId, db: Db) -> str:
-    """A stream cannot answer 404 any more once it has begun."""
-    if await _version(db, order) is None:
+@router.get("/orders/{order}/stream", response_class=EventStream, responses=STREAMED)
+async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId = None) -> Response:
+    """Server-sent events: the whole order, at once and whenever it changes, until all is done, or undone again.
+
+    A client that comes again with its Last-Event-ID gets only what is newer, and 204 once nothing more is expected.
+    """
+    found = await context.together(find).join(order)
+    if found is None:
         raise _unknown(order)
-    return order
-
-
-@router.get("/orders/{order}/stream", response_class=EventSourceResponse)
-async def follow_order(
-    order: Annotated[str, Depends(_existing)], db: Db, context: Ctx
-) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: the whole order, at once and whenever it changes, until it has ended."""
-    seen = None
-    while not context.stopping.is_set():
-        if await _version(db, order) != seen:
-            async with db.reading() as connection:
-                found, whole = await _read(connection, order)
-            yield ServerSentEvent(raw_data=to_json(whole).decode(), id=str(found.version))
-            if found.ended:
-                return
-            seen = found.version
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STREAM_POLL):
-                await context.stopping.wait()
+    return stream(found, following(context), last_event_id, context)
 
 
 @router.get("/menu", response_model=MenuPage)
@@ -139,11 +117,6 @@ def _listing(page: Page, status: Status | None, customer: str | None) -> Select[
     if customer is not None:
         query = query.where(columns.customer_id == customer)
     return query.where(columns.id < page.after) if page.after else query
-
-
-async def _version(db: Database, order: str) -> int | None:
-    async with db.reading() as connection:
-        return (await connection.execute(VERSION, {"id": order})).scalar()
 
 
 async def _read(connection: AsyncConnection, order: str) -> tuple[Order, Document]:

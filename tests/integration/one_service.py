@@ -140,11 +140,13 @@ def in_one_piece(app: ASGIApp) -> ASGIApp:
 
 
 @contextmanager
-def serving(service: Service[Any], url: str) -> Iterator[str]:
+def serving(service: Service[Any], url: str, **settings: Any) -> Iterator[str]:
     """The service's API on a port of its own, in a thread of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
-        server = Server(None)
-        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, service, url, listening)))
+        given = service.settings(database_url=url, **settings)
+        context = Context(given, Database(url, service.name))
+        server = Server(create_application(service, context))
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, context, listening)))
         thread.start()
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -153,10 +155,12 @@ def serving(service: Service[Any], url: str) -> Iterator[str]:
             thread.join()
 
 
-async def _serve(server: Server, service: Service[Any], url: str, listening: socket.socket) -> None:
-    context = Context(service.settings(database_url=url), Database(url, service.name))
-    server.config.app = create_application(service, context)
-    await server.serve([listening])
+async def _serve(server: Server, context: Context[Any], listening: socket.socket) -> None:
+    serving = asyncio.create_task(server.serve([listening]))
+    while not server.should_exit:  # noqa: ASYNC110  set by another thread
+        await asyncio.sleep(0.02)
+    context.stopping.set()
+    await serving
     await context.close()
 
 

@@ -361,3 +361,36 @@ def test_however_the_services_interleave_no_order_is_left_without_an_end(
     assert_sound(world.life)
     assert world.life.order.status in ENDS
     assert (world.life.order.status is Status.COMPLETED) == (world.steps_done == len(world.steps))
+
+
+@pytest.mark.parametrize(
+    ("facts", "more"),
+    [
+        ((Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED), None),
+        ((Fact.STOCK_REJECTED,), decisions.UNHEARD_OF),
+        ((Fact.STOCK_REJECTED, Fact.PAYMENT_RECEIVED), decisions.UNDONE_WITHIN),
+        ((Fact.STOCK_REJECTED, Fact.PAYMENT_RECEIVED, Fact.PAYMENT_REFUNDED), timedelta(0)),
+        ((Fact.STOCK_REJECTED, Fact.PAYMENT_FAILED), timedelta(0)),
+        ((Fact.PAYMENT_FAILED,), decisions.UNDONE_WITHIN),
+        ((Fact.PAYMENT_FAILED, Fact.STOCK_RESERVED), decisions.UNDONE_WITHIN),
+        ((Fact.PAYMENT_FAILED, Fact.STOCK_RESERVED, Fact.STOCK_RELEASED), timedelta(0)),
+        ((Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED, Fact.DELIVERED), timedelta(0)),
+    ],
+)
+def test_an_order_is_worth_watching_until_what_was_done_for_it_is_undone(
+    facts: tuple[Fact, ...], more: timedelta | None
+) -> None:
+    assert decisions.expected_for(Life().learn(*facts).order) == more
+
+
+def test_a_cancelled_order_is_worth_watching_until_both_sides_have_undone_theirs() -> None:
+    life = confirmed().cancel().learn(Fact.TICKET_CANCELLED)
+    assert decisions.expected_for(life.order) == decisions.UNDONE_WITHIN
+    assert decisions.expected_for(life.learn(Fact.STOCK_RELEASED).order) == decisions.UNDONE_WITHIN
+    assert decisions.expected_for(life.learn(Fact.PAYMENT_REFUNDED).order) == timedelta(0)
+
+
+def test_an_order_cancelled_at_once_may_still_be_answered_for_by_others() -> None:
+    life = Life().cancel()
+    assert decisions.expected_for(life.order) == decisions.UNDONE_WITHIN
+    assert decisions.expected_for(life.learn(Fact.STOCK_RESERVED, Fact.STOCK_RELEASED).order) == decisions.UNHEARD_OF
