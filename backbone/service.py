@@ -73,6 +73,8 @@ class Service(Generic[S]):
     handlers: Handlers = field(default_factory=dict)
     jobs: Mapping[str, Work[S]] = field(default_factory=dict)
     grouped: tuple[Grouped[Any, Any], ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """What its own problems mean, by their titles; the backbone's are in `http/kinds.py`."""
 
     @property
     def about(self) -> str:

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         "",
         description="Origins whose pages may use the API from a browser, http://localhost:5173,…; * is every origin",
     )
-    streams: int = Field(2000, ge=1, description="Event streams at once; more are answered 429")
+    streams: int = Field(2000, ge=1, le=1_000_000, description="Event streams at once; more are answered 429")
     stuck_after_seconds: Seconds = Field(60.0, description="A part that makes no progress so long ends the process")
     inbox_days: int = Field(14, le=3660, description="How long deliveries are remembered; topics keep them shorter")
     idempotency_days: int = Field(

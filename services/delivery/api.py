@@ -19,6 +19,11 @@ from services.delivery.tables import deliveries
 
 router = APIRouter()
 
+PROBLEMS = {
+    "No such delivery": "No confirmed order of this id is known to delivery, or not yet.",
+    "Wrong button": "The step does not come next for this order; `detail` says where it stands.",
+}
+
 OrderId = Annotated[Key, Path(description="The order's id")]
 
 

@@ -3,7 +3,7 @@
 from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
-from services.delivery.api import router
+from services.delivery.api import PROBLEMS, router
 from services.delivery.consumers import HANDLERS
 from services.delivery.events import PUBLISHES
 
@@ -13,6 +13,7 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
+    problems=PROBLEMS,
 )
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ from services.inventory.tables import recipes, stock
 
 router = APIRouter()
 
+PROBLEMS = {
+    "No such SKU": "Nothing of this name is kept in stock; GET /stock lists what is.",
+    "No such recipe": "The item has no recipe: it uses up one piece of itself.",
+    "Not enough stock": "The adjustment would take pieces promised to orders; `available` says how many are free.",
+}
+
 MOST = 1_000_000_000
 
 Sku = Annotated[Name, Path()]

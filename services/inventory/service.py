@@ -4,7 +4,7 @@ from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
 from services.inventory import consumers, events
-from services.inventory.api import router
+from services.inventory.api import PROBLEMS, router
 
 SERVICE = Service(
     name="inventory",
@@ -12,6 +12,7 @@ SERVICE = Service(
     router=router,
     publishes=events.PUBLISHES,
     handlers=consumers.HANDLERS,
+    problems=PROBLEMS,
 )
 
 if __name__ == "__main__":

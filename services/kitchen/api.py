@@ -18,6 +18,11 @@ from services.kitchen.tables import tickets
 
 router = APIRouter()
 
+PROBLEMS = {
+    "No such ticket": "The kitchen has no ticket of this order, or not yet, or it has nothing to bake.",
+    "Wrong button": "The step does not come next for this order; `detail` says where it stands.",
+}
+
 OrderId = Annotated[Key, Path(description="The order's id")]
 
 

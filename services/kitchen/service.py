@@ -3,7 +3,7 @@
 from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
-from services.kitchen.api import router
+from services.kitchen.api import PROBLEMS, router
 from services.kitchen.consumers import HANDLERS
 from services.kitchen.events import PUBLISHES
 
@@ -13,6 +13,7 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
+    problems=PROBLEMS,
 )
 
 if __name__ == "__main__":

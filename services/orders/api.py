@@ -23,6 +23,11 @@ from services.orders.placing import PLACING, going_on
 
 router = APIRouter()
 
+PROBLEMS = {
+    "No such order": "No order has this id; it is the one that placing it answered.",
+    "Too late to cancel": "The order was started or has ended, so it goes on as it is; `detail` says where it stands.",
+}
+
 OrderId = Annotated[Key, Path(description="The order's id")]
 
 # One statement, so that the order and its timeline are of the same moment.

@@ -2,7 +2,7 @@
 
 from backbone.process import run
 from backbone.service import Service
-from services.orders.api import router
+from services.orders.api import PROBLEMS, router
 from services.orders.consumers import HANDLERS
 from services.orders.events import PUBLISHES
 from services.orders.jobs import JOBS
@@ -17,6 +17,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     jobs=JOBS,
     grouped=(PLACING,),
+    problems=PROBLEMS,
 )
 
 if __name__ == "__main__":

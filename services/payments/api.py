@@ -14,6 +14,10 @@ from services.payments.tables import payments
 
 router = APIRouter()
 
+PROBLEMS = {
+    "No such payment": "No payment of this order is known, or not yet: it follows the order by a moment.",
+}
+
 OrderId = Annotated[Key, Path(description="The order's id")]
 
 

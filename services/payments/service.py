@@ -2,7 +2,7 @@
 
 from backbone.process import run
 from backbone.service import Service
-from services.payments.api import router
+from services.payments.api import PROBLEMS, router
 from services.payments.consumers import HANDLERS
 from services.payments.events import PaymentFailed, PaymentReceived, PaymentRefunded
 from services.payments.jobs import JOBS
@@ -15,6 +15,7 @@ SERVICE = Service(
     publishes=(PaymentReceived, PaymentFailed, PaymentRefunded),
     handlers=HANDLERS,
     jobs=JOBS,
+    problems=PROBLEMS,
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""What each kind of problem means: where the `type` of a problem document leads to (RFC 9457 3.1.1)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from backbone.http.problems import Problem, type_of
+from backbone.service import Service
+
+KINDS: Mapping[str, str] = {
+    "Malformed request": "Not even the form is right; `errors` names the part.",
+    "Invalid request": "The form is right, a value is not. `errors` names every field with what it must be.",
+    "Not found": "Nothing is served under this path; /openapi.json lists what is.",
+    "Method not allowed": "The path is there, but not for this method; the header Allow names those it is there for.",
+    "Request timeout": "The request did not arrive whole in time, so nothing was done. Send it again at once.",
+    "Body too large": "The body has more bytes than are read; `detail` says how many are.",
+    "Target too long": "Path and query together are longer than is read; `detail` says how long they may be.",
+    "Headers too large": "The headers, or what surrounds the chunks of a body, are more than is read.",
+    "Unsupported media type": "Bodies are JSON in UTF-8; the headers of the answer say what is accepted.",
+    "Idempotency key reused": "The Idempotency-Key came with another request before. Take a new key.",
+    "Too many requests": "As many are under way as can be served well. Send it again after Retry-After seconds.",
+    "Internal error": "We failed, and nothing was changed. Name the correlation id when you report it.",
+    "Temporarily unavailable": "Something that is needed is away; `detail` says whether to send it again.",
+    "Transfer coding not implemented": "A body comes plain or in chunks, and in no other transfer coding.",
+    "HTTP version not supported": "HTTP/1.1 and HTTP/1.0 are spoken here.",
+    "No such schema": "The service publishes no event of this name and version; GET /schemas lists those it does.",
+    "No such job": "The job was done, or withdrawn; GET /jobs lists those that are given up.",
+    "Job not parked": "Only a job that is given up can be started again; this one runs, or will when it is due.",
+    "No such refused event": "Nothing is set aside under this number; GET /refused-events lists what is.",
+    "No such dead letter": "Nothing is parked under this number; GET /dead-letters lists what is.",
+    "No such asset": "The pages of /docs have no such file.",
+    "No such problem": "The service knows no problem of this kind; GET /problems lists those it does.",
+}
+"""By title, what every service may say."""
+
+
+class Kind(BaseModel):
+    """A kind of problem; `type` and `title` are those of its problem documents."""
+
+    type: str
+    title: str
+    meaning: str
+
+
+class Kinds(BaseModel):
+    """All kinds of problems that a service knows."""
+
+    problems: list[Kind]
+
+
+def routes(service: Service[Any]) -> APIRouter:
+    """The routes that describe the problems of one service."""
+    router = APIRouter()
+    kinds = {
+        type_of(title): Kind(type=type_of(title), title=title, meaning=meaning)
+        for title, meaning in {**KINDS, **service.problems}.items()
+    }
+
+    @router.get("/problems", response_model=Kinds)
+    async def list_problems() -> Any:
+        """What can go wrong: each kind of problem, and what it means."""
+        return Kinds(problems=list(kinds.values()))
+
+    @router.get("/problems/{kind}", response_model=Kind)
+    async def get_problem(kind: str) -> Any:
+        """What a kind of problem means: the `type` of a problem document leads here."""
+        found = kinds.get(f"/problems/{kind}")
+        if found is None:
+            raise Problem(404, "No such problem", "GET /problems lists those that this service knows.")
+        return found
+
+    return router

@@ -1,0 +1,86 @@
+"""Every problem that code can raise is described where its `type` leads to."""
+
+import ast
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from backbone.database import Database
+from backbone.http import create_application
+from backbone.http.kinds import KINDS
+from backbone.http.problems import type_of
+from backbone.service import Context, Service
+from local import ROOT
+from services import CATALOGUE
+
+
+def raised_in(folder: Path) -> Iterator[str]:
+    """The titles of the problems that the code of a folder makes."""
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Problem":
+                title = node.args[1]
+                if isinstance(title, ast.Constant):
+                    yield str(title.value)
+
+
+def service_of(name: str) -> Service[Any]:
+    service: Service[Any] = import_module(f"services.{name}.service").SERVICE
+    return service
+
+
+async def asked(name: str, *paths: str) -> list[httpx.Response]:
+    service = service_of(name)
+    url = "postgresql://nobody@127.0.0.1:9/nothing"
+    context = Context(service.settings(database_url=url), Database(url, name))
+    transport = httpx.ASGITransport(create_application(service, context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        return [await client.get(path) for path in paths]
+
+
+def test_every_problem_of_the_backbone_is_described() -> None:
+    titles = set(raised_in(ROOT / "backbone"))
+    assert {"Malformed request", "Too many requests", "Headers too large"} <= titles <= KINDS.keys()
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_problem_of_a_service_is_described_and_no_other(name: str) -> None:
+    assert set(raised_in(ROOT / "services" / name)) == service_of(name).problems.keys()
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+async def test_the_type_of_every_problem_leads_to_what_it_means(name: str) -> None:
+    titles = [*KINDS, *service_of(name).problems]
+    for title, answer in zip(titles, await asked(name, *map(type_of, titles)), strict=True):
+        assert answer.status_code == 200
+        assert answer.json()["type"] == type_of(title)
+        assert answer.json()["title"] == title
+        assert answer.json()["meaning"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "status"),
+    [
+        ("orders", "/nowhere", 404),
+        ("orders", "/orders?limit=0", 422),
+        ("orders", "/orders?status=%FF", 400),
+        ("orders", "/orders/x/cancel", 405),
+        ("inventory", "/stock/dough", 503),
+        ("kitchen", "/problems/bad-weather", 404),
+    ],
+)
+async def test_a_problem_can_be_looked_up_by_what_it_says(name: str, path: str, status: int) -> None:
+    (problem,) = await asked(name, path)
+    assert problem.status_code == status
+    (described,) = await asked(name, problem.json()["type"])
+    assert (described.status_code, described.json()["title"]) == (200, problem.json()["title"])
+
+
+async def test_the_kinds_of_problems_are_listed() -> None:
+    (listed,) = await asked("orders", "/problems")
+    titles = {each["title"] for each in listed.json()["problems"]}
+    assert titles == KINDS.keys() | {"No such order", "Too late to cancel"}
