@@ -43,7 +43,7 @@ async def test_a_broken_contract_is_parked_and_the_others_flow_on(
             assert (first["type"], first["topic"]) == (PLACED, TOPIC)
             assert first["error"].startswith("ContractBroken: ")
             assert second["error"] is None, "it waits behind the first"
-            monkeypatch.setattr("cli.status.HOME", tmp_path)
+            monkeypatch.setattr("cli.running.HOME", tmp_path)
             assert _parked_in_status(tmp_path, service, shop.system[service], shop.system.ports[service]) == 2
         await customers.are_served()
 
