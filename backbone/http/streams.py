@@ -49,9 +49,8 @@ def stream(found: Version, following: Following, last_event_id: str | None, cont
 
 
 async def _events(found: Version, had: int | None, following: Following, context: Context[Any]) -> AsyncIterator[bytes]:
-    yield format_sse_event(retry=random.randint(*RETRY))  # noqa: S311  nobody has to be unable to guess it
-    if had != found.number:
-        yield _event(found)
+    again = format_sse_event(retry=random.randint(*RETRY))  # noqa: S311  nobody has to be unable to guess it
+    yield again if had == found.number else again + _event(found)
     with following.follow(found.key, found.number) as follower:
         while (remaining := _remaining(found)) > 0 and not context.stopping.is_set():
             news = await follower.news(min(HEARTBEAT, remaining))
