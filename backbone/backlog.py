@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from backbone import sql
 from backbone.database import Database
 
 MOST = 10_000
@@ -105,6 +106,17 @@ class Jobs:
 
 
 @dataclass(frozen=True)
+class LogBreak:
+    """Partitions of a topic that did not fit the stored places, unacknowledged; `said` tells of the first."""
+
+    topic: str
+    what: str
+    partitions: int
+    since: datetime
+    said: str
+
+
+@dataclass(frozen=True)
 class Backlog:
     """What waits at one moment."""
 
@@ -112,6 +124,7 @@ class Backlog:
     outbox: Outbox
     parked: Parked
     jobs: list[Jobs]
+    log_breaks: list[LogBreak]
 
 
 async def look(database: Database) -> Backlog:
@@ -125,6 +138,7 @@ async def look(database: Database) -> Backlog:
         ),
         parked=Parked(first["events"], first["keys"], first["parked_since"], first["parked_error"]),
         jobs=[_jobs_of(row) for row in rows if row["kind"] is not None],
+        log_breaks=[LogBreak(**row) for row in await database.fetch(sql.LOG_BREAKS)],
     )
 
 
@@ -134,7 +148,8 @@ def _jobs_of(row: asyncpg.Record) -> Jobs:
 
 def needs(backlog: Backlog) -> list[str]:
     """Say, one sentence for each, what does not go on without a person; a queue that moves is not among it."""
-    return [*_needs_of_events(backlog), *(said for jobs in backlog.jobs for said in _needs_of_jobs(jobs, backlog.at))]
+    events = (*_needs_of_events(backlog), *map(_need_of_break, backlog.log_breaks))
+    return [*events, *(said for jobs in backlog.jobs for said in _needs_of_jobs(jobs, backlog.at))]
 
 
 def _needs_of_events(backlog: Backlog) -> Iterator[str]:
@@ -151,6 +166,11 @@ def _needs_of_events(backlog: Backlog) -> Iterator[str]:
         )
     if _too_long(outbox.since, backlog.at):
         yield f"{_count(outbox.waiting, 'event')} not published, the first since {_moment(outbox.since)}"
+
+
+def _need_of_break(broken: LogBreak) -> str:
+    where = f"{broken.topic}, {_count(broken.partitions, 'partition')} since {_moment(broken.since)}"
+    return f"{where}: {broken.said} (POST /log-breaks/acknowledge when you have seen to it)"
 
 
 def _needs_of_jobs(jobs: Jobs, now: datetime) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The consumer runner: reads a service's topics and turns every poll's batch into one transaction.
 
-The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. A passing
+The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. Each is kept
+with the log it belongs to, and one that does not fit is told of and settled anew (see `places.py`). A passing
 fault is waited out and never skipped; a batch that fails otherwise is halved until the guilty event stands alone and
 is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.
 
@@ -17,9 +18,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from backbone import sql
 from backbone.batch import Batch, Delivery, Place, read, unreadable
 from backbone.database import LONGEST_WAIT, Database
 from backbone.envelope import topic_of
@@ -28,6 +28,7 @@ from backbone.faults import is_passing, may_be_too_much
 from backbone.handling import Fenced, Handling
 from backbone.lag import LagWatch
 from backbone.parts import RESTART, Part, describe, ended_well, keep_running, report
+from backbone.places import Places
 from backbone.service import InSets, Service
 
 BATCH = 500
@@ -35,6 +36,8 @@ BATCH_OF_SETS = 1000
 """Where all handlers work in sets, a batch may be larger: it is over as soon, and a commit serves more events."""
 _STARTING, _ANSWERING = 30.0, 20.0
 """Seconds that Kafka has for a client's start, and for one answer."""
+METADATA_MS = 15_000
+"""How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
 _SLICE = 50
 """Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
 
@@ -61,6 +64,8 @@ class Consumer:
         self._handling = Handling(service, database, lambda: self.part.beat(LONGEST_WAIT))
         in_sets = all(isinstance(each, InSets) for each in service.handlers.values())
         self._most = BATCH_OF_SETS if in_sets else BATCH
+        self._places = Places(database, service.name)
+        self._missing: list[str] = []
         self._stop = asyncio.Event()
         self._positions: dict[Place, int] = {}
         # One token for each uninterrupted time in which a partition is ours and in step.
@@ -103,7 +108,8 @@ class Consumer:
             client_id=f"sliceline-{self._service.name}",
             group_id=self._service.name,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # a place that does not fit is ours to settle, and to tell of
+            metadata_max_age_ms=METADATA_MS,
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
@@ -112,7 +118,7 @@ class Consumer:
         )
 
     async def _read(self, client: AIOKafkaConsumer) -> None:
-        watch = LagWatch(self._stuck_after)
+        watch = LagWatch(self._places, self.topics, self._stuck_after)
         committed: dict[Place, int] = {}
         while not self._stop.is_set():
             self.part.beat()
@@ -120,9 +126,22 @@ class Consumer:
             await self._poll(client)
             if watch.is_due():
                 self.part.beat(watch.LONGEST)
-                await watch.look(client, self._positions)
+                await self._look(client, watch)
                 committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
+
+    async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
+        """See whether all places still fit; one that does not is settled anew before anything more is read."""
+        seen = await watch.look(client._client, self._positions)
+        self.forget(seen.out_of_step)
+        self._missing = seen.missing
+        self._tell_how_it_is()
+
+    def _tell_how_it_is(self) -> None:
+        if self._missing:
+            self.part.problem = f"Kafka has no topic {', '.join(self._missing)}"
+        elif self._joined:
+            self.part.ready()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
         """Work off what was read during the last batch; what comes next is read during this one."""
@@ -132,6 +151,9 @@ class Consumer:
             found = await (ahead or self._find(client, patience=500 if self._joined else 50))
         except UnicodeDecodeError:
             await self._creep_past_the_unreadable(client)
+            return
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
+            self.forget(list(self._positions))
             return
         if batch := self._batch_of(found):
             if all(place in self._spells for place in client.assignment()):  # else something is to be sought first
@@ -199,25 +221,25 @@ class Consumer:
 
     async def _synchronise(self, client: AIOKafkaConsumer) -> None:
         """Start every newly assigned partition where the database says, not where Kafka thinks."""
-        assigned = client.assignment()
-        if new := [each for each in assigned if (each.topic, each.partition) not in self._positions]:
-            self.part.beat(LONGEST_WAIT)
-            stored = await self._stored_offsets(new)
-            unknown = [each for each in new if (each.topic, each.partition) not in stored]
+        new = {place for each in client.assignment() if (place := (each.topic, each.partition)) not in self._positions}
+        if new:
             self.part.beat(_ANSWERING)
-            beginnings = await client.beginning_offsets(unknown) if unknown else {}
-            for each in client.assignment().intersection(new):  # a rebalance may have come between
+            async with asyncio.timeout(_ANSWERING):
+                places = await self._places.take(client._client, new)
+            for each in client.assignment():  # a rebalance may have come between
                 place = each.topic, each.partition
-                self._positions[place] = stored.get(place, beginnings.get(each, 0))
-                self._spells[place] = object()
-                client.seek(each, self._positions[place])
-        if self._joined:
-            self.part.ready()
+                if place in places:
+                    self._positions[place] = places[place]
+                    self._spells[place] = object()
+                    client.seek(each, places[place])
+            await self._wait_for_logs(new - places.keys())
+        self._tell_how_it_is()
 
-    async def _stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Place, int]:
-        topics, numbers = zip(*partitions, strict=True)
-        rows = await self._database.fetch(sql.OFFSETS_READ, self._service.name, list(topics), list(numbers))
-        return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    async def _wait_for_logs(self, places: Iterable[Place]) -> None:
+        """A topic that was deleted stays assigned until the client hears of it."""
+        if missing := sorted({topic for topic, _ in places}):
+            self._missing = missing
+            await self.part.rest(timedelta(seconds=1))
 
     def _batch_of(self, found: _Found) -> Batch | None:
         """What was read of partitions that have been in step ever since; any other is sought and read again."""
@@ -276,7 +298,7 @@ class Consumer:
                 if may_shrink and may_be_too_much(error):
                     return error
             else:
-                self.part.ready()
+                self._tell_how_it_is()
                 return None
 
     async def _wait_out(self, error: Exception, attempt: int) -> None:

@@ -14,5 +14,9 @@ REPEATED = Counter("sliceline_repeated_events_total", "Deliveries that the inbox
 SKIPPED = Counter("sliceline_skipped_events_total", "Events of a type that nobody here listens to")
 PARKED = Counter("sliceline_parked_events_total", "Events set aside as dead letters")
 TOPIC_WAIT = Histogram("sliceline_topic_wait_seconds", "From an event's time to its committed effects", buckets=_WAITS)
-LAG = Gauge("sliceline_consumer_lag", "Records behind the end of the topic", ["topic"])
+LAG = Gauge(
+    "sliceline_consumer_lag", "Records of all partitions behind the topic's end, by the stored places", ["topic"]
+)
+LOG_BREAKS = Counter("sliceline_log_breaks_total", "Stored places that did not fit their topic", ["topic", "what"])
+UNREAD = Counter("sliceline_unread_events_total", "Records known to be gone before they were read", ["topic"])
 JOBS_DONE = Counter("sliceline_jobs_total", "Job attempts by how they ended", ["kind", "outcome"])

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from opentelemetry.trace import SpanKind
 
@@ -24,6 +24,8 @@ SEND_DEADLINE = 15.0
 """Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
 RECORDS_BYTES = 1_000_000
 """What is written to a partition at once; a broker takes 1,048,588 bytes unless told otherwise (message.max.bytes)."""
+METADATA_MS = 15_000
+"""How old the producer's knowledge of its topic may be: one that was deleted is noticed, one made anew is met."""
 _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
 _KEY = 7
@@ -62,7 +64,7 @@ class Publisher:
         self._producer: AIOKafkaProducer | None = None
 
     async def open(self) -> None:
-        """Connect, unless it is connected."""
+        """Connect, unless it is connected. Raises KafkaError, also when the topic is no longer there."""
         if self._producer is None:
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=self._kafka,
@@ -71,9 +73,13 @@ class Publisher:
                 enable_idempotence=True,
                 max_batch_size=RECORDS_BYTES,
                 request_timeout_ms=10_000,
+                metadata_max_age_ms=METADATA_MS,
             )
             async with asyncio.timeout(SEND_DEADLINE):
                 await self._producer.start()
+                await self._producer.partitions_for(self._topic)
+        if not self._producer.client.cluster.partitions_for_topic(self._topic):
+            raise UnknownTopicOrPartitionError(f"Kafka has no topic {self._topic}")
 
     async def close(self) -> None:
         """Disconnect without waiting for what is still on its way; the outbox has it."""

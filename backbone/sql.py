@@ -86,9 +86,52 @@ RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = $1) AS some_parked
 """
 
 OFFSETS_READ = """
-SELECT topic, partition, next_offset FROM consumer_offsets
-WHERE consumer = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))
+SELECT topic, partition, next_offset, log, leader_epoch, checked_offset FROM consumer_offsets WHERE consumer = $1
 """
+
+# Takes places in the logs there are now. Who read a row that has moved since gets nothing for it, and looks again.
+OFFSETS_PLACE = """
+INSERT INTO consumer_offsets AS o (consumer, topic, partition, next_offset, log, leader_epoch, checked_offset)
+SELECT $1, topic, partition, next, log, epoch, next
+FROM unnest($2::text[], $3::int[], $5::bigint[], $6::uuid[], $7::int[]) AS row(topic, partition, next, log, epoch)
+ORDER BY topic, partition
+ON CONFLICT (consumer, topic, partition) DO UPDATE
+  SET next_offset = excluded.next_offset, log = excluded.log, leader_epoch = excluded.leader_epoch,
+      checked_offset = excluded.checked_offset
+WHERE o.next_offset = (SELECT was FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, was)
+                       WHERE row.topic = o.topic AND row.partition = o.partition)
+RETURNING topic, partition
+"""
+
+# What a look has found to fit: up to here the log was part of this epoch.
+OFFSETS_CHECKED = """
+UPDATE consumer_offsets AS o SET leader_epoch = row.epoch, checked_offset = row.checked
+FROM (SELECT * FROM unnest($2::text[], $3::int[], $4::uuid[], $5::int[], $6::bigint[])
+        AS row(topic, partition, log, epoch, checked) ORDER BY topic, partition) AS row
+WHERE o.consumer = $1 AND o.topic = row.topic AND o.partition = row.partition AND o.log = row.log
+"""
+
+# -1 asks for the beginning: whoever reads there is fenced off and seeks it. No row is deleted, for a missing one would
+# let the running batch pass.
+OFFSETS_ANEW = """
+UPDATE consumer_offsets SET next_offset = -1 WHERE consumer = $1 AND ($2::text IS NULL OR topic = $2) RETURNING topic
+"""
+
+# Several replicas may notice the same.
+LOG_BREAK = """
+INSERT INTO log_breaks (consumer, topic, partition, what, said)
+SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (
+  SELECT FROM log_breaks WHERE consumer = $1 AND topic = $2 AND partition = $3 AND what = $4 AND said = $5
+                               AND acknowledged_at IS NULL)
+RETURNING id
+"""
+
+LOG_BREAKS = """
+SELECT topic, what, count(*) AS partitions, min(noticed_at) AS since, (array_agg(said ORDER BY id))[1] AS said
+FROM log_breaks WHERE acknowledged_at IS NULL GROUP BY topic, what ORDER BY topic, what
+"""
+
+LOG_BREAKS_ACKNOWLEDGE = "UPDATE log_breaks SET acknowledged_at = now() WHERE acknowledged_at IS NULL RETURNING id"
 
 # What is returned is new; an occurrence that is already there was handled before.
 INBOX_CLAIM = """
@@ -110,9 +153,12 @@ ORDER BY topic, key FOR UPDATE
 
 PARK_KEY = "INSERT INTO parked_keys (consumer, topic, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
+# A place is known with the log it is in: the offset of the same transaction's batch tells which.
 DEAD_LETTER = """
-INSERT INTO dead_letters (consumer, topic, partition, "offset", key, type, error, headers, record_key, value)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
+INSERT INTO dead_letters (consumer, topic, partition, "offset", key, type, error, headers, record_key, value, log)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+       (SELECT log FROM consumer_offsets WHERE consumer = $1 AND topic = $2 AND partition = $3)
+ON CONFLICT DO NOTHING
 """
 
 # The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.

@@ -77,6 +77,24 @@ consumer_offsets = Table(
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
+    Column("log", Uuid),
+    Column("leader_epoch", Integer),
+    Column("checked_offset", BigInteger),
+)
+
+# Where a log did not reach to the place at which its reader stood, and what came of it.
+log_breaks = Table(
+    "log_breaks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("consumer", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("noticed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("acknowledged_at", DateTime(timezone=True)),
+    Index("log_breaks_open", "consumer", "topic", "partition", postgresql_where="acknowledged_at IS NULL"),
 )
 
 jobs = Table(
@@ -118,7 +136,17 @@ dead_letters = Table(
     Column("record_key", LargeBinary),
     Column("value", LargeBinary),
     Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Index("dead_letters_place", "consumer", "topic", "partition", "offset", unique=True),
+    Column("log", Uuid),
+    Index(
+        "dead_letters_place",
+        "consumer",
+        "topic",
+        "partition",
+        "offset",
+        "log",
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+    ),
     Index("dead_letters_key", "consumer", "topic", "key", "id"),
     Index("dead_letters_blamed", "id", postgresql_where="error IS NOT NULL"),
 )

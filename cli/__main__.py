@@ -14,6 +14,7 @@ from cli.order import order
 from cli.outline import INTRODUCTION
 from cli.psql import psql
 from cli.redrive import redrive
+from cli.reread import reread
 from cli.reset import reset
 from cli.restart import restart
 from cli.seed import seed
@@ -35,7 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (up, down, restart, status, logs, events, psql, order, seed, redrive, discard, reset, contracts, bench):
+ON_THE_SHOP = (up, down, restart, status, logs, events, psql, order, seed, redrive, reread, discard, reset)
+for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
 app.command(context_settings=PASS_ON)(test)
 

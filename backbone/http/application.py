@@ -10,7 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, docs, front_door, health, jobs, kinds, refused_events, schemas
+from backbone.http import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
 from backbone.http.bodies import Bodies
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
@@ -45,7 +45,8 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)
-    of_the_service = (each.routes(service) for each in (front_door, health, schemas, kinds, dead_letters))
+    rooms = (front_door, health, schemas, kinds, dead_letters, places)
+    of_the_service = (each.routes(service) for each in rooms)
     for router in (*of_the_service, refused_events.router, jobs.router, docs.router):
         application.include_router(router, tags=[OPERATIONS])
     return application

@@ -10,6 +10,8 @@ from backbone.http.problems import Problem, type_of
 from backbone.service import Service
 
 KINDS: Mapping[str, str] = {
+    "Keys are parked": "A topic is not read again while keys of it are parked: redrive or discard their events first.",
+    "Nothing to read again": "The service has read nothing of this topic.",
     "Malformed request": "Not even the form is right; `errors` names the part.",
     "Invalid request": "The form is right, a value is not. `errors` names every field with what it must be.",
     "Not found": "Nothing is served under this path; /openapi.json lists what is.",

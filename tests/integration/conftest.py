@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from backbone import contracts
+from services import CATALOGUE
 from tests import servers
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, create_topic, things
@@ -39,5 +40,6 @@ async def thing(
 
 @pytest.fixture
 async def orders_topic(kafka: str) -> None:
-    """Where the orders service publishes, made unless it is there."""
-    await create_topic(kafka, "orders.events", 12)
+    """Where orders publishes, and all others: a service is not ready while a topic of its own is missing."""
+    for service in CATALOGUE:
+        await create_topic(kafka, f"{service}.events", 12)
