@@ -1,22 +1,24 @@
 """Databases, roles, topics and tables of every service: `python -m cli.migrate`, before anything else runs.
 
 Harmless when run again, and when run twice at once. Told by the environment: SLICELINE_POSTGRES_URL (a superuser's
-address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION.
+address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION, and
+SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see `belonging.py`).
 """
 
 import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from cli import NOTE, topics
+from cli import NOTE, OLD_EVENTS, topics
 from cli.addresses import database_url, without_password
+from cli.belonging import CHOICES, DoNotBelong, Kept, kept_by, settle
 from services import CATALOGUE
 
 Report = Callable[[str], None]
@@ -36,15 +38,30 @@ class NotMigrated(Exception):
     """A service's tables could not be brought up to date."""
 
 
-async def migrate(postgres_url: str, kafka: str, password: str, report: Report) -> None:
-    """Makes what is missing. `report` gets a line about each step.
+class Repartitioned(Exception):
+    """A topic has another number of partitions than all services count on."""
 
-    Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated.
+    def __init__(self, topic: str, count: int) -> None:
+        super().__init__(
+            f"topic {topic} has {count} partitions instead of {PARTITIONS}. A key's partition follows from their "
+            "number: events of one key would lie in two, and be read out of order. Put its events into a topic of "
+            f"{PARTITIONS} (stop the shop, let all be read, delete the topic: it is made anew), or reset the shop."
+        )
+
+
+async def migrate(postgres_url: str, kafka: str, password: str, report: Report, old_events: str | None = None) -> None:
+    """Makes what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`.
+
+    Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated,
+    Repartitioned and DoNotBelong.
     """
-    await asyncio.gather(
+    kept, _ = await asyncio.gather(
         _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),
         _databases(postgres_url, password, report),
     )
+    if kept:
+        urls = {service: database_url(postgres_url, service, password) for service in CATALOGUE}
+        await settle(kept, kafka, urls, old_events)
 
 
 async def _databases(postgres_url: str, password: str, report: Report) -> None:
@@ -82,7 +99,7 @@ def _upgrade(service: str, url: str) -> list[str]:
         raise NotMigrated(str(error)) from error
 
 
-async def _topics(kafka: str, replication: int, report: Report) -> None:
+async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
     admin, existing = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
     try:
         report("topics")
@@ -95,9 +112,19 @@ async def _topics(kafka: str, replication: int, report: Report) -> None:
         if missing:
             answer: Any = await admin.create_topics(missing)
             _check(answer.topic_errors)
-        await topics.bring_up_to_date(admin, existing.intersection(wanted), replication)
+        there = [topic for topic in wanted if topic in existing]
+        _check_partitions({topic: existing[topic] for topic in there})
+        await topics.bring_up_to_date(admin, there, replication)
+        owners = [topic.removesuffix(".events") for topic in there]
+        return await _reach("Kafka", kafka, lambda: kept_by(kafka, admin, owners), report) if there else None
     finally:
         await admin.close()
+
+
+def _check_partitions(counts: Mapping[str, int]) -> None:
+    for topic, count in counts.items():
+        if count != PARTITIONS:
+            raise Repartitioned(topic, count)
 
 
 def _check(errors: list[tuple[str, int, str | None]]) -> None:
@@ -108,12 +135,15 @@ def _check(errors: list[tuple[str, int, str | None]]) -> None:
             raise error(f"topic {topic}: {message}")
 
 
-async def _admin(kafka: str) -> tuple[AIOKafkaAdminClient, set[str]]:
-    """With the topics there are: a broker that has just opened its port may not know of any broker yet."""
+async def _admin(kafka: str) -> tuple[AIOKafkaAdminClient, dict[str, int]]:
+    """With the topics there are and how many partitions each has.
+
+    They are part of reaching it: a broker that has just opened its port may not know of any broker yet.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-migrate", request_timeout_ms=10_000)
     try:
         await admin.start()
-        return admin, set(await admin.list_topics())
+        return admin, {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
     except BaseException:
         await admin.close()
         raise
@@ -143,9 +173,12 @@ def main() -> None:
         sys.exit(f"Set {' and '.join(missing)}: they name the servers to prepare.")
     url, kafka = os.environ["SLICELINE_POSTGRES_URL"], os.environ["SLICELINE_KAFKA"]
     password = os.environ.get("SLICELINE_PASSWORD") or "sliceline"
+    old_events = os.environ.get(OLD_EVENTS) or None
+    if old_events not in (None, *CHOICES):
+        sys.exit(f"{OLD_EVENTS} is {old_events}; it takes {' or '.join(CHOICES)}.")
     try:
-        asyncio.run(migrate(url, kafka, password, lambda line: print(line, flush=True)))  # noqa: T201
-    except (Unreachable, NotMigrated, asyncpg.PostgresError, KafkaError) as error:
+        asyncio.run(migrate(url, kafka, password, lambda line: print(line, flush=True), old_events))  # noqa: T201
+    except (Unreachable, NotMigrated, Repartitioned, DoNotBelong, asyncpg.PostgresError, KafkaError) as error:
         sys.exit(f"migrate: {error}")
 
 

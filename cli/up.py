@@ -1,12 +1,14 @@
 """./sliceline up: everything, on this machine, without Docker."""
 
 import asyncio
+import os
 import subprocess
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import OLD_EVENTS
 from cli.console import console, fail
 from cli.layout import HIGHEST_OFFSET, Layout, layout_for
 from local import ROOT, state
@@ -32,12 +34,22 @@ def up(
         float,
         typer.Option(min=0, max=3600, metavar="SECONDS", help="How long the robot takes for each step."),
     ] = 5.0,
+    old_events: Annotated[
+        str | None,
+        typer.Option(
+            envvar=OLD_EVENTS,
+            metavar="read|skip",
+            help="What older tables do beside topics.",
+        ),
+    ] = None,
 ) -> None:
     """Start everything: Postgres, Kafka, the sandbox and every service. Ctrl-C stops it.
 
     Data is kept under .sliceline/ and found again by the next start. With SLICELINE_POSTGRES_URL (a superuser's
     address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own.
     """
+    if old_events:
+        os.environ[OLD_EVENTS] = old_events  # migrate is told by it, in whatever process it runs
     layout = layout_for(port_offset or 0)
     delay = robot_delay if robot else None
     if state.is_running(layout.home):

@@ -1,0 +1,177 @@
+"""Whether tables and topics belong together: a database that was lost, or came back from an older backup, is noticed.
+
+Events that were handled once would be handled again by tables that know nothing of it: stock taken, points credited,
+customers charged and mailed a second time. So it is refused, until somebody has chosen. A service that is new beside
+old topics is no such case: it has never published anything, and Kafka knows of no place that it has read to.
+"""
+
+import asyncio
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from backbone.batch import Place
+from backbone.broker import Log, survey
+from backbone.envelope import topic_of
+from cli import OLD_EVENTS
+
+CHOICES = ("read", "skip")
+
+
+class DoNotBelong(Exception):
+    """Tables are older than the topics beside them."""
+
+    def __init__(self, said: Iterable[str]) -> None:
+        super().__init__(
+            "tables are older than the topics beside them (a database was lost, or came back from a backup):\n"
+            + "\n".join(f"  {each}" for each in said)
+            + "\nReading old events again would do again what was done by them: take stock, credit points, charge, "
+            f"mail.\nChoose, with ./sliceline up --old-events CHOICE, or {OLD_EVENTS}=CHOICE:\n"
+            "  read   they read on from where their tables say: all that the topics still hold, if these are new\n"
+            "  skip   they begin at the newest event, and never learn of the older ones\n"
+            "or begin anew with tables and topics: ./sliceline reset (containers: docker compose down --volumes)."
+        )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What Kafka has kept: the logs, how far each service has read, and the newest sequences that each published."""
+
+    logs: Mapping[Place, Log]
+    read_to: Mapping[str, Mapping[Place, int]]
+    sequences: Mapping[str, Mapping[str, int]]
+
+
+async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Iterable[str]) -> Kept | None:
+    """Ask Kafka; None when its topics have never held anything, as at the first start. Raises KafkaError."""
+    _, logs = await survey(admin._client, [f"{service}.events" for service in services])
+    if not any(log.end for log in logs.values()):
+        return None
+    read_to = await asyncio.gather(*(_read_to(admin, service) for service in services))
+    newest = await _sequences(kafka, {place: log.end - 1 for place, log in logs.items()}, logs)
+    return Kept(logs, dict(zip(services, read_to, strict=True)), newest)
+
+
+async def settle(kept: Kept, kafka: str, urls: Mapping[str, str], choice: str | None) -> None:
+    """Compare with each service's tables. Raises DoNotBelong unless somebody has chosen; then does as chosen."""
+    found = await asyncio.gather(*(_mismatch(kept, *each) for each in urls.items()))
+    said = {service: words for service, words in zip(urls, found, strict=True) if words}
+    if said and choice is None:
+        raise DoNotBelong(f"{service}: {words}" for service, words in said.items())
+    for service in said:
+        await _do_as_chosen(kept, kafka, service, urls[service], skipping=choice == "skip")
+
+
+async def _read_to(admin: AIOKafkaAdminClient, service: str) -> dict[Place, int]:
+    committed = await admin.list_consumer_group_offsets(service)
+    return {(at.topic, at.partition): told.offset for at, told in committed.items()}
+
+
+async def _mismatch(kept: Kept, service: str, url: str) -> str | None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return await _unread(connection, kept, service) or await _unpublished(connection, kept, service)
+    finally:
+        await connection.close()
+
+
+async def _unread(connection: Any, kept: Kept, service: str) -> str | None:
+    """What it has read by Kafka's account and not by its own: Kafka is told after the tables, and never knows more."""
+    rows = await connection.fetch("SELECT topic, partition, next_offset FROM consumer_offsets WHERE next_offset >= 0")
+    stored = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    read_to = kept.read_to[service]
+    behind = [place for place, offset in read_to.items() if place in kept.logs and offset > stored.get(place, 0)]
+    if not behind:
+        return None
+    topic, partition = behind[0]
+    return (
+        f"it had read {topic}, partition {partition}, to offset {read_to[behind[0]]}; "
+        f"its tables know of {stored.get(behind[0], 'none')}"
+    )
+
+
+async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
+    """What it has published by its topic's account and not by its own: numbers of events would be given twice."""
+    newest = kept.sequences.get(service, {})
+    rows = await connection.fetch("SELECT key, last FROM sequences WHERE key = ANY($1)", list(newest))
+    known = {row["key"]: row["last"] for row in rows}
+    key = next((key for key, sequence in newest.items() if sequence > known.get(key, 0)), None)
+    if key is None:
+        return None
+    return f"its topic holds event {newest[key]} of {key}; its tables know of {known.get(key, 'none')}"
+
+
+async def _do_as_chosen(kept: Kept, kafka: str, service: str, url: str, *, skipping: bool) -> None:
+    """Count on from what the topic holds; and skip what is there, if so chosen."""
+    own = {place: log.beginning for place, log in kept.logs.items() if place[0] == f"{service}.events"}
+    published = (await _sequences(kafka, own, kept.logs)).get(service, {})
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        async with connection.transaction():
+            await connection.execute(_COUNT_ON, list(published), list(published.values()))
+            if skipping:
+                await _skip(connection, kept, service)
+    finally:
+        await connection.close()
+
+
+_COUNT_ON = """
+INSERT INTO sequences AS s (key, last) SELECT * FROM unnest($1::text[], $2::bigint[])
+ON CONFLICT (key) DO UPDATE SET last = greatest(s.last, excluded.last)
+"""
+
+_SKIP = """
+INSERT INTO consumer_offsets (consumer, topic, partition, next_offset, log, leader_epoch, checked_offset)
+SELECT $1, topic, partition, next, log, epoch, next
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::uuid[], $6::int[]) AS row(topic, partition, next, log, epoch)
+ON CONFLICT (consumer, topic, partition) DO UPDATE
+  SET next_offset = excluded.next_offset, log = excluded.log, leader_epoch = excluded.leader_epoch,
+      checked_offset = excluded.checked_offset
+"""
+
+
+async def _skip(connection: Any, kept: Kept, service: str) -> None:
+    handlers = importlib.import_module(f"services.{service}.service").SERVICE.handlers
+    topics = {topic_of(view.TYPE) for view in handlers}
+    rows = [(*place, log.end, log.id, log.epoch) for place, log in kept.logs.items() if place[0] in topics]
+    if rows:
+        await connection.execute(_SKIP, service, *map(list, zip(*rows, strict=True)))
+
+
+async def _sequences(kafka: str, starts: Mapping[Place, int], logs: Mapping[Place, Log]) -> dict[str, dict[str, int]]:
+    """The highest sequence of each key, by service, in the records from these offsets to the end."""
+    full = {TopicPartition(*place): max(at, logs[place].beginning) for place, at in starts.items()}
+    ends = {TopicPartition(*place): log.end for place, log in logs.items()}
+    remaining = {at for at, start in full.items() if start < ends[at]}
+    highest: dict[str, dict[str, int]] = {}
+    if not remaining:
+        return highest
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign(list(remaining))
+        for at in remaining:
+            consumer.seek(at, full[at])
+        async with asyncio.timeout(60):
+            while remaining:
+                for at, records in (await consumer.getmany(timeout_ms=500)).items():
+                    counted = highest.setdefault(at.topic.removesuffix(".events"), {})
+                    for record in records:
+                        _count(counted, record)
+                remaining = {at for at in remaining if await consumer.position(at) < ends[at]}
+    finally:
+        await consumer.stop()
+    return highest
+
+
+def _count(highest: dict[str, int], record: Any) -> None:
+    """A foreign record, without a sequence that is a number, counts for nothing."""
+    sequence = dict(record.headers).get("ce_sequence") or b""
+    if record.key and sequence.isdigit():
+        key = record.key.decode(errors="replace")
+        highest[key] = max(highest.get(key, 0), int(sequence))

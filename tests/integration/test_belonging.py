@@ -1,0 +1,146 @@
+"""Tables that are older than the topics beside them are refused at start, until somebody has chosen."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from backbone.consumer import Consumer
+from backbone.database import Database
+from backbone.relay import Relay
+from cli import migrate
+from cli.belonging import DoNotBelong, Kept, kept_by, settle
+from cli.migrate import Repartitioned
+from tests.conftest import NewDatabase
+from tests.integration.things import Things, create_topic, eventually, running
+
+
+def consumer_of(thing: Things) -> Consumer:
+    return Consumer(thing.service(thing.note), thing.database, thing.kafka)
+
+
+def relay_of(thing: Things) -> Relay:
+    return Relay(thing.database, thing.kafka, poll=0.05)
+
+
+def url_of(thing: Things) -> str:
+    url = thing.database._engine.url.set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+async def kept(thing: Things, *more: str) -> Kept | None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
+    await admin.start()
+    try:
+        return await kept_by(thing.kafka, admin, [thing.name, *more])
+    finally:
+        await admin.close()
+
+
+async def start(thing: Things, choice: str | None = None) -> None:
+    """What migrate does about tables and topics."""
+    found = await kept(thing)
+    assert found is not None
+    await settle(found, thing.kafka, {thing.name: url_of(thing)}, choice)
+
+
+async def has(thing: Things, *numbers: int) -> bool:
+    return {("a", number) for number in numbers} <= set(await thing.effects("a"))
+
+
+async def handled(thing: Things, *numbers: int) -> None:
+    await thing.publish("a", *numbers)
+    async with running(relay_of(thing), consumer_of(thing)):
+        await eventually(lambda: has(thing, *numbers))
+
+
+@pytest.fixture
+async def lost(thing: Things, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Things]:
+    """The same service with empty tables, after it has published and read two events."""
+    await handled(thing, 0, 1)
+    database = Database(await asyncio.to_thread(new_database, "orders"), thing.name, size=20)
+    async with database.transaction() as tx:
+        await tx.raw.execute(
+            "CREATE TABLE effects (key text, number int, position bigint GENERATED ALWAYS AS IDENTITY)"
+        )
+    module: Any = SimpleNamespace(SERVICE=thing.service(thing.note))
+    monkeypatch.setitem(sys.modules, f"services.{thing.name}.service", module)
+    yield replace(thing, database=database)
+    await database.close()
+
+
+async def test_new_tables_beside_topics_that_were_read_are_refused_with_the_choices(lost: Things) -> None:
+    with pytest.raises(DoNotBelong) as refused:
+        await start(lost)
+    said = str(refused.value)
+    assert f"{lost.name}: it had read {lost.topic}, partition " in said
+    assert all(choice in said for choice in ("read ", "skip ", "./sliceline reset"))
+
+
+async def test_new_tables_are_refused_where_only_the_topic_tells_of_them(thing: Things, lost: Things) -> None:
+    found = await kept(lost)
+    assert found is not None
+    expired = replace(found, read_to={lost.name: {}})  # as when Kafka has forgotten the group
+    with pytest.raises(DoNotBelong) as refused:
+        await settle(expired, lost.kafka, {lost.name: url_of(lost)}, None)
+    assert "its topic holds event 2 of a; its tables know of none" in str(refused.value)
+
+
+async def test_whoever_chose_to_read_reads_all_and_is_not_asked_again(lost: Things) -> None:
+    await start(lost, "read")
+    async with running(consumer_of(lost)):
+        await eventually(lambda: has(lost, 0, 1))
+    await start(lost)
+
+
+async def test_whoever_chose_to_skip_begins_at_the_newest_and_counts_on(lost: Things) -> None:
+    await start(lost, "skip")
+    await start(lost)
+    await handled(lost, 2)
+    assert await lost.effects() == [("a", 2)]
+    assert [each.sequence for each in await lost.published(3)] == [1, 2, 3]
+
+
+async def test_tables_that_belong_are_passed_and_so_is_a_newcomer(thing: Things, new_database: NewDatabase) -> None:
+    await handled(thing, 0, 1)
+    await start(thing)
+    found = await kept(thing, "newcomer")
+    assert found is not None
+    await settle(found, thing.kafka, {"newcomer": await asyncio.to_thread(new_database, "orders")}, None)
+
+
+async def test_topics_that_never_held_anything_are_not_looked_at(thing: Things) -> None:
+    assert await kept(thing) is None
+
+
+@pytest.mark.parametrize(
+    ("older", "said"),
+    [
+        ("UPDATE consumer_offsets SET next_offset = 1 WHERE next_offset = 3", "to offset 3; its tables know of 1"),
+        ("DELETE FROM consumer_offsets", "to offset 3; its tables know of none"),
+        ("UPDATE sequences SET last = 1", "its topic holds event 3 of a; its tables know of 1"),
+        ("DELETE FROM sequences", "its topic holds event 3 of a; its tables know of none"),
+    ],
+)
+async def test_tables_of_an_older_backup_are_refused(thing: Things, older: str, said: str) -> None:
+    await handled(thing, 0, 1, 2)
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute(older)
+    with pytest.raises(DoNotBelong, match=said):
+        await start(thing)
+
+
+@pytest.mark.parametrize("count", [1, 24])
+async def test_another_number_of_partitions_is_refused(
+    kafka: str, thing: Things, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{thing.name}-{count}"
+    await create_topic(kafka, f"{name}.events", count)
+    monkeypatch.setattr(migrate, "CATALOGUE", {name: 1})
+    with pytest.raises(Repartitioned, match=f"{name}.events has {count} partitions instead of 12"):
+        await migrate._topics(kafka, 1, lambda _: None)
