@@ -121,7 +121,7 @@ async def test_the_same_occurrence_delivered_twice_is_told_once(alerts: Fed) -> 
 @asynccontextmanager
 async def quiet_for(alerts: Fed, seconds: float) -> AsyncIterator[None]:
     """With the worker that ends quiet times of this length."""
-    settings = Settings(database_url="unused", alert_quiet_seconds=seconds)
+    settings = Settings(database_url="postgresql://unused", alert_quiet_seconds=seconds)
     worker = Worker(QUIET, JOBS[QUIET], Context(settings, alerts.database))
     task = asyncio.create_task(worker.run())
     try:

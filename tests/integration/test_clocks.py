@@ -118,7 +118,7 @@ async def test_an_order_is_placed_and_watched_by_the_databases_clock(
     answer = await orders.client.post("/orders", json=body())
     assert is_close(datetime.fromisoformat(answer.json()["placed_at"]))
     due = await one(orders.database, "SELECT due FROM jobs")
-    assert is_close(due - SERVICE.settings(database_url="unused").delay_after)
+    assert is_close(due - SERVICE.settings(database_url="postgresql://unused").delay_after)
 
 
 @both_ways
