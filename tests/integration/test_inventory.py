@@ -356,7 +356,7 @@ async def test_an_adjustment_sent_ten_times_under_one_key_happens_once(inventory
         ({}, "set"),
         ({"change": 1, "set": 1}, "set"),
         ({"change": None, "set": None}, "set"),
-        ({"change": 1.0}, "change"),
+        ({"change": 1.5}, "change"),
         ({"change": "1"}, "change"),
         ({"change": True}, "change"),
         ({"change": 10**10}, "change"),

@@ -69,6 +69,7 @@ FACTS: dict[str, Callable[[random.Random, str], Data]] = {
     "order-rejected": ended,
     "order-cancelled": ended,
     "order-cancellation-requested": ended,
+    "order-delayed": ended,
     "order-completed": completed,
     "pizza-baked": baked,
     "stock-level-changed": level,
