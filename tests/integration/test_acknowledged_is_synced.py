@@ -44,12 +44,19 @@ def unsynced_pages(file: Path) -> int:
 
 @pytest.fixture(autouse=True)
 def told_by_the_kernel(tmp_path: Path) -> None:
-    (tmp_path / "probe").write_bytes(b"x")
+    if not any(_tells(tmp_path / "probe") for _ in range(50)):
+        pytest.skip(
+            "Only Linux 6.5 and newer tells what of a file is not on the disk yet, and not of every file system."
+        )
+
+
+def _tells(probe: Path) -> bool:
+    probe.write_bytes(b"x")
     try:
-        unsynced_pages(tmp_path / "probe")
+        return unsynced_pages(probe) > 0
     except OSError as error:
         if sys.platform != "linux" or error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
-            pytest.skip("Only Linux 6.5 and newer tells what of a file is not on the disk yet.")
+            return False
         raise
 
 
@@ -72,6 +79,14 @@ async def _unsynced_after(kafka: Kafka, topic: str, data: Path) -> int:
         return sum(unsynced_pages(file) for file in (data / f"{topic}-0").glob("*.log"))
     finally:
         await producer.stop()
+
+
+async def _leaves_the_disk_to_the_kernel(kafka: Kafka, topic: str, data: Path) -> bool:
+    """Whether records are acknowledged before they are on the disk; a busy kernel may be quicker than our look."""
+    for _ in range(50):
+        if await _unsynced_after(kafka, topic, data) > 0:
+            return True
+    return False
 
 
 @asynccontextmanager
@@ -101,7 +116,7 @@ async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
     monkeypatch.setitem(CATALOGUE, "older", 8999)
     async with _admin(broker) as admin:
         await admin.create_topics([NewTopic("older.events", migrate.PARTITIONS, 1)])
-    assert await _unsynced_after(broker, "older.events", data) > 0  # as Kafka itself does it
+    assert await _leaves_the_disk_to_the_kernel(broker, "older.events", data)  # as Kafka itself does it
     await migrate._topics(broker.bootstrap, 1, lambda _: None)
     assert await _unsynced_after(broker, "older.events", data) == 0
 
@@ -110,7 +125,7 @@ async def test_what_an_operator_has_set_for_a_topic_stays(broker: Kafka, data: P
     async with _admin(broker) as admin:
         await admin.create_topics([NewTopic("faster.events", 1, 1, topic_configs={"flush.messages": "1000000"})])
         await topics.bring_up_to_date(admin, ["faster.events"], 1)
-    assert await _unsynced_after(broker, "faster.events", data) > 0
+    assert await _leaves_the_disk_to_the_kernel(broker, "faster.events", data)
 
 
 @pytest.mark.parametrize("replication", [1, 2, 3, 5])
