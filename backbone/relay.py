@@ -42,6 +42,10 @@ LONGEST = 10_000
 """Rows after which a transaction takes no more; a failure repeats little more than these."""
 
 
+class _Outdated(Exception):
+    """A key was closed since we last looked: rows are taken again, without those behind it."""
+
+
 class Relay:
     """Publishes one service's outbox until stopped."""
 
@@ -92,10 +96,10 @@ class Relay:
     async def _publish(self) -> None:
         """Publish in one transaction; stand by where another relay works."""
         self._more = False
-        async with self._database.transaction() as tx:
-            [(is_ours, self._some_refused)] = await tx.raw.fetch(sql.RELAY_LOCK)
-            if is_ours:
-                await self._publish_taken(tx)
+        with suppress(_Outdated):
+            async with self._database.transaction() as tx:
+                if await tx.raw.fetchval(sql.RELAY_LOCK):
+                    await self._publish_taken(tx)
 
     async def _publish_taken(self, tx: Tx) -> None:
         """Every round sends one batch, packs the rows of the next, and takes those of the one after."""
@@ -111,10 +115,16 @@ class Relay:
             self.part.beat(LONGEST_WAIT)
 
     async def _take(self, tx: Tx) -> list[asyncpg.Record]:
-        rows = await tx.raw.fetch(sql.RELAY_TAKE_OPEN if self._some_refused else sql.RELAY_TAKE, self._size)
+        sifted = self._some_refused
+        rows = await tx.raw.fetch(sql.RELAY_TAKE_OPEN if sifted else sql.RELAY_TAKE, self._size)
         self._more = len(rows) == self._size
+        if rows:
+            self._some_refused = rows[0]["some_refused"]
+            if self._some_refused and not sifted:
+                self._more = True
+                raise _Outdated
         self._size = _next_size(rows, self._size) if self._more else FEWEST
-        return [row for row in rows if not row["is_behind"]] if self._some_refused else rows
+        return [row for row in rows if not row["is_behind"]] if sifted else rows
 
     async def _send(self, batch: Batch | None) -> None:
         if batch is None:

@@ -29,9 +29,7 @@ ORDER BY ordinal
 # The lock ends with the transaction, also when its process was killed; a relay that does not get it stands by. Its
 # commits need not reach the disk at once: a delete that a crash undoes only sends its events again.
 RELAY_LOCK = """
-SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) AS is_ours,
-       EXISTS (SELECT FROM refused_events) AS some_refused
-FROM set_config('synchronous_commit', 'off', true)
+SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay')) FROM set_config('synchronous_commit', 'off', true)
 """
 
 # The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
@@ -57,7 +55,9 @@ SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type,
        textsend(lpad(sequence::text, 20, '0')) AS sequence, textsend(causationid) AS causationid,
        textsend(traceparent) AS traceparent
 """
-RELAY_TAKE = f"WITH {_TAKEN} {_AS_THEY_TRAVEL} FROM taken ORDER BY position"
+# Whether any key is closed is asked here, under the lock: the statement that takes the lock looked before it had it.
+_SOME_REFUSED = "EXISTS (SELECT FROM refused_events) AS some_refused"
+RELAY_TAKE = f"WITH {_TAKEN} {_AS_THEY_TRAVEL}, {_SOME_REFUSED} FROM taken ORDER BY position"
 
 # The same while some key is closed: its rows are put behind the refused one, at their own positions, and come back
 # only to be counted. One statement, so that no row becomes visible between the two looks.
@@ -67,7 +67,7 @@ WITH {_TAKEN}, behind AS (
   SELECT {OUTBOX_COLUMNS} FROM taken WHERE aggregateid IN (SELECT aggregateid FROM refused_events)
   RETURNING position
 )
-{_AS_THEY_TRAVEL}, position IN (SELECT position FROM behind) AS is_behind
+{_AS_THEY_TRAVEL}, {_SOME_REFUSED}, position IN (SELECT position FROM behind) AS is_behind
 FROM taken ORDER BY position
 """  # noqa: S608  our own text
 

@@ -139,3 +139,20 @@ async def _operator(thing: Things) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_application(thing.service(thing.note), context))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client
+
+
+async def test_a_relay_that_has_not_heard_of_a_closed_key_publishes_nothing_behind_it(thing: Things) -> None:
+    relay = relay_of(thing)
+    async with running(relay):
+        await thing.publish("good", 1)
+        await thing.published(1)
+        await _spoil(thing, "bad", 1, *_spoilt("a subject without end"))
+        await eventually(lambda: _refused(thing, 1))
+    other = relay_of(thing)  # as one that stood by: it remembers that nothing was refused
+    assert not other._some_refused
+    await thing.publish("bad", 2)
+    await thing.publish("good", 2)
+    async with running(other):
+        assert sequences_by_key(await thing.published(2)) == {"good": [1, 2]}
+        await eventually(lambda: _refused(thing, 2))
+    assert await outbox_is_empty(thing)
