@@ -156,17 +156,11 @@ discarded_letters = Table(
     "discarded_letters",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("consumer", Text, nullable=False),
-    Column("topic", Text, nullable=False),
-    Column("partition", Integer, nullable=False),
-    Column("offset", BigInteger, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("type", Text),
-    Column("error", Text),
-    Column("headers", JSONB, nullable=False),
-    Column("record_key", LargeBinary),
-    Column("value", LargeBinary),
-    Column("parked_at", DateTime(timezone=True), nullable=False),
+    *(
+        Column(each.name, each.type, nullable=each.nullable)
+        for each in dead_letters.columns
+        if each.name not in ("id", "log")
+    ),
     Column("discarded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("discarded_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
