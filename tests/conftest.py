@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Progress(reporter))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the whole system share one, so they stay in one process; of the others, each file does."""
     if twice := [test for test, times in Counter(item.nodeid for item in items).items() if times > 1]:
