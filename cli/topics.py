@@ -1,18 +1,22 @@
 """What every topic's settings are, also those of topics that an earlier release made."""
 
+import asyncio
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from backbone.settings import RETENTION
 
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
 ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
 
+_HEARD_OF_WITHIN = 10.0
+"""Seconds: the controller makes a topic and answers before the broker that is asked about it has been told."""
 _SET_FOR_THE_TOPIC = 1
 """The source of a value that was given to the topic itself (KIP-226)."""
 
@@ -34,9 +38,7 @@ def durability(replication: int) -> dict[str, str]:
 async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], replication: int) -> None:
     """Have topics that exist note arrival and last as well; what else somebody has set for them stays."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
-    answers: list[Any] = await admin.describe_configs(wanted) if wanted else []
-    for answer in answers:
-        _check(answer)
+    answers = await _described(admin, wanted) if wanted else []
     told = {topic: _own(entries) for answer in answers for _, _, _, topic, entries in answer.resources}
     due = {topic: {**durability(replication), **own, **ARRIVAL} for topic, own in told.items()}
     outdated = [
@@ -44,6 +46,21 @@ async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], re
     ]
     for answer in await admin.alter_configs(outdated) if outdated else []:
         _check(answer)
+
+
+async def _described(admin: AIOKafkaAdminClient, wanted: list[ConfigResource]) -> list[Any]:
+    deadline = time.monotonic() + _HEARD_OF_WITHIN
+    while True:
+        answers: list[Any] = await admin.describe_configs(wanted)
+        try:
+            for answer in answers:
+                _check(answer)
+        except UnknownTopicOrPartitionError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return answers
 
 
 def _own(entries: Iterable[tuple[Any, ...]]) -> dict[str, str]:
