@@ -144,17 +144,20 @@ class Consumer:
             self.part.ready()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
-        """Work off what was read during the last batch; what comes next is read during this one."""
-        ahead, self._ahead = self._ahead, None
         try:
-            # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
-            found = await (ahead or self._find(client, patience=500 if self._joined else 50))
+            await self._read_on(client)
         except UnicodeDecodeError:
-            await self._creep_past_the_unreadable(client)
-            return
+            with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
+                await self._creep_past_the_unreadable(client)
+            self.forget(list(self._positions))
         except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
             self.forget(list(self._positions))
-            return
+
+    async def _read_on(self, client: AIOKafkaConsumer) -> None:
+        """Work off what was read during the last batch; what comes next is read during this one."""
+        ahead, self._ahead = self._ahead, None
+        # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
+        found = await (ahead or self._find(client, patience=500 if self._joined else 50))
         if batch := self._batch_of(found):
             if all(place in self._spells for place in client.assignment()):  # else something is to be sought first
                 self._ahead = asyncio.create_task(self._find(client))
@@ -196,8 +199,8 @@ class Consumer:
             try:
                 await self._find(client, at, patience=1000)
             except UnicodeDecodeError:
-                await self._creep(client, at)
-            self.forget([(at.topic, at.partition)])
+                if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
+                    await self._creep(client, at)
 
     async def _creep(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
         """Record by record: what precedes the unreadable one is worked off, it itself is parked unseen.
@@ -213,6 +216,8 @@ class Consumer:
                 batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
                 passed = parked or batch is None
             except UnicodeDecodeError as error:
+                if place not in self._positions:
+                    return
                 batch = unreadable(place, self._positions[place], error)
                 client.seek(at, self._positions[place] + 1)
                 parked = True

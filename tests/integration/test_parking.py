@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.record.util import calc_crc32c
 
 from backbone import redrive
@@ -276,6 +277,38 @@ async def test_a_record_whose_header_name_is_not_text_is_parked_and_the_others_f
     parked = {key: error for key, _, error in await letters(thing)}
     assert set(parked) == {"@0:2", "@0:3", "@1:0"}
     assert all(parked.values())
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+async def test_a_rebalance_while_an_unreadable_record_is_looked_for_costs_no_session(
+    thing: Things, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    looks, sessions = count(), 0
+    find, new_client = Consumer._find, Consumer._new_client
+
+    async def disturbed(self: Consumer, client: Any, *partitions: TopicPartition, **options: Any) -> Any:
+        try:
+            return await find(self, client, *partitions, **options)
+        finally:  # what the group's listener does when the partitions are given anew
+            if partitions and next(looks) == look - 1:
+                self.join((each.topic, each.partition) for each in client.assignment())
+
+    def counted(self: Consumer) -> Any:
+        nonlocal sessions
+        sessions += 1
+        return new_client(self)
+
+    monkeypatch.setattr(Consumer, "_find", disturbed)
+    monkeypatch.setattr(Consumer, "_new_client", counted)
+    tampered: Record = (b"a", b"{}", [("tampered", b"1")])
+    async with thing.raw_producer() as producer:
+        await send_raw(producer, thing.topic, [record_of(thing, "a", 0), tampered])
+    async with running(consumer_of(thing, thing.note)):
+        await eventually(lambda: reached(thing, 2))
+    assert await thing.effects() == [("a", 0)]
+    assert {key for key, _, _ in await letters(thing)} == {"@0:1"}
+    assert sessions == 1
+    assert next(looks) >= look
 
 
 async def send_raw(producer: AIOKafkaProducer, topic: str, records: Sequence[Record]) -> None:
