@@ -35,7 +35,7 @@ class Unreachable(Exception):
 
 
 class NotMigrated(Exception):
-    """A service's tables could not be brought up to date."""
+    """Tables or topics could not be brought up to date."""
 
 
 class Repartitioned(Exception):
@@ -55,13 +55,20 @@ async def migrate(postgres_url: str, kafka: str, password: str, report: Report, 
     Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated,
     Repartitioned and DoNotBelong.
     """
+    replication = _replication(os.environ.get("SLICELINE_KAFKA_REPLICATION") or "1")
     kept, _ = await asyncio.gather(
-        _topics(kafka, int(os.environ.get("SLICELINE_KAFKA_REPLICATION", "1")), report),
+        _topics(kafka, replication, report),
         _databases(postgres_url, password, report),
     )
     if kept:
         urls = {service: database_url(postgres_url, service, password) for service in CATALOGUE}
         await settle(kept, kafka, urls, old_events)
+
+
+def _replication(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 2**15:
+        return int(text)
+    raise NotMigrated(f"SLICELINE_KAFKA_REPLICATION is {text}; it takes on how many brokers an event is kept: 1, 3, …")
 
 
 async def _databases(postgres_url: str, password: str, report: Report) -> None:

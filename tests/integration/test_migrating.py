@@ -259,3 +259,14 @@ def test_the_command_fails_in_one_sentence_and_goes_on_where_the_database_is_ahe
     rolled_back = migrating()
     assert (rolled_back.returncode, rolled_back.stderr) == (0, "")
     assert f"note: {pantry.name}'s database is ahead of this code" in rolled_back.stdout
+
+
+@pytest.mark.parametrize("text", ["three", "0", "-1", "1.5", "99999", "٣"])
+def test_brokers_that_cannot_be_so_many_are_refused_in_one_sentence(
+    migrating: Migrating, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("SLICELINE_KAFKA_REPLICATION", text)
+    failed = migrating()
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"migrate: SLICELINE_KAFKA_REPLICATION is {text};")
+    assert "Traceback" not in failed.stderr
