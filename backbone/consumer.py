@@ -18,7 +18,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
 
 from backbone.batch import Batch, Delivery, Place, read, unreadable
 from backbone.database import LONGEST_WAIT, Database
@@ -38,6 +44,8 @@ _STARTING, _ANSWERING = 30.0, 20.0
 """Seconds that Kafka has for a client's start, and for one answer."""
 METADATA_MS = 15_000
 """How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
+_UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
+"""How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""
 _SLICE = 50
 """Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
 
@@ -120,19 +128,26 @@ class Consumer:
     async def _read(self, client: AIOKafkaConsumer) -> None:
         watch = LagWatch(self._places, self.topics, self._stuck_after)
         committed: dict[Place, int] = {}
-        while not self._stop.is_set():
-            self.part.beat()
-            await self._synchronise(client)
-            await self._poll(client)
-            if watch.is_due():
-                self.part.beat(watch.LONGEST)
-                await self._look(client, watch)
-                committed = await self._tell_kafka(client, committed)
+        with suppress(Fenced):  # stopping
+            while not self._stop.is_set():
+                self.part.beat()
+                await self._synchronise(client)
+                await self._poll(client)
+                if watch.is_due():
+                    self.part.beat(watch.LONGEST)
+                    await self._look(client, watch)
+                    committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
 
     async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
         """See whether all places still fit; one that does not is settled anew before anything more is read."""
-        seen = await watch.look(client._client, self._positions)
+        try:
+            seen = await watch.look(client._client, self._positions)
+        except Exception as error:
+            if not _passes_in_the_database(error):
+                raise
+            report("consumer", error, watch.EVERY)
+            return
         self.forget(seen.out_of_step)
         self._missing = seen.missing
         self._tell_how_it_is()
@@ -146,7 +161,7 @@ class Consumer:
     async def _poll(self, client: AIOKafkaConsumer) -> None:
         try:
             await self._read_on(client)
-        except UnicodeDecodeError:
+        except _UNREADABLE:
             with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
                 await self._creep_past_the_unreadable(client)
             self.forget(list(self._positions))
@@ -168,7 +183,7 @@ class Consumer:
     ) -> _Found:
         """Read and decode at most so many records, of these partitions or of all, after `patience` milliseconds none.
 
-        Raises UnicodeDecodeError when Kafka's client cannot take some record apart.
+        Raises one of _UNREADABLE when Kafka's client cannot take some record apart.
         """
         spells = dict(self._spells)
         records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
@@ -179,7 +194,12 @@ class Consumer:
                 decoded += [read(each, self._handling.views) for each in brought[start : start + _SLICE]]
                 await asyncio.sleep(0)
         ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
-        return _Found(deliveries, ends, spells)
+        return _Found(deliveries, ends if records or partitions else await self._passed_over(client), spells)
+
+    async def _passed_over(self, client: AIOKafkaConsumer) -> dict[Place, int]:
+        """Where the client is by now, having brought nothing: behind the marks that transactions leave in a log."""
+        held = [at for at in client.assignment() if (at.topic, at.partition) in self._spells]
+        return {(at.topic, at.partition): await client.position(at) for at in held}
 
     async def _drop_ahead(self) -> None:
         ahead, self._ahead = self._ahead, None
@@ -188,7 +208,7 @@ class Consumer:
             await asyncio.gather(ahead, return_exceptions=True)
 
     async def _creep_past_the_unreadable(self, client: AIOKafkaConsumer) -> None:
-        """Some record has a header name that is not UTF-8: aiokafka raises, tells not where, and would for ever.
+        """Some record cannot be taken apart: aiokafka raises, tells not where, and would for ever.
 
         What it had read before is lost to us, so every partition is sought anew, and looked at by itself.
         """
@@ -198,7 +218,7 @@ class Consumer:
             self.part.beat()
             try:
                 await self._find(client, at, patience=1000)
-            except UnicodeDecodeError:
+            except _UNREADABLE:
                 if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
                     await self._creep(client, at)
 
@@ -215,7 +235,7 @@ class Consumer:
             try:
                 batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
                 passed = parked or batch is None
-            except UnicodeDecodeError as error:
+            except _UNREADABLE as error:
                 if place not in self._positions:
                     return
                 batch = unreadable(place, self._positions[place], error)
@@ -228,17 +248,29 @@ class Consumer:
         """Start every newly assigned partition where the database says, not where Kafka thinks."""
         new = {place for each in client.assignment() if (place := (each.topic, each.partition)) not in self._positions}
         if new:
-            self.part.beat(_ANSWERING)
-            async with asyncio.timeout(_ANSWERING):
-                places = await self._places.take(client._client, new)
+            places = await self._take(client, new)
             for each in client.assignment():  # a rebalance may have come between
                 place = each.topic, each.partition
-                if place in places:
-                    self._positions[place] = places[place]
+                if (offset := places.get(place)) is not None:
+                    self._positions[place] = offset
                     self._spells[place] = object()
-                    client.seek(each, places[place])
-            await self._wait_for_logs(new - places.keys())
+                    client.seek(each, offset)
+            await self._wait_for_logs(place for place, offset in places.items() if offset is None)
         self._tell_how_it_is()
+
+    async def _take(self, client: AIOKafkaConsumer, places: set[Place]) -> dict[Place, int | None]:
+        """Settle where partitions go on; a row that somebody holds, or a database that is away, costs no session."""
+        attempt = 0
+        while True:
+            self.part.beat(_ANSWERING)
+            try:
+                async with asyncio.timeout(_ANSWERING):
+                    return await self._places.take(client._client, places)
+            except Exception as error:
+                if not _passes_in_the_database(error):
+                    raise
+                attempt += 1
+                await self._wait_out(error, attempt)
 
     async def _wait_for_logs(self, places: Iterable[Place]) -> None:
         """A topic that was deleted stays assigned until the client hears of it."""
@@ -251,8 +283,8 @@ class Consumer:
         lasting = dict(found.spells.items() & self._spells.items())
         kept = [place for place in found.ends if place in lasting]
         self.forget(found.ends.keys() - set(kept))
-        ranges = {place: (self._positions[place], found.ends[place]) for place in kept}
-        return Batch([each for place in kept for each in found.deliveries[place]], ranges) if ranges else None
+        ranges = {place: (at, end) for place in kept if (end := found.ends[place]) > (at := self._positions[place])}
+        return Batch([each for place in ranges for each in found.deliveries.get(place, ())], ranges) if ranges else None
 
     async def _work_off(self, batch: Batch) -> None:
         """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
@@ -342,6 +374,11 @@ class Consumer:
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._at_rest.wait()
+
+
+def _passes_in_the_database(error: Exception) -> bool:
+    """Whether only the database was in the way; the client may have to be replaced after whatever else passes."""
+    return is_passing(error) and not isinstance(error, (KafkaError, TimeoutError))
 
 
 async def _close(client: AIOKafkaConsumer) -> None:

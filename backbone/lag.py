@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
@@ -13,8 +14,6 @@ from aiokafka.errors import KafkaError
 from backbone import metrics
 from backbone.batch import Place
 from backbone.places import MORE_PARTITIONS, Break, Now, Places
-
-_LOOK_EVERY = 5.0
 
 
 class Hung(KafkaError):
@@ -32,6 +31,7 @@ class Seen:
 class LagWatch:
     """Compares the stored places of all partitions, held or not, with the topics there are, every five seconds."""
 
+    EVERY = timedelta(seconds=5)
     LONGEST = 20.0
     """Seconds that a look takes at most."""
 
@@ -50,7 +50,7 @@ class LagWatch:
 
     async def look(self, client: AIOKafkaClient, positions: Mapping[Place, int]) -> Seen:
         """Publish every topic's lag. Raises Hung when nothing has come for long although there is some."""
-        self._next = time.monotonic() + _LOOK_EVERY
+        self._next = time.monotonic() + self.EVERY.total_seconds()
         held = dict(positions)
         async with asyncio.timeout(self.LONGEST):
             now = await self._places.look(client, self._topics)

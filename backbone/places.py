@@ -100,8 +100,11 @@ class Places:
         changed = {place: epoch for place, log in logs.items() if (epoch := _ended(stored.get(place), log)) is not None}
         return Now(topics, logs, stored, await epoch_ends(client, topics, changed) if changed else {})
 
-    async def take(self, client: AIOKafkaClient, places: Collection[Place]) -> dict[Place, int]:
-        """Settle where these partitions go on, and say where they did not fit; those without a log are left out."""
+    async def take(self, client: AIOKafkaClient, places: Collection[Place]) -> dict[Place, int | None]:
+        """Settle where these partitions go on, and say where they did not fit; None where there is no log.
+
+        Those that another replica moved at the same moment are left out: they may be taken in a moment.
+        """
         now = await self.look(client, {topic for topic, _ in places})
         found = {place: now.goes_on(place) for place in sorted(places) if place in now.logs}
         async with self._database.transaction() as tx:
@@ -110,7 +113,7 @@ class Places:
             said = [each for each in breaks if await self._write(tx, each)]
         for each in said:
             _say(each)
-        return {place: found[place][0] for place in taken}
+        return {**dict.fromkeys(set(places) - found.keys()), **{place: found[place][0] for place in taken}}
 
     async def _store(self, tx: Tx, now: Now, offsets: Mapping[Place, int]) -> list[Place]:
         rows = [

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
 from backbone import contracts
+from backbone.consumer import Consumer
 from services import CATALOGUE
 from tests import servers
 from tests.conftest import NewDatabase
@@ -43,3 +45,17 @@ async def orders_topic(kafka: str) -> None:
     """Where orders publishes, and all others: a service is not ready while a topic of its own is missing."""
     for service in CATALOGUE:
         await create_topic(kafka, f"{service}.events", 12)
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The clients that consumers have had, one for each session with Kafka."""
+    clients: list[object] = []
+    new_client = Consumer._new_client
+
+    def counted(self: Consumer) -> Any:
+        clients.append(client := new_client(self))
+        return client
+
+    monkeypatch.setattr(Consumer, "_new_client", counted)
+    return clients

@@ -1,8 +1,10 @@
 """A place belongs to a log: topics deleted, made anew, cut or grown are noticed, told of, and read on."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -288,3 +290,80 @@ async def test_a_reader_that_was_moved_to_the_beginning_while_away_reads_from_th
 
 async def all_twice(thing: Things) -> bool:
     return set(Counter(await thing.effects()).values()) == {2}
+
+
+async def test_a_place_that_somebody_holds_is_waited_for_without_leaving_the_group(
+    thing: Things, sessions: list[object]
+) -> None:
+    await handled(thing, 1)
+    sessions.clear()
+    consumer = consumer_of(thing)
+
+    async def is_locked_out() -> bool:
+        return "lock" in str(consumer.part.problem)
+
+    await thing.publish("a", 2)
+    async with running(relay_of(thing)):
+        async with thing.database.transaction() as holding:
+            await holding.raw.execute("SELECT FROM consumer_offsets FOR UPDATE")
+            task = asyncio.create_task(consumer.run())
+            await eventually(is_locked_out)
+        await eventually(lambda: has(thing, ("a", 2)))
+        consumer.stop()
+        await task
+    assert len(sessions) == 1
+
+
+async def test_a_place_that_another_replica_has_just_moved_is_taken_a_moment_later(
+    thing: Things, sessions: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await handled(thing, 1)
+    sessions.clear()
+    look, moved, problems = Places.look, False, set[str | None]()
+    consumer = consumer_of(thing)
+
+    async def while_another_commits(self: Places, *given: Any) -> Any:
+        nonlocal moved
+        now = await look(self, *given)
+        if not moved:
+            moved = True
+            await thing.database.fetch(
+                "UPDATE consumer_offsets SET next_offset = next_offset - 1 WHERE next_offset > 0"
+            )
+        problems.add(consumer.part.problem)
+        return now
+
+    monkeypatch.setattr(Places, "look", while_another_commits)
+    await thing.publish("a", 2)
+    async with running(relay_of(thing), consumer):
+        await eventually(lambda: has(thing, ("a", 2)))
+    assert problems <= {"starting", None}
+    assert len(sessions) == 1
+    assert await thing.effects() == [("a", 1), ("a", 2)]
+
+
+async def test_a_look_that_meets_a_database_away_is_left_for_the_next(
+    thing: Things, sessions: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LagWatch, "EVERY", timedelta(0))
+    failures: list[object] = []
+
+    async def away(*given: Any) -> Any:
+        failures.append(given)
+        raise ConnectionRefusedError("no database")
+
+    async with running(relay_of(thing), consumer_of(thing)):
+        await thing.publish("a", 1)
+        await eventually(lambda: has(thing, ("a", 1)))
+        with monkeypatch.context() as outage:
+            outage.setattr(Places, "checked", away)
+            await thing.publish("a", 2)
+            await eventually(lambda: has(thing, ("a", 2)))
+            await eventually(lambda: several(failures))
+        await thing.publish("a", 3)
+        await eventually(lambda: has(thing, ("a", 3)))
+    assert len(sessions) == 1
+
+
+async def several(happened: list[object]) -> bool:
+    return len(happened) > 2
