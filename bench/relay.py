@@ -1,7 +1,8 @@
 """Relaying: from a full outbox into Kafka, in order.
 
 The outbox is filled in one transaction; its commit is the starting gun, the last event in the topic the finish. Our
-relay and both Debeziums run and are warm by then; those whose turn it is not are at rest.
+relay and both Debeziums run and are warm by then; those whose turn it is not are at rest. All write to a topic whose
+batches the broker has on its disk before it acknowledges them; ours also to the same one without that.
 """
 
 import asyncio
@@ -9,12 +10,14 @@ import time
 from contextlib import ExitStack
 
 import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
 
 from bench import events, meter, programs
 from bench.peers import debezium
 from bench.result import Results, Row, figures
 from bench.rounds import Contestant, Sample, Series, interleave
 from bench.stage import Stage
+from cli import topics
 from local.program import Program, Server
 
 
@@ -24,8 +27,10 @@ def run(stage: Stage) -> Results:
     count = stage.scale.of(100_000, 20_000)
     databases = {kind: stage.new_database(kind, like="orders") for kind in ("tuned", "default")}
     with ExitStack() as stack:
+        ours = _ours(stage, stack, count)
         contestants = {
-            "ours": _ours(stage, stack, count),
+            "ours": ours,
+            "unsynced": _unsynced(stage, ours),
             **{kind: _debezium(stage, stack, results, count, kind, url) for kind, url in databases.items()},
             "producer": lambda: _producer(stage, count),
         }
@@ -42,6 +47,9 @@ def judge(results: Results, series: Series) -> None:
         name = f"debezium {peer}" if peer != "producer" else "raw producer"
         ours, theirs = series.value("ours"), series.value(peer)
         results.add(Row("relay", "full outbox", ours, name, theirs, "events/s", series.ratio("ours", peer), goal))
+    synced, unsynced = series.value("ours"), series.value("unsynced")
+    ratio = series.ratio("ours", "unsynced")
+    results.add(Row("relay", "each batch on the disk", synced, "left to the kernel", unsynced, "events/s", ratio))
     costs = ("cpu", "CPU, process", "CPU s/100k", 2.0), ("memory", "memory", "MiB (PSS)", 4.0)
     together = ("together", "CPU, process and Postgres", "CPU s/100k", None)
     for figure, case, unit, least in (*costs, together):
@@ -62,6 +70,28 @@ def _ours(stage: Stage, stack: ExitStack, count: int) -> Contestant:
         return _race(stage, stage.database("orders"), count, server)
 
     return measured
+
+
+def _unsynced(stage: Stage, ours: Contestant) -> Contestant:
+    """Ours once more, while the broker leaves it to the kernel when an event comes to the disk."""
+
+    def measured() -> Sample:
+        asyncio.run(_set(stage.bootstrap, topics.ARRIVAL))
+        try:
+            return ours()
+        finally:
+            asyncio.run(_set(stage.bootstrap, topics.settings(1)))
+
+    return measured
+
+
+async def _set(bootstrap: str, configuration: dict[str, str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await topics.configure(admin, {events.TOPIC: configuration})
+    finally:
+        await admin.close()
 
 
 def _debezium(stage: Stage, stack: ExitStack, results: Results, count: int, kind: str, url: str) -> Contestant:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -41,10 +41,13 @@ async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], re
     answers = await _described(admin, wanted) if wanted else []
     told = {topic: _own(entries) for answer in answers for _, _, _, topic, entries in answer.resources}
     due = {topic: {**durability(replication), **own, **ARRIVAL} for topic, own in told.items()}
-    outdated = [
-        ConfigResource(ConfigResourceType.TOPIC, topic, due[topic]) for topic in due if due[topic] != told[topic]
-    ]
-    for answer in await admin.alter_configs(outdated) if outdated else []:
+    await configure(admin, {topic: due[topic] for topic in due if due[topic] != told[topic]})
+
+
+async def configure(admin: AIOKafkaAdminClient, due: Mapping[str, dict[str, str]]) -> None:
+    """Give topics these settings, and take from them all others that they were given. Raises KafkaError."""
+    wanted = [ConfigResource(ConfigResourceType.TOPIC, topic, told) for topic, told in due.items()]
+    for answer in await admin.alter_configs(wanted) if wanted else []:
         _check(answer)
 
 
