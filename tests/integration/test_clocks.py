@@ -152,11 +152,15 @@ async def test_a_topic_of_an_earlier_release_gets_times_of_arrival_and_keeps_wha
         old = {"message.timestamp.type": "CreateTime", "retention.ms": "1234567"}
         await admin.create_topics([NewTopic(name, 1, 1, topic_configs=old)])
         await topics.bring_up_to_date(admin, [name], 1)
-        answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+
+        async def is_told() -> bool:  # the controller has answered; the broker hears of it a moment later
+            answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+            found = {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
+            return (found["message.timestamp.type"], found["retention.ms"]) == ("LogAppendTime", "1234567")
+
+        await eventually(is_told)
     finally:
         await admin.close()
-    found = {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
-    assert (found["message.timestamp.type"], found["retention.ms"]) == ("LogAppendTime", "1234567")
 
 
 async def nothing(_: Sequence[Done], __: Tx) -> None: ...
