@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError, for_code
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.offset import OffsetRequest
@@ -33,6 +33,8 @@ from aiokafka.protocol.types import (
 
 from backbone.batch import Place
 
+UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
+"""How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""
 _LATEST, _EARLIEST = -1, -2
 _TRIES = 30
 

@@ -18,15 +18,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import (
-    CorruptRecordException,
-    KafkaError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-    UnsupportedCodecError,
-)
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from backbone.batch import Batch, Delivery, Place, read, unreadable
+from backbone.broker import UNREADABLE
 from backbone.database import LONGEST_WAIT, Database
 from backbone.envelope import topic_of
 from backbone.errors import SlicelineError
@@ -44,8 +39,6 @@ _STARTING, _ANSWERING = 30.0, 20.0
 """Seconds that Kafka has for a client's start, and for one answer."""
 METADATA_MS = 15_000
 """How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
-_UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
-"""How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""
 _SLICE = 50
 """Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
 
@@ -161,7 +154,7 @@ class Consumer:
     async def _poll(self, client: AIOKafkaConsumer) -> None:
         try:
             await self._read_on(client)
-        except _UNREADABLE:
+        except UNREADABLE:
             with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
                 await self._creep_past_the_unreadable(client)
             self.forget(list(self._positions))
@@ -183,7 +176,7 @@ class Consumer:
     ) -> _Found:
         """Read and decode at most so many records, of these partitions or of all, after `patience` milliseconds none.
 
-        Raises one of _UNREADABLE when Kafka's client cannot take some record apart.
+        Raises one of UNREADABLE when Kafka's client cannot take some record apart.
         """
         spells = dict(self._spells)
         records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
@@ -218,7 +211,7 @@ class Consumer:
             self.part.beat()
             try:
                 await self._find(client, at, patience=1000)
-            except _UNREADABLE:
+            except UNREADABLE:
                 if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
                     await self._creep(client, at)
 
@@ -235,7 +228,7 @@ class Consumer:
             try:
                 batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
                 passed = parked or batch is None
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 if place not in self._positions:
                     return
                 batch = unreadable(place, self._positions[place], error)

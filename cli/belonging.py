@@ -7,18 +7,18 @@ old topics is no such case: it has never published anything, and Kafka knows of 
 
 import asyncio
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from backbone.batch import Place
 from backbone.broker import Log, survey
 from backbone.envelope import topic_of
-from cli import OLD_EVENTS
+from cli import OLD_EVENTS, published
+from cli.published import Report
 
 CHOICES = ("read", "skip")
 
@@ -47,24 +47,28 @@ class Kept:
     sequences: Mapping[str, Mapping[str, int]]
 
 
-async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Iterable[str]) -> Kept | None:
+async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Collection[str], report: Report) -> Kept | None:
     """Ask Kafka; None when its topics have never held anything, as at the first start. Raises KafkaError."""
     _, logs = await survey(admin._client, [f"{service}.events" for service in services])
     if not any(log.end for log in logs.values()):
         return None
     read_to = await asyncio.gather(*(_read_to(admin, service) for service in services))
-    newest = await _sequences(kafka, {place: log.end - 1 for place, log in logs.items()}, logs)
+    newest = await published.newest(kafka, logs, report)
     return Kept(logs, dict(zip(services, read_to, strict=True)), newest)
 
 
-async def settle(kept: Kept, kafka: str, urls: Mapping[str, str], choice: str | None) -> None:
-    """Compare with each service's tables. Raises DoNotBelong unless somebody has chosen; then does as chosen."""
+async def settle(kept: Kept, kafka: str, urls: Mapping[str, str], choice: str | None, report: Report) -> None:
+    """Compare with each service's tables. Raises DoNotBelong unless somebody has chosen; then does as chosen.
+
+    Doing so reads all that a service's topic holds; `report` gets a line now and then. Raises KafkaError.
+    """
     found = await asyncio.gather(*(_mismatch(kept, *each) for each in urls.items()))
     said = {service: words for service, words in zip(urls, found, strict=True) if words}
     if said and choice is None:
         raise DoNotBelong(f"{service}: {words}" for service, words in said.items())
     for service in said:
-        await _do_as_chosen(kept, kafka, service, urls[service], skipping=choice == "skip")
+        numbers = await published.all_of(kafka, service, kept.logs, report)
+        await _do_as_chosen(kept, service, urls[service], numbers, skipping=choice == "skip")
 
 
 async def _read_to(admin: AIOKafkaAdminClient, service: str) -> dict[Place, int]:
@@ -106,14 +110,12 @@ async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
     return f"its topic holds event {newest[key]} of {key}; its tables know of {known.get(key, 'none')}"
 
 
-async def _do_as_chosen(kept: Kept, kafka: str, service: str, url: str, *, skipping: bool) -> None:
-    """Count on from what the topic holds; and skip what is there, if so chosen."""
-    own = {place: log.beginning for place, log in kept.logs.items() if place[0] == f"{service}.events"}
-    published = (await _sequences(kafka, own, kept.logs)).get(service, {})
+async def _do_as_chosen(kept: Kept, service: str, url: str, numbers: Mapping[str, int], *, skipping: bool) -> None:
+    """Count on from what the topic holds, and skip what is there if so chosen."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():
-            await connection.execute(_COUNT_ON, list(published), list(published.values()))
+            await connection.execute(_COUNT_ON, list(numbers), list(numbers.values()))
             if skipping:
                 await _skip(connection, kept, service)
     finally:
@@ -141,37 +143,3 @@ async def _skip(connection: Any, kept: Kept, service: str) -> None:
     rows = [(*place, log.end, log.id, log.epoch) for place, log in kept.logs.items() if place[0] in topics]
     if rows:
         await connection.execute(_SKIP, service, *map(list, zip(*rows, strict=True)))
-
-
-async def _sequences(kafka: str, starts: Mapping[Place, int], logs: Mapping[Place, Log]) -> dict[str, dict[str, int]]:
-    """The highest sequence of each key, by service, in the records from these offsets to the end."""
-    full = {TopicPartition(*place): max(at, logs[place].beginning) for place, at in starts.items()}
-    ends = {TopicPartition(*place): log.end for place, log in logs.items()}
-    remaining = {at for at, start in full.items() if start < ends[at]}
-    highest: dict[str, dict[str, int]] = {}
-    if not remaining:
-        return highest
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        consumer.assign(list(remaining))
-        for at in remaining:
-            consumer.seek(at, full[at])
-        async with asyncio.timeout(60):
-            while remaining:
-                for at, records in (await consumer.getmany(timeout_ms=500)).items():
-                    counted = highest.setdefault(at.topic.removesuffix(".events"), {})
-                    for record in records:
-                        _count(counted, record)
-                remaining = {at for at in remaining if await consumer.position(at) < ends[at]}
-    finally:
-        await consumer.stop()
-    return highest
-
-
-def _count(highest: dict[str, int], record: Any) -> None:
-    """A foreign record, without a sequence that is a number, counts for nothing."""
-    sequence = dict(record.headers).get("ce_sequence") or b""
-    if record.key and sequence.isdigit():
-        key = record.key.decode(errors="replace")
-        highest[key] = max(highest.get(key, 0), int(sequence))

@@ -19,9 +19,9 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from cli import NOTE, OLD_EVENTS, topics
 from cli.addresses import database_url, without_password
 from cli.belonging import CHOICES, DoNotBelong, Kept, kept_by, settle
+from cli.published import Report
 from services import CATALOGUE
 
-Report = Callable[[str], None]
 T = TypeVar("T")
 
 PARTITIONS = 12
@@ -62,7 +62,7 @@ async def migrate(postgres_url: str, kafka: str, password: str, report: Report, 
     )
     if kept:
         urls = {service: database_url(postgres_url, service, password) for service in CATALOGUE}
-        await settle(kept, kafka, urls, old_events)
+        await settle(kept, kafka, urls, old_events, report)
 
 
 def _replication(text: str) -> int:
@@ -123,7 +123,7 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
         _check_partitions({topic: existing[topic] for topic in there})
         await topics.bring_up_to_date(admin, there, replication)
         owners = [topic.removesuffix(".events") for topic in there]
-        return await _reach("Kafka", kafka, lambda: kept_by(kafka, admin, owners), report) if there else None
+        return await _reach("Kafka", kafka, lambda: kept_by(kafka, admin, owners, report), report) if there else None
     finally:
         await admin.close()
 

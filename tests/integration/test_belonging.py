@@ -37,7 +37,9 @@ async def kept(thing: Things, *more: str) -> Kept | None:
     admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
     await admin.start()
     try:
-        return await kept_by(thing.kafka, admin, [thing.name, *more])
+        return await migrate._reach(
+            "Kafka", thing.kafka, lambda: kept_by(thing.kafka, admin, [thing.name, *more], print), print
+        )
     finally:
         await admin.close()
 
@@ -46,7 +48,7 @@ async def start(thing: Things, choice: str | None = None) -> None:
     """What migrate does about tables and topics."""
     found = await kept(thing)
     assert found is not None
-    await settle(found, thing.kafka, {thing.name: url_of(thing)}, choice)
+    await settle(found, thing.kafka, {thing.name: url_of(thing)}, choice, print)
 
 
 async def has(thing: Things, *numbers: int) -> bool:
@@ -87,7 +89,7 @@ async def test_new_tables_are_refused_where_only_the_topic_tells_of_them(thing: 
     assert found is not None
     expired = replace(found, read_to={lost.name: {}})  # as when Kafka has forgotten the group
     with pytest.raises(DoNotBelong) as refused:
-        await settle(expired, lost.kafka, {lost.name: url_of(lost)}, None)
+        await settle(expired, lost.kafka, {lost.name: url_of(lost)}, None, print)
     assert "its topic holds event 2 of a; its tables know of none" in str(refused.value)
 
 
@@ -111,7 +113,7 @@ async def test_tables_that_belong_are_passed_and_so_is_a_newcomer(thing: Things,
     await start(thing)
     found = await kept(thing, "newcomer")
     assert found is not None
-    await settle(found, thing.kafka, {"newcomer": await asyncio.to_thread(new_database, "orders")}, None)
+    await settle(found, thing.kafka, {"newcomer": await asyncio.to_thread(new_database, "orders")}, None, print)
 
 
 async def test_topics_that_never_held_anything_are_not_looked_at(thing: Things) -> None:

@@ -1,0 +1,177 @@
+"""What topics tell of the events that their services have published: the highest sequence of each key.
+
+Anybody can write to a topic. Only what decodes as an event and names the topic's service as its source is counted: a
+number that we never gave must neither keep a shop from starting nor be counted on from.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+
+from backbone.batch import Place
+from backbone.broker import UNREADABLE, Log
+from backbone.envelope import Undecodable, from_record
+
+Report = Callable[[str], None]
+Numbers = dict[str, int]
+"""The highest sequence of each key."""
+
+PATIENCE = 60.0
+"""Seconds for which Kafka may bring nothing; how much there is to read does not matter."""
+TELL_EVERY = 2.0
+TAIL = 300
+"""Records at the end of a partition among which one of ours is looked for, where the newest is not ours.
+
+Strays come singly. Where hundreds lie in a row the partition tells nothing; but each service has twelve to tell of it,
+and Kafka's own account of what was read is compared as well.
+"""
+
+
+async def newest(kafka: str, logs: Mapping[Place, Log], report: Report) -> dict[str, Numbers]:
+    """Read the newest events in each partition that are its service's own; by service. Raises KafkaError."""
+    found = await _read(kafka, logs, {place: log.end - 1 for place, log in logs.items()}, report)
+    silent = {place: log.end - TAIL for place, log in logs.items() if not found.get(place)}
+    return _by_service(found | await _read(kafka, logs, silent, report))
+
+
+async def all_of(kafka: str, service: str, logs: Mapping[Place, Log], report: Report) -> Numbers:
+    """Read all that a service's topic holds. Raises KafkaError."""
+    own = {place: log.beginning for place, log in logs.items() if place[0] == f"{service}.events"}
+    return _by_service(await _read(kafka, logs, own, report)).get(service, {})
+
+
+def _by_service(found: Mapping[Place, Numbers]) -> dict[str, Numbers]:
+    merged: dict[str, Numbers] = {}
+    for (topic, _), sequences in found.items():
+        _raise_to(merged.setdefault(_service_of(topic), {}), sequences.items())
+    return merged
+
+
+def _raise_to(highest: Numbers, found: Iterable[tuple[str, int]]) -> None:
+    for key, sequence in found:
+        highest[key] = max(highest.get(key, 0), sequence)
+
+
+def _service_of(topic: str) -> str:
+    return topic.removesuffix(".events")
+
+
+async def _read(
+    kafka: str, logs: Mapping[Place, Log], starts: Mapping[Place, int], report: Report
+) -> dict[Place, Numbers]:
+    """Read from these offsets, or the beginnings that lie behind them, to the ends of the logs."""
+    spans = [_span(place, at, logs[place]) for place, at in starts.items()]
+    full = [span for span in spans if span.next < span.end]
+    if full:
+        client = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        try:
+            await client.start()
+            await _Reading(client, full, report).run()
+        finally:
+            await client.stop()
+    return {(span.at.topic, span.at.partition): span.highest for span in full}
+
+
+@dataclass
+class _Span:
+    """A part of a partition: from where on and up to where it is still to be read, and what was found in it."""
+
+    at: TopicPartition
+    next: int
+    end: int
+    highest: Numbers = field(default_factory=dict)
+    creeping: bool = False
+    """Whether it is read record by record, since some record ahead cannot be read."""
+    passed: bool = False
+    """Whether that record was stepped past."""
+
+    @property
+    def left(self) -> int:
+        """How many offsets are still to be read."""
+        return max(0, self.end - self.next)
+
+
+def _span(place: Place, start: int, log: Log) -> _Span:
+    return _Span(TopicPartition(*place), max(start, log.beginning), log.end)
+
+
+class _Reading:
+    """Reads spans to their ends, past whatever Kafka's client cannot take apart."""
+
+    def __init__(self, client: AIOKafkaConsumer, spans: list[_Span], report: Report) -> None:
+        self._client = client
+        self._spans = spans
+        self._report = report
+        self._total = self._left = sum(span.left for span in spans)
+        self._moved = self._told = time.monotonic()
+
+    async def run(self) -> None:
+        """Read all of it. Raises KafkaError, also where Kafka brings nothing for long."""
+        self._client.assign([span.at for span in self._spans])
+        for span in self._spans:
+            self._client.seek(span.at, span.next)
+        while behind := [span for span in self._spans if span.left]:
+            for span in behind:
+                await self._read_on(span)
+            self._look_at_the_time(behind[0])
+
+    async def _read_on(self, span: _Span) -> None:
+        """Read of one partition: an error does not tell of which it is, and what came with it of others were lost."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._client.getmany(span.at, timeout_ms=200, max_records=1 if span.creeping else None)
+                position = await self._client.position(span.at)
+        except UNREADABLE:
+            self._step(span)
+        except TimeoutError:
+            raise _stalled(span) from None
+        else:
+            self._take(span, found.get(span.at, ()), position)
+
+    def _step(self, span: _Span) -> None:
+        """Nor does it tell of which record: those before it are read once more, one by one, and it is left out."""
+        if span.creeping:
+            span.next += 1
+            span.passed = True
+        span.creeping = True
+        self._client.seek(span.at, span.next)
+
+    def _take(self, span: _Span, records: Sequence[Any], position: int) -> None:
+        _raise_to(span.highest, filter(None, map(_own, records)))
+        span.next = position
+        if records and span.passed:
+            span.creeping = span.passed = False
+        if not span.left:
+            self._client.pause(span.at)  # else a fetch for it alone waits for news while others are to be sought
+
+    def _look_at_the_time(self, span: _Span) -> None:
+        now, left = time.monotonic(), sum(each.left for each in self._spans)
+        if left < self._left:
+            self._left, self._moved = left, now
+        elif now - self._moved > PATIENCE:
+            raise _stalled(span)
+        if now - self._told > TELL_EVERY:
+            self._told = now
+            self._report(f"{self._total - left} of {self._total} old events looked at, in {span.at.topic}")
+
+
+def _stalled(span: _Span) -> KafkaTimeoutError:
+    return KafkaTimeoutError(
+        f"{span.at.topic}, partition {span.at.partition}: nothing came for {PATIENCE:.0f} s at offset {span.next} "
+        f"of {span.end}"
+    )
+
+
+def _own(record: Any) -> tuple[str, int] | None:
+    """The key and sequence of an event that its topic's service has published."""
+    try:
+        envelope = from_record(record.key, record.value, record.headers)
+    except Undecodable:
+        return None
+    is_own = envelope.source == f"/sliceline/{_service_of(record.topic)}"
+    return (envelope.partitionkey, envelope.sequence) if is_own else None
