@@ -89,7 +89,8 @@ OFFSETS_READ = """
 SELECT topic, partition, next_offset, log, leader_epoch, checked_offset FROM consumer_offsets WHERE consumer = $1
 """
 
-# Takes places in the logs there are now. Who read a row that has moved since gets nothing for it, and looks again.
+# Takes places in the logs there are now. Who read a row that has moved since gets nothing for it, and looks again. How
+# far the log had been read stays known where the place goes back: for a while Kafka's account says so too.
 OFFSETS_PLACE = """
 INSERT INTO consumer_offsets AS o (consumer, topic, partition, next_offset, log, leader_epoch, checked_offset)
 SELECT $1, topic, partition, next, log, epoch, next
@@ -97,7 +98,9 @@ FROM unnest($2::text[], $3::int[], $5::bigint[], $6::uuid[], $7::int[]) AS row(t
 ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE
   SET next_offset = excluded.next_offset, log = excluded.log, leader_epoch = excluded.leader_epoch,
-      checked_offset = excluded.checked_offset
+      checked_offset = excluded.checked_offset,
+      reached_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
+                            THEN greatest(o.reached_offset, o.next_offset) END
 WHERE o.next_offset = (SELECT was FROM unnest($2::text[], $3::int[], $4::bigint[]) AS row(topic, partition, was)
                        WHERE row.topic = o.topic AND row.partition = o.partition)
 RETURNING topic, partition
@@ -114,7 +117,8 @@ WHERE o.consumer = $1 AND o.topic = row.topic AND o.partition = row.partition AN
 # -1 asks for the beginning: whoever reads there is fenced off and seeks it. No row is deleted, for a missing one would
 # let the running batch pass.
 OFFSETS_ANEW = """
-UPDATE consumer_offsets SET next_offset = -1 WHERE consumer = $1 AND ($2::text IS NULL OR topic = $2) RETURNING topic
+UPDATE consumer_offsets SET next_offset = -1, reached_offset = greatest(reached_offset, next_offset)
+WHERE consumer = $1 AND ($2::text IS NULL OR topic = $2) RETURNING topic
 """
 
 # Several replicas may notice the same.

@@ -80,6 +80,7 @@ consumer_offsets = Table(
     Column("log", Uuid),
     Column("leader_epoch", Integer),
     Column("checked_offset", BigInteger),
+    Column("reached_offset", BigInteger),
 )
 
 # Where a log did not reach to the place at which its reader stood, and what came of it.

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from backbone.batch import Place
 from backbone.broker import Log, survey
 from backbone.envelope import topic_of
+from backbone.places import ANEW
 from cli import OLD_EVENTS, published
 from cli.published import Report
 
@@ -34,7 +35,9 @@ class DoNotBelong(Exception):
             f"mail.\nChoose, with ./sliceline up --old-events CHOICE, or {OLD_EVENTS}=CHOICE:\n"
             "  read   they read on from where their tables say: all that the topics still hold, if these are new\n"
             "  skip   they begin at the newest event, and never learn of the older ones\n"
-            "or begin anew with tables and topics: ./sliceline reset (containers: docker compose down --volumes)."
+            "or begin anew with tables and topics: ./sliceline reset (containers: docker compose down --volumes).\n"
+            "If nothing was lost, a tool has moved a group's offsets in Kafka (kafka-consumer-groups --reset-offsets): "
+            "choose\nread. Kafka's offsets only follow the tables; ./sliceline reread is what moves a service's place."
         )
 
 
@@ -85,18 +88,28 @@ async def _mismatch(kept: Kept, service: str, url: str) -> str | None:
 
 
 async def _unread(connection: Any, kept: Kept, service: str) -> str | None:
-    """What it has read by Kafka's account and not by its own: Kafka is told after the tables, and never knows more."""
-    rows = await connection.fetch("SELECT topic, partition, next_offset FROM consumer_offsets WHERE next_offset >= 0")
-    stored = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-    read_to = kept.read_to[service]
-    behind = [place for place, offset in read_to.items() if place in kept.logs and offset > stored.get(place, 0)]
-    if not behind:
-        return None
-    topic, partition = behind[0]
-    return (
-        f"it had read {topic}, partition {partition}, to offset {read_to[behind[0]]}; "
-        f"its tables know of {stored.get(behind[0], 'none')}"
-    )
+    """What it has read by Kafka's account and not by its own: Kafka is told after the tables, and never knows more.
+
+    Only where tables have gone back on purpose does it; these tell how far they had been, or ask for the beginning.
+    """
+    known = {(row["topic"], row["partition"]): row["known"] for row in await connection.fetch(_KNOWN, service, ANEW)}
+    for place, read_to in kept.read_to[service].items():
+        known_to = known.get(place, 0)
+        if place in kept.logs and known_to is not None and _is_older(kept.logs[place], read_to, known_to):
+            said = f"it had read {place[0]}, partition {place[1]}, to offset {read_to}"
+            return f"{said}; its tables know of {known.get(place, 'none')}"
+    return None
+
+
+_KNOWN = """
+SELECT topic, partition, CASE WHEN next_offset <> $2 THEN greatest(next_offset, reached_offset) END AS known
+FROM consumer_offsets WHERE consumer = $1
+"""
+
+
+def _is_older(log: Log, read_to: int, known: int) -> bool:
+    """Whether the log still holds what was read without these tables: nothing else can be handled a second time."""
+    return max(known, log.beginning) < min(read_to, log.end)
 
 
 async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
@@ -111,13 +124,14 @@ async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
 
 
 async def _do_as_chosen(kept: Kept, service: str, url: str, numbers: Mapping[str, int], *, skipping: bool) -> None:
-    """Count on from what the topic holds, and skip what is there if so chosen."""
+    """Count on from what the topic holds, skip what is there if so chosen, and note that nobody need be asked again."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():
             await connection.execute(_COUNT_ON, list(numbers), list(numbers.values()))
             if skipping:
                 await _skip(connection, kept, service)
+            await _accept(connection, kept, service)
     finally:
         await connection.close()
 
@@ -143,3 +157,19 @@ async def _skip(connection: Any, kept: Kept, service: str) -> None:
     rows = [(*place, log.end, log.id, log.epoch) for place, log in kept.logs.items() if place[0] in topics]
     if rows:
         await connection.execute(_SKIP, service, *map(list, zip(*rows, strict=True)))
+
+
+# Until they have read as far again, or Kafka is told where they are, they would look as old as before.
+_ACCEPT = """
+INSERT INTO consumer_offsets AS o (consumer, topic, partition, next_offset, reached_offset)
+SELECT $1, topic, partition, $2, reached
+FROM unnest($3::text[], $4::int[], $5::bigint[]) AS row(topic, partition, reached)
+ON CONFLICT (consumer, topic, partition) DO UPDATE
+  SET reached_offset = greatest(o.reached_offset, excluded.reached_offset)
+"""
+
+
+async def _accept(connection: Any, kept: Kept, service: str) -> None:
+    rows = [(*place, read_to) for place, read_to in kept.read_to[service].items() if place in kept.logs]
+    if rows:
+        await connection.execute(_ACCEPT, service, ANEW, *map(list, zip(*rows, strict=True)))

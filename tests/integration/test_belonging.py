@@ -8,11 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.client import AIOKafkaClient
 
 from backbone.consumer import Consumer
 from backbone.database import Database
+from backbone.places import Places
 from backbone.relay import Relay
+from backbone.reread import reread
 from cli import migrate
 from cli.belonging import DoNotBelong, Kept, kept_by, settle
 from cli.migrate import Repartitioned
@@ -100,6 +104,11 @@ async def test_whoever_chose_to_read_reads_all_and_is_not_asked_again(lost: Thin
     await start(lost)
 
 
+async def test_whoever_chose_to_read_is_not_asked_again_before_all_is_read(lost: Things) -> None:
+    await start(lost, "read")
+    await start(lost)
+
+
 async def test_whoever_chose_to_skip_begins_at_the_newest_and_counts_on(lost: Things) -> None:
     await start(lost, "skip")
     await start(lost)
@@ -124,6 +133,10 @@ async def test_topics_that_never_held_anything_are_not_looked_at(thing: Things) 
     ("older", "said"),
     [
         ("UPDATE consumer_offsets SET next_offset = 1 WHERE next_offset = 3", "to offset 3; its tables know of 1"),
+        (
+            "UPDATE consumer_offsets SET next_offset = 0, reached_offset = 2 WHERE next_offset = 3",
+            "to offset 3; its tables know of 2",
+        ),
         ("DELETE FROM consumer_offsets", "to offset 3; its tables know of none"),
         ("UPDATE sequences SET last = 1", "its topic holds event 3 of a; its tables know of 1"),
         ("DELETE FROM sequences", "its topic holds event 3 of a; its tables know of none"),
@@ -135,6 +148,76 @@ async def test_tables_of_an_older_backup_are_refused(thing: Things, older: str, 
         await tx.raw.execute(older)
     with pytest.raises(DoNotBelong, match=said):
         await start(thing)
+
+
+async def taken(thing: Things) -> None:
+    """What a consumer does first, as if it were killed then: Kafka is not told."""
+    client = AIOKafkaClient(bootstrap_servers=thing.kafka)
+    await client.bootstrap()
+    try:
+        assert await Places(thing.database, thing.name).take(client, [(thing.topic, each) for each in range(3)])
+    finally:
+        await client.close()
+
+
+async def test_a_service_that_was_told_to_reread_is_passed_before_and_after_it_begins(thing: Things) -> None:
+    await handled(thing, 0, 1, 2)
+    assert await reread(thing.database, thing.name, None) == [thing.topic]
+    await start(thing)
+    await taken(thing)
+    await start(thing)
+
+
+async def test_a_service_whose_log_was_cut_back_is_passed_while_it_reads_again(thing: Things) -> None:
+    await handled(thing, 0, 1, 2)
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute("UPDATE consumer_offsets SET next_offset = 100, checked_offset = 100")
+    await taken(thing)
+    await start(thing)
+
+
+async def test_tables_that_lack_only_what_the_log_no_longer_holds_are_passed(thing: Things) -> None:
+    await handled(thing, 0, 1, 2)
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute("DELETE FROM consumer_offsets")
+    with pytest.raises(DoNotBelong):
+        await start(thing)
+    admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
+    await admin.start()
+    try:
+        await admin.delete_records({await fullest(thing): RecordsToDelete(3)})
+    finally:
+        await admin.close()
+    await start(thing)
+
+
+async def fullest(thing: Things) -> TopicPartition:
+    async with thing.reading() as reader:
+        partitions = [TopicPartition(thing.topic, number) for number in range(3)]
+        ends: dict[TopicPartition, int] = await reader.end_offsets(partitions)
+    return max(ends, key=lambda each: ends[each])
+
+
+async def test_a_group_moved_by_a_tool_is_explained_and_reading_on_handles_the_rest_once(thing: Things) -> None:
+    await handled(thing, 0, 1)
+    await thing.publish("a", 2, 3)
+    async with running(relay_of(thing)):
+        await thing.published(4)
+    tool = AIOKafkaConsumer(bootstrap_servers=thing.kafka, group_id=thing.name, enable_auto_commit=False)
+    await tool.start()
+    try:
+        full = await fullest(thing)
+        tool.assign([full])
+        await tool.commit({full: 4})
+    finally:
+        await tool.stop()
+    with pytest.raises(DoNotBelong, match="If nothing was lost, a tool has moved a group's offsets"):
+        await start(thing)
+    await start(thing, "read")
+    async with running(consumer_of(thing)):
+        await eventually(lambda: has(thing, 2, 3))
+    assert await thing.effects() == [("a", number) for number in range(4)]
+    await start(thing)
 
 
 @pytest.mark.parametrize("count", [1, 24])
