@@ -122,8 +122,8 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
         there = [topic for topic in wanted if topic in existing]
         _check_partitions({topic: existing[topic] for topic in there})
         await topics.bring_up_to_date(admin, there, replication)
-        owners = [topic.removesuffix(".events") for topic in there]
-        return await _reach("Kafka", kafka, lambda: kept_by(kafka, admin, owners, report), report) if there else None
+        # Also of a service whose own topic is only made now: it may have read the others.
+        return await _reach("Kafka", kafka, lambda: kept_by(kafka, admin, CATALOGUE, report), report) if there else None
     finally:
         await admin.close()
 

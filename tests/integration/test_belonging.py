@@ -220,6 +220,19 @@ async def test_a_group_moved_by_a_tool_is_explained_and_reading_on_handles_the_r
     await start(thing)
 
 
+async def test_a_service_whose_topic_is_only_made_now_is_compared_like_the_others(
+    kafka: str, thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = f"{thing.name}-old", f"{thing.name}-new"
+    await create_topic(kafka, f"{old}.events", 12)
+    async with thing.raw_producer() as producer:
+        await producer.send_and_wait(f"{old}.events", b"x")
+    monkeypatch.setattr(migrate, "CATALOGUE", {old: 1, new: 2})
+    found = await migrate._topics(kafka, 1, print)
+    assert found is not None
+    await settle(found, kafka, dict.fromkeys((old, new), url_of(thing)), None, print)
+
+
 @pytest.mark.parametrize("count", [1, 24])
 async def test_another_number_of_partitions_is_refused(
     kafka: str, thing: Things, count: int, monkeypatch: pytest.MonkeyPatch
