@@ -2,9 +2,14 @@
 
 A line is a folder of numbered files, each of which names the one before as its `down_revision`. Code runs on tables
 that are ahead of it: replicas are replaced one by one, and a release can be taken back.
+
+Each step commits by itself, so an upgrade that ends early goes on where it stood. A step that meets a lock in use is
+rolled back and tried again.
 """
 
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,12 +22,16 @@ from alembic.script import ScriptDirectory
 from backbone.errors import SlicelineError
 from backbone.migrations.lines import BrokenLine, Line, read_lines
 from backbone.parts import describe
+from backbone.retry import RetryPolicy
 
 HERE = Path(__file__).parent
+AGAIN = RetryPolicy(first=timedelta(milliseconds=100), longest=timedelta(seconds=1), within=timedelta(seconds=5))
+"""How long a step that somebody is in the way of is tried again."""
+_IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 class MigrationFailed(SlicelineError):
-    """A service's tables could not be brought up to date; nothing of it was changed."""
+    """A step of a service's migration failed and changed nothing; the steps before it are done."""
 
     def __init__(self, service: str, file: str | None, reason: str) -> None:
         super().__init__(f"{', '.join(filter(None, (service, file)))}: {reason}")
@@ -38,8 +47,7 @@ def upgrade(service: str, database_url: str) -> list[str]:
     try:
         config = config_of(service, database_url)
         upgrading.read(config)
-        with EnvironmentContext(config, upgrading.scripts, fn=upgrading.steps):
-            upgrading.scripts.run_env()
+        upgrading.run(config)
     except MigrationFailed:
         raise
     except BrokenLine as error:
@@ -76,6 +84,28 @@ class _Upgrading:
         self.lines = read_lines(_folders(self.service))
         self.scripts = ScriptDirectory.from_config(config)
 
+    def run(self, config: Config) -> None:
+        """Do the missing steps; one that somebody is in the way of is tried again for a few seconds."""
+        attempt, file, began = 0, None, 0.0
+        while True:
+            try:
+                self._run_once(config)
+                return
+            except Exception as error:
+                if file != self.file:
+                    attempt, file, began = 0, self.file, time.monotonic()
+                attempt += 1
+                delay = AGAIN.next_delay(attempt, timedelta(seconds=time.monotonic() - began))
+                if delay is None or not isinstance(_cause_of(error), _IN_THE_WAY):
+                    raise
+                time.sleep(delay.total_seconds())
+
+    def _run_once(self, config: Config) -> None:
+        self.said.clear()
+        self.file = None
+        with EnvironmentContext(config, self.scripts, fn=self.steps):
+            self.scripts.run_env()
+
     def steps(self, heads: tuple[str, ...], _: Any) -> Iterator[Any]:
         """What Alembic has to do from where the database is."""
         for step in self.scripts._upgrade_revs("heads", self._known(heads)):  # type: ignore[arg-type]  # a tuple serves
@@ -107,8 +137,13 @@ def _ahead(service: str, unknown: list[str], ahead: list[Line]) -> str:
 
 def _reason(error: BaseException) -> str:
     """What is at the bottom of an error, in one line."""
+    cause = _cause_of(error)
+    if isinstance(cause, _IN_THE_WAY):
+        return "somebody else holds what it changes; nothing of it was done, so run it again when they are done"
+    return describe(cause)
+
+
+def _cause_of(error: BaseException) -> BaseException:
     while cause := getattr(error, "orig", None) or error.__cause__:
         error = cause
-    if isinstance(error, asyncpg.LockNotAvailableError):
-        return "somebody else holds what it changes; nothing was changed, so run it again when they are done"
-    return describe(error)
+    return error

@@ -1,7 +1,8 @@
-"""Alembic's entry: one transaction for everything, on one connection, under a lock of its own.
+"""Alembic's entry: a transaction for each step, all on one connection, under a lock of the session's own.
 
-Whoever waits for a table's lock makes all others wait who come later, so a migration beside running code waits only for
-a few seconds and then gives up.
+Whoever waits for a table's lock makes all others wait who come later. So a migration beside running code holds the
+locks of one step only, and waits for each of them for less time than a command bears (see `gathering.PATIENCE`); who
+calls it tries again (see `migrations.AGAIN`).
 """
 
 import asyncio
@@ -11,14 +12,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-PATIENCE = "5s"
+PATIENCE = "300ms"
 
 
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection)
+    # Another migration is waited for, however long it takes: the limit comes after this lock.
+    connection.execute(text("SELECT pg_advisory_lock(hashtext('sliceline.migrations'))"))
+    connection.execute(text(f"SET lock_timeout = '{PATIENCE}'"))
+    connection.commit()
+    context.configure(connection=connection, transaction_per_migration=True)
     with context.begin_transaction():
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('sliceline.migrations'))"))
-        connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
         context.run_migrations()
 
 

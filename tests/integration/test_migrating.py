@@ -152,16 +152,29 @@ def test_a_database_that_knows_nothing_of_ours_is_refused(pantry: Pantry) -> Non
     assert "its database is at somebody_elses, unknown here" in pantry.refusal()
 
 
+FAILING = {
+    "a table that is not there": ('op.execute("ALTER TABLE larder ADD x int")', 'relation "larder" does not exist'),
+    "an error of its own": ("1 / 0", "ZeroDivisionError: division by zero"),
+}
+
+
+@pytest.mark.parametrize(("failing", "reason"), FAILING.values(), ids=FAILING)
+def test_a_step_that_fails_is_named_and_changes_nothing_and_once_mended_it_goes_on_from_there(
+    pantry: Pantry, failing: str, reason: str
+) -> None:
+    pantry.write(_0003_tofu=f"{THIRD}    {failing}\n".replace("upgrade(): ", "upgrade():\n    "))
+    said = pantry.refusal()
+    assert said.startswith(f"{pantry.name}, 0003_tofu.py: ")
+    assert reason in said
+    assert "\n" not in said
+    assert f"{pantry.name}_0002" in pantry.heads
+    assert pantry.columns == {"item", "shelf"}
+    pantry.write(_0003_tofu=THIRD)
+    assert pantry.upgrade() == []
+    assert pantry.columns == {"item", "shelf", "tofu"}
+
+
 BROKEN = {
-    "a table that is not there": (
-        '"{name}_0003"\ndown_revision = "{name}_0002"\ndef upgrade():\n    from alembic import op\n'
-        '    op.execute("ALTER TABLE larder ADD x int")',
-        'relation "larder" does not exist',
-    ),
-    "an error of its own": (
-        '"{name}_0003"\ndown_revision = "{name}_0002"\ndef upgrade(): 1 / 0',
-        "ZeroDivisionError: division by zero",
-    ),
     "a syntax error": ('"{name}_0003"\ndef upgrade(:', "SyntaxError: "),
     "a module that is not there": ('"{name}_0003"\nimport tofu_of_nowhere', "No module named 'tofu_of_nowhere'"),
     "a revision used twice": (
@@ -187,7 +200,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("content", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_migration_that_fails_is_named_with_its_service_and_changes_nothing(
+def test_a_line_that_is_broken_is_named_with_its_service_and_file_and_changes_nothing(
     pantry: Pantry, content: str, reason: str
 ) -> None:
     pantry.write(_0003_tofu=f"revision = {content}\n")
