@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import NoReturn
 
 from backbone.database import Tx
 from backbone.errors import SlicelineError
@@ -62,8 +61,9 @@ async def charge(job: Job, context: Context[Settings]) -> Decide | None:
         return None
     outcome = await _ask_or_charge(attempt, context)
     if isinstance(outcome, Busy):
-        await _not_attempted(attempt, job, context)
         await _hold_off(outcome, context)
+        await _not_attempted(attempt, job, context)
+        raise Postpone(outcome.retry_after)
     give_up_after = timedelta(seconds=settings.payment_give_up_seconds)
     overdue = decisions.is_overdue(attempt.payment, context.database.now(), give_up_after)
     return _after_charging(outcome, overdue)
@@ -75,6 +75,7 @@ async def void(job: Job, context: Context[Settings]) -> Decide:
     outcome = await _provider(context).void(job.key)
     if isinstance(outcome, Busy):
         await _hold_off(outcome, context)
+        raise Postpone(outcome.retry_after)
     if not isinstance(outcome, Voided):
         raise ProviderUnsure(f"Voiding {job.key}: {outcome}")
     return decisions.refunded if outcome.refunded else decisions.voided
@@ -150,9 +151,9 @@ async def _take_slot(context: Context[Settings], patience: timedelta = pace.PATI
     await pace.take_slot(context.database, context.settings.provider_rate, patience, context.rest)
 
 
-async def _hold_off(busy: Busy, context: Context[Settings]) -> NoReturn:
+async def _hold_off(busy: Busy, context: Context[Settings]) -> None:
+    """Have all replicas pause, whatever has become of the job whose call was refused."""
     await pace.hold_off(context.database, context.settings.provider_rate, busy.retry_after)
-    raise Postpone(busy.retry_after)
 
 
 def _provider(context: Context[Settings]) -> Provider:

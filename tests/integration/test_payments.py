@@ -396,6 +396,18 @@ async def test_a_late_refusal_for_the_rate_leaves_the_first_attempt_of_another_r
     assert (await desk.view(late.key))["first_attempt_at"] is not None
 
 
+async def test_a_refusal_for_the_rate_pauses_all_replicas_though_its_order_was_cancelled_meanwhile(desk: Desk) -> None:
+    await desk.sandbox.put("/limits", json={"rate": 0.01, "burst": 1})
+    retell(desk, provider_rate=20.0)
+    first, late = new_id(), new_id()
+    await desk.place(first, late)
+    await jobs.charge(job(first), desk.context)  # takes all that the limit allows
+    await desk.payments.database.fetch("DELETE FROM jobs WHERE key = $1", late)
+    with pytest.raises(LeaseLost):
+        await jobs.charge(job(late), desk.context)
+    assert await desk.payments.database.fetch("SELECT FROM pace WHERE held_until > now() + interval '5 seconds'")
+
+
 async def test_a_request_the_provider_will_never_accept_fails_and_is_voided(desk: Desk) -> None:
     order = new_id()
     _, data = placed(order)
