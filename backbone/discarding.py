@@ -1,8 +1,12 @@
-"""Discarding: an operator gives up a dead letter that nothing can mend. It is kept, with who did so, when and why."""
+"""Discarding: an operator gives up a dead letter that nothing can mend. It is kept, with who did so, when and why.
+
+What was given up stays so when its topic is read again: an event counts as handled, and a record that is none is known
+by its place.
+"""
 
 import asyncpg
 
-from backbone import sql
+from backbone import inbox, parking, sql
 from backbone.database import Tx
 from backbone.logs import logger
 
@@ -12,11 +16,14 @@ async def discard(tx: Tx, consumer: str, letter: int, *, by: str, reason: str) -
 
     Locks the parked key as consumer and redrive do. The key stays parked until what waits behind is redriven.
     """
-    where = await tx.raw.fetchrow(sql.LETTER_KEY, consumer, letter)
-    if where is None:
+    row = await tx.raw.fetchrow(sql.LETTER, consumer, letter)
+    if row is None:
         return None
-    await tx.raw.fetch(sql.PARKED_LOCK, consumer, [where["topic"]], [where["key"]])
-    return await tx.raw.fetchrow(sql.LETTER_DISCARD, letter, by, reason)
+    await tx.raw.fetch(sql.PARKED_LOCK, consumer, [row["topic"]], [row["key"]])
+    gone = await tx.raw.fetchrow(sql.LETTER_DISCARD, letter, by, reason)
+    if gone is not None:
+        await inbox.give_up(tx, consumer, parking.letter_of(row))
+    return gone
 
 
 def tell(letter: int, gone: asyncpg.Record, *, by: str, reason: str) -> None:

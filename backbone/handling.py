@@ -46,7 +46,8 @@ class Handling:
         async with self._database.transaction(fresh=fresh) as tx:
             self._beat()
             some_parked = await self._move(tx, batch)
-            ours = [each for each in batch.deliveries if each.event or each.broken]
+            known = [each for each in batch.deliveries if each.event or each.broken]
+            ours = await inbox.without_discarded(tx, self._service.name, known)
             open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
             self._beat()
             unseen = await self._admit(tx, open_ones)

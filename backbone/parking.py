@@ -102,9 +102,13 @@ async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record 
 
 def delivery_of(row: asyncpg.Record, views: Any) -> Delivery:
     """Read a dead letter again, as if it had just arrived."""
+    return read(letter_of(row), views)
+
+
+def letter_of(row: asyncpg.Record) -> Letter:
+    """Give a dead letter the shape of the record it was."""
     headers = [(name, _bytes_of(text)) for name, text in row["headers"]]
-    letter = Letter(row["topic"], row["partition"], row["offset"], row["record_key"], row["value"], headers)
-    return read(letter, views)
+    return Letter(row["topic"], row["partition"], row["offset"], row["record_key"], row["value"], headers)
 
 
 async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:

@@ -237,17 +237,33 @@ WHERE consumer = $1 AND topic = $2 AND key = $3 ORDER BY id LIMIT 1
 
 LETTER_DELETE = "DELETE FROM dead_letters WHERE id = $1"
 
-LETTER_KEY = "SELECT topic, key FROM dead_letters WHERE consumer = $1 AND id = $2"
+LETTER = """
+SELECT topic, partition, "offset", key, headers, record_key, value FROM dead_letters WHERE consumer = $1 AND id = $2
+"""
 
 LETTER_DISCARD = """
 WITH gone AS (
   DELETE FROM dead_letters WHERE id = $1
-  RETURNING id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value, parked_at
+  RETURNING id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value, parked_at,
+            log
 )
 INSERT INTO discarded_letters (id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value,
-                               parked_at, discarded_by, reason)
-SELECT id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value, parked_at, $2, $3
+                               parked_at, log, discarded_by, reason)
+SELECT id, consumer, topic, partition, "offset", key, type, error, headers, record_key, value, parked_at, log, $2, $3
 FROM gone RETURNING topic, partition, "offset", key, type, error
+"""
+
+# A place alone does not tell: after a log was cut back another record may have it. A letter that code parked which
+# knew no logs is of the log there is.
+DISCARDED_PLACES = """
+SELECT row.topic, row.partition, row."offset"
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[])
+  AS row(topic, partition, "offset", record_key, value)
+JOIN consumer_offsets AS o ON o.consumer = $1 AND o.topic = row.topic AND o.partition = row.partition
+JOIN discarded_letters AS gone
+  ON gone.consumer = $1 AND gone.topic = row.topic AND gone.partition = row.partition AND gone."offset" = row."offset"
+     AND coalesce(gone.log, o.log) = o.log
+WHERE gone.record_key IS NOT DISTINCT FROM row.record_key AND gone.value IS NOT DISTINCT FROM row.value
 """
 
 LETTER_BLAME = "UPDATE dead_letters SET error = $2 WHERE id = $1"

@@ -157,14 +157,11 @@ discarded_letters = Table(
     "discarded_letters",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    *(
-        Column(each.name, each.type, nullable=each.nullable)
-        for each in dead_letters.columns
-        if each.name not in ("id", "log")
-    ),
+    *(Column(each.name, each.type, nullable=each.nullable) for each in dead_letters.columns if each.name != "id"),
     Column("discarded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("discarded_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Index("discarded_letters_place", "consumer", "topic", "partition", "offset"),
 )
 
 parked_keys = Table(

@@ -1,21 +1,24 @@
 """A dead letter that nothing can mend is given up by a person: it is kept, and its key goes on in order."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from backbone.identity import new_id
+from backbone.reread import reread
 from tests.integration.test_parking import (
     Faulty,
     Record,
     client_of,
     consumed,
+    consumer_of,
     letters,
     record_of,
     send,
 )
-from tests.integration.things import Things, eventually
+from tests.integration.things import Things, eventually, running
 
 REASON = {"reason": "It was never one of ours."}
 
@@ -101,6 +104,68 @@ async def test_of_two_who_discard_at_once_one_finds_nothing_left(thing: Things) 
         path = f"/dead-letters/{shown['id']}/discard"
         both = await asyncio.gather(*(client.post(path, json=REASON) for _ in range(2)))
         assert sorted(answer.status_code for answer in both) == [200, 404]
+
+
+Again = Callable[[Things], Awaitable[object]]
+
+
+async def asked_for(thing: Things) -> None:
+    assert await reread(thing.database, thing.name, thing.topic) == [thing.topic]
+
+
+async def cut_back(thing: Things) -> None:
+    await thing.database.fetch("UPDATE consumer_offsets SET next_offset = 100, checked_offset = 100")
+
+
+@pytest.mark.parametrize("again", [asked_for, cut_back])
+async def test_what_was_discarded_stays_so_when_its_log_is_read_again(thing: Things, again: Again) -> None:
+    faulty = Faulty(thing, 1)
+    records = record_of(thing, "a", 1), foreign("a", b"application/json"), record_of(thing, "a", 2)
+    async with consumed(thing, faulty, *records), client_of(thing, faulty) as client:
+        for _ in range(2):
+            await discard_first(client)
+    assert await thing.effects() == [("a", 2)]
+    faulty.refused.clear()
+    await again(thing)
+    await send(thing, record_of(thing, "a", 3))
+    async with running(consumer_of(thing, faulty)):
+        await eventually(lambda: handled(thing, 2))
+    assert await thing.effects() == [("a", 2), ("a", 3)]
+    assert await letters(thing) == []
+
+
+async def test_another_record_at_a_discarded_one_s_place_is_parked(thing: Things) -> None:
+    async with consumed(thing, thing.note, foreign("a", b"application/json")), client_of(thing, thing.note) as client:
+        await discard_first(client)
+    await thing.database.fetch("UPDATE discarded_letters SET value = 'it was this, before the log was cut back'")
+    await asked_for(thing)
+    async with running(consumer_of(thing, thing.note)):
+        await eventually(lambda: has_letters(thing, 1))
+
+
+async def test_a_discarded_one_s_place_in_another_log_is_not_taken_for_it(thing: Things) -> None:
+    async with consumed(thing, thing.note, foreign("a", b"application/json")), client_of(thing, thing.note) as client:
+        await discard_first(client)
+    await thing.database.fetch("UPDATE discarded_letters SET log = gen_random_uuid()")  # of a topic made anew since
+    await asked_for(thing)
+    async with running(consumer_of(thing, thing.note)):
+        await eventually(lambda: has_letters(thing, 1))
+
+
+async def test_an_event_discarded_as_broken_has_no_effect_when_it_comes_again_in_good_shape(thing: Things) -> None:
+    key, value, headers = record_of(thing, "a", 1)
+    async with (
+        consumed(thing, thing.note, (key, b'{"number": "one"}', headers)),
+        client_of(thing, thing.note) as client,
+    ):
+        await discard_first(client)
+        await send(thing, (key, value, headers), record_of(thing, "a", 2))
+        await eventually(lambda: handled(thing, 1))
+    assert await thing.effects() == [("a", 2)]
+
+
+async def has_letters(thing: Things, count: int) -> bool:
+    return len(await letters(thing)) >= count
 
 
 async def discard_first(client: Any) -> None:

@@ -17,6 +17,7 @@ CREATE TABLE discarded_letters (
 
 def upgrade() -> None:
     op.execute(TABLE)
+    op.execute('CREATE INDEX discarded_letters_place ON discarded_letters (consumer, topic, partition, "offset")')
 
 
 def downgrade() -> None:

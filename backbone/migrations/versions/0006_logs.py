@@ -17,6 +17,7 @@ TABLES = (
     CREATE UNIQUE INDEX dead_letters_place ON dead_letters (consumer, topic, partition, "offset", log)
       NULLS NOT DISTINCT
     """,
+    "ALTER TABLE discarded_letters ADD COLUMN log uuid",
     """
     CREATE TABLE log_breaks (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -35,6 +36,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE log_breaks")
+    op.execute("ALTER TABLE discarded_letters DROP COLUMN log")
     op.execute("ALTER TABLE dead_letters DROP COLUMN log")  # and with it the index
     op.execute(
         'CREATE UNIQUE INDEX dead_letters_place ON dead_letters (consumer, topic, partition, "offset")',
