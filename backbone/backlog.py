@@ -157,7 +157,8 @@ def _needs_of_events(backlog: Backlog) -> Iterator[str]:
     if parked.events:
         yield (
             f"{_count(parked.events, 'event')} of {_count(parked.keys, 'key')} parked, "
-            f"the first since {_moment(parked.since)}; the last error: {parked.error}"
+            f"the first since {_moment(parked.since)}; "
+            + (f"the last error: {parked.error}" if parked.error else "none has failed, so redrive them")
         )
     if outbox.refused:
         yield (

@@ -14,7 +14,8 @@ from backbone.logs import logger
 async def discard(tx: Tx, consumer: str, letter: int, *, by: str, reason: str) -> asyncpg.Record | None:
     """Move a dead letter to the discarded ones; returns its place, key, type and error, None when there is none.
 
-    Locks the parked key as consumer and redrive do. The key stays parked until what waits behind is redriven.
+    Locks the parked key as consumer and redrive do. The key stays parked until what waits behind is redriven; where
+    nothing does it is open again.
     """
     row = await tx.raw.fetchrow(sql.LETTER, consumer, letter)
     if row is None:
@@ -23,6 +24,7 @@ async def discard(tx: Tx, consumer: str, letter: int, *, by: str, reason: str) -
     gone = await tx.raw.fetchrow(sql.LETTER_DISCARD, letter, by, reason)
     if gone is not None:
         await inbox.give_up(tx, consumer, parking.letter_of(row))
+        await tx.raw.execute(sql.OPEN_KEY, consumer, row["topic"], row["key"])
     return gone
 
 

@@ -69,6 +69,7 @@ class Handling:
                 return False
             await self._handle(tx, await self._admit(tx, [parking.delivery_of(row, self.views)]))
             await tx.raw.execute(sql.LETTER_DELETE, row["id"])
+            await tx.raw.execute(sql.OPEN_KEY, self._service.name, topic, key)
         return True
 
     async def _admit(self, tx: Tx, deliveries: Sequence[Delivery]) -> list[Event[Any]]:

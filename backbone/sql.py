@@ -268,7 +268,12 @@ WHERE gone.record_key IS NOT DISTINCT FROM row.record_key AND gone.value IS NOT 
 
 LETTER_BLAME = "UPDATE dead_letters SET error = $2 WHERE id = $1"
 
-OPEN_KEY = "DELETE FROM parked_keys WHERE consumer = $1 AND topic = $2 AND key = $3"
+# Said in the transaction that takes a letter away: a key never stays closed with nothing behind it.
+OPEN_KEY = """
+DELETE FROM parked_keys
+WHERE consumer = $1 AND topic = $2 AND key = $3
+  AND NOT EXISTS (SELECT FROM dead_letters WHERE consumer = $1 AND topic = $2 AND key = $3)
+"""
 
 # Waits for a concurrent twin, whose row is not yet visible, until it ends. DO UPDATE and not DO NOTHING: only so the
 # same statement also returns a row that is there already, and no housekeeping can delete it in between. A committed

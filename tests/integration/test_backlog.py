@@ -138,6 +138,14 @@ async def test_parked_events_need_a_person_and_are_told_with_the_last_error(tabl
     assert said.endswith("; the last error: stumbled over 2")
 
 
+async def test_events_left_behind_a_letter_that_is_gone_are_said_to_wait_for_a_redrive(tables: Tables) -> None:
+    await tables.database.fetch(PARK, 40, 2)
+    await tables.database.fetch("DELETE FROM dead_letters WHERE error IS NOT NULL")
+    [said] = (await tables.backlog())["needs"]
+    assert said.startswith("38 events of 2 keys parked")
+    assert said.endswith("; none has failed, so redrive them")
+
+
 async def test_orders_that_wait_for_their_turn_at_rush_hour_need_nobody(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from backbone import discarding
+from backbone.handling import Handling
 from backbone.identity import new_id
 from backbone.reread import reread
 from tests.integration.test_parking import (
@@ -162,6 +164,19 @@ async def test_an_event_discarded_as_broken_has_no_effect_when_it_comes_again_in
         await send(thing, (key, value, headers), record_of(thing, "a", 2))
         await eventually(lambda: handled(thing, 1))
     assert await thing.effects() == [("a", 2)]
+
+
+async def test_a_key_is_open_as_soon_as_its_last_letter_is_gone_though_the_process_dies_then(thing: Things) -> None:
+    faulty = Faulty(thing, 1)
+    async with consumed(thing, faulty, record_of(thing, "a", 1), record_of(thing, "b", 1)):
+        pass
+    first, _ = await thing.database.fetch("SELECT id FROM dead_letters ORDER BY id")
+    async with thing.database.transaction() as tx:
+        assert await discarding.discard(tx, thing.name, first["id"], by="ann", reason="garbage")
+    assert [row["key"] for row in await thing.database.fetch("SELECT key FROM parked_keys")] == ["b"]
+    faulty.refused.clear()
+    assert await Handling(thing.service(faulty), thing.database).redrive(thing.topic, "b")
+    assert await thing.database.fetch("SELECT key FROM parked_keys") == []
 
 
 async def has_letters(thing: Things, count: int) -> bool:
