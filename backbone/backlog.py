@@ -19,7 +19,7 @@ PATIENCE = timedelta(minutes=1)
 
 # One statement, and each part of it reads an index from its end or at most $1 rows: a scrape must cost nothing. The
 # kinds are found by leaping from one to the next, so that those of which no code is left are seen too. Jobs in hand
-# are those with a lease; a lease ends within minutes, so they come early among what is due later.
+# are those with a lease that has not ended.
 LOOK = """
 WITH RECURSIVE kinds AS (
   SELECT min(kind) AS kind FROM jobs
@@ -48,8 +48,8 @@ FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
          AS bounded) AS due,
       (SELECT due FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() ORDER BY due LIMIT 1)
          AS due_since,
-      (SELECT count(lease) FROM (SELECT lease FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due > now()
-         ORDER BY due LIMIT 1000) AS soonest) AS in_hand,
+      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND lease IS NOT NULL AND due > now() LIMIT $1)
+         AS bounded) AS in_hand,
       (SELECT count(*) FROM (SELECT FROM jobs
          WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL LIMIT $1) AS bounded) AS failing,
       (SELECT first_attempt_at FROM jobs WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL

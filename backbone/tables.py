@@ -117,7 +117,8 @@ jobs = Table(
     Column("traceparent", Text),
     Index("jobs_kind_key", "kind", "key", unique=True),
     Index("jobs_due", "kind", "due", postgresql_where="parked_at IS NULL"),
-    # What fails or was given up is little, and asked for at every look at the backlog.
+    # What is in hand, fails or was given up is little, and asked for at every look at the backlog.
+    Index("jobs_in_hand", "kind", "due", postgresql_where="lease IS NOT NULL"),
     Index("jobs_failing", "kind", "first_attempt_at", postgresql_where="error IS NOT NULL AND parked_at IS NULL"),
     Index("jobs_parked", "kind", "parked_at", postgresql_where="parked_at IS NOT NULL"),
 )

@@ -158,6 +158,15 @@ async def test_orders_that_wait_for_their_turn_at_rush_hour_need_nobody(
     assert ("needs a person" in shown, code) == (False, 0)
 
 
+async def test_jobs_in_hand_are_seen_behind_any_number_that_are_due_before_their_leases_end(tables: Tables) -> None:
+    await tables.jobs("delay", 3, due=LONG_AGO)
+    await tables.jobs("delay", 1500, due=timedelta(seconds=30))
+    await tables.jobs("delay", 4, due=timedelta(seconds=50), in_hand=True)
+    backlog = await tables.backlog()
+    assert [(each["due"], each["in_hand"]) for each in backlog["jobs"]] == [(3, 4)]
+    assert backlog["needs"] == []
+
+
 async def test_a_provider_that_fails_needs_a_person_and_status_says_what_waits_since_when_and_why(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
