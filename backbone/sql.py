@@ -211,8 +211,9 @@ JOB_RETRY = """
 UPDATE jobs SET lease = NULL, due = now() + $3::interval, error = $4 WHERE id = $1 AND lease = $2
 """
 
+# It waits for its turn: what went wrong at an attempt before is no longer what keeps it.
 JOB_POSTPONE = """
-UPDATE jobs SET lease = NULL, due = now() + $3::interval, attempts = attempts - 1,
+UPDATE jobs SET lease = NULL, due = now() + $3::interval, error = NULL, attempts = attempts - 1,
                 first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END
 WHERE id = $1 AND lease = $2
 """
@@ -220,7 +221,7 @@ WHERE id = $1 AND lease = $2
 JOB_PARK = "UPDATE jobs SET lease = NULL, parked_at = now(), error = $3 WHERE id = $1 AND lease = $2"
 
 JOB_RESTART = """
-UPDATE jobs SET parked_at = NULL, due = now(), attempts = 0, first_attempt_at = NULL
+UPDATE jobs SET parked_at = NULL, error = NULL, due = now(), attempts = 0, first_attempt_at = NULL
 WHERE id = $1 AND parked_at IS NOT NULL RETURNING kind
 """
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
+from backbone import backlog
 from backbone.database import Tx
 from backbone.events import Cause
 from backbone.http import create_application
@@ -239,6 +240,23 @@ async def test_postponing_is_no_attempt(thing: Things, oven: Oven, context: Cont
     assert await thing.effects() == [("a", 0)]
 
 
+async def test_a_job_that_failed_and_is_then_postponed_waits_and_does_not_fail(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    oven.failures = [Burnt("once"), Postpone(timedelta(hours=1))]
+    await order(thing, "a")
+    async with running(Worker(KIND, oven.work(), context)):
+        await eventually(lambda: oven.has_tried(2))
+        await eventually(lambda: has_failing(thing, 0), 10)
+    [job] = await stored(thing)
+    assert (job["attempts"], job["lease"]) == (1, None)
+    assert job["first_attempt_at"] is not None
+
+
+async def has_failing(thing: Things, count: int) -> bool:
+    return sum(each.failing for each in (await backlog.look(thing.database)).jobs) == count
+
+
 async def test_a_job_withdrawn_while_it_runs_does_not_settle(thing: Things, oven: Oven, context: Context[Any]) -> None:
     oven.open.clear()
     await order(thing, "a")
@@ -443,6 +461,17 @@ async def test_parked_jobs_are_listed_and_started_anew_over_http(
         assert (await client.post(f"/jobs/{parked[1]['id']}/retry")).status_code == 404
     assert [job.key for job in oven.attempts] == ["b"]
     assert oven.attempts[0].attempt == 1
+
+
+async def test_a_job_started_anew_does_not_fail_before_it_is_tried(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    await park(thing, "a")
+    async with client_of(context, oven.work()) as client:
+        [job] = (await client.get("/jobs")).json()["items"]
+        assert (await client.post(f"/jobs/{job['id']}/retry")).status_code == 202
+    assert await has_failing(thing, 0)
+    assert [job["error"] for job in await stored(thing)] == [None]
 
 
 async def test_only_a_parked_job_can_be_started_anew(thing: Things, oven: Oven, context: Context[Any]) -> None:
