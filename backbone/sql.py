@@ -121,17 +121,15 @@ UPDATE consumer_offsets SET next_offset = -1, reached_offset = greatest(reached_
 WHERE consumer = $1 AND ($2::text IS NULL OR topic = $2) RETURNING topic
 """
 
-# Several replicas may notice the same.
+# Several replicas may notice the same; one waits for the other's commit, and gets no row.
 LOG_BREAK = """
-INSERT INTO log_breaks (consumer, topic, partition, what, said)
-SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (
-  SELECT FROM log_breaks WHERE consumer = $1 AND topic = $2 AND partition = $3 AND what = $4 AND said = $5
-                               AND acknowledged_at IS NULL)
-RETURNING id
+INSERT INTO log_breaks (consumer, topic, partition, what, said) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (consumer, topic, partition, what, said) WHERE acknowledged_at IS NULL DO NOTHING RETURNING id
 """
 
 LOG_BREAKS = """
-SELECT topic, what, count(*) AS partitions, min(noticed_at) AS since, (array_agg(said ORDER BY id))[1] AS said
+SELECT topic, what, count(DISTINCT partition) AS partitions, min(noticed_at) AS since,
+       (array_agg(said ORDER BY id))[1] AS said
 FROM log_breaks WHERE acknowledged_at IS NULL GROUP BY topic, what ORDER BY topic, what
 """
 

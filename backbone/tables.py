@@ -95,7 +95,16 @@ log_breaks = Table(
     Column("said", Text, nullable=False),
     Column("noticed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("acknowledged_at", DateTime(timezone=True)),
-    Index("log_breaks_open", "consumer", "topic", "partition", postgresql_where="acknowledged_at IS NULL"),
+    Index(
+        "log_breaks_open",
+        "consumer",
+        "topic",
+        "partition",
+        "what",
+        "said",
+        unique=True,
+        postgresql_where="acknowledged_at IS NULL",
+    ),
 )
 
 jobs = Table(

@@ -227,6 +227,19 @@ async def test_lag_is_of_all_partitions_also_of_those_that_nobody_holds(thing: T
     assert metrics.LAG.labels(thing.topic)._value.get() == 8
 
 
+async def test_a_topic_that_was_deleted_has_no_lag(thing: Things) -> None:
+    async def is_counted() -> bool:
+        return thing.topic in str(metrics.LAG.collect())
+
+    async def is_not_counted() -> bool:
+        return not await is_counted()
+
+    async with running(consumer_of(thing)):
+        await eventually(is_counted)
+        await delete_topic(thing)
+        await eventually(is_not_counted)
+
+
 async def test_a_break_is_shown_until_it_is_acknowledged(thing: Things) -> None:
     await Places(thing.database, thing.name).say(Break((thing.topic, 1), "gone", "7 records are gone unread"))
     async with client_of(thing, thing.note) as client:

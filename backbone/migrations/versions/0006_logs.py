@@ -25,7 +25,10 @@ TABLES = (
       noticed_at timestamptz NOT NULL DEFAULT now(), acknowledged_at timestamptz
     )
     """,
-    "CREATE INDEX log_breaks_open ON log_breaks (consumer, topic, partition) WHERE acknowledged_at IS NULL",
+    """
+    CREATE UNIQUE INDEX log_breaks_open ON log_breaks (consumer, topic, partition, what, said)
+      WHERE acknowledged_at IS NULL
+    """,
 )
 
 
