@@ -67,6 +67,8 @@ class LagWatch:
             lag[place[0]] += log.end - max(log.beginning, min(log.end, now.goes_on(place)[0]))
         for topic, behind in lag.items():
             metrics.LAG.labels(topic).set(behind)
+        for topic in set(self._topics) - set(now.topics):  # nobody is behind a topic that there is not
+            metrics.LAG.remove(topic)
 
     async def _count_partitions(self, now: Now) -> None:
         """A key's partition follows from their number, so another number breaks the order of keys."""
