@@ -11,6 +11,8 @@ from backbone.compatibility import Schema, unreadable
 
 Loss = tuple[str, str]
 """What the reader does, and what the writer's schema says: `("needs customer.id", "lets it be missing")`."""
+Pairs = frozenset[tuple[int, int]]
+"""The parts, of reader and writer, that a part is within: a schema that refers to itself is followed for one turn."""
 
 _FACETS = (
     "format",
@@ -33,7 +35,7 @@ _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(
 
 def losses(reader: Schema, writer: Schema) -> list[Loss]:
     """Say what the reader asks for and the writer does not promise; nothing when it can take all that may come."""
-    return list(dict.fromkeys(_losses("", _Side(reader), _Side(writer))))
+    return list(dict.fromkeys(_losses("", _Side(reader), _Side(writer), frozenset())))
 
 
 class _Side:
@@ -89,14 +91,16 @@ class _Side:
         return list(dict.fromkeys(found))
 
 
-def _losses(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
-    if unreadable(reader.whole(), writer.whole()) is None:
+def _losses(at: str, reader: _Side, writer: _Side, above: Pairs) -> Iterator[Loss]:
+    pair = id(reader.schema), id(writer.schema)
+    if pair in above or unreadable(reader.whole(), writer.whole()) is None:
         return
+    within = above | {pair}
     found = [
         *_of_kind(at, reader, writer),
         *_of_values(at, reader, writer),
-        *_of_fields(at, reader, writer),
-        *_of_items(at, reader, writer),
+        *_of_fields(at, reader, writer, within),
+        *_of_items(at, reader, writer, within),
     ]
     yield from found or _of_facets(at, reader, writer) or [(f"does not take all of {at or 'the data'}", "allows more")]
 
@@ -124,7 +128,7 @@ def _of_values(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
             yield f"does not know the {at} {_listed([value])}", "allows it"
 
 
-def _of_fields(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
+def _of_fields(at: str, reader: _Side, writer: _Side, within: Pairs) -> Iterator[Loss]:
     takes, writes = reader.fields, writer.fields
     for name in reader.required if "object" in writer.kinds else ():
         if name not in writes:
@@ -133,12 +137,12 @@ def _of_fields(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
             yield f"needs {_below(at, name)}", "lets it be missing"
     for name, field in takes.items():
         if name in writes:
-            yield from _losses(_below(at, name), field, writes[name])
+            yield from _losses(_below(at, name), field, writes[name], within)
 
 
-def _of_items(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
+def _of_items(at: str, reader: _Side, writer: _Side, within: Pairs) -> Iterator[Loss]:
     if reader.items and writer.items:
-        yield from _losses(f"{at}[]", reader.items, writer.items)
+        yield from _losses(f"{at}[]", reader.items, writer.items, within)
 
 
 def _of_facets(at: str, reader: _Side, writer: _Side) -> list[Loss]:

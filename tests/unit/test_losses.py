@@ -61,3 +61,39 @@ def reader(*required: str, **properties: Any) -> dict[str, Any]:
 )
 def test_what_is_lost_is_told_by_field_and_reason(takes: dict[str, Any], told: list[tuple[str, str]]) -> None:
     assert losses(takes, WRITER) == told
+
+
+def chain(value: str, **following: Any) -> dict[str, Any]:
+    """A schema that refers to itself: a chain of nodes with values of that type."""
+    node = reader("value", value={"type": value}, **following)
+    return {"$ref": "#/$defs/node", "$defs": {"node": node}}
+
+
+ONE_MORE = {"$ref": "#/$defs/node"}
+PERHAPS = {"anyOf": [ONE_MORE, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("following", "told"),
+    [
+        ({"next": PERHAPS}, ["value", "next.value"]),
+        ({"next": {"type": "array", "items": ONE_MORE}}, ["value"]),
+        ({"left": PERHAPS, "right": PERHAPS}, ["value", "left.value", "right.value"]),
+    ],
+    ids=["a list", "a tree of lists", "a tree of two"],
+)
+def test_what_is_lost_of_a_contract_that_refers_to_itself_is_told_to_its_first_turn(
+    following: dict[str, Any], told: list[str]
+) -> None:
+    found = losses(chain("integer", **following), chain("string", **following))
+    assert [loss for loss in found if " as " in loss[0]] == [(f"reads {at} as integer", "says string") for at in told]
+
+
+def test_a_contract_that_refers_to_itself_and_that_nobody_can_decide_on_counts_as_lost() -> None:
+    found = losses(chain("string", next=PERHAPS), chain("string", next=PERHAPS))
+    assert found == [("does not take all of next", "allows more")]
+
+
+def test_a_node_that_may_be_missing_is_told_though_the_node_itself_is_being_compared() -> None:
+    found = losses(chain("string", next=ONE_MORE), chain("string", next=PERHAPS))
+    assert found == [("reads next as object", "lets it be null")]
