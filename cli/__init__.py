@@ -4,4 +4,5 @@ NOTE = "note: "
 """Begins a line of a step that somebody should read, also when all went well."""
 
 OLD_EVENTS = "SLICELINE_OLD_EVENTS"
-"""The setting that tells what tables do that are older than the topics beside them: read or skip."""
+"""The setting that tells what tables do that are older than the topics beside them."""
+OLD_EVENTS_CHOICES = ("read", "skip")

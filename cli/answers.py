@@ -28,5 +28,14 @@ def first_letter(client: "httpx.Client", key: str | None) -> dict[str, Any] | No
 def answer_of(response: "httpx.Response") -> Any:
     """What a service answered; ends the command when it refused."""
     if response.is_error:
-        fail(f"{response.request.url} was refused with {response.status_code}: {response.text}")
+        fail(f"{response.request.url.path} was refused with {response.status_code}: {_detail(response)}")
     return response.json()
+
+
+def _detail(response: "httpx.Response") -> str:
+    """What a problem document says in words; the text itself where it is none."""
+    try:
+        problem = response.json()
+        return str(problem.get("detail") or problem["title"])
+    except (ValueError, KeyError, AttributeError):
+        return response.text

@@ -21,8 +21,6 @@ from backbone.places import ANEW
 from cli import OLD_EVENTS, published
 from cli.published import Report
 
-CHOICES = ("read", "skip")
-
 
 class DoNotBelong(Exception):
     """Tables are older than the topics beside them."""

@@ -16,9 +16,9 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from cli import NOTE, OLD_EVENTS, topics
+from cli import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from cli.addresses import database_url, without_password
-from cli.belonging import CHOICES, DoNotBelong, Kept, kept_by, settle
+from cli.belonging import DoNotBelong, Kept, kept_by, settle
 from cli.published import Report
 from services import CATALOGUE
 
@@ -181,8 +181,8 @@ def main() -> None:
     url, kafka = os.environ["SLICELINE_POSTGRES_URL"], os.environ["SLICELINE_KAFKA"]
     password = os.environ.get("SLICELINE_PASSWORD") or "sliceline"
     old_events = os.environ.get(OLD_EVENTS) or None
-    if old_events not in (None, *CHOICES):
-        sys.exit(f"{OLD_EVENTS} is {old_events}; it takes {' or '.join(CHOICES)}.")
+    if old_events not in (None, *OLD_EVENTS_CHOICES):
+        sys.exit(f"{OLD_EVENTS} is {old_events}; it takes {' or '.join(OLD_EVENTS_CHOICES)}.")
     try:
         asyncio.run(migrate(url, kafka, password, lambda line: print(line, flush=True), old_events))  # noqa: T201
     except (Unreachable, NotMigrated, Repartitioned, DoNotBelong, asyncpg.PostgresError, KafkaError) as error:

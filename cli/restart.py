@@ -9,6 +9,7 @@ from cli.console import console, fail
 from cli.running import Shop, compose, running_shop
 from local import HOME, processes, state
 from local.state import Row
+from services import CATALOGUE
 
 # They end what they have in hand; then they are killed, which is safe as well.
 END_SECONDS = 15.0
@@ -33,6 +34,8 @@ def restart(
 
 def _known(shop: Shop, service: str) -> Row:
     there = {name: row for name, row in shop.rows.items() if name not in SERVERS}
+    if service in CATALOGUE and service not in there:
+        fail(f"{service} is new here: ./sliceline down && ./sliceline up starts it with the others.", code=2)
     if service not in there:
         fail(f"There is nothing called '{service}' to restart. There are: {', '.join(there)}.", code=2)
     return there[service]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
@@ -21,8 +22,9 @@ UNKNOWN = "what waits there is not known: /backlog does not answer"
 class Health:
     """One line of the status.
 
-    `healthy` tells of the process, `needs` of the work that does not go on without a person. `parked` counts dead
-    letters and jobs given up. `backlog` is what the service says of its tables; None where there is nobody to ask.
+    `healthy` tells of the process, and `waiting` for what it waits, by its parts; `needs` tells of the work that does
+    not go on without a person. `parked` counts dead letters and jobs given up. `backlog` is what the service says of
+    its tables; None where there is nobody to ask.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Health:
     port: int | None
     pid: int | None
     restarts: int
+    waiting: dict[str, str]
     parked: int | None
     needs: list[str]
     backlog: dict[str, Any] | None
@@ -85,7 +88,16 @@ def _health(row: Row, alive: bool) -> Health:
     unknown = [UNKNOWN] if healthy and row.name in CATALOGUE else []
     needs = backlog["needs"] if backlog else unknown
     parked = _parked(backlog) if backlog else None
-    return Health(row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, parked, needs, backlog)
+    waiting = {} if healthy or row.state != "ready" or row.name not in CATALOGUE else _waiting(row)
+    return Health(
+        row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, waiting, parked, needs, backlog
+    )
+
+
+def _waiting(row: Row) -> dict[str, str]:
+    """What a service that is not ready waits for, as it says itself."""
+    problem = probes.get_json(row.port, "/health/ready", HTTPStatus.SERVICE_UNAVAILABLE) if row.port else None
+    return problem["waiting"] if problem else {"process": "does not answer"}
 
 
 def _parked(backlog: dict[str, Any]) -> int:
@@ -130,6 +142,8 @@ def _print(phase: str, rows: list[Health]) -> None:
         table.add_row(row.name, f"[{colour}]{row.state}[/]", row.address, *numbers)
     console.print(f"Sliceline is {phase}.\n")
     console.print(table)
+    waits = {row.name: (f"{part}: {said}" for part, said in row.waiting.items()) for row in rows}
+    _print_lines("Not ready:", waits, style="red")
     _print_lines("Waiting:", {row.name: _queues(row.backlog) for row in rows if row.backlog})
     _print_lines("This needs a person:", {row.name: row.needs for row in rows}, style="red")
     if any(row.parked for row in rows):

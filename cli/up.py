@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import OLD_EVENTS
+from cli import OLD_EVENTS, OLD_EVENTS_CHOICES
 from cli.console import console, fail
 from cli.layout import HIGHEST_OFFSET, Layout, layout_for
 from local import ROOT, state
 from local.program import last_lines, python
+from services import CATALOGUE
 
 if TYPE_CHECKING:
     from cli.display import Display
@@ -39,7 +40,7 @@ def up(
         typer.Option(
             envvar=OLD_EVENTS,
             metavar="read|skip",
-            help="What older tables do beside topics.",
+            help="Where tables are older than the topics: read all events again, or skip to the newest.",
         ),
     ] = None,
 ) -> None:
@@ -48,6 +49,8 @@ def up(
     Data is kept under .sliceline/ and found again by the next start. With SLICELINE_POSTGRES_URL (a superuser's
     address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own.
     """
+    if old_events not in (None, *OLD_EVENTS_CHOICES):
+        fail(f"--old-events takes {' or '.join(OLD_EVENTS_CHOICES)}, not {old_events}.", code=2)
     if old_events:
         os.environ[OLD_EVENTS] = old_events  # migrate is told by it, in whatever process it runs
     layout = layout_for(port_offset or 0)
@@ -75,6 +78,8 @@ def _say_running(layout: Layout, asked: int | None = None) -> None:
     pid = now.supervisor.pid
     console.print(f"Sliceline is running already (pid {pid}); ./sliceline down stops it.\n", highlight=False)
     console.print(addresses(now))
+    if new := [name for name in CATALOGUE if name not in now.rows]:
+        console.print(f"\n{', '.join(new)} came later: ./sliceline down && ./sliceline up starts all.", highlight=False)
 
 
 def _in_foreground(layout: Layout, delay: float | None) -> None:

@@ -28,11 +28,11 @@ def http_ready(port: int, path: str = "/health/ready") -> bool:
         return False
 
 
-def get_json(port: int, path: str) -> Any:
-    """The JSON that GET answers with 200; None for everything else."""
+def get_json(port: int, path: str, expected: int = http.HTTPStatus.OK) -> Any:
+    """The JSON that GET answers with the expected status; None for everything else."""
     try:
         status, body = _get(port, path)
-        return json.loads(body) if status == http.HTTPStatus.OK else None
+        return json.loads(body) if status == expected else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
 

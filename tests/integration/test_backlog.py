@@ -239,9 +239,10 @@ async def test_what_a_process_counts_is_to_be_had_without_its_database() -> None
 def test_a_backlog_that_cannot_be_read_is_not_taken_for_an_empty_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An API that answers, with a database that does not, is unhealthy; nothing is said of its backlog."""
+    """An API that answers, with a database that does not, is unhealthy and says why; nothing of its backlog."""
     code, shown = status_of(f"postgresql://payments@{NOWHERE}/payments", tmp_path, monkeypatch)
     assert ("unhealthy" in shown, code) == (True, 1)
+    assert "payments: database: " in shown.partition("Not ready:")[2]
 
 
 async def test_readiness_is_about_the_process_and_the_backlog_about_its_work(

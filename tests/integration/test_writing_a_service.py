@@ -18,6 +18,8 @@ from backbone.identity import new_id
 from backbone.service import Context, Service
 from backbone.settings import Settings
 from backbone.worker import Worker
+from cli.objections import load_services
+from cli.objections import objections as of_all
 from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
@@ -41,6 +43,11 @@ def surveys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     yield importlib.import_module("services.surveys.service").SERVICE
     for name in [name for name in sys.modules if name.startswith("services.surveys")]:
         del sys.modules[name]
+
+
+def test_its_contracts_are_complete(surveys: Service[Any]) -> None:
+    said = of_all({**load_services()[0], surveys.name: surveys})
+    assert [each for each in said if surveys.name in each] == []
 
 
 async def _completed(service: Fed) -> str:
