@@ -6,14 +6,25 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from backbone.http.problems import Problem
 
 # None: nobody elsewhere is asked whether the document is valid.
 _PARAMETERS: dict[str, Any] = {"validatorUrl": None}
+_HEADERS = {"Cache-Control": "max-age=3600", "Accept-Ranges": "none"}
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 
 router = APIRouter(include_in_schema=False)
+
+
+class WholeFile(FileResponse):
+    """A file that is sent whole, whatever range is asked for: a server may always do so (RFC 9110 14.2)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hides the wish for a range, which Starlette would refuse in plain text and grant to HEAD."""
+        headers = [each for each in scope["headers"] if each[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 @router.get("/docs")
@@ -35,4 +46,4 @@ async def get_docs_asset(name: str) -> Response:
     if name not in _ASSETS:
         raise Problem(404, "No such asset", "GET /docs is the page.")
     with resources.as_file(resources.files("fastapi_offline") / "static" / name) as path:
-        return FileResponse(path, media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})
+        return WholeFile(path, media_type=_ASSETS[name], headers=_HEADERS)

@@ -210,6 +210,16 @@ async def test_docs_need_nothing_from_elsewhere(closed: Fed) -> None:
     assert re.findall(r"@import|url\(['\"]?(?!['\"]|data:)", style) == []
 
 
+@pytest.mark.parametrize("wanted", ["bytes=0-9", "bytes=a", "bytes=99999999-", "bytes=0-1,5-6"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_an_asset_of_the_docs_is_sent_whole_whatever_range_is_wanted(
+    closed: Fed, method: str, wanted: str
+) -> None:
+    asset = await closed.client.request(method, "/docs/swagger-ui.css", headers={"Range": wanted})
+    assert (asset.status_code, asset.headers["accept-ranges"]) == (200, "none")
+    assert len(asset.content) == (int(asset.headers["content-length"]) if method == "GET" else 0)
+
+
 @pytest.mark.parametrize("name", ["redoc.standalone.js", "nothing.js", "..%2fcore.py", "__init__.py"])
 async def test_docs_serve_nothing_but_their_assets(closed: Fed, name: str) -> None:
     assert (await closed.client.get(f"/docs/{name}")).status_code == 404
