@@ -42,6 +42,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         telemetry=_TELEMETRY,
     )
     application.state.context = context
+    application.origins = context.settings.origins
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)

@@ -5,18 +5,18 @@ the same connection, with a correlation id, counted, and as a problem document. 
 """
 
 import asyncio
-import socket
 from enum import Enum, auto
 from typing import Any, cast
 
 import httptools
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from backbone.http import framing
-from backbone.http.observing import Correlation, Faults, Meters
-from backbone.http.problems import Problem, malformed
+from backbone.http.presence import notice_when_gone
+from backbone.http.problems import Problem
+from backbone.http.refusals import problem_of, refused_cycle, refusing
 
 COMPLETE_WITHIN = 30.0
 """Seconds from the first byte of a request to its last: a client that takes longer holds a place for nothing."""
@@ -26,9 +26,6 @@ IDLE_GRACE = 1.0
 
 LINGER = 1.0
 """Seconds to read on after a last answer. A close while the client still sends takes the answer away from it again."""
-
-GONE_AFTER = 60
-"""Seconds after which a client that acknowledges nothing any more counts as gone."""
 
 
 class State(ServerState):
@@ -63,7 +60,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client that then sends nothing is waited for as long as one that sends nothing more."""
         super().connection_made(transport)
-        _notice_when_gone(transport.get_extra_info("socket"))
+        notice_when_gone(transport.get_extra_info("socket"))
         self._await_a_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,7 +86,7 @@ class Connection(HttpToolsProtocol):
             self.data_received(data[upgrade.args[0] :])  # a wish, which we need not grant (RFC 9110 7.8)
             return
         except httptools.HttpParserError as error:
-            self._refuse(_problem_of(error))
+            self._refuse(problem_of(error))
             return
         if self._phase is _Phase.BETWEEN:
             self._settled()
@@ -175,7 +172,7 @@ class Connection(HttpToolsProtocol):
         if self._phase is _Phase.BODY and not self._give_up(self.cycle):
             self.transport.close()  # its answer has begun; nothing can be said any more
             return
-        self._answer(_refusing(problem))
+        self._answer(refusing(problem, self.app))
 
     def _give_up(self, cycle: RequestResponseCycle) -> bool:
         """Whether a request that broke off in its body can still be answered; nobody goes on with it."""
@@ -185,38 +182,14 @@ class Connection(HttpToolsProtocol):
         return not cycle.response_started
 
     def _answer(self, app: ASGIApp) -> None:
-        cycle = self._cycle(self._refused_scope())
+        if self._phase is _Phase.BETWEEN:
+            super().on_message_begin()
+        cycle = refused_cycle(self)
         self._make_last(cycle)
         if self._is_idle():
             self._start_asgi_task(cycle, app)
         else:
             self.pipeline.appendleft((cycle, cast(Any, app)))
-
-    def _refused_scope(self) -> Scope:
-        """As much as is known of a request that is none."""
-        if self._phase is _Phase.BETWEEN:
-            super().on_message_begin()
-        method = self.parser.get_method()
-        known = bool(self.url) or method == b"HEAD"  # before it knows, the parser calls every method DELETE
-        path = self.url.split(b"?")[0]
-        raw_path = path if path[:1] == b"/" else b"/"
-        named = {"method": method.decode() if known else "", "path": raw_path.decode("ascii", "replace")}
-        return {**self.scope, "app": self.app, **named, "raw_path": raw_path, "query_string": b""}
-
-    def _cycle(self, scope: Scope) -> RequestResponseCycle:
-        return RequestResponseCycle(
-            scope=cast(Any, scope),
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
-            on_response=self.on_response_complete,
-        )
 
     # Patience
 
@@ -273,35 +246,6 @@ class _LastWords:
         self._connection.linger()
 
 
-def _refusing(problem: Problem) -> ASGIApp:
-    """An application that answers everything with this problem, seen like any other answer."""
-
-    async def refuse(*_: object) -> None:
-        raise problem
-
-    return Correlation(Meters(Faults(refuse)))
-
-
-def _problem_of(error: httptools.HttpParserError) -> Problem:
-    """What we raised inside the parser, or what the parser says itself."""
-    said = error.__context__
-    if isinstance(said, Problem):
-        return said
-    return malformed(f"This is not HTTP/1.1 as RFC 9112 has it: {said or error}.", "request")
-
-
 def _hang_up(cycle: RequestResponseCycle) -> None:
     cycle.disconnected = True
     cycle.message_event.set()
-
-
-def _notice_when_gone(client: socket.socket | None) -> None:
-    """A client that vanished without a word is told of by the system: one that idles, and one that we write to."""
-    if client is None or client.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", GONE_AFTER // 2), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):  # macOS names some of them otherwise, and has no TCP_USER_TIMEOUT
-            client.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER * 1000)

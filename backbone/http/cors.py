@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backbone.http.actors import ACTOR
 from backbone.http.answers import CORRELATION
@@ -28,3 +28,14 @@ class Cors(CORSMiddleware):
         told = super().preflight_response(request_headers).headers
         said = {name: value for name, value in told.items() if not name.startswith("content-")}
         return Response(status_code=204, headers=said)
+
+
+class Shown(Cors):
+    """ASGI: lets pages of these origins read what is answered, also to a preflight: for refusals of any request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Names the page's origin when it is an allowed one; where no page is allowed, nothing is said."""
+        if self.allow_origins:
+            await self.simple_response(scope, receive, send, request_headers=Headers(scope=scope))
+        else:
+            await self.app(scope, receive, send)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,6 +22,8 @@ class Application(FastAPI):
     """A FastAPI application whose description tells of its problems, with a short way in for its busiest commands."""
 
     express: ASGIApp | None = None
+    origins: Sequence[str] = ()
+    """Whose pages may read what it answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything goes to the express lane first, which sends back to `ordinary` what is not for it."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 
@@ -16,7 +16,8 @@ from backbone.settings import Settings
 from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed
+from tests.integration.one_service import Fed, fed, serving
+from tests.integration.raw_http import request, wire
 from tests.integration.test_orders import fact
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,6 +53,13 @@ async def closed(new_database: NewDatabase) -> AsyncIterator[Fed]:
     """A service that nobody told of any origin."""
     async with fed(INVENTORY, cache(new_database)) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def served(new_database: NewDatabase) -> Iterator[str]:
+    """The address of orders on a real socket, open to the page."""
+    with serving(ORDERS, new_database("orders"), cors_origins=PAGE) as address:
+        yield address
 
 
 def readable(answer: httpx.Response) -> set[str]:
@@ -92,6 +100,33 @@ async def test_a_page_reads_every_answer(
     answer = await orders.client.request(method, path, content=content, headers={**JSON, "Origin": PAGE})
     assert answer.status_code == status
     assert "X-Correlation-Id" in readable(answer)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (request("/menu", f"Origin: {PAGE}", "X-Long: " + "x" * 17_000), 431),
+        (request("/" + "x" * 9_000, f"Origin: {PAGE}"), 414),
+        (request("/menu", f"Origin: {PAGE}", "Host: another"), 400),
+        (request("/menu", f"Origin: {PAGE}", "Host: a", "Access-Control-Request-Method: GET", method="OPTIONS"), 400),
+    ],
+    ids=["headers", "target", "host", "preflight"],
+)
+async def test_a_page_reads_what_a_connection_refuses_by_itself(served: str, sent: bytes, status: int) -> None:
+    async with wire(served) as line:
+        await line.send(sent)
+        reply = await line.reply()
+    reply.problem(status)
+    assert reply.headers["access-control-allow-origin"] == PAGE
+    assert "Origin" in reply.headers["vary"]
+
+
+async def test_a_page_of_elsewhere_does_not_read_what_a_connection_refuses(served: str) -> None:
+    async with wire(served) as line:
+        await line.send(request("/menu", "Origin: http://elsewhere.example", "Host: another"))
+        reply = await line.reply()
+    reply.problem(400)
+    assert "access-control-allow-origin" not in reply.headers
 
 
 async def test_a_page_follows_an_order(orders: Fed) -> None:
