@@ -86,7 +86,7 @@ class Connection(HttpToolsProtocol):
             self.data_received(data[upgrade.args[0] :])  # a wish, which we need not grant (RFC 9110 7.8)
             return
         except httptools.HttpParserError as error:
-            self._refuse(problem_of(error))
+            self._refuse(problem_of(error, data))
             return
         if self._phase is _Phase.BETWEEN:
             self._settled()

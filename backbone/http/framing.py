@@ -18,6 +18,9 @@ _LARGEST_PORT = 65535
 # RFC 3986 3.2.2: an address in brackets, or a name; then perhaps a port.
 _HOST = re.compile(rb"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(?P<port>\d*))?")
 
+# RFC 9112 3: a request line. Methods are upper-case by convention (RFC 9110 9.1), and noise is not.
+_BEGUN = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/1\.[01]\r\n")
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -52,6 +55,11 @@ def origin_form(target: bytes) -> bytes:
         return target
     parsed = httptools.parse_url(target)
     return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
+
+
+def is_begun_soundly(data: bytes) -> bool:
+    """Whether data begins with a request line of HTTP/1, so that only its method can be unknown."""
+    return _BEGUN.match(data) is not None
 
 
 def _check_host(version: str, given: Sequence[bytes]) -> None:

@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "Internal error": "We failed, and nothing was changed. Name the correlation id when you report it.",
     "Temporarily unavailable": "Something that is needed is away; `detail` says whether to send it again.",
     "Transfer coding not implemented": "A body comes plain or in chunks, and in no other transfer coding.",
+    "Method not implemented": "The method is none that is known here, for any path.",
     "HTTP version not supported": "HTTP/1.1 and HTTP/1.0 are spoken here.",
     "No such schema": "The service publishes no event of this name and version; GET /schemas lists those it does.",
     "No such job": "The job was done, or withdrawn; GET /jobs lists those that are given up.",

@@ -7,6 +7,7 @@ import httptools
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from backbone.http import framing
 from backbone.http.cors import Shown
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.problems import Problem, malformed
@@ -21,11 +22,13 @@ def refusing(problem: Problem, app: object) -> ASGIApp:
     return Correlation(Meters(Shown(Faults(refuse), getattr(app, "origins", ()))))
 
 
-def problem_of(error: httptools.HttpParserError) -> Problem:
-    """What we raised inside the parser, or what the parser says itself."""
+def problem_of(error: httptools.HttpParserError, data: bytes) -> Problem:
+    """What we raised inside the parser, or what the parser says itself about the data."""
     said = error.__context__
     if isinstance(said, Problem):
         return said
+    if isinstance(error, httptools.HttpParserInvalidMethodError) and framing.is_begun_soundly(data):
+        return Problem(501, "Method not implemented", "GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS are known here.")
     return malformed(f"This is not HTTP/1.1 as RFC 9112 has it: {said or error}.", "request")
 
 

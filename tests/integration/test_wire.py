@@ -130,7 +130,6 @@ async def test_a_trailer_is_no_header(line: Wire) -> None:
     "sent",
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        b"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n",
         b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET foo HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -158,6 +157,8 @@ async def test_what_is_no_http_is_a_problem_like_any_other(line: Wire, sent: byt
     ("sent", "status"),
     [
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+        (request("/menu", method="GETS"), 501),
         (request("/orders", "Transfer-Encoding: gzip, chunked", method="POST") + b"0\r\n\r\n", 501),
     ],
 )
