@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from backbone.http import framing
+from backbone.http import framing, upgrades
 from backbone.http.presence import notice_when_gone
 from backbone.http.problems import Problem
 from backbone.http.refusals import problem_of, refused_cycle, refusing
@@ -80,11 +80,14 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._unsettled += len(data)
         before = self.headers
+        wish = 0
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self.data_received(data[upgrade.args[0] :])  # a wish, which we need not grant (RFC 9110 7.8)
-            return
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                wish = upgrade.args[0]
+            if wish:  # not within the handler: an error would forget its own cause
+                upgrades.read_on(self, data, wish)
         except httptools.HttpParserError as error:
             self._refuse(problem_of(error, data))
             return
@@ -114,6 +117,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Raises Problem, which comes out of the parser as the cause of its error."""
+        if self.parser.should_upgrade():
+            upgrades.check(self.parser.get_method())
+            return  # it is read once more
         if self._unsettled > framing.LARGEST_TARGET:
             framing.check_size(self.url, self.headers)
         framing.check(self.parser.get_http_version(), self.parser.get_method(), self.url, self.headers)
@@ -129,6 +135,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._phase is _Phase.HEAD:
+            return  # it is read once more
         self._phase = _Phase.BETWEEN
         super().on_message_complete()
 
