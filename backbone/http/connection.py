@@ -13,19 +13,17 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from backbone.http import framing, upgrades
+from backbone.http import framing, last_words, upgrades
 from backbone.http.presence import notice_when_gone
 from backbone.http.problems import Problem
 from backbone.http.refusals import problem_of, refused_cycle, refusing
+from backbone.http.unframed import unframed
 
 COMPLETE_WITHIN = 30.0
 """Seconds from the first byte of a request to its last: a client that takes longer holds a place for nothing."""
 
 IDLE_GRACE = 1.0
 """Seconds that an idle connection of a process that stops stays open: a request may be on its way to it."""
-
-LINGER = 1.0
-"""Seconds to read on after a last answer. A close while the client still sends takes the answer away from it again."""
 
 
 class State(ServerState):
@@ -49,8 +47,9 @@ class Connection(HttpToolsProtocol):
         self._state = cast(State, self.server_state)
         self._phase = _Phase.BETWEEN
         self._running: RequestResponseCycle | None = None
+        self._is_last_if_early = False  # the answer under way, if it begins before its request is whole
         self._deaf = False  # nothing that comes from now on is looked at
-        self._finished = False  # the last answer was given
+        self._parting: last_words.HearingOut | None = None  # the last answer was given
         self._unsettled = 0  # bytes since a moment at which no request was incomplete: never less than a head has
         self._overhead = 0  # bytes of the request under way that are nothing of its body: never more than there were
         self._deadline: asyncio.TimerHandle | None = None
@@ -73,10 +72,37 @@ class Connection(HttpToolsProtocol):
         self._forget_deadline()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """A client may stop sending and still wait for answers. One that follows a stream has gone, as most have."""
+        if self._is_idle() or (self._running and self._running.response_started):
+            return None
+        if self._deaf:  # a refusal is the last answer
+            return True
+        if self._phase is not _Phase.BETWEEN:
+            return None
+        self._make_last(self.cycle)
+        return True
+
     def data_received(self, data: bytes) -> None:
         """The hot path: one look at a counter and a state beside what uvicorn does."""
         if self._deaf:
-            return
+            if self._parting:
+                self._parting.hear()
+        else:
+            self._read(data)
+        if self._state.draining and self.cycle is not None:
+            self._make_last(self.cycle)
+
+    def shutdown(self) -> None:
+        """The process stops: the answer under way is the last one, or the next one if it comes soon."""
+        if self._parting:
+            self._parting.hurry()
+        elif self._phase is _Phase.BODY or not self._is_idle():
+            self._make_last(self.cycle)
+        elif self._phase is _Phase.BETWEEN:
+            self._await_a_request()
+
+    def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self._unsettled += len(data)
         before = self.headers
@@ -95,13 +121,6 @@ class Connection(HttpToolsProtocol):
             self._settled()
         else:
             self._await_the_rest(len(data) if self.headers is before else 0)
-
-    def shutdown(self) -> None:
-        """The process stops: the answer under way is the last one, or the next one if it comes soon."""
-        if self._phase is _Phase.BODY or not self._is_idle():
-            self._make_last(self.cycle)
-        elif self._phase is _Phase.BETWEEN:
-            self._await_a_request()
 
     # What the parser tells
 
@@ -122,12 +141,15 @@ class Connection(HttpToolsProtocol):
             return  # it is read once more
         if self._unsettled > framing.LARGEST_TARGET:
             framing.check_size(self.url, self.headers)
-        framing.check(self.parser.get_http_version(), self.parser.get_method(), self.url, self.headers)
+        version = self.parser.get_http_version()
+        framing.check(version, self.parser.get_method(), self.url, self.headers)
         self.url = framing.origin_form(self.url)
+        if version == "1.0":
+            self.expect_100_continue = False  # it knows no such answer (RFC 9110 15.2)
         super().on_headers_complete()
         self._phase = _Phase.BODY
         self._overhead = 0
-        if self._state.draining:
+        if not self.cycle.keep_alive:
             self._make_last(self.cycle)
 
     def on_body(self, body: bytes) -> None:
@@ -139,16 +161,19 @@ class Connection(HttpToolsProtocol):
             return  # it is read once more
         self._phase = _Phase.BETWEEN
         super().on_message_complete()
+        if self._is_last_if_early:
+            self._is_last_if_early = False
+            self._keep(self.cycle)
 
     # Answers
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] != "1.0" else unframed(app, cycle))
 
     def on_response_complete(self) -> None:
         """After a last answer, requests that wait behind it are left: the client was told that nothing follows."""
-        if self._finished:
+        if self._parting:
             self.pipeline.clear()
             return
         super().on_response_complete()
@@ -156,13 +181,14 @@ class Connection(HttpToolsProtocol):
             self._await_a_request()
 
     def linger(self) -> None:
-        """Close for writing now, and altogether when the client has closed as well, or after a moment."""
-        self._deaf = self._finished = True
+        """Close for writing now, and altogether when the client has closed as well, or sends nothing for a moment."""
+        self._deaf = True
         self._forget_deadline()
+        longest = last_words.LINGER if self._state.draining else last_words.LONGEST
+        self._parting = last_words.HearingOut(self.transport, longest)
         if not self.transport.is_closing():
             self.flow.resume_reading()
             self.transport.write_eof()
-            self.loop.call_later(LINGER, self.transport.close)
 
     def _is_idle(self) -> bool:
         running = self._running
@@ -170,7 +196,13 @@ class Connection(HttpToolsProtocol):
 
     def _make_last(self, cycle: RequestResponseCycle) -> None:
         cycle.keep_alive = False
-        cycle.transport = cast(asyncio.Transport, _LastWords(self))
+        cycle.transport = cast(asyncio.Transport, last_words.LastWords(self.transport, self.linger))
+
+    def _keep(self, cycle: RequestResponseCycle) -> None:
+        """The request is whole: unless its answer was earlier, more may follow."""
+        if not cycle.response_started:
+            cycle.keep_alive = True
+            cycle.transport = self.transport
 
     # Refusals
 
@@ -216,6 +248,9 @@ class Connection(HttpToolsProtocol):
             return
         if not more:
             self._forget_deadline()
+        if self._phase is _Phase.BODY and self.cycle.keep_alive and not self.cycle.response_started:
+            self._is_last_if_early = True  # the client may leave out the rest, and nobody could tell (RFC 9110 10.1.1)
+            self._make_last(self.cycle)
         if self._deadline is None:
             self._deadline = self.loop.call_later(COMPLETE_WITHIN, self._too_slow)
 
@@ -236,22 +271,6 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         patience = IDLE_GRACE if self._state.draining else self.timeout_keep_alive
         self.timeout_keep_alive_task = self.loop.call_later(patience, self.timeout_keep_alive_handler)
-
-
-class _LastWords:
-    """The transport of an answer that is its connection's last."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def write(self, data: bytes) -> None:
-        self._connection.transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._connection.transport.is_closing()
-
-    def close(self) -> None:
-        self._connection.linger()
 
 
 def _hang_up(cycle: RequestResponseCycle) -> None:
