@@ -8,7 +8,8 @@ import orjson
 
 from backbone.idempotency import Claim
 
-_EXACT = 2**53
+_WHOLE = range(-(2**63), 2**64)
+"""What is read as a whole number when it is written as one; what lies beyond is a float either way."""
 
 
 def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: str) -> Claim:
@@ -25,7 +26,7 @@ def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: 
 def meaning_of(parsed: Any) -> bytes:
     """A document's canonical form: no blanks, members sorted by name, numbers by value."""
     canonical = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
-    if b".0" in canonical:
+    if b".0" in canonical or b"e+1" in canonical:  # 2.0 or 1e+16, where it is no text that looks so
         return orjson.dumps(_by_value(parsed), option=orjson.OPT_SORT_KEYS)
     return canonical
 
@@ -38,7 +39,7 @@ def _query_of(query: str) -> str:
 def _by_value(value: Any) -> Any:
     """JSON has one kind of number: 2.0 and 2e0 are 2."""
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+        return int(value) if value.is_integer() and int(value) in _WHOLE else value
     if isinstance(value, dict):
         return {name: _by_value(inner) for name, inner in value.items()}
     return [_by_value(inner) for inner in value] if isinstance(value, list) else value

@@ -85,3 +85,25 @@ def test_other_parameters_say_something_else(query: str) -> None:
 def test_the_order_of_parameters_of_one_name_matters() -> None:
     first, second = (claim_of(query, b"") for query in ("a=1&a=2", "a=2&a=1"))
     assert first.meaning != second.meaning
+
+
+@pytest.mark.parametrize(
+    ("number", "written_otherwise"),
+    [
+        (2**53, "9007199254740992.0"),
+        (10**16, "1e16"),
+        (-(10**16), "-1.0e+16"),
+        (12 * 10**17, "1.2e18"),
+        (-(2**63), "-9223372036854775808.0"),
+        (10**19, "1e19"),
+        (10**30, "1e30"),
+    ],
+)
+def test_a_large_number_says_the_same_however_it_is_written(number: int, written_otherwise: str) -> None:
+    said, again, next_to_it = (f'{{"n": {each}}}'.encode() for each in (number, written_otherwise, number + 4096))
+    assert meaning_of(said) == meaning_of(again)
+    assert (meaning_of(said) == meaning_of(next_to_it)) == (number == 10**30)  # a float's neighbours are further away
+
+
+def test_a_number_beyond_the_exact_ones_of_a_float_differs_from_its_neighbour() -> None:
+    assert meaning_of(b"[9007199254740993]") != meaning_of(b"[9007199254740992]")
