@@ -4,6 +4,8 @@ Later events of the key wait behind it, at the positions that they had in the ou
 whenever they come back. Whoever moves rows here or back holds the relay's lock: no relay carries the key meanwhile.
 """
 
+from dataclasses import dataclass
+
 from backbone import metrics
 from backbone.database import Database, Tx
 from backbone.logs import logger
@@ -52,28 +54,38 @@ async def retry(database: Database, key: str | None) -> int:
     return count
 
 
-async def discard(database: Database, id: str, actor: str, reason: str) -> int | None:  # noqa: A002
-    """Forget a refused event for good and open its key; returns how many waited behind it. None: there is no such.
+@dataclass(frozen=True)
+class Discarded:
+    """A refused event that is gone; `released` is how many waited behind it."""
+
+    id: str
+    type: str
+    key: str
+    released: int
+
+
+async def discard(tx: Tx, id: str) -> Discarded | None:  # noqa: A002
+    """Forget a refused event for good and open its key. None: there is no such.
 
     Readers of the key then miss one `sequence`.
     """
-    async with database.transaction() as tx:
-        await tx.raw.execute(LOCK)
-        row = await tx.raw.fetchrow(DISCARD, id)
-        if row is None:
-            return None
-        count = await _bring_back(tx, row["key"])
+    await tx.raw.execute(LOCK)
+    row = await tx.raw.fetchrow(DISCARD, id)
+    return row and Discarded(id, row["type"], row["key"], await _bring_back(tx, row["key"]))
+
+
+def tell(database: Database, gone: Discarded, *, actor: str, reason: str) -> None:
+    """Log that a refused event was discarded, and let the relay know, once that is committed."""
     logger.warning(
         "a refused event was discarded",
         action="refused-event-discarded",
-        event_id=id,
-        event_type=row["type"],
-        key=row["key"],
+        event_id=gone.id,
+        event_type=gone.type,
+        key=gone.key,
         actor=actor,
         reason=reason,
     )
-    database.wakeups.committed(count > 0, frozenset())
-    return count
+    database.wakeups.committed(gone.released > 0, frozenset())
 
 
 async def _bring_back(tx: Tx, key: str | None) -> int:

@@ -2,17 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from backbone import refused
+from backbone.database import Tx
 from backbone.fields import Line
+from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Ctx, Db
 from backbone.http.dead_letters import Redrive
 from backbone.http.pages import Paging, number_of
 from backbone.http.problems import Problem
+from backbone.refused import Discarded
 from backbone.tables import refused_events
 
 # Not the data: it may be a customer's, and this list is looked at by whoever is on call.
@@ -49,13 +52,22 @@ async def retry_refused_events(body: Redrive, context: Ctx) -> dict[str, int]:
     return {"retried": await refused.retry(context.database, body.key)}
 
 
-@router.post("/refused-events/{event}/discard", responses={404: {}})
-async def discard_refused_event(event: EventId, body: Discarding, command: Command) -> dict[str, int]:
+@router.post("/refused-events/{event}/discard", response_model=dict[str, int], responses={404: {}})
+async def discard_refused_event(event: EventId, body: Discarding, command: Command) -> Response:
     """Give one up for good, so that those behind it go on; tells how many do. Its readers miss one `sequence`."""
-    released = await refused.discard(command.context.database, event, command.actor, body.reason)
-    if released is None:
-        raise Problem(404, "No such refused event", f"Event {event} is not refused: it went out, or waits.")
-    return {"released": released}
+    given_up: list[Discarded] = []
+
+    async def effect(tx: Tx) -> Answer:
+        gone = await refused.discard(tx, event)
+        if gone is None:
+            raise Problem(404, "No such refused event", f"Event {event} is not refused: it went out, or waits.")
+        given_up.append(gone)
+        return Answer({"released": gone.released})
+
+    answer = await command.run(effect)
+    for gone in given_up:  # none when this request was sent before and is only answered again
+        refused.tell(command.context.database, gone, actor=command.actor, reason=body.reason)
+    return answer
 
 
 def _shown(row: Any) -> dict[str, Any]:

@@ -82,6 +82,23 @@ async def test_what_waits_behind_a_discarded_event_goes_on_in_order(thing: Thing
     assert await _refused(thing, 0)
 
 
+async def test_a_discard_sent_again_under_its_key_is_answered_as_before(
+    thing: Things, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await thing.publish("bad", 1, 2)
+    async with thing.database.transaction() as tx:
+        first = await tx.raw.fetchval("SELECT id FROM outbox ORDER BY position LIMIT 1")
+    await refused.set_aside(thing.database, first, "too large")
+    path, body = f"/refused-events/{first}/discard", {"reason": "Nobody needs it."}
+    async with _operator(thing) as client:
+        answers = [await client.post(path, json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+        assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"released": 0})] * 2
+        assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, True]
+        other = await client.post(path, json={"reason": "In the way."}, headers={"Idempotency-Key": "k"})
+        assert other.status_code == 422
+    assert capsys.readouterr().out.count("a refused event was discarded") == 1
+
+
 async def test_a_refused_event_is_published_once_it_fits(thing: Things) -> None:
     await _spoil(thing, "bad", 1, *_spoilt("a header of a megabyte"))
     await thing.publish("bad", 2)
