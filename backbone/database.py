@@ -148,6 +148,11 @@ class Database:
         return self._within(self._shares.commands)
 
     @cached_property
+    def for_bulk_commands(self) -> Database:
+        """The same database for commands on many resources at once, which leave connections to those on one."""
+        return self._within(self._shares.bulk)
+
+    @cached_property
     def for_jobs(self) -> Database:
         """The same database for jobs, which leave connections to others."""
         return self._within(self._shares.jobs)

@@ -19,7 +19,7 @@ async def redrive(context: Context[Any], service: Service[Any], key: str | None 
     A key whose next event fails again stays parked with the new error, one that needs what somebody else holds stays
     parked as it is; the other keys go on.
     """
-    database = context.database.for_commands
+    database = context.database.for_bulk_commands
     handling = Handling(service, database)
     pairs = await parking.parked_keys(database, service.name, key)
     return sum([await _redrive_key(handling, database, service.name, *pair) for pair in pairs])

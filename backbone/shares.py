@@ -1,8 +1,9 @@
 """Shares of a process's connections: who may hold how many at once, so that nobody can take them from all others.
 
 A row that somebody holds keeps every command on it waiting, and each of them a connection. So commands have a share of
-their own, the commands on one resource only one connection of it, queries always get some that commands cannot take,
-and what must go on (relay, consumer, group commit, readiness) is never behind any of them.
+their own, the commands on one resource only one connection of it and those on many resources at most half of it;
+queries always get some that commands cannot take, and what must go on (relay, consumer, group commit, readiness) is
+never behind any of them.
 """
 
 import asyncio
@@ -54,10 +55,11 @@ class Share:
 
 
 class Shares(NamedTuple):
-    """How a pool is shared out; commands are a part of the requests."""
+    """How a pool is shared out; commands are a part of the requests, those on many resources a part of the commands."""
 
     requests: Share
     commands: Share
+    bulk: Share
     jobs: Share
 
 
@@ -65,8 +67,10 @@ def shared_out(connections: int) -> Shares:
     """Shares of a pool of that size: what is not reserved, a quarter of it for jobs, the rest for requests."""
     left = connections - RESERVED
     jobs = max(left // 4, 1)
+    most = max(left - jobs - 1, 1)
     requests = Share(max(left - jobs, 1))
-    return Shares(requests, Share(max(left - jobs - 1, 1), requests), Share(jobs))
+    commands = Share(most, requests)
+    return Shares(requests, commands, Share(max(most // 2, 1), commands), Share(jobs))
 
 
 @dataclass

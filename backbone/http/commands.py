@@ -1,7 +1,7 @@
 """Commands: one transaction each, once per Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +16,7 @@ from backbone.http import actors, keys
 from backbone.http.answers import CORRELATION, Answer
 from backbone.http.meaning import claim_of
 from backbone.http.problems import malformed
+from backbone.http.routing import template_of
 from backbone.idempotency import Claim, Reply
 from backbone.service import Context, Grouped
 
@@ -50,20 +51,33 @@ class CommandRequest:
         """What led to whatever this command publishes."""
         return Cause(self.correlationid, None, telemetry.traceparent_of())
 
-    async def run(self, effect: Effect) -> Response:
+    async def run(self, effect: Effect, *, turn: str | None = None) -> Response:
         """Run the effect in one transaction and answer after its commit; under a key, run it only the first time.
 
         The same request under the same key gets the same answer again, byte for byte; another one is refused (422).
-        Whatever the effect raises rolls everything back, the key as well, so that the key can be used again.
+        Whatever the effect raises rolls everything back, the key as well, so that the key can be used again. `turn`
+        names what the effect may have to wait for, where that is not the resource that the path names.
         """
-        async with self._turn(), self.context.database.for_commands.transaction(self.cause) as tx:
+        async with self._transaction(turn or self._resource()) as tx:
             if self.key is None:
                 return self._response(await effect(tx))
             return await self._once(effect, tx, self.key)
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def _transaction(self, turn: str | None) -> AsyncIterator[Tx]:
         """Commands on one resource come one after the other, as on its row: so they hold one connection, not all."""
-        return self.context.turns.of(self.request.url.path) if self.request.path_params else nullcontext()
+        database = self.context.database
+        if turn is None:
+            async with database.for_bulk_commands.transaction(self.cause) as tx:
+                yield tx
+            return
+        async with self.context.turns.of(turn), database.for_commands.transaction(self.cause) as tx:
+            yield tx
+
+    def _resource(self) -> str | None:
+        """The path up to its last parameter, which all buttons of one order share; None when it names no resource."""
+        named = self.request.path_params
+        return f"{template_of(self.request.scope).rpartition('}')[0]} {named}" if named else None
 
     async def join(self, grouped: Grouped[T, Any], item: T, answer: Answer) -> Response:
         """Write what has been decided together with others of its kind, and answer after their commit.

@@ -35,7 +35,7 @@ async def list_jobs(
 @router.post("/jobs/{job}/retry", status_code=202, responses={404: {}, 409: {}})
 async def retry_job(job: JobId, context: Ctx) -> dict[str, int]:
     """Start a parked job anew, its attempts counted from one, once whatever was wrong with it is mended."""
-    async with context.database.for_commands.transaction() as tx:
+    async with context.turns.of(f"job {job}"), context.database.for_commands.transaction() as tx:
         kind = await tx.raw.fetchval(sql.JOB_RESTART, job)
         if kind is None:
             raise _refusal(job, known=await tx.raw.fetchval(sql.JOB_KIND, job) is not None)

@@ -11,6 +11,9 @@ from backbone.http.context import Ctx
 from backbone.http.problems import Problem
 from backbone.service import Service
 
+_TURN = "places"
+"""They wait for the consumer, which holds its places until a batch is handled; one of them is enough to wait."""
+
 
 class Reread(BaseModel):
     """Which topics to read again."""
@@ -31,7 +34,8 @@ def routes(service: Service[Any]) -> APIRouter:
     async def read_topics_again(body: Reread, context: Ctx) -> dict[str, list[str]]:
         """Read topics from their beginning again; what was handled before has no second effect. Tells which ones."""
         try:
-            topics = await rereading.reread(context.database, service.name, body.topic)
+            async with context.turns.of(_TURN):
+                topics = await rereading.reread(context.database.for_commands, service.name, body.topic)
         except rereading.KeysAreParked as error:
             raise Problem(409, "Keys are parked", str(error)) from error
         if not topics:
@@ -42,6 +46,7 @@ def routes(service: Service[Any]) -> APIRouter:
     @router.post("/log-breaks/acknowledge")
     async def acknowledge_log_breaks(context: Ctx) -> dict[str, int]:
         """Note that somebody has seen to the places that did not fit their topics; tells how many there were."""
-        return {"acknowledged": len(await context.database.fetch(sql.LOG_BREAKS_ACKNOWLEDGE))}
+        async with context.turns.of(_TURN):
+            return {"acknowledged": len(await context.database.for_commands.fetch(sql.LOG_BREAKS_ACKNOWLEDGE))}
 
     return router

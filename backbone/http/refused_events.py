@@ -23,6 +23,8 @@ _SHOWN = [
     refused_events.c[name]
     for name in ("position", "id", "type", "aggregateid", "sequence", "time", "error", "refused_at")
 ]
+_TURN = "refused events"
+"""They wait for the relay, which holds its lock while it publishes; one of them is enough to wait."""
 EventId = Annotated[Line, Path(max_length=512, description="The event's id")]
 
 
@@ -49,7 +51,8 @@ async def list_refused_events(db: Db, page: Paging) -> dict[str, Any]:
 @router.post("/refused-events/retry")
 async def retry_refused_events(body: Redrive, context: Ctx) -> dict[str, int]:
     """Publish them again, in their order, once the reason is gone; tells how many. What is refused again stays."""
-    return {"retried": await refused.retry(context.database, body.key)}
+    async with context.turns.of(_TURN):
+        return {"retried": await refused.retry(context.database.for_commands, body.key)}
 
 
 @router.post("/refused-events/{event}/discard", response_model=dict[str, int], responses={404: {}})
@@ -64,7 +67,7 @@ async def discard_refused_event(event: EventId, body: Discarding, command: Comma
         given_up.append(gone)
         return Answer({"released": gone.released})
 
-    answer = await command.run(effect)
+    answer = await command.run(effect, turn=_TURN)
     for gone in given_up:  # none when this request was sent before and is only answered again
         refused.tell(command.context.database, gone, actor=command.actor, reason=body.reason)
     return answer

@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from backbone.identity import new_id
+from services.delivery.service import SERVICE as DELIVERY
 from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed
+from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
+from tests.integration.test_delivery import confirmed
 from tests.integration.test_group_commit import ORDER
 from tests.integration.test_inventory import placed
 
@@ -41,6 +43,17 @@ async def inventory(inventory_url: str) -> AsyncIterator[Fed]:
 @pytest.fixture
 async def orders(orders_url: str) -> AsyncIterator[Fed]:
     async with fed(ORDERS, lambda _: orders_url) as service:
+        yield service
+
+
+@pytest.fixture
+async def delivery_url(new_database: NewDatabase) -> str:
+    return await asyncio.to_thread(new_database, "delivery")
+
+
+@pytest.fixture
+async def delivery(delivery_url: str) -> AsyncIterator[Fed]:
+    async with fed(DELIVERY, lambda _: delivery_url) as service:
         yield service
 
 
@@ -135,6 +148,17 @@ async def test_an_order_whose_key_is_held_keeps_no_other_order_waiting(orders: F
     assert (await order(orders, **{"Idempotency-Key": "held"})).status_code == 202
 
 
+async def test_an_order_that_fails_is_logged_with_the_correlation_id_of_its_answer(
+    orders: Fed, orders_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_key = "INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('POST /orders', 'held', '')"
+    async with held(orders_url, held_key):
+        answer = await order(orders, **{"Idempotency-Key": "held"})
+    assert_told_to_wait(answer)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "a request failed" in line]
+    assert answer.headers["x-correlation-id"] in line
+
+
 async def test_a_menu_that_is_being_altered_stops_new_orders_only(orders: Fed, orders_url: str) -> None:
     known = (await order(orders)).json()["id"]
     altered = held(orders_url, "LOCK TABLE menu IN ACCESS EXCLUSIVE MODE")
@@ -147,3 +171,82 @@ async def test_a_menu_that_is_being_altered_stops_new_orders_only(orders: Fed, o
         for answer in await waiting:
             assert_told_to_wait(answer)
         assert (await fresh.client.get(f"/orders/{known}")).status_code == 200
+
+
+OPERATIONS = {
+    # What operators send, and what somebody holds that it waits for.
+    "/refused-events/retry": ({}, "SELECT pg_advisory_xact_lock(hashtext('sliceline.relay'))"),
+    "/refused-events/{}/discard": ({"reason": "r"}, "SELECT pg_advisory_xact_lock(hashtext('sliceline.relay'))"),
+    "/reread": ({}, "LOCK TABLE consumer_offsets IN ACCESS EXCLUSIVE MODE"),
+    "/log-breaks/acknowledge": ({}, "LOCK TABLE log_breaks IN ACCESS EXCLUSIVE MODE"),
+    "/dead-letters/redrive": ({}, "LOCK TABLE parked_keys IN ACCESS EXCLUSIVE MODE"),
+    "/jobs/7/retry": ({}, "LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"),
+}
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+async def test_operators_who_wait_stop_neither_the_parts_nor_commands(
+    inventory: Fed, inventory_url: str, path: str
+) -> None:
+    body, statement = OPERATIONS[path]
+    async with held(inventory_url, statement):
+        waiting = [asyncio.create_task(inventory.client.post(path.format(each), json=body)) for each in range(20)]
+        await until_a_lock_is_awaited(inventory.database)
+        async with asyncio.timeout(AT_ONCE):
+            assert (await adjust(inventory, "basil")).status_code == 200
+            async with inventory.database.transaction() as tx:
+                await tx.raw.execute("SELECT FROM stock FOR UPDATE")
+                await assert_ready(inventory)
+        for answer in await asyncio.gather(*waiting):
+            assert_told_to_wait(answer)
+
+
+async def press(delivery: Fed, path: str, *orders: str) -> httpx.Response:
+    content: dict[str, Any] = {"json": {"orders": orders}} if orders else {}
+    return await delivery.client.post(f"/deliveries/{path}", **content)
+
+
+@pytest.fixture
+async def ready(delivery: Fed) -> tuple[str, str, str]:
+    """Three orders that can leave."""
+    orders = (new_id(), new_id(), new_id())
+    await delivery.feed(*(confirmed(order, baked=False) for order in orders))
+    return orders
+
+
+BUTTONS = ("dispatched", "delivered", "collected")
+
+
+async def test_a_locked_order_among_many_stops_no_button_of_another(
+    delivery: Fed, delivery_url: str, ready: tuple[str, str, str]
+) -> None:
+    locked, one, another = ready
+    async with held(delivery_url, f"SELECT FROM deliveries WHERE order_id = '{locked}' FOR UPDATE"):
+        waiting = [asyncio.create_task(press(delivery, button, locked, one)) for button in BUTTONS * 4]
+        await until_a_lock_is_awaited(delivery.database)
+        async with asyncio.timeout(AT_ONCE):
+            assert (await press(delivery, f"{another}/dispatched")).status_code == 200
+            await assert_ready(delivery)
+        for answer in await asyncio.gather(*waiting):
+            assert_told_to_wait(answer)
+
+
+async def test_all_buttons_of_a_locked_order_together_keep_one_connection_waiting(
+    delivery: Fed, delivery_url: str, ready: tuple[str, str, str]
+) -> None:
+    *locked, another = ready
+    async with held(delivery_url, f"SELECT FROM deliveries WHERE order_id <> '{another}' FOR UPDATE"):
+        waiting = [asyncio.create_task(press(delivery, f"{order}/{button}")) for order in locked for button in BUTTONS]
+        await until_a_lock_is_awaited(delivery.database)
+        async with asyncio.timeout(AT_ONCE):
+            assert (await press(delivery, f"{another}/dispatched")).status_code == 200
+        for answer in await asyncio.gather(*waiting):
+            assert_told_to_wait(answer)
+
+
+async def test_many_orders_leave_in_one_request_beside_others_that_do(
+    delivery: Fed, ready: tuple[str, str, str]
+) -> None:
+    answers = await asyncio.gather(*(press(delivery, "dispatched", order) for order in ready * 10))
+    assert {answer.status_code for answer in answers} == {200}
+    assert not any(answer.json()["refused"] for answer in answers)
