@@ -18,6 +18,10 @@ class CommitUnknown(SlicelineError):
     """The connection was lost while it committed: what was written may be there or not."""
 
 
+class CutOff(SlicelineError):
+    """The process stopped before this had ended: what it had begun to write may be there or not."""
+
+
 # SQLSTATEs and their classes (two characters), PostgreSQL manual appendix A. What a server or its administrator has to
 # mend says nothing about the event in hand, so it is waited out.
 _PASSING_SQLSTATES = (
@@ -41,6 +45,7 @@ _PASSING_TYPES = (
     KafkaError,
     PoolTimeout,
     Full,
+    CutOff,
     # The schema has changed since the statement was prepared; asyncpg forgets its plans and prepares it anew.
     asyncpg.InvalidCachedStatementError,
     # asyncpg's own state is muddled: seen on connections whose server has died, before they notice.
@@ -70,7 +75,7 @@ def is_locked_out(error: BaseException) -> bool:
 
 def is_unknown(error: BaseException) -> bool:
     """True when what failed may have been done all the same."""
-    return any(isinstance(each, CommitUnknown) for each in _chain(error))
+    return any(isinstance(each, (CommitUnknown, CutOff)) for each in _chain(error))
 
 
 def may_be_too_much(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from backbone.events import Cause
 from backbone.group import Entrant
@@ -53,10 +54,11 @@ class Express:
         if lane is None or headers is None or lane.is_full():
             await self._app(scope, receive, send)
             return
-        message = await receive()
-        async with lane.turns:
-            await asyncio.sleep(0)
-        entrant = None if lane.is_full() else await lane.entrant(headers, message)  # many may have waited for a turn
+        try:
+            message, entrant = await lane.look_at(headers, receive)
+        except asyncio.CancelledError as error:
+            await lane.refuse(error, new_id(), scope, receive, send)
+            return
         if entrant is None:
             await self._app(scope, again(message, receive), send)
         else:
@@ -67,7 +69,7 @@ class _Lane:
     def __init__(self, lane: Grouped[Any, Any], context: Context[Any]) -> None:
         self._lane = lane
         self._context = context
-        self.turns = asyncio.Semaphore(TURNS)
+        self._turns = asyncio.Semaphore(TURNS)
         self._group = context.group(lane)
         self._count = observing.requests.labels("POST", lane.path, 202)
         self._time = observing.durations.labels("POST", lane.path)
@@ -76,7 +78,15 @@ class _Lane:
         most: int = self._context.settings.requests_in_flight
         return len(self._group) >= most
 
-    async def entrant(self, headers: _Headers, message: Message) -> Entrant[Any] | None:
+    async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, Entrant[Any] | None]:
+        """The request's body, and what it is to this lane once it is its turn."""
+        message = await receive()
+        async with self._turns:
+            await asyncio.sleep(0)
+        # Many may have waited for a turn.
+        return message, None if self.is_full() else await self._entrant(headers, message)
+
+    async def _entrant(self, headers: _Headers, message: Message) -> Entrant[Any] | None:
         """The request as a decided command; None when it is not for this lane, and nothing has happened yet."""
         body = message.get("body", b"")
         if message["type"] != "http.request" or message.get("more_body") or len(body) > LARGEST:
@@ -100,14 +110,21 @@ class _Lane:
         began = time.perf_counter()
         try:
             reply = await self._group.join(entrant)
-        except Exception as error:
-            scope.setdefault("state", {})["correlationid"] = entrant.cause.correlationid
-            status = await observing.refuse(error, scope, receive, send)
-            observing.requests.labels("POST", self._lane.path, status).inc()
+        except (Exception, asyncio.CancelledError) as error:
+            await self.refuse(error, entrant.cause.correlationid, scope, receive, send)
         else:
             await _send(reply, reply.body != entrant.reply.body, send)
             self._count.inc()
         self._time.observe(time.perf_counter() - began)
+
+    async def refuse(
+        self, error: BaseException, correlationid: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer, log and count as the ordinary way would. Raises a cancellation that is nothing to a client."""
+        scope.setdefault("state", {})["correlationid"] = correlationid
+        with bound_contextvars(correlationid=correlationid):
+            status = await observing.refuse(observing.answerable(error, self._context), scope, receive, send)
+        observing.requests.labels("POST", self._lane.path, status).inc()
 
 
 def _plain_headers(scope: Scope) -> _Headers | None:

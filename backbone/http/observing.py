@@ -1,6 +1,8 @@
 """What every request leaves behind: its correlation id, its share in the metrics, and a problem when it failed."""
 
+import asyncio
 import time
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -10,11 +12,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backbone.faults import CutOff
 from backbone.http.answers import CORRELATION
 from backbone.http.problems import problem_of
 from backbone.http.routing import template_of
 from backbone.identity import new_id
 from backbone.logs import logger
+from backbone.service import Context
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
@@ -86,10 +90,22 @@ class Faults:
             await self.app(scope, receive, watch)
         except ClientDisconnect:
             pass
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if started or scope["type"] != "http":
                 raise
-            await refuse(error, scope, receive, send)
+            await refuse(answerable(error, scope["app"].state.context), scope, receive, send)
+
+
+def answerable(error: BaseException, context: Context[Any]) -> Exception:
+    """What a client can be told of: a request that is cancelled while the process stops has somebody who waits for it.
+
+    Raises any other cancellation again.
+    """
+    if isinstance(error, Exception):
+        return error
+    if context.stopping.is_set():
+        return CutOff()
+    raise error
 
 
 async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> int:
