@@ -33,10 +33,9 @@ FAILED = frozenset({Fact.STOCK_REJECTED, Fact.PAYMENT_FAILED})
 HANDED_OVER = frozenset({Fact.DELIVERED, Fact.COLLECTED})
 CANCELLATION_AGREED = frozenset({Fact.TICKET_CANCELLED, Fact.DELIVERY_CANCELLED})
 STOCK_SETTLED = frozenset({Fact.STOCK_REJECTED, Fact.STOCK_RELEASED})
-MONEY = frozenset({Fact.PAYMENT_RECEIVED, Fact.PAYMENT_FAILED, Fact.PAYMENT_REFUNDED})
-# How long those who follow wait for what should come, and for what may.
-UNDONE_WITHIN = timedelta(minutes=1)
-UNHEARD_OF = timedelta(seconds=3)
+# How long those who follow wait at most for what should come. Payments waits for its provider as long as it takes, and
+# what ended before payments told of every end is never heard of.
+UNDONE_WITHIN = timedelta(hours=1)
 # Whoever has started also refuses to cancel; on another topic the first may be known before the second.
 STARTED = HANDED_OVER | {Fact.PREPARED, Fact.BAKED, Fact.DISPATCHED, Fact.CANCELLATION_REFUSED}
 
@@ -123,16 +122,13 @@ def delay(order: Order, limit: timedelta, now: datetime) -> Decision | None:
 def expected_for(order: Order) -> timedelta | None:
     """How long after its end an order is still worth watching; None while it has not ended.
 
-    What was done for an order that is rejected or cancelled is undone, and each side tells of it: inventory in any
-    case, payments only when money had been received. A payment that nobody has heard of may end without a word.
+    What was done for an order that is rejected or cancelled is undone, and each side tells of it in any case, also
+    when there was nothing to undo.
     """
     if not order.ended:
         return None
-    if order.status is Status.COMPLETED:
-        return timedelta(0)
-    if order.facts.isdisjoint(STOCK_SETTLED) or order.facts & MONEY == {Fact.PAYMENT_RECEIVED}:
-        return UNDONE_WITHIN
-    return UNHEARD_OF if order.facts.isdisjoint(MONEY) else timedelta(0)
+    is_undone = Fact.PAYMENT_UNDONE in order.facts and order.facts & STOCK_SETTLED
+    return timedelta(0) if order.status is Status.COMPLETED or is_undone else UNDONE_WITHIN
 
 
 def status_of(facts: frozenset[Fact], fulfilment: Fulfilment) -> Status:

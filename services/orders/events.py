@@ -184,6 +184,13 @@ class PaymentRefunded(Payload, frozen=True):
     order: str
 
 
+class PaymentVoided(Payload, frozen=True):
+    """Nothing was paid, nor ever will be."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-voided.v1"
+    order: str
+
+
 class PizzaPrepared(Payload, frozen=True):
     """The kitchen has started."""
 

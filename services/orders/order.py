@@ -33,7 +33,8 @@ class Fact(StrEnum):
     STOCK_RELEASED = "stock-released"
     PAYMENT_RECEIVED = "payment-received"
     PAYMENT_FAILED = "payment-failed"
-    PAYMENT_REFUNDED = "payment-refunded"
+    # Nothing of a payment is kept; payment-voided tells it as well. The release before knows it by this name.
+    PAYMENT_UNDONE = "payment-refunded"
     PREPARED = "pizza-prepared"
     BAKED = "pizza-baked"
     DISPATCHED = "order-dispatched"

@@ -7,6 +7,8 @@
 
 A payment that ever began can have a charge in flight that nobody has heard of. So from `charging` on it is undone
 only by voiding its reference at the provider, which refuses every later charge under it.
+
+A payment that is not kept ends with exactly one of two events, refunded or voided, after which nothing more is told.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from services.payments.events import (
     PaymentFailed,
     PaymentReceived,
     PaymentRefunded,
+    PaymentVoided,
 )
 
 NOTHING = Money(0, "XXX")
@@ -65,7 +68,7 @@ class Change:
     """The payment as it is from now on, what to publish, and the jobs to start and to stop."""
 
     payment: Payment
-    publish: Payload | None = None
+    publish: tuple[Payload, ...] = ()
     start: Task | None = None
     stop: Task | None = None
 
@@ -89,7 +92,7 @@ def placed(fact: OrderPlaced) -> Change:
 def ended_unheard(fact: OrderRejected | OrderCancelled) -> Change:
     """Remember the end of an order that nobody has heard of yet, so that it is never charged."""
     unknown = Payment(order=fact.order, customer="", amount=NOTHING, status=Status.WITHDRAWN, reason=fact.reason)
-    return Change(payment=unknown)
+    return Change(payment=unknown, publish=(_voided(unknown),))
 
 
 def begun(payment: Payment, now: datetime) -> Payment | None:
@@ -112,14 +115,15 @@ def charged(payment: Payment) -> Change | None:
     if payment.status is not Status.CHARGING:
         return None
     received = PaymentReceived(order=payment.order, amount=payment.amount, reference=payment.order)
-    return Change(payment=replace(payment, status=Status.RECEIVED), publish=received)
+    return Change(payment=replace(payment, status=Status.RECEIVED), publish=(received,))
 
 
 def declined(payment: Payment, reason: str) -> Change | None:
     """The provider says that it will never charge under this reference."""
     if payment.status is not Status.CHARGING:
         return None
-    return Change(payment=replace(payment, status=Status.FAILED, reason=reason), publish=_failed(payment, reason))
+    failed = replace(payment, status=Status.FAILED, reason=reason)
+    return Change(payment=failed, publish=(_failed(failed), _voided(failed)))
 
 
 def given_up(payment: Payment, reason: str) -> Change | None:
@@ -127,14 +131,14 @@ def given_up(payment: Payment, reason: str) -> Change | None:
     if payment.status is not Status.CHARGING:
         return None
     voiding = replace(payment, status=Status.VOIDING, reason=reason)
-    return Change(payment=voiding, publish=_failed(payment, reason), start=Task.VOID)
+    return Change(payment=voiding, publish=(_failed(voiding),), start=Task.VOID)
 
 
 def ended(payment: Payment, reason: str | None) -> Change | None:
     """The order was rejected or cancelled: nothing may stay charged."""
     if payment.status is Status.QUEUED:
         withdrawn = replace(payment, status=Status.WITHDRAWN, reason=reason)
-        return Change(payment=withdrawn, stop=Task.CHARGE)
+        return Change(payment=withdrawn, publish=(_voided(withdrawn),), stop=Task.CHARGE)
     if payment.status in (Status.CHARGING, Status.RECEIVED):
         voiding = replace(payment, status=Status.VOIDING, reason=reason)
         return Change(payment=voiding, stop=Task.CHARGE, start=Task.VOID)
@@ -145,7 +149,7 @@ def voided(payment: Payment) -> Change | None:
     """The provider says that nothing was charged, nor ever will be."""
     if payment.status is not Status.VOIDING:
         return None
-    return Change(payment=replace(payment, status=Status.VOIDED))
+    return Change(payment=replace(payment, status=Status.VOIDED), publish=(_voided(payment),))
 
 
 def refunded(payment: Payment) -> Change | None:
@@ -153,7 +157,7 @@ def refunded(payment: Payment) -> Change | None:
     if payment.status is not Status.VOIDING:
         return None
     fact = PaymentRefunded(order=payment.order, amount=payment.amount, reference=payment.order, reason=payment.reason)
-    return Change(payment=replace(payment, status=Status.REFUNDED), publish=fact)
+    return Change(payment=replace(payment, status=Status.REFUNDED), publish=(fact,))
 
 
 def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> bool:
@@ -161,5 +165,9 @@ def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> boo
     return payment.first_attempt_at is not None and now - payment.first_attempt_at >= give_up_after
 
 
-def _failed(payment: Payment, reason: str) -> PaymentFailed:
-    return PaymentFailed(order=payment.order, amount=payment.amount, reference=payment.order, reason=reason)
+def _failed(payment: Payment) -> PaymentFailed:
+    return PaymentFailed(order=payment.order, amount=payment.amount, reference=payment.order, reason=payment.reason)
+
+
+def _voided(payment: Payment) -> PaymentVoided:
+    return PaymentVoided(order=payment.order, reference=payment.order, reason=payment.reason)

@@ -44,6 +44,15 @@ class PaymentRefunded(Payload, frozen=True, kw_only=True):
     reason: str | None
 
 
+class PaymentVoided(Payload, frozen=True, kw_only=True):
+    """Nothing was charged under `reference`, nor ever will be, for `reason`."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.payment-voided.v1"
+    order: str
+    reference: str
+    reason: str | None
+
+
 class Customer(msgspec.Struct, frozen=True):
     id: str
 

@@ -66,10 +66,10 @@ async def save(tx: Tx, payment: Payment) -> None:
 
 
 def tell(tx: Tx, change: Change, cause: Cause) -> None:
-    """The event and the jobs of a decision whose row is saved in the same transaction."""
+    """The events and the jobs of a decision whose row is saved in the same transaction."""
     order = change.payment.order
-    if change.publish:
-        tx.publish(change.publish, key=order, cause=cause)
+    for payload in change.publish:
+        tx.publish(payload, key=order, cause=cause)
     if change.stop:
         tx.withdraw(change.stop, order)
     if change.start:

@@ -208,6 +208,7 @@ async def test_a_declined_order_is_followed_until_its_stock_is_released(orders: 
     async with followed(address, order) as stream:
         await orders.feed(fact("payments.payment-failed", order, reason="declined"))
         await stream.until(lambda stream: stream.statuses[-1:] == ["rejected"])
+        await orders.feed(fact("payments.payment-voided", order))
         await orders.feed(fact("inventory.stock-reserved", order))
         await stream.until(lambda stream: "reserved" in stream.seen[-1][1]["timeline"][-1]["text"])
         await orders.feed(fact("inventory.stock-released", order))
@@ -228,11 +229,36 @@ async def test_a_cancelled_order_is_followed_until_both_are_undone(orders: Fed, 
     assert "released" in stream.seen[-1][1]["timeline"][-1]["text"]
 
 
+async def test_an_order_whose_payment_was_given_up_is_followed_until_that_is_voided(orders: Fed, address: str) -> None:
+    """The provider may be away for long, and the money, if it was taken, comes back only then."""
+    order = await placed(orders)
+    await orders.feed(
+        fact("payments.payment-failed", order, reason="no answer"),
+        *(fact(f"inventory.{name}", order) for name in ("stock-reserved", "stock-released")),
+    )
+    async with followed(address, order) as stream:
+        await stream.until(lambda stream: bool(stream.seen))
+        await orders.feed(fact("payments.payment-refunded", order))
+        await stream.ended()
+    assert [shown["timeline"][-1]["text"] for _, shown in stream.seen][1:] == ["The payment was refunded."]
+
+
+async def test_an_order_cancelled_at_once_is_followed_until_payments_says_that_nothing_was_charged(
+    orders: Fed, address: str
+) -> None:
+    order = await placed(orders)
+    assert (await orders.client.post(f"/orders/{order}/cancel")).status_code == 202
+    async with followed(address, order) as stream:
+        for name in ("inventory.stock-reserved", "inventory.stock-released", "payments.payment-voided"):
+            await orders.feed(fact(name, order))
+        await stream.ended()
+    assert stream.seen[-1][1]["timeline"][-1]["text"] == "Nothing was charged."
+    assert (await again(address, order, stream.seen[-1][0])).status_code == 204
+
+
 async def test_nobody_waits_for_ever_for_what_does_not_come(
     orders: Fed, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A payment that was only queued is withdrawn without a word."""
-    monkeypatch.setattr(decisions, "UNHEARD_OF", timedelta(seconds=0.3))
     monkeypatch.setattr(decisions, "UNDONE_WITHIN", timedelta(seconds=1))
     silent, lost = await placed(orders), await confirmed(orders)
     await orders.feed(fact("inventory.stock-rejected", silent, short=SHORT))

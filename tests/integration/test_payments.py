@@ -146,7 +146,7 @@ async def test_an_order_that_is_heard_to_end_before_it_is_heard_of_is_never_char
         await desk.until(other, "received")
     view = await desk.view(order)
     assert (view["status"], view["reason"]) == ("withdrawn", "changed my mind")
-    assert (await desk.ledger(order), await desk.published(order)) == ([], [])
+    assert (await desk.ledger(order), await desk.published(order)) == ([], ["payment-voided"])
 
 
 async def test_replicas_that_hear_both_ends_of_an_order_at_once_charge_nothing(desk: Desk) -> None:
@@ -155,6 +155,7 @@ async def test_replicas_that_hear_both_ends_of_an_order_at_once_charge_nothing(d
 
     await asyncio.gather(*(desk.payments.insist(*half, partition=number) for number, half in enumerate(halves)))
     assert {(await desk.view(order))["status"] for order in orders} == {"withdrawn"}
+    assert [await desk.published(order) for order in orders] == [["payment-voided"]] * 40
 
 
 async def test_a_payment_and_an_end_that_another_replica_wrote_meanwhile_are_decided_again(desk: Desk) -> None:
@@ -195,7 +196,7 @@ async def test_a_declined_payment_fails_and_says_why(desk: Desk) -> None:
     async with desk.working():
         view = await desk.until(order, "failed")
     assert view["reason"] == "The payment was declined: insufficient_funds."
-    assert await desk.published(order) == ["payment-failed"]
+    assert await desk.published(order) == ["payment-failed", "payment-voided"]
     assert await desk.ledger(order) == ["decline"]
 
 
@@ -253,7 +254,7 @@ async def test_an_attempt_that_fails_after_the_limit_was_the_last(desk: Desk) ->
         await desk.mood()
         view = await desk.until(order, "voided")
     assert view["reason"] == "The payment provider could not be reached in time."
-    assert (await desk.published(order), await desk.ledger(order)) == (["payment-failed"], ["void"])
+    assert (await desk.published(order), await desk.ledger(order)) == (["payment-failed", "payment-voided"], ["void"])
 
 
 async def test_what_was_charged_before_giving_up_is_given_back(desk: Desk) -> None:
@@ -274,7 +275,7 @@ async def test_an_order_that_ends_in_the_queue_never_reaches_the_provider(desk: 
         other = await desk.place()
         await desk.until(other, "received")
     assert (await desk.view(order))["status"] == "withdrawn"
-    assert (await desk.ledger(order), await desk.published(order)) == ([], [])
+    assert (await desk.ledger(order), await desk.published(order)) == ([], ["payment-voided"])
 
 
 async def test_a_cancelled_order_gets_its_money_back_and_the_reason_is_told(desk: Desk) -> None:
@@ -296,7 +297,7 @@ async def test_a_cancellation_while_the_charge_is_in_flight_lets_no_late_charge_
         await until_called(desk, 1)
         await desk.payments.feed(ended(order))
         await desk.until(order, "voided")
-    assert (await desk.ledger(order), await desk.published(order)) == (["void"], [])
+    assert (await desk.ledger(order), await desk.published(order)) == (["void"], ["payment-voided"])
 
 
 async def test_a_process_that_dies_while_charging_charges_no_second_time(desk: Desk) -> None:
@@ -415,7 +416,7 @@ async def test_a_request_the_provider_will_never_accept_fails_and_is_voided(desk
     async with desk.working():
         view = await desk.until(order, "voided")
     assert "refused the request: 422 invalid" in view["reason"]
-    assert await desk.published(order) == ["payment-failed"]
+    assert await desk.published(order) == ["payment-failed", "payment-voided"]
 
 
 @asynccontextmanager
