@@ -8,7 +8,7 @@ import typer
 from local import ROOT
 
 # The two halves of all tests side by side: tests/conftest.py says what goes together.
-ALL = ("--numprocesses=2", "--dist=loadgroup")
+ALL = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
 
 
 def test(context: typer.Context) -> None:
