@@ -131,7 +131,8 @@ async def test_a_page_of_elsewhere_does_not_read_what_a_connection_refuses(serve
 
 async def test_a_page_follows_an_order(orders: Fed) -> None:
     placed = (await orders.client.post("/orders", json=ORDER)).json()
-    await orders.feed(*(fact(name, placed["id"]) for name in ("payments.payment-failed", "inventory.stock-released")))
+    told = ("payments.payment-failed", "inventory.stock-released", "payments.payment-voided")
+    await orders.feed(*(fact(name, placed["id"]) for name in told))
     async with asyncio.timeout(10):
         stream = await orders.client.get(f"/orders/{placed['id']}/stream", headers={"Origin": PAGE})
     assert stream.headers["content-type"].startswith("text/event-stream")
