@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.partitioner import DefaultPartitioner
 
-from backbone import contracts, publisher, relay
+from backbone import contracts, publisher, relay, sql
 from backbone.database import Tx
 from backbone.events import Payload
 from backbone.publisher import Batch
@@ -32,6 +32,7 @@ from tests.integration.relaying import (
 from tests.integration.things import Things, eventually, running, running_until_killed, things
 
 KEYS, EACH = 10, 600
+READ_ROW_BY_ROW = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'outbox'"
 
 
 async def fall_behind(thing: Things) -> int:
@@ -226,3 +227,18 @@ async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
                 await eventually(lambda: outbox_is_empty(thing))
             finally:
                 again.kill()
+
+
+async def test_a_backlog_is_taken_by_the_index_though_the_plan_was_made_for_an_empty_outbox(thing: Things) -> None:
+    async def take() -> int:
+        """Take as the relay does; tells how many rows of the outbox were read one after the other for it."""
+        async with thing.database.transaction() as tx:  # one after the other, so on one connection
+            assert await tx.raw.fetchval(sql.RELAY_LOCK)
+            assert await tx.raw.fetch(sql.RELAY_TAKE, 1000)
+            return int(await tx.raw.fetchval(READ_ROW_BY_ROW))
+
+    for number in range(8):  # from the sixth time on a plan is kept
+        await thing.publish("a", number)
+        await take()
+    await fall_behind(thing)
+    assert await take() == 0
