@@ -13,6 +13,7 @@ import orjson
 
 from local.ports import HOST, free_port
 from local.program import Program, python
+from tests.conftest import NewDatabase
 from tests.integration.things import eventually
 from tests.processes import Process
 
@@ -94,6 +95,15 @@ async def process_of(module: str, log: Path, *arguments: str, **settings: str) -
             yield ServiceProcess(process, client)
     finally:
         await process.kill()
+
+
+@contextlib.asynccontextmanager
+async def orders_api(new_database: NewDatabase, log: Path, **settings: str) -> AsyncIterator[ServiceProcess]:
+    """The API of orders alone, ready, on a fresh database."""
+    url = await asyncio.to_thread(new_database, "orders")
+    async with process_of("services.orders.service", log, "--roles", "api", database_url=url, **settings) as orders:
+        await orders.until_waiting_for()
+        yield orders
 
 
 class Road:

@@ -10,16 +10,12 @@ import pytest
 
 from tests.conftest import NewDatabase
 from tests.integration.raw_http import Reply, placing, request, wire
-from tests.integration.service_process import ServiceProcess, process_of
-
-SERVICE = "services.orders.service"
+from tests.integration.service_process import ServiceProcess, orders_api
 
 
 @pytest.fixture
 async def orders(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
-    url = await asyncio.to_thread(new_database, "orders")
-    async with process_of(SERVICE, tmp_path / "log", "--roles", "api", database_url=url) as orders:
-        await orders.until_waiting_for()
+    async with orders_api(new_database, tmp_path / "log") as orders:
         yield orders
 
 

@@ -5,7 +5,6 @@ import http.client
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +15,7 @@ from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
 from tests.integration.raw_http import PATIENCE, Wire, placing, request, wire
-from tests.integration.service_process import ServiceProcess, process_of
+from tests.integration.service_process import ServiceProcess, orders_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,10 +25,7 @@ LARGE = request("/orders", JSON, "Content-Length: 30000000", method="POST")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def orders(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
-    url = await asyncio.to_thread(new_database, "orders")
-    log: Path = tmp_path_factory.mktemp("last") / "orders.log"
-    async with process_of("services.orders.service", log, "--roles", "api", database_url=url) as orders:
-        await orders.until_waiting_for()
+    async with orders_api(new_database, tmp_path_factory.mktemp("last") / "orders.log") as orders:
         yield orders
 
 

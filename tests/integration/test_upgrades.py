@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.conftest import NewDatabase
 from tests.integration.raw_http import ORDER, Wire, placing, request, wire
-from tests.integration.service_process import ServiceProcess, process_of
+from tests.integration.service_process import ServiceProcess, orders_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,10 +23,7 @@ IN_CHUNKS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def orders(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
-    url = await asyncio.to_thread(new_database, "orders")
-    log: Path = tmp_path_factory.mktemp("upgrades") / "orders.log"
-    async with process_of("services.orders.service", log, "--roles", "api", database_url=url) as orders:
-        await orders.until_waiting_for()
+    async with orders_api(new_database, tmp_path_factory.mktemp("upgrades") / "orders.log") as orders:
         yield orders
 
 

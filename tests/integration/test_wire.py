@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,22 +11,19 @@ from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
 from tests.integration.raw_http import ORDER, Reply, Wire, placing, request, wire
-from tests.integration.service_process import ServiceProcess, process_of
+from tests.integration.service_process import ServiceProcess, orders_api
 from tests.integration.things import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PROCESS = "services.orders.service"
 HASTY = 0.4
 CHUNKED = request("/orders", "Transfer-Encoding: chunked", "Content-Type: application/json", method="POST")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def orders(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
-    url = await asyncio.to_thread(new_database, "orders")
-    log: Path = tmp_path_factory.mktemp("wire") / "orders.log"
-    async with process_of(PROCESS, log, "--roles", "api", database_url=url, requests_in_flight="50") as orders:
-        await orders.until_waiting_for()
+    log = tmp_path_factory.mktemp("wire") / "orders.log"
+    async with orders_api(new_database, log, requests_in_flight="50") as orders:
         yield orders
 
 
