@@ -7,6 +7,7 @@ SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong toget
 
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -66,7 +67,7 @@ async def migrate(postgres_url: str, kafka: str, password: str, report: Report, 
 
 
 def _replication(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text) < 2**15:
+    if re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) < 2**15:  # Kafka counts in 16 bits
         return int(text)
     raise NotMigrated(f"SLICELINE_KAFKA_REPLICATION is {text}; it takes on how many brokers an event is kept: 1, 3, …")
 

@@ -274,7 +274,7 @@ def test_the_command_fails_in_one_sentence_and_goes_on_where_the_database_is_ahe
     assert f"note: {pantry.name}'s database is ahead of this code" in rolled_back.stdout
 
 
-@pytest.mark.parametrize("text", ["three", "0", "-1", "1.5", "99999", "٣"])
+@pytest.mark.parametrize("text", ["three", "0", "-1", "1.5", "99999", "9" * 5000, "٣"])
 def test_brokers_that_cannot_be_so_many_are_refused_in_one_sentence(
     migrating: Migrating, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
