@@ -6,8 +6,12 @@ import time
 from typing import Any, TextIO
 
 import orjson
-import structlog
 from opentelemetry import trace
+
+from backbone.absent import absent
+
+with absent("rich"):  # for tracebacks that we never have drawn; it is a twentieth of a process's start
+    import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict
 

@@ -7,14 +7,17 @@ from itertools import islice
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 from opentelemetry.trace import Link, Span, SpanKind, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
+from backbone.absent import absent
 from backbone.tracecontext import Traceparent, begin, parse
+
+with absent("psutil"):  # for a process's own figures, which nobody asked for
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 
 Attributes = Mapping[str, AttributeValue]
 

@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
+
+from backbone.absent import absent
+
+with absent("pygments"):  # for colours in the errors of templates; it is a tenth of what an upgrade takes
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
 
 from backbone.errors import SlicelineError
 from backbone.migrations.lines import BrokenLine, Line, read_lines
