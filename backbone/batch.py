@@ -9,13 +9,11 @@ from typing import Any, Protocol
 import msgspec
 
 from backbone import contracts
+from backbone.broker import Place
 from backbone.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
 from backbone.errors import SlicelineError
 from backbone.events import Event, P, Payload
 from backbone.whole import all_whole
-
-Place = tuple[str, int]
-"""A topic and a partition."""
 
 
 class Record(Protocol):

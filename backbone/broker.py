@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,11 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from backbone.batch import Place
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+RETENTION = timedelta(days=7)
+"""How long topics keep their events: migration makes them so, and the inbox has to remember for longer."""
 
 UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
 """How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""

@@ -20,8 +20,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from backbone.batch import Batch, Delivery, Place, read, unreadable
-from backbone.broker import UNREADABLE
+from backbone.batch import Batch, Delivery, read, unreadable
+from backbone.broker import UNREADABLE, Place
 from backbone.database import LONGEST_WAIT, Database
 from backbone.envelope import topic_of
 from backbone.errors import SlicelineError

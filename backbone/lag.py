@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from backbone import metrics
-from backbone.batch import Place
+from backbone.broker import Place
 from backbone.places import MORE_PARTITIONS, Break, Now, Places
 
 

@@ -14,13 +14,9 @@ import asyncpg
 from aiokafka.client import AIOKafkaClient
 
 from backbone import metrics, sql
-from backbone.batch import Place
-from backbone.broker import Log, Topic, epoch_ends, survey
+from backbone.broker import Log, Place, Topic, epoch_ends, survey
 from backbone.database import Database, Tx
 from backbone.logs import logger
-
-ANEW = -1
-"""Stored instead of an offset: somebody wishes the log to be read from its beginning (see `reread.py`)."""
 
 ANOTHER_LOG, CUT_BACK, GONE, MORE_PARTITIONS = "another-log", "cut-back", "gone", "more-partitions"
 
@@ -65,7 +61,7 @@ def resume(place: Place, stored: Stored | None, log: Log, epoch_end: int | None)
 
     `epoch_end` is where the stored epoch ended; None where it still lasts, or none is known. In doubt it is read again.
     """
-    if stored is None or stored.next == ANEW:
+    if stored is None or stored.next == sql.ANEW:
         return log.beginning, None
     if stored.log not in (None, log.id):
         said = f"the topic was made anew: offset {stored.next} was of another log; read from its beginning"

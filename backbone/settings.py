@@ -8,15 +8,13 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
+from backbone.broker import RETENTION
 from backbone.currencies import is_currency
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
 _ORIGIN = re.compile(
     r"(?!http://.*:80$)(?!https://.*:443$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 )
-
-RETENTION = timedelta(days=7)
-"""How long topics keep their events: migration makes them so, and the inbox has to remember for longer."""
 
 LONGEST = timedelta(days=366)
 Seconds = Annotated[float, Field(gt=0, le=LONGEST.total_seconds(), allow_inf_nan=False)]

@@ -3,6 +3,9 @@
 What a statement returns is named column by column: a plan that returns "all" is void once a migration adds one.
 """
 
+ANEW = -1
+"""Stored instead of an offset: somebody wishes the log to be read from its beginning (see `reread.py`)."""
+
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
 # for one key position order is commit order. Drawn earlier, a later commit could overtake an earlier one.

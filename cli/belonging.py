@@ -14,10 +14,9 @@ from typing import Any
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
-from backbone.batch import Place
-from backbone.broker import Log, survey
+from backbone.broker import Log, Place, survey
 from backbone.envelope import topic_of
-from backbone.places import ANEW
+from backbone.sql import ANEW
 from cli import OLD_EVENTS, published
 from cli.published import Report
 

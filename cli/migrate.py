@@ -17,6 +17,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from backbone.together import together
 from cli import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from cli.addresses import database_url, without_password
 from cli.belonging import DoNotBelong, Kept, kept_by, settle
@@ -122,9 +123,13 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
             _check(answer.topic_errors)
         there = [topic for topic in wanted if topic in existing]
         _check_partitions({topic: existing[topic] for topic in there})
-        await topics.bring_up_to_date(admin, there, replication)
+        if not there:
+            return None
         # Also of a service whose own topic is only made now: it may have read the others.
-        return await _reach("Kafka", kafka, lambda: kept_by(kafka, admin, CATALOGUE, report), report) if there else None
+        asking = _reach("Kafka", kafka, lambda: kept_by(kafka, admin, CATALOGUE, report), report)
+        kept: Kept | None
+        kept, _ = await together(asking, topics.bring_up_to_date(admin, there, replication))
+        return kept
     finally:
         await admin.close()
 

@@ -13,8 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from backbone.batch import Place
-from backbone.broker import UNREADABLE, Log
+from backbone.broker import UNREADABLE, Log, Place
 from backbone.envelope import Undecodable, from_record
 
 Report = Callable[[str], None]

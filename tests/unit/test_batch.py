@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbone import contracts
-from backbone.batch import Batch, Delivery, Place, printable, read
+from backbone.batch import Batch, Delivery, printable, read
+from backbone.broker import Place
 from backbone.events import Payload
 
 TYPE = "sliceline.things.thing-happened.v1"

@@ -5,7 +5,8 @@ from uuid import uuid4
 import pytest
 
 from backbone.broker import Log
-from backbone.places import ANEW, ANOTHER_LOG, CUT_BACK, GONE, Stored, resume
+from backbone.places import ANOTHER_LOG, CUT_BACK, GONE, Stored, resume
+from backbone.sql import ANEW
 
 PLACE = ("things.events", 0)
 ID = uuid4()

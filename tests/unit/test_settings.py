@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from backbone.broker import RETENTION
 from backbone.http.wording import in_plain_words
-from backbone.settings import RETENTION, Settings
+from backbone.settings import Settings
 from sandbox import serving
 from services import CATALOGUE
 from services.notifications.settings import Settings as OfNotifications
