@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from backbone import contracts
-from backbone.contracts import BrokenSchema, UnknownContract, consumer_schema, schema_of
-from backbone.envelope import is_type, parse_type
-from backbone.events import Payload
-from backbone.losses import losses
+from backbone.events import contracts
+from backbone.events.contracts import BrokenSchema, UnknownContract, consumer_schema, schema_of
+from backbone.events.envelope import is_type, parse_type
+from backbone.events.losses import losses
+from backbone.events.payload import Payload
 from backbone.service import Service
 
 View = type[Payload]

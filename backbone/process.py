@@ -13,22 +13,23 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from backbone import declared, logs, telemetry
-from backbone.consumer import Consumer
-from backbone.database import Database
+from backbone import declared
+from backbone.consuming.consumer import Consumer
 from backbone.errors import SlicelineError
-from backbone.housekeeping import Housekeeping
 from backbone.http import create_application
-from backbone.http.server import Server
+from backbone.http.wire.server import Server
 from backbone.http.wording import in_plain_words
-from backbone.logs import logger
-from backbone.parts import Part
-from backbone.relay import Relay
+from backbone.jobs.worker import Worker
+from backbone.observing import logs, telemetry
+from backbone.observing.logs import logger
+from backbone.publishing.relay import Relay
+from backbone.running.parts import Part
+from backbone.running.watchdog import Watchdog
 from backbone.service import Context, S, Service
-from backbone.sessions import Sessions, SharedSessions
 from backbone.settings import Settings
-from backbone.watchdog import Watchdog
-from backbone.worker import Worker
+from backbone.storage.database import Database
+from backbone.storage.housekeeping import Housekeeping
+from backbone.storage.sessions import Sessions, SharedSessions
 
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""

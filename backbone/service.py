@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from backbone.database import Database, Tx
-from backbone.events import Event, Payload
-from backbone.following import Following, Look
-from backbone.gathering import Gathering
-from backbone.group import GroupCommit, Write
-from backbone.jobs import AT_ONCE, Postpone, Work
+from backbone.events.payload import Event, Payload
+from backbone.jobs.work import AT_ONCE, Postpone, Work
+from backbone.running.following import Following, Look
+from backbone.running.gathering import Gathering
+from backbone.running.shares import Turns
 from backbone.settings import Settings
-from backbone.shares import Turns
+from backbone.storage.database import Database, Tx
+from backbone.storage.group_commit import GroupCommit, Write
 
 if TYPE_CHECKING:
     import httpx

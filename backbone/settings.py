@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
-from backbone.broker import RETENTION
-from backbone.currencies import is_currency
+from backbone.consuming.broker import RETENTION
+from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
+from backbone.values.currencies import is_currency
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
 _ORIGIN = re.compile(

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from backbone.envelope import Envelope, Headers, Undecodable, from_record, to_record
-from backbone.events import Payload
-from backbone.identity import new_id
+from backbone.events.envelope import Envelope, Headers, Undecodable, from_record, to_record
+from backbone.events.payload import Payload
+from backbone.ids import new_id
 from services.orders.events import Customer, Line, Money, OrderPlaced
 
 TOPIC = "orders.events"

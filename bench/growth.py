@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from backbone import sql
+from backbone.storage import sql
 from bench import accept, consume, events, programs
 from bench.result import Results, Row
 from bench.rounds import Contestant, Sample, interleave

@@ -12,9 +12,9 @@ from typing import Any
 
 import uvloop
 
-from backbone.database import Database
-from backbone.identity import new_id
-from backbone.relay import Relay
+from backbone.ids import new_id
+from backbone.publishing.relay import Relay
+from backbone.storage.database import Database
 from bench import events
 
 

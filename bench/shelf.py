@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import msgspec
 from fastapi import APIRouter
 
-from backbone.database import Tx
-from backbone.events import Event, Payload
+from backbone.events.payload import Event, Payload
 from backbone.process import run
 from backbone.service import Handler, InSets, Service
 from backbone.settings import Settings
+from backbone.storage.database import Tx
 
 TAKE = "UPDATE stock SET reserved = reserved + $2 WHERE sku = $1"
 TAKE_ALL = """

@@ -14,9 +14,9 @@ from typing import Any
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
-from backbone.broker import Log, Place, survey
-from backbone.envelope import topic_of
-from backbone.sql import ANEW
+from backbone.consuming.broker import Log, Place, survey
+from backbone.events.envelope import topic_of
+from backbone.storage.sql import ANEW
 from cli import OLD_EVENTS, published
 from cli.published import Report
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from backbone.contracts import SCHEMAS, Schema, consumer_schema, schema_of
-from backbone.envelope import name_without_version, parse_type
-from backbone.events import Payload
+from backbone.events.contracts import SCHEMAS, Schema, consumer_schema, schema_of
+from backbone.events.envelope import name_without_version, parse_type
+from backbone.events.payload import Payload
 from backbone.service import Service
 from cli.reference import REFERENCE, reference
 from local import ROOT

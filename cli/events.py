@@ -130,7 +130,7 @@ def _print(records: Iterable[Any]) -> None:
 
 
 def _in_words(record: Any) -> str:
-    from backbone.envelope import Undecodable, from_record
+    from backbone.events.envelope import Undecodable, from_record
 
     try:
         event = from_record(record.key, record.value, record.headers)

@@ -17,7 +17,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from backbone.together import together
+from backbone.running.gather_or_cancel import together
 from cli import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from cli.addresses import database_url, without_password
 from cli.belonging import DoNotBelong, Kept, kept_by, settle
@@ -100,7 +100,7 @@ async def _role_and_database(connection: Any, service: str, password: str) -> No
 
 
 def _upgrade(service: str, url: str) -> list[str]:
-    from backbone.migrations import MigrationFailed, upgrade
+    from backbone.storage.migrations import MigrationFailed, upgrade
 
     try:
         return upgrade(service, url)

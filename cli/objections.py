@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from backbone import contracts, declared
-from backbone.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
-from backbone.envelope import is_type, parse_type
-from backbone.parts import describe
+from backbone import declared
+from backbone.events import contracts
+from backbone.events.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
+from backbone.events.envelope import is_type, parse_type
+from backbone.running.parts import describe
 from cli.catalogue import Services, readers, service_of
 from services import CATALOGUE
 

@@ -13,8 +13,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from backbone.broker import UNREADABLE, Log, Place
-from backbone.envelope import Undecodable, from_record
+from backbone.consuming.broker import UNREADABLE, Log, Place
+from backbone.events.envelope import Undecodable, from_record
 
 Report = Callable[[str], None]
 Numbers = dict[str, int]

@@ -6,9 +6,9 @@ from typing import Any
 from prometheus_client import REGISTRY
 from pydantic.fields import FieldInfo
 
-from backbone import gauges
 from backbone.service import Service
 from backbone.settings import Settings
+from backbone.storage import gauges
 from local import ROOT
 
 REFERENCE = ROOT / "docs" / "reference.md"

@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncpg.pool import PoolConnectionProxy
 
-from backbone.envelope import Envelope, topic_of
+from backbone.events.envelope import Envelope, topic_of
 from services import CATALOGUE
 from tests.system import Document, Shop, until
 

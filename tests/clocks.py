@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+READS_TIMES = "backbone.events.envelope"
+"""It asks for none."""
+
 
 class _Kind(type(datetime)):  # type: ignore[misc]
     def __instancecheck__(cls, value: object) -> bool:
@@ -27,7 +30,7 @@ def off_by(error: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
 
     wrong_time = SimpleNamespace(**{**vars(time), "time": lambda: time.time() + error.total_seconds()})
     for name, module in list(sys.modules.items()):
-        if name.startswith(("backbone.", "services.")) and name != "backbone.envelope":  # it reads times, it asks none
+        if name.startswith(("backbone.", "services.")) and name != READS_TIMES:
             if vars(module).get("datetime") is datetime:
                 monkeypatch.setattr(module, "datetime", Wrong)
             if vars(module).get("time") is time:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from backbone import migrations
+from backbone.storage import migrations
 from tests import processes, servers
 from tests.journal import Journal
 from tests.progress import Progress

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backbone.database import Database
 from backbone.http import create_application
 from backbone.service import Context, Service
+from backbone.storage.database import Database
 from cli.catalogue import all_services
 
 

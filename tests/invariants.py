@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from backbone.envelope import Envelope, name_without_version
+from backbone.events.envelope import Envelope, name_without_version
 from tests.books import Books, come_to_rest, read_books
 from tests.system import ENDS, Shop
 

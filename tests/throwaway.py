@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 import services
-from backbone import contracts
+from backbone.events import contracts
 from backbone.service import Service
 from local import ROOT
 
@@ -24,7 +24,7 @@ from typing import ClassVar
 import msgspec
 from fastapi import APIRouter
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 START = """
 import runpy, services
 from pathlib import Path
-from backbone import contracts
+from backbone.events import contracts
 services.__path__.append({folder!r})
 contracts.SCHEMAS = Path({schemas!r})
 runpy.run_module("services.{name}.service", run_name="__main__")

@@ -3,7 +3,7 @@
 from pydantic import JsonValue
 
 from backbone.http.problems import invalid
-from backbone.texts import IN_WORDS, LINE, is_line
+from backbone.values.texts import IN_WORDS, LINE, is_line
 
 ACTOR = "X-Actor"
 _LONGEST = 200

@@ -10,7 +10,6 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from backbone.http import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
 from backbone.http.bodies import Bodies
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
@@ -20,6 +19,7 @@ from backbone.http.limits import InFlight, Targets
 from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
+from backbone.http.routes import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
 from backbone.service import Context, Service
 
 

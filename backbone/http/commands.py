@@ -8,17 +8,18 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from fastapi import Depends, Header, Request, Response
 
-from backbone import idempotency, telemetry
-from backbone.database import Tx
-from backbone.events import Cause
-from backbone.group import Entrant
+from backbone.events.payload import Cause
 from backbone.http import actors, keys
 from backbone.http.answers import CORRELATION, Answer
 from backbone.http.meaning import claim_of
 from backbone.http.problems import malformed
 from backbone.http.routing import template_of
-from backbone.idempotency import Claim, Reply
+from backbone.observing import telemetry
 from backbone.service import Context, Grouped
+from backbone.storage import idempotency
+from backbone.storage.database import Tx
+from backbone.storage.group_commit import Entrant
+from backbone.storage.idempotency import Claim, Reply
 
 T = TypeVar("T")
 Effect = Callable[[Tx], Awaitable[Answer]]

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from backbone.database import Database
 from backbone.service import Context
+from backbone.storage.database import Database
 
 
 async def context_of(request: Request) -> Context[Any]:

@@ -18,19 +18,19 @@ from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from backbone.events import Cause
-from backbone.group import Entrant
+from backbone.events.payload import Cause
 from backbone.http import observing
 from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.commands import REPLAYED
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
-from backbone.idempotency import Reply
-from backbone.identity import new_id
+from backbone.ids import new_id
+from backbone.observing.telemetry import is_recording, span, traceparent_of
 from backbone.service import Context, Grouped
-from backbone.telemetry import is_recording, span, traceparent_of
-from backbone.tracecontext import begin, parse
+from backbone.storage.group_commit import Entrant
+from backbone.storage.idempotency import Reply
+from backbone.values.tracecontext import begin, parse
 
 # Headers that change what a body is or how it arrives, or that the ordinary way looks at more closely.
 _UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"x-correlation-id", b"x-actor", b"origin"))

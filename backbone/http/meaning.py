@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from backbone.idempotency import Claim
+from backbone.storage.idempotency import Claim
 
 _WHOLE = range(-(2**63), 2**64)
 """What is read as a whole number when it is written as one; what lies beyond is a float either way."""

@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from backbone.errors import SlicelineError
-from backbone.faults import is_locked_out, is_passing, is_unknown
 from backbone.http.answers import CORRELATION, to_json
 from backbone.http.routing import methods_at
 from backbone.http.wording import field_name, in_plain_words
-from backbone.idempotency import KeyReused
-from backbone.shares import Full
+from backbone.running.faults import is_locked_out, is_passing, is_unknown
+from backbone.running.shares import Full
+from backbone.storage.idempotency import KeyReused
 
 PROBLEM_JSON = "application/problem+json"
 _MOST_ERRORS = 100

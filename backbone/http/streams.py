@@ -13,7 +13,7 @@ from fastapi import Header, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from backbone.following import Following, Version
+from backbone.running.following import Following, Version
 from backbone.service import Context
 
 HEARTBEAT = 15.0

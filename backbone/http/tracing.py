@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-from backbone.tracecontext import parse_headers
+from backbone.values.tracecontext import parse_headers
 
 _NAMES = (b"traceparent", b"tracestate")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backbone.texts import IN_WORDS
+from backbone.values.texts import IN_WORDS
 
 _LONGEST_NAME = 200
 _PARTS = ("body", "query", "path", "header", "cookie")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from backbone.database import Tx
-from backbone.events import Cause
-from backbone.jobs import Done, Job, Work
-from backbone.retry import FOR_EVER
+from backbone.events.payload import Cause
+from backbone.jobs.work import Done, Job, Work
+from backbone.running.retry import FOR_EVER
 from backbone.service import Context
+from backbone.storage.database import Tx
 from services.alerts import decisions, tables
 from services.alerts.decisions import Alert
 from services.alerts.events import Kind

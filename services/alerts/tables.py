@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from msgspec.structs import astuple
 
-from backbone.database import Tx
+from backbone.storage.database import Tx
 from services.alerts.decisions import Alert
 from services.alerts.events import Kind
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select
 
-from backbone.database import Tx
-from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.storage.database import Tx
+from backbone.values.fields import Key
 from services.delivery import tables
 from services.delivery.decisions import OPEN, Button, Delivery, Status, WrongButton, press
 from services.delivery.events import Fulfilment

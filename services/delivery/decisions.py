@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from backbone.errors import SlicelineError
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.delivery.events import (
     CancellationRefused,
     DeliveryCancelled,

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 
 Fulfilment = Literal["delivery", "collection"]
 

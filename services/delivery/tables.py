@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, MetaData, Table, Text, false
 
-from backbone.database import Tx
+from backbone.storage.database import Tx
 from services.delivery.decisions import Delivery, Status
 
 metadata = MetaData()

@@ -8,10 +8,10 @@ from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from sqlalchemy import Select, select
 
-from backbone.database import Tx
-from backbone.fields import WHOLE, Line, Name
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.problems import invalid
+from backbone.storage.database import Tx
+from backbone.values.fields import WHOLE, Line, Name
 from services.inventory import decisions, warehouse
 from services.inventory.decisions import CrossedLimits, Level, NotEnough
 from services.inventory.events import StockLine

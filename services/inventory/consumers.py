@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backbone.database import Tx
-from backbone.events import Event
+from backbone.events.payload import Event
 from backbone.service import Handlers, InSets
+from backbone.storage.database import Tx
 from services.inventory import decisions, warehouse
 from services.inventory.decisions import Fact, Recipes, Stock
 from services.inventory.events import OrderCancelled, OrderCompleted, OrderPlaced, OrderRejected, StockLevelChanged

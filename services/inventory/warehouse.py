@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import asyncpg
 import msgspec
 
-from backbone.database import Tx
+from backbone.storage.database import Tx
 from services.inventory.decisions import Level, Levels, Recipes, Reservation
 from services.inventory.events import StockLine
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select
 
-from backbone.database import Tx
-from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.storage.database import Tx
+from backbone.values.fields import Key
 from services.kitchen import tables
 from services.kitchen.decisions import OPEN, Button, Status, Ticket, WrongButton, press
 from services.kitchen.tables import tickets

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from backbone.database import Tx
-from backbone.events import Event
+from backbone.events.payload import Event
 from backbone.service import Handlers, InSets
+from backbone.storage.database import Tx
 from services.kitchen import decisions, tables
 from services.kitchen.decisions import Ticket
 from services.kitchen.events import OrderCancellationRequested, OrderConfirmed

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from backbone.errors import SlicelineError
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.kitchen.events import (
     CancellationRefused,
     OrderCancellationRequested,

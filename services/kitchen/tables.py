@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import CheckConstraint, Column, DateTime, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from backbone.database import Tx
+from backbone.storage.database import Tx
 from services.kitchen.decisions import Status, Ticket, TicketLine
 
 metadata = MetaData()

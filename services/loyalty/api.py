@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, select
 
-from backbone.fields import Key
 from backbone.http import Db, Page, Paging
 from backbone.http.pages import bad_cursor
+from backbone.values.fields import Key
 from services.loyalty.tables import accounts, entries
 
 router = APIRouter()

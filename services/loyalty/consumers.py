@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from backbone.database import Tx
-from backbone.events import Event
+from backbone.events.payload import Event
 from backbone.service import Handlers, InSets
+from backbone.storage.database import Tx
 from services.loyalty import decisions, tables
 from services.loyalty.events import OrderCompleted
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backbone.currencies import minor_digits
+from backbone.values.currencies import minor_digits
 from services.loyalty.events import Money, OrderCompleted, PointsEarned
 
 

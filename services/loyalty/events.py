@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 
 
 class PointsEarned(Payload, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, MetaData, Table, Text
 
-from backbone.database import Tx
+from backbone.storage.database import Tx
 from services.loyalty.decisions import Credit
 
 metadata = MetaData()

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, select
 
-from backbone.fields import Key
 from backbone.http import Db, Page, Paging
+from backbone.values.fields import Key
 from services.notifications.decisions import Kind
 from services.notifications.tables import notifications
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backbone.currencies import minor_digits
-from backbone.events import Payload
-from backbone.texts import is_email, one_line
+from backbone.events.payload import Payload
+from backbone.values.currencies import minor_digits
+from backbone.values.texts import is_email, one_line
 from services.notifications.events import (
     Money,
     NotificationSent,

@@ -11,12 +11,12 @@ from email.utils import format_datetime
 
 import aiosmtplib
 
-from backbone.database import Tx
-from backbone.hurry import hurried
-from backbone.jobs import AT_ONCE, Done, Job, Postpone, Work, renew
-from backbone.retry import RetryPolicy
+from backbone.jobs.work import AT_ONCE, Done, Job, Postpone, Work, renew
+from backbone.running.hurry import hurried
+from backbone.running.retry import RetryPolicy
 from backbone.service import Context
-from backbone.texts import is_email, one_line
+from backbone.storage.database import Tx
+from backbone.values.texts import is_email, one_line
 from services.notifications import tables
 from services.notifications.decisions import NO_ADDRESS
 from services.notifications.settings import Settings

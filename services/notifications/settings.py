@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from backbone.fields import Email
 from backbone.settings import Port
 from backbone.settings import Settings as Common
+from backbone.values.fields import Email
 
 
 class Settings(Common):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Column, DateTime, Index, MetaData, Table, Text, select
 
-from backbone.database import Database, Tx
-from backbone.events import Payload
+from backbone.events.payload import Payload
+from backbone.storage.database import Database, Tx
 from services.notifications.decisions import NO_ADDRESS, Mail, told_of
 
 metadata = MetaData()

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backbone.database import Tx
-from backbone.fields import Key
 from backbone.http import Answer, Command, Db, Page, Paging, Problem
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
 from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
+from backbone.storage.database import Tx
+from backbone.values.fields import Key
 from services.orders import decisions, tables
 from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
 from services.orders.decisions import Decision, TooLate

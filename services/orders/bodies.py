@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
-from backbone.fields import WHOLE, Email, Key, Line, Name
+from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
 from services.orders.order import Status, Wanted
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backbone.database import Tx
-from backbone.events import Event, Payload
+from backbone.events.payload import Event, Payload
 from backbone.service import Handlers, InSets
+from backbone.storage.database import Tx
 from services.orders import decisions, tables
 from services.orders.events import (
     DeliveryCancelled,

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from backbone.errors import SlicelineError
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.orders.events import (
     Fulfilment,
     Line,

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from backbone.database import Database
-from backbone.following import MOST, Following, Version
 from backbone.http.answers import to_json
+from backbone.running.following import MOST, Following, Version
 from backbone.service import Context
+from backbone.storage.database import Database
 from services.orders import tables
 from services.orders.decisions import expected_for
 from services.orders.order import Entry, document

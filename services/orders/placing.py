@@ -8,12 +8,12 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
-from backbone.database import Database, Tx
-from backbone.group import Entrant
 from backbone.http import Answer
 from backbone.http.problems import invalid
-from backbone.identity import new_id
+from backbone.ids import new_id
 from backbone.service import Context, Grouped
+from backbone.storage.database import Database, Tx
+from backbone.storage.group_commit import Entrant
 from services.orders import decisions, tables
 from services.orders.bodies import NewOrder
 from services.orders.decisions import Decision, UnknownItems

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from backbone.database import Tx
-from backbone.events import Cause
+from backbone.events.payload import Cause
+from backbone.storage.database import Tx
 from services.orders.decisions import Decision
 from services.orders.events import Customer, Line, Money
 from services.orders.order import Entry, Fact, MenuItem, Order, Status

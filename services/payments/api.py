@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from sqlalchemy import select
 
-from backbone.fields import Key
 from backbone.http import Db, Problem
+from backbone.values.fields import Key
 from services.payments.decisions import Status
 from services.payments.tables import payments
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backbone.database import Tx
-from backbone.events import Event
+from backbone.events.payload import Event
 from backbone.service import Handlers, InSets
+from backbone.storage.database import Tx
 from services.payments import decisions, store
 from services.payments.decisions import Payment
 from services.payments.events import OrderCancelled, OrderPlaced, OrderRejected

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.payments.events import (
     Money,
     OrderCancelled,

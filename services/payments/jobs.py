@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from backbone.database import Tx
 from backbone.errors import SlicelineError
-from backbone.gathering import PATIENCE
-from backbone.jobs import Done, Job, Postpone, Work, lock
-from backbone.retry import RetryPolicy
+from backbone.jobs.work import Done, Job, Postpone, Work, lock
+from backbone.running.gathering import PATIENCE
+from backbone.running.retry import RetryPolicy
 from backbone.service import Context
+from backbone.storage.database import Tx
 from services.payments import decisions, pace, store
 from services.payments.decisions import Change, Payment, Task
 from services.payments.provider import (

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from backbone.database import Database
-from backbone.jobs import Postpone
+from backbone.jobs.work import Postpone
+from backbone.storage.database import Database
 
 # What is left of the limit is for the uneven time that calls take to get there.
 SHARE_OF_LIMIT = 0.95

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-from backbone.texts import one_line
+from backbone.values.texts import one_line
 from services.payments.decisions import Payment
 
 # The whole call, also when the answer trickles in; httpx's own timeouts are for each step.

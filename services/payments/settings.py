@@ -2,9 +2,9 @@
 
 from pydantic import Field, field_validator
 
-from backbone.addresses import HttpUrl
 from backbone.settings import Seconds
 from backbone.settings import Settings as Common
+from backbone.values.addresses import HttpUrl
 
 SLOWEST = 0.001
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import asyncpg
 
-from backbone.database import Tx
-from backbone.events import Cause
+from backbone.events.payload import Cause
+from backbone.storage.database import Tx
 from services.payments.decisions import Change, Payment, Status
 from services.payments.events import Money
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from backbone import contracts
-from backbone.consumer import Consumer
+from backbone.consuming.consumer import Consumer
+from backbone.events import contracts
 from services import CATALOGUE
 from tests import servers
 from tests.conftest import NewDatabase

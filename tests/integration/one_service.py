@@ -13,17 +13,17 @@ import httpx
 from sqlalchemy import text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backbone import contracts
-from backbone.batch import Batch, read
-from backbone.database import Database
-from backbone.envelope import Envelope, to_record, topic_of
-from backbone.faults import is_passing
-from backbone.handling import Handling
+from backbone.consuming.batch import Batch, read
+from backbone.consuming.handling import Handling
+from backbone.events import contracts
+from backbone.events.envelope import Envelope, to_record, topic_of
 from backbone.http import create_application
 from backbone.http.bodies import again
-from backbone.http.server import Server
-from backbone.identity import new_id
+from backbone.http.wire.server import Server
+from backbone.ids import new_id
+from backbone.running.faults import is_passing
 from backbone.service import Context, Service
+from backbone.storage.database import Database
 from tests.conftest import NewDatabase
 
 Data = Mapping[str, Any]

@@ -5,8 +5,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 
-from backbone.envelope import Envelope
-from backbone.relay import Relay
+from backbone.events.envelope import Envelope
+from backbone.publishing.relay import Relay
 from tests.integration.things import Things
 
 WRITERS, WRITES, HOT_KEYS = 12, 20, 4

@@ -1,7 +1,7 @@
 """A migration of the next release adds columns while this release runs: nothing of it fails."""
 
-from backbone.database import Database
-from backbone.relay import Relay
+from backbone.publishing.relay import Relay
+from backbone.storage.database import Database
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import fed

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from backbone.backlog import MOST
-from backbone.database import Database
 from backbone.http import create_application
-from backbone.identity import new_id
+from backbone.ids import new_id
 from backbone.service import Context
+from backbone.storage.backlog import MOST
+from backbone.storage.database import Database
 from cli.__main__ import app
 from services.payments.service import SERVICE
 from tests.conftest import NewDatabase

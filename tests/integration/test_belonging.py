@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.client import AIOKafkaClient
 
-from backbone.consumer import Consumer
-from backbone.database import Database
-from backbone.places import Places
-from backbone.relay import Relay
-from backbone.reread import reread
+from backbone.consuming.consumer import Consumer
+from backbone.consuming.places import Places
+from backbone.consuming.reread import reread
+from backbone.publishing.relay import Relay
+from backbone.storage.database import Database
 from cli import migrate
 from cli.belonging import DoNotBelong, Kept, kept_by, settle
 from cli.migrate import Repartitioned

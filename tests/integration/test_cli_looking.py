@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from backbone.relay import Relay
+from backbone.publishing.relay import Relay
 from cli.__main__ import app
 from cli.layout import Layout
 from cli.running import Shop

@@ -10,12 +10,12 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from backbone.database import Database, Tx
-from backbone.jobs import Done, Job, Work
-from backbone.retry import RetryPolicy
+from backbone.jobs.work import Done, Job, Work
+from backbone.jobs.worker import Worker
+from backbone.running.retry import RetryPolicy
 from backbone.service import Context
 from backbone.settings import Settings
-from backbone.worker import Worker
+from backbone.storage.database import Database, Tx
 from cli import topics
 from services.orders.jobs import DELAY_WATCH, JOBS
 from services.orders.service import SERVICE

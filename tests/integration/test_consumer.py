@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from backbone import consumer
-from backbone.batch import Batch, read
-from backbone.consumer import Consumer
-from backbone.database import Tx
-from backbone.events import Event
-from backbone.handling import Fenced, Handling
-from backbone.relay import Relay
+from backbone.consuming import consumer
+from backbone.consuming.batch import Batch, read
+from backbone.consuming.consumer import Consumer
+from backbone.consuming.handling import Fenced, Handling
+from backbone.events.payload import Event
+from backbone.publishing.relay import Relay
 from backbone.service import Handler
+from backbone.storage.database import Tx
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.things import Things, eventually, running, running_until_killed
 

@@ -11,9 +11,9 @@ import asyncpg
 import httpx
 import pytest
 
-from backbone.database import Database
 from backbone.http import create_application, observing
 from backbone.service import Context
+from backbone.storage.database import Database
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import in_one_piece

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from backbone.database import Database
+from backbone.storage.database import Database
 from tests.conftest import NewDatabase
 
 

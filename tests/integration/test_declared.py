@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from backbone import contracts
 from backbone.declared import objections
+from backbone.events import contracts
 from cli import catalogue
 from cli.__main__ import app
 from services import CATALOGUE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backbone.identity import new_id
+from backbone.ids import new_id
 from services.delivery import decisions, tables
 from services.delivery.service import SERVICE
 from tests.conftest import NewDatabase

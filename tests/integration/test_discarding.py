@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backbone import discarding
-from backbone.handling import Handling
-from backbone.identity import new_id
-from backbone.reread import reread
+from backbone.consuming import discarding
+from backbone.consuming.handling import Handling
+from backbone.consuming.reread import reread
+from backbone.ids import new_id
 from tests.integration.test_parking import (
     Faulty,
     Record,

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backbone import following
-from backbone.identity import new_id
+from backbone.ids import new_id
+from backbone.running import following
 from services.orders import decisions
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from backbone import contracts
+from backbone.events import contracts
 from local import kafka as local_kafka
 from tests.conftest import NewDatabase
 from tests.integration.test_parking import consumer_of, letters, reached, record_of, send, send_at_once

@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 
-from backbone import contracts
+from backbone.events import contracts
 from backbone.service import Service
 from cli.catalogue import all_services
 from tests.conftest import NewDatabase

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backbone.database import Database, Tx
-from backbone.events import Cause
-from backbone.group import Entrant, GroupCommit
-from backbone.idempotency import Claim, KeyReused, Reply
-from backbone.identity import new_id
+from backbone.events.payload import Cause
+from backbone.ids import new_id
+from backbone.storage.database import Database, Tx
+from backbone.storage.group_commit import Entrant, GroupCommit
+from backbone.storage.idempotency import Claim, KeyReused, Reply
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed

@@ -6,8 +6,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from backbone import handling
-from backbone.identity import new_id
+from backbone.consuming import handling
+from backbone.ids import new_id
 from services.kitchen.service import SERVICE as KITCHEN
 from services.loyalty.service import SERVICE as LOYALTY
 from tests.conftest import NewDatabase

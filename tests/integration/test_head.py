@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from backbone.http import create_application
-from backbone.identity import new_id
+from backbone.ids import new_id
 from backbone.service import Context
 from services.orders.service import SERVICE
 from services.orders.settings import Settings

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from backbone import housekeeping, sql
-from backbone.database import Database
-from backbone.housekeeping import Housekeeping, prune
 from backbone.settings import Settings
+from backbone.storage import housekeeping, sql
+from backbone.storage.database import Database
+from backbone.storage.housekeeping import Housekeeping, prune
 from tests.conftest import NewDatabase
 from tests.integration.things import eventually, running
 

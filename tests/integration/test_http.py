@@ -20,14 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from backbone import sql
-from backbone.database import Database, Tx
-from backbone.housekeeping import prune
 from backbone.http import Answer, Command, Db, Paging, Problem, create_application
-from backbone.http.server import Server
+from backbone.http.wire.server import Server
 from backbone.service import Context, Service
 from backbone.settings import Settings
-from backbone.tables import metadata
+from backbone.storage import sql
+from backbone.storage.database import Database, Tx
+from backbone.storage.housekeeping import prune
+from backbone.storage.tables import metadata
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # most tests share one server
 router = APIRouter()

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from backbone.identity import new_id
+from backbone.ids import new_id
 from services.inventory import warehouse
 from services.inventory.decisions import Reservation
 from services.inventory.events import StockLine

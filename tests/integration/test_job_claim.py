@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from backbone import sql
-from backbone.database import Database
+from backbone.storage import sql
+from backbone.storage.database import Database
 from tests.conftest import NewDatabase
 
 # A plan that was chosen under load: the subselect on the inner side of a nested loop.

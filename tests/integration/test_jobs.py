@@ -12,15 +12,15 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from backbone import backlog
-from backbone.database import Tx
-from backbone.events import Cause
+from backbone.events.payload import Cause
 from backbone.http import create_application
-from backbone.jobs import Done, Job, Postpone, Work
-from backbone.retry import RetryPolicy
+from backbone.jobs.work import Done, Job, Postpone, Work
+from backbone.jobs.worker import Worker
+from backbone.running.retry import RetryPolicy
 from backbone.service import Context, Service
 from backbone.settings import Settings
-from backbone.worker import Worker
+from backbone.storage import backlog
+from backbone.storage.database import Tx
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.things import Things, eventually, running, running_until_killed
 
@@ -388,7 +388,7 @@ async def test_what_is_due_later_waits(thing: Things, oven: Oven, context: Conte
 async def test_a_job_scheduled_in_the_same_process_starts_at_once(
     thing: Things, oven: Oven, context: Context[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backbone.worker.POLL", 3600)
+    monkeypatch.setattr("backbone.jobs.worker.POLL", 3600)
     worker = Worker(KIND, oven.work(), context)
 
     async def is_ready() -> bool:

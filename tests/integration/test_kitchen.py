@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backbone.database import Tx
-from backbone.identity import new_id
+from backbone.ids import new_id
+from backbone.storage.database import Tx
 from services.kitchen import decisions, tables
 from services.kitchen.service import SERVICE
 from tests.conftest import NewDatabase

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from backbone.http import last_words
+from backbone.http.wire import last_words
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from backbone.identity import new_id
+from backbone.ids import new_id
 from services.delivery.service import SERVICE as DELIVERY
 from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS

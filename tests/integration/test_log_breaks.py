@@ -2,8 +2,9 @@
 
 import asyncio
 
-from backbone import metrics, sql
-from backbone.places import Break, Places
+from backbone.consuming.places import Break, Places
+from backbone.observing import metrics
+from backbone.storage import sql
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.test_places import breaks
 from tests.integration.things import Things

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from backbone import contracts, sql
-from backbone.consumer import Consumer
-from backbone.database import Database
-from backbone.housekeeping import Housekeeping, prune
-from backbone.parts import Part
-from backbone.relay import Relay
+from backbone.consuming.consumer import Consumer
+from backbone.events import contracts
+from backbone.publishing.relay import Relay
+from backbone.running.parts import Part
+from backbone.running.watchdog import Watchdog
 from backbone.settings import Settings
-from backbone.watchdog import Watchdog
+from backbone.storage import sql
+from backbone.storage.database import Database
+from backbone.storage.housekeeping import Housekeeping, prune
 from local.ports import HOST
 from tests.conftest import NewDatabase
 from tests.integration.test_parking import Record, consumer_of, letters, record_of, send_raw
@@ -109,7 +110,7 @@ async def test_a_relay_whose_database_does_not_answer_does(thing: Things) -> Non
 
 
 async def test_housekeeping_that_prunes_for_long_does(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backbone.housekeeping.EVERY", timedelta(seconds=1))
+    monkeypatch.setattr("backbone.storage.housekeeping.EVERY", timedelta(seconds=1))
     slow = "DELETE FROM inbox WHERE received_at < now() - $1::interval AND pg_sleep(5) IS NOT NULL"
     monkeypatch.setattr(sql, "INBOX_PRUNE", slow)
     await thing.database.fetch(

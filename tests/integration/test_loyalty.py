@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from backbone.identity import new_id
+from backbone.ids import new_id
 from services.loyalty import tables
 from services.loyalty.service import SERVICE
 from tests.conftest import NewDatabase

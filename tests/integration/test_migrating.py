@@ -16,8 +16,8 @@ import pytest
 from alembic import command
 
 import services
-from backbone import migrations
-from backbone.migrations import MigrationFailed
+from backbone.storage import migrations
+from backbone.storage.migrations import MigrationFailed
 from local import ROOT
 
 BACKBONE = sorted(file.name for file in (Path(migrations.__file__).parent / "versions").glob("0*.py"))

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from backbone import migrations
-from backbone.tables import metadata as backbone_metadata
+from backbone.storage import migrations
+from backbone.storage.tables import metadata as backbone_metadata
 from services import CATALOGUE
 from tests.conftest import NewDatabase
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from backbone.identity import new_id
+from backbone.ids import new_id
+from backbone.jobs.worker import Worker
 from backbone.service import Context
-from backbone.texts import is_email, one_line
-from backbone.worker import Worker
+from backbone.values.texts import is_email, one_line
 from local.ports import free_port
 from sandbox.mail import Inbox, Mail, smtp_server
 from services.notifications import jobs

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backbone.identity import new_id
+from backbone.ids import new_id
 from backbone.service import Service
 from services.delivery.service import SERVICE as DELIVERY
 from services.kitchen.service import SERVICE as KITCHEN

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from backbone.http import create_application
-from backbone.identity import new_id
+from backbone.ids import new_id
+from backbone.jobs.worker import Worker
 from backbone.service import Context
-from backbone.worker import Worker
 from services.orders.jobs import DELAY_WATCH, JOBS
 from services.orders.service import SERVICE
 from services.orders.settings import Settings

@@ -12,16 +12,16 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.record.util import calc_crc32c
 
-from backbone import redrive
-from backbone.consumer import Consumer
-from backbone.database import Tx
-from backbone.envelope import Envelope, to_record
-from backbone.events import Event
-from backbone.handling import Handling
+from backbone.consuming import redrive
+from backbone.consuming.consumer import Consumer
+from backbone.consuming.handling import Handling
+from backbone.events.envelope import Envelope, to_record
+from backbone.events.payload import Event
 from backbone.http import create_application
-from backbone.identity import new_id
+from backbone.ids import new_id
 from backbone.service import Context, Handler
 from backbone.settings import Settings
+from backbone.storage.database import Tx
 from tests.integration.things import Things, eventually, running
 
 Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]

@@ -10,11 +10,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from backbone.consumer import Consumer
-from backbone.database import Database, Tx
-from backbone.events import Event
-from backbone.faults import is_passing
+from backbone.consuming.consumer import Consumer
+from backbone.events.payload import Event
+from backbone.running.faults import is_passing
 from backbone.service import Handler, InSets
+from backbone.storage.database import Database, Tx
 from tests.integration import test_parking as parking
 from tests.integration.test_parking import consumer_of, letters, record_of, send
 from tests.integration.things import Things, eventually, running

@@ -15,12 +15,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backbone.database import Database
-from backbone.events import Cause
-from backbone.identity import new_id
-from backbone.jobs import Done, Job, LeaseLost
+from backbone.events.payload import Cause
+from backbone.ids import new_id
+from backbone.jobs.work import Done, Job, LeaseLost
+from backbone.jobs.worker import Worker
 from backbone.service import Context
-from backbone.worker import Worker
+from backbone.storage.database import Database
 from services.payments import jobs, pace, provider, store
 from services.payments.decisions import Payment
 from services.payments.events import Money

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from backbone import sql
-from backbone.database import Database
-from backbone.identity import new_id
-from backbone.jobs import Postpone
+from backbone.ids import new_id
+from backbone.jobs.work import Postpone
 from backbone.service import Context
+from backbone.storage import sql
+from backbone.storage.database import Database
 from services.payments import jobs, pace, store
 from services.payments.decisions import Payment
 from services.payments.events import Money

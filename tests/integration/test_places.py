@@ -12,13 +12,15 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.client import AIOKafkaClient
 
-from backbone import backlog, broker, metrics
-from backbone.consumer import Consumer
-from backbone.lag import LagWatch
-from backbone.places import Break, Places
-from backbone.relay import Relay
-from backbone.reread import KeysAreParked, reread
+from backbone.consuming import broker
+from backbone.consuming.consumer import Consumer
+from backbone.consuming.lag import LagWatch
+from backbone.consuming.places import Break, Places
+from backbone.consuming.reread import KeysAreParked, reread
+from backbone.observing import metrics
+from backbone.publishing.relay import Relay
 from backbone.service import Handler
+from backbone.storage import backlog
 from tests.integration.test_parking import Faulty, client_of, letters, record_of, send
 from tests.integration.things import Things, eventually, running
 

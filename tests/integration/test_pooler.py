@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import pytest
 
-from backbone.database import Database
-from backbone.sessions import SharedSessions, refuse_shared
+from backbone.storage.database import Database
+from backbone.storage.sessions import SharedSessions, refuse_shared
 from local import accounts, probes
 from local.ports import HOST, free_port
 from local.program import Program, run

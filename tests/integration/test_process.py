@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from backbone.envelope import Envelope, to_record
-from backbone.identity import new_id
+from backbone.events.envelope import Envelope, to_record
+from backbone.ids import new_id
 from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.service_process import NOWHERE, Road, ServiceProcess, process_of

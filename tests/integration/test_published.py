@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer, codec
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.record.util import calc_crc32c
 
-from backbone.envelope import LARGEST_SEQUENCE
+from backbone.events.envelope import LARGEST_SEQUENCE
 from cli import published
 from cli.belonging import DoNotBelong, settle
 from tests.conftest import NewDatabase

@@ -11,7 +11,7 @@ import pytest
 
 import services
 from backbone.declared import objections
-from backbone.identity import new_id
+from backbone.ids import new_id
 from backbone.service import Service
 from local import ROOT
 from tests.conftest import NewDatabase

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from backbone.batch import Batch, read
-from backbone.handling import Handling
-from backbone.identity import new_id
+from backbone.consuming.batch import Batch, read
+from backbone.consuming.handling import Handling
+from backbone.ids import new_id
 from cli.__main__ import app
 from services.notifications.service import SERVICE
 from tests.conftest import NewDatabase

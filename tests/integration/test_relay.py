@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from msgspec import defstruct
 
-from backbone.contracts import ContractBroken
-from backbone.events import Cause, Payload
-from backbone.outbox import ForeignEvent, NewestFirst, UnfitAttribute
+from backbone.events.contracts import ContractBroken
+from backbone.events.payload import Cause, Payload
+from backbone.storage.outbox import ForeignEvent, NewestFirst, UnfitAttribute
 from tests.integration.relaying import (
     HOT_KEYS,
     WRITERS,

@@ -14,11 +14,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.partitioner import DefaultPartitioner
 
-from backbone import contracts, publisher, relay, sql
-from backbone.database import Tx
-from backbone.events import Payload
-from backbone.publisher import Batch
-from backbone.relay import Relay
+from backbone.events import contracts
+from backbone.events.payload import Payload
+from backbone.publishing import publisher, relay
+from backbone.publishing.publisher import Batch
+from backbone.publishing.relay import Relay
+from backbone.storage import sql
+from backbone.storage.database import Tx
 from local import kafka as local_kafka
 from tests.conftest import NewDatabase
 from tests.integration.relaying import (

@@ -19,16 +19,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from backbone.consumer import Consumer
-from backbone.database import Tx
-from backbone.events import Event
+from backbone.consuming.consumer import Consumer
+from backbone.events.payload import Event
 from backbone.http import Answer, Command, create_application
-from backbone.jobs import Done, Job, Work
-from backbone.relay import Relay
-from backbone.retry import RetryPolicy
+from backbone.jobs.work import Done, Job, Work
+from backbone.jobs.worker import Worker
+from backbone.publishing.relay import Relay
+from backbone.running.retry import RetryPolicy
 from backbone.service import Context, Service
 from backbone.settings import Settings
-from backbone.worker import Worker
+from backbone.storage.database import Tx
 from tests.conftest import NewDatabase
 from tests.integration.service_process import process_of
 from tests.integration.things import Things, eventually, running

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from sqlalchemy import text
 
-from backbone import telemetry
+from backbone.observing import telemetry
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed

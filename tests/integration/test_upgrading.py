@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 from alembic import command
 
-from backbone import migrations
-from backbone.gathering import PATIENCE
-from backbone.retry import RetryPolicy
+from backbone.running.gathering import PATIENCE
+from backbone.running.retry import RetryPolicy
+from backbone.storage import migrations
 from tests.integration.things import eventually
 
 LAST_RELEASE = ("backbone_0001", "payments_0001")

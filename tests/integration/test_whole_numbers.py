@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backbone.identity import new_id
+from backbone.ids import new_id
 from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase

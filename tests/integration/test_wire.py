@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from backbone.http import connection, server
+from backbone.http.wire import connection, server
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving

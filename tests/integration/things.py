@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from fastapi import APIRouter
 
-from backbone import contracts
-from backbone.database import Database, Tx
-from backbone.envelope import Envelope, from_record
-from backbone.events import Event, Payload
+from backbone.events import contracts
+from backbone.events.envelope import Envelope, from_record
+from backbone.events.payload import Event, Payload
 from backbone.service import Handler, Service
 from backbone.settings import Settings
+from backbone.storage.database import Database, Tx
 
 DEADLINE = 60.0
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbone import contracts
-from backbone.batch import Batch, Delivery, printable, read
-from backbone.broker import Place
-from backbone.events import Payload
+from backbone.consuming.batch import Batch, Delivery, printable, read
+from backbone.consuming.broker import Place
+from backbone.events import contracts
+from backbone.events.payload import Payload
 
 TYPE = "sliceline.things.thing-happened.v1"
 

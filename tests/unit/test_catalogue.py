@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backbone.compatibility import unreadable
-from backbone.contracts import SCHEMAS, schema_of, schemas_of
-from backbone.envelope import parse_type
+from backbone.events.compatibility import unreadable
+from backbone.events.contracts import SCHEMAS, schema_of, schemas_of
+from backbone.events.envelope import parse_type
 from cli.catalogue import CONSUMERS, EVENTS, all_services, committed, flows, generated, views
 from services import CATALOGUE
 

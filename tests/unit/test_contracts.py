@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 import services
-from backbone import contracts
-from backbone.compatibility import closed, unreadable
-from backbone.contracts import SCHEMAS, ContractBroken, UnknownContract, check, schema_of, schemas_of
-from backbone.envelope import parse_type
 from backbone.errors import SlicelineError
-from backbone.events import Payload
+from backbone.events import contracts
+from backbone.events.compatibility import closed, unreadable
+from backbone.events.contracts import SCHEMAS, ContractBroken, UnknownContract, check, schema_of, schemas_of
+from backbone.events.envelope import parse_type
+from backbone.events.payload import Payload
 
 PLACED = "sliceline.orders.order-placed.v1"
 ROOM_FOR_COMPOSITION = {"allOf", "if", "then", "else", "not", "oneOf", "dependentSchemas", "patternProperties"}

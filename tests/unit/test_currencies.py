@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from backbone.currencies import is_currency, minor_digits
 from backbone.settings import Settings
+from backbone.values.currencies import is_currency, minor_digits
 
 
 @pytest.mark.parametrize(

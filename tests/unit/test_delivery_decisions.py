@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.delivery import decisions
 from services.delivery.decisions import Button, Decision, Delivery, Status, WrongButton
 from services.delivery.events import (

@@ -11,7 +11,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backbone.envelope import (
+from backbone.events.envelope import (
     LARGEST_SEQUENCE,
     LONGEST_ATTRIBUTE,
     Envelope,
@@ -24,7 +24,7 @@ from backbone.envelope import (
     topic_of,
     unfit,
 )
-from backbone.tracecontext import Traceparent
+from backbone.values.tracecontext import Traceparent
 
 NONCHARACTERS = [chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)]
 NONCHARACTERS += [chr(code) for code in range(0xFDD0, 0xFDF0)]

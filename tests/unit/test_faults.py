@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backbone.errors import SlicelineError
-from backbone.faults import is_passing, may_be_too_much
+from backbone.running.faults import is_passing, may_be_too_much
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from backbone.gathering import Gathering
+from backbone.running.gathering import Gathering
 
 caller = ContextVar("caller", default="nobody")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.kitchen.decisions import Button, Status, Ticket, WrongButton, cancel, open_ticket, press
 from services.kitchen.events import (
     CancellationRefused,

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import structlog
 
-from backbone import logs
 from backbone.errors import SlicelineError
-from backbone.parts import report
+from backbone.observing import logs
+from backbone.running.parts import report
 
 
 @pytest.fixture(autouse=True)

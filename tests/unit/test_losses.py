@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backbone.losses import losses
+from backbone.events.losses import losses
 
 WRITER = {
     "type": "object",

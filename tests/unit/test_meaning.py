@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backbone.http import meaning
-from backbone.idempotency import Claim
+from backbone.storage.idempotency import Claim
 
 BODY = b'{"item": "cola", "lines": [{"quantity": 2, "note": "Ada \\u00e9"}, {"quantity": 3}]}'
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbone.events import Payload
+from backbone.events.payload import Payload
 from services.orders import decisions
 from services.orders.decisions import Decision, TooLate, UnknownItems
 from services.orders.events import (

@@ -5,7 +5,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.partitioning import partitions_of
+from backbone.publishing.partitioning import partitions_of
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2
 JAVA = {

@@ -4,9 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from backbone.broker import Log
-from backbone.places import ANOTHER_LOG, CUT_BACK, GONE, Stored, resume
-from backbone.sql import ANEW
+from backbone.consuming.broker import Log
+from backbone.consuming.places import ANOTHER_LOG, CUT_BACK, GONE, Stored, resume
+from backbone.storage.sql import ANEW
 
 PLACE = ("things.events", 0)
 ID = uuid4()

@@ -3,7 +3,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.retry import FOR_EVER, RetryPolicy
+from backbone.running.retry import FOR_EVER, RetryPolicy
 
 NONE = timedelta(0)
 SECOND = timedelta(seconds=1)

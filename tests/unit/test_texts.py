@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from backbone import contracts
-from backbone.envelope import unfit
-from backbone.fields import Email, Key, Name
-from backbone.texts import EMAIL, LINE, is_email, is_line, one_line
+from backbone.events import contracts
+from backbone.events.envelope import unfit
+from backbone.values.fields import Email, Key, Name
+from backbone.values.texts import EMAIL, LINE, is_email, is_line, one_line
 from services.notifications.jobs import letter
 from services.notifications.tables import Queued
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from backbone.tracecontext import Traceparent, as_we_write_it, begin, parse, parse_headers
+from backbone.values.tracecontext import Traceparent, as_we_write_it, begin, parse, parse_headers
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 KNOWN = Traceparent(int(TRACE, 16), int(SPAN, 16), True)

@@ -43,11 +43,12 @@ def calls(path: Path) -> Iterator[str]:
 
 
 def uses_publisher(path: Path) -> bool:
-    return any(word.startswith("backbone.publisher") for word in words(path))
+    return any(word.startswith("backbone.publishing.publisher") for word in words(path))
 
 
 @pytest.mark.parametrize(
-    ("uses", "holder"), [(uses_producer, "backbone/publisher.py"), (uses_publisher, "backbone/relay.py")]
+    ("uses", "holder"),
+    [(uses_producer, "backbone/publishing/publisher.py"), (uses_publisher, "backbone/publishing/relay.py")],
 )
 def test_only_the_relay_has_a_kafka_producer(uses: Callable[[Path], bool], holder: str) -> None:
     files = (path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
@@ -61,7 +62,7 @@ def test_only_the_relay_has_a_kafka_producer(uses: Callable[[Path], bool], holde
 def test_a_process_loads_only_what_it_uses(module: str, unwanted: Sequence[str]) -> None:
     """Some libraries look for others that happen to be there. Each takes a twentieth of a start; `up` starts many."""
     loaded = f"{set(unwanted)} & sys.modules.keys()"
-    asking = f"import sys, backbone.migrations, {module}; sys.exit(' '.join({loaded}) or None)"
+    asking = f"import sys, backbone.storage.migrations, {module}; sys.exit(' '.join({loaded}) or None)"
     run = subprocess.run(python("-c", asking), env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     assert (run.returncode, run.stderr) == (0, b"")
 

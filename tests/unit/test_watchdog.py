@@ -1,7 +1,7 @@
 import threading
 
-from backbone.parts import Part
-from backbone.watchdog import Watchdog
+from backbone.running.parts import Part
+from backbone.running.watchdog import Watchdog
 
 
 def watched(*parts: Part, stuck_after: float = 3) -> tuple[Watchdog, list[str]]:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
-from backbone.fields import WHOLE
-from backbone.whole import EXACT, all_whole, whole
+from backbone.values.fields import WHOLE
+from backbone.values.whole import EXACT, all_whole, whole
 
 
 class Body(BaseModel):

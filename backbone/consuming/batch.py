@@ -1,0 +1,169 @@
+"""A poll's batch: its deliveries, read and checked, and the ranges of offsets that they stand for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Protocol
+
+import msgspec
+
+from backbone.consuming.broker import Place
+from backbone.errors import SlicelineError
+from backbone.events import contracts
+from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
+from backbone.events.payload import Event, P, Payload
+from backbone.values.whole import all_whole
+
+
+class Record(Protocol):
+    """What we use of a Kafka record; a dead letter that is tried again has the same."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter in the shape of the record it was."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Mismatch(SlicelineError):
+    """The event fits its contract but not this reader's view of it."""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
+
+    `key` is what parks with it. Only a record that claims a type we listen to speaks for a key of ours.
+    """
+
+    record: Record
+    key: str
+    event: Event[Any] | None = None
+    broken: Exception | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it was read."""
+        return self.record.topic, self.record.partition
+
+
+def read(record: Record, views: Mapping[str, type[Payload]]) -> Delivery:
+    """Decode and check a record. Whatever is wrong with it is told in the delivery, never raised."""
+    if (declared := declared_type(record)) not in views:
+        return Delivery(record, _own_key(record), broken=None if declared else _untyped(record))
+    try:
+        envelope = from_record(record.key, record.value, record.headers)
+        contracts.check(envelope.type, envelope.data)
+        return Delivery(record, envelope.partitionkey, _event(envelope, views[envelope.type]))
+    except SlicelineError as error:
+        return Delivery(record, _parking_key(record), broken=error)
+
+
+def declared_type(record: Record) -> str | None:
+    """The type that a record claims to be, before anything is checked."""
+    for name, value in record.headers:
+        if name == "ce_type" and value is not None:
+            return value.decode(errors="replace")
+    return None
+
+
+def _untyped(record: Record) -> Undecodable:
+    """A record that does not even name a type is broken; one of a foreign type is merely not for us."""
+    return Undecodable(unread_mode(dict(record.headers).get("content-type")) or "it has no ce_type")
+
+
+def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
+    try:
+        data = _decoded(envelope.data, view)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Mismatch(f"{envelope.type} does not fit {view.__module__}.{view.__name__}: {error}") from error
+    return Event(
+        id=envelope.id,
+        type=envelope.type,
+        source=envelope.source,
+        subject=envelope.subject,
+        time=datetime.fromisoformat(envelope.time),
+        key=envelope.partitionkey,
+        correlationid=envelope.correlationid,
+        causationid=envelope.causationid,
+        occurrenceid=envelope.occurrenceid,
+        sequence=envelope.sequence,
+        traceparent=envelope.traceparent,
+        data=data,
+    )
+
+
+def _decoded(data: bytes, view: type[P]) -> P:
+    try:
+        return msgspec.json.decode(data, type=view)
+    except msgspec.ValidationError:
+        return msgspec.convert(all_whole(msgspec.json.decode(data)), type=view)
+
+
+def _own_key(record: Record) -> str:
+    """Where a record is parked that claims no event of ours: it holds up nobody but itself."""
+    return f"@{record.partition}:{record.offset}"
+
+
+def _parking_key(record: Record) -> str:
+    """The key behind which later events wait."""
+    if record.key is None:
+        return _own_key(record)
+    key = printable(record.key.decode(errors="backslashreplace"))
+    if len(key) <= LONGEST_ATTRIBUTE:
+        return key
+    # No event of ours has such a key, and an index of Postgres could not hold it.
+    return f"{key[:400]}…{sha256(record.key).hexdigest()}"
+
+
+def printable(text: str) -> str:
+    """Text that Postgres can hold: it refuses NUL and lone surrogates, even where JSON or Python allows them."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Deliveries in the order they arrived, and for each partition the offsets [start, next) they settle."""
+
+    deliveries: Sequence[Delivery]
+    ranges: Mapping[Place, tuple[int, int]]
+
+    @property
+    def ends(self) -> dict[Place, int]:
+        """The next offset of each partition once the batch is done."""
+        return {place: end for place, (_, end) in self.ranges.items()}
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Two batches that settle, one after the other, exactly what this one would."""
+        middle = len(self.deliveries) // 2
+        first, second = self.deliveries[:middle], self.deliveries[middle:]
+        border = {each.place: each.record.offset for each in reversed(second)}
+        before = {place: (start, border.get(place, end)) for place, (start, end) in self.ranges.items()}
+        after = {place: (before[place][1], self.ranges[place][1]) for place in border}
+        return Batch(first, before), Batch(second, after)
+
+
+def unreadable(place: Place, offset: int, error: Exception) -> Batch:
+    """The batch of one record of which nothing is known but where it is."""
+    letter = Letter(*place, offset, key=None, value=None, headers=[])
+    broken = Undecodable(f"Kafka's client cannot take it apart ({error})")
+    return Batch([Delivery(letter, _own_key(letter), broken=broken)], {place: (offset, offset + 1)})

@@ -1,0 +1,394 @@
+"""The consumer runner: reads a service's topics and turns every poll's batch into one transaction.
+
+The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. Each is kept
+with the log it belongs to, and one that does not fit is told of and settled anew (see `places.py`). A passing
+fault is waited out and never skipped; a batch that fails otherwise is halved until the guilty event stands alone and
+is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.
+
+While a batch is in its transaction the next one is read and decoded. It is worked off only if all went well meanwhile:
+of a partition that was given up, or lost, what was read is dropped, and its place is sought anew.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from backbone.consuming.batch import Batch, Delivery, read, unreadable
+from backbone.consuming.broker import UNREADABLE, Place
+from backbone.consuming.handling import Fenced, Handling
+from backbone.consuming.lag import LagWatch
+from backbone.consuming.places import Places
+from backbone.errors import SlicelineError
+from backbone.events.envelope import topic_of
+from backbone.running.faults import is_passing, may_be_too_much
+from backbone.running.parts import RESTART, Part, describe, ended_well, keep_running, report
+from backbone.service import InSets, Service
+from backbone.storage.database import LONGEST_WAIT, Database
+
+BATCH = 500
+BATCH_OF_SETS = 1000
+"""Where all handlers work in sets, a batch may be larger: it is over as soon, and a commit serves more events."""
+_STARTING, _ANSWERING = 30.0, 20.0
+"""Seconds that Kafka has for a client's start, and for one answer."""
+METADATA_MS = 15_000
+"""How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
+_SLICE = 50
+"""Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a poll brought, by partition with the offset after it, and the spells in which it was asked for."""
+
+    deliveries: Mapping[Place, list[Delivery]]
+    ends: Mapping[Place, int]
+    spells: Mapping[Place, object]
+
+
+class Consumer:
+    """Reads for one service until stopped."""
+
+    def __init__(self, service: Service[Any], database: Database, kafka: str, *, stuck_after: float = 60.0) -> None:
+        """`stuck_after`: seconds without progress, though there is something to read, after which it starts anew."""
+        self.part = Part("consumer")
+        self._service = service
+        self._database = database
+        self._kafka = kafka
+        self._stuck_after = stuck_after
+        self._handling = Handling(service, database, lambda: self.part.beat(LONGEST_WAIT))
+        in_sets = all(isinstance(each, InSets) for each in service.handlers.values())
+        self._most = BATCH_OF_SETS if in_sets else BATCH
+        self._places = Places(database, service.name)
+        self._missing: list[str] = []
+        self._stop = asyncio.Event()
+        self._positions: dict[Place, int] = {}
+        # One token for each uninterrupted time in which a partition is ours and in step.
+        self._spells: dict[Place, object] = {}
+        self._ahead: asyncio.Task[_Found] | None = None
+        self._joined = False
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+
+    @property
+    def topics(self) -> list[str]:
+        """What it reads, derived from the handlers."""
+        return sorted({topic_of(view.TYPE) for view in self._service.handlers})
+
+    def stop(self) -> None:
+        """Finish the batch in hand, then return from `run`."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Read until `stop`; a client that fails or hangs is replaced."""
+        await keep_running(self.part, self._session, self._stop)
+
+    async def _session(self) -> None:
+        client = self._new_client()
+        self.forget(list(self._positions))
+        self._joined = False
+        try:
+            self.part.beat(_STARTING)
+            async with asyncio.timeout(_STARTING):
+                await client.start()
+            client.subscribe(self.topics, listener=_Rebalance(self))
+            await self._read(client)
+        finally:
+            await self._drop_ahead()
+            await _close(client)
+
+    def _new_client(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            client_id=f"sliceline-{self._service.name}",
+            group_id=self._service.name,
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # a place that does not fit is ours to settle, and to tell of
+            metadata_max_age_ms=METADATA_MS,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=300_000,
+            request_timeout_ms=int(_ANSWERING * 1000),
+        )
+
+    async def _read(self, client: AIOKafkaConsumer) -> None:
+        watch = LagWatch(self._places, self.topics, self._stuck_after)
+        committed: dict[Place, int] = {}
+        with suppress(Fenced):  # stopping
+            while not self._stop.is_set():
+                self.part.beat()
+                await self._synchronise(client)
+                await self._poll(client)
+                if watch.is_due():
+                    self.part.beat(watch.LONGEST)
+                    await self._look(client, watch)
+                    committed = await self._tell_kafka(client, committed)
+        await self._tell_kafka(client, committed)
+
+    async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
+        """See whether all places still fit; one that does not is settled anew before anything more is read."""
+        try:
+            seen = await watch.look(client._client, self._positions)
+        except Exception as error:
+            if not _passes_in_the_database(error):
+                raise
+            report("consumer", error, watch.EVERY)
+            return
+        self.forget(seen.out_of_step)
+        self._missing = seen.missing
+        self._tell_how_it_is()
+
+    def _tell_how_it_is(self) -> None:
+        if self._missing:
+            self.part.problem = f"Kafka has no topic {', '.join(self._missing)}"
+        elif self._joined:
+            self.part.ready()
+
+    async def _poll(self, client: AIOKafkaConsumer) -> None:
+        try:
+            await self._read_on(client)
+        except UNREADABLE:
+            with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
+                await self._creep_past_the_unreadable(client)
+            self.forget(list(self._positions))
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
+            self.forget(list(self._positions))
+
+    async def _read_on(self, client: AIOKafkaConsumer) -> None:
+        """Work off what was read during the last batch; what comes next is read during this one."""
+        ahead, self._ahead = self._ahead, None
+        # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
+        found = await (ahead or self._find(client, patience=500 if self._joined else 50))
+        if batch := self._batch_of(found):
+            if all(place in self._spells for place in client.assignment()):  # else something is to be sought first
+                self._ahead = asyncio.create_task(self._find(client))
+            await self._work_off(batch)
+
+    async def _find(
+        self, client: AIOKafkaConsumer, *partitions: TopicPartition, patience: int = 500, most: int | None = None
+    ) -> _Found:
+        """Read and decode at most so many records, of these partitions or of all, after `patience` milliseconds none.
+
+        Raises one of UNREADABLE when Kafka's client cannot take some record apart.
+        """
+        spells = dict(self._spells)
+        records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
+        deliveries: dict[Place, list[Delivery]] = {}
+        for at, brought in records.items():
+            deliveries[at.topic, at.partition] = decoded = []
+            for start in range(0, len(brought), _SLICE):
+                decoded += [read(each, self._handling.views) for each in brought[start : start + _SLICE]]
+                await asyncio.sleep(0)
+        ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
+        return _Found(deliveries, ends if records or partitions else await self._passed_over(client), spells)
+
+    async def _passed_over(self, client: AIOKafkaConsumer) -> dict[Place, int]:
+        """Where the client is by now, having brought nothing: behind the marks that transactions leave in a log."""
+        held = [at for at in client.assignment() if (at.topic, at.partition) in self._spells]
+        return {(at.topic, at.partition): await client.position(at) for at in held}
+
+    async def _drop_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _creep_past_the_unreadable(self, client: AIOKafkaConsumer) -> None:
+        """Some record cannot be taken apart: aiokafka raises, tells not where, and would for ever.
+
+        What it had read before is lost to us, so every partition is sought anew, and looked at by itself.
+        """
+        self.forget(list(self._positions))
+        await self._synchronise(client)
+        for at in client.assignment():
+            self.part.beat()
+            try:
+                await self._find(client, at, patience=1000)
+            except UNREADABLE:
+                if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
+                    await self._creep(client, at)
+
+    async def _creep(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
+        """Record by record: what precedes the unreadable one is worked off, it itself is parked unseen.
+
+        So is what follows it in its producer's batch, which the client reads from its beginning or not at all.
+        """
+        place = at.topic, at.partition
+        client.seek(at, self._positions[place])
+        parked = passed = False
+        while place in self._positions and not passed and not self._stop.is_set():
+            self.part.beat()
+            try:
+                batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
+                passed = parked or batch is None
+            except UNREADABLE as error:
+                if place not in self._positions:
+                    return
+                batch = unreadable(place, self._positions[place], error)
+                client.seek(at, self._positions[place] + 1)
+                parked = True
+            if batch:
+                await self._work_off(batch)
+
+    async def _synchronise(self, client: AIOKafkaConsumer) -> None:
+        """Start every newly assigned partition where the database says, not where Kafka thinks."""
+        new = {place for each in client.assignment() if (place := (each.topic, each.partition)) not in self._positions}
+        if new:
+            places = await self._take(client, new)
+            for each in client.assignment():  # a rebalance may have come between
+                place = each.topic, each.partition
+                if (offset := places.get(place)) is not None:
+                    self._positions[place] = offset
+                    self._spells[place] = object()
+                    client.seek(each, offset)
+            await self._wait_for_logs(place for place, offset in places.items() if offset is None)
+        self._tell_how_it_is()
+
+    async def _take(self, client: AIOKafkaConsumer, places: set[Place]) -> dict[Place, int | None]:
+        """Settle where partitions go on; a row that somebody holds, or a database that is away, costs no session."""
+        attempt = 0
+        while True:
+            self.part.beat(_ANSWERING)
+            try:
+                async with asyncio.timeout(_ANSWERING):
+                    return await self._places.take(client._client, places)
+            except Exception as error:
+                if not _passes_in_the_database(error):
+                    raise
+                attempt += 1
+                await self._wait_out(error, attempt)
+
+    async def _wait_for_logs(self, places: Iterable[Place]) -> None:
+        """A topic that was deleted stays assigned until the client hears of it."""
+        if missing := sorted({topic for topic, _ in places}):
+            self._missing = missing
+            await self.part.rest(timedelta(seconds=1))
+
+    def _batch_of(self, found: _Found) -> Batch | None:
+        """What was read of partitions that have been in step ever since; any other is sought and read again."""
+        lasting = dict(found.spells.items() & self._spells.items())
+        kept = [place for place in found.ends if place in lasting]
+        self.forget(found.ends.keys() - set(kept))
+        ranges = {place: (at, end) for place in kept if (end := found.ends[place]) > (at := self._positions[place])}
+        return Batch([each for place in ranges for each in found.deliveries.get(place, ())], ranges) if ranges else None
+
+    async def _work_off(self, batch: Batch) -> None:
+        """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
+        self._at_rest.clear()
+        try:
+            await self._settle(batch)
+        except Fenced:
+            self.forget(batch.ranges)
+        finally:
+            self._at_rest.set()
+
+    async def _settle(self, batch: Batch) -> None:
+        if not batch.ranges:
+            return
+        several = len(batch.deliveries) > 1
+        error = await self._outlast(lambda: self._handling.apply(batch), may_shrink=several)
+        if error is not None and several:
+            for half in batch.halves():
+                await self._settle(half)
+            return
+        if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
+            error = await self._outlast(lambda: self._handling.apply(batch, fresh=True))
+        if error is not None:
+            await self._park(batch, error)
+        self._positions.update({place: end for place, end in batch.ends.items() if place in self._positions})
+
+    async def _park(self, batch: Batch, error: Exception) -> None:
+        """Set a batch's one event aside. What cannot even be parked is not gone past: the session begins anew."""
+        if trouble := await self._outlast(lambda: self._handling.park(batch, error)):
+            raise trouble
+
+    async def _outlast(self, work: Any, *, may_shrink: bool = False) -> Exception | None:
+        """Repeat work until it succeeds or fails for good; returns the lasting error. Raises Fenced.
+
+        What `may_shrink` is given back after a passing fault too, where less of it may succeed.
+        """
+        attempt = 0
+        while True:
+            try:
+                await work()
+            except Fenced:
+                raise
+            except Exception as error:
+                if not is_passing(error):
+                    return error
+                attempt += 1
+                await self._wait_out(error, attempt)
+                if may_shrink and may_be_too_much(error):
+                    return error
+            else:
+                self._tell_how_it_is()
+                return None
+
+    async def _wait_out(self, error: Exception, attempt: int) -> None:
+        if self._stop.is_set():
+            raise Fenced  # stopping: what is not committed is read again at the next start
+        delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
+        self.part.problem = describe(error)
+        report("consumer", error, delay)
+        await self.part.rest(delay)
+
+    async def _tell_kafka(self, client: AIOKafkaConsumer, told: dict[Place, int]) -> dict[Place, int]:
+        assigned = client.assignment()
+        news = {
+            TopicPartition(*place): offset
+            for place, offset in self._positions.items()
+            if told.get(place) != offset and TopicPartition(*place) in assigned
+        }
+        if news:
+            with suppress(KafkaError):
+                await client.commit(news)
+        return dict(self._positions)
+
+    def join(self, places: Iterable[Place]) -> None:
+        """The group has given us these partitions, or none: with more members than partitions some only stand by."""
+        self.forget(places)
+        self._joined = True
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """These partitions are no longer in step: seek them anew if they are still assigned."""
+        for place in places:
+            self._positions.pop(place, None)
+            self._spells.pop(place, None)
+
+    async def rest(self) -> None:
+        """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._at_rest.wait()
+
+
+def _passes_in_the_database(error: Exception) -> bool:
+    """Whether only the database was in the way; the client may have to be replaced after whatever else passes."""
+    return is_passing(error) and not isinstance(error, (KafkaError, TimeoutError))
+
+
+async def _close(client: AIOKafkaConsumer) -> None:
+    """Leave the group, and close the connections even if that fails: stop() lets its own cancellations escape."""
+    if not await ended_well(client.stop(), 5):
+        await ended_well(client._client.close(), 2)
+
+
+class _Rebalance(ConsumerRebalanceListener):
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        gone = [(each.topic, each.partition) for each in revoked]
+        self._consumer.forget(gone)  # what was read ahead of them is not begun any more
+        await self._consumer.rest()
+        self._consumer.forget(gone)  # what was sought anew meanwhile
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._consumer.join((each.topic, each.partition) for each in assigned)

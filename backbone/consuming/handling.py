@@ -1,0 +1,153 @@
+"""How a batch becomes effects: everything a consumer does inside the one transaction of a batch."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from opentelemetry.trace import Span, SpanKind
+from structlog.contextvars import bound_contextvars
+
+from backbone.consuming import inbox, parking
+from backbone.consuming.batch import Batch, Delivery
+from backbone.errors import SlicelineError
+from backbone.events.envelope import topic_of
+from backbone.events.payload import Cause, Event
+from backbone.observing import metrics
+from backbone.observing.logs import logger
+from backbone.observing.telemetry import Attributes, messaging, trace_id_of, traceparent_of
+from backbone.service import InSets, OneByOne, Service
+from backbone.storage import sql
+from backbone.storage.database import Database, Tx
+
+
+class Fenced(SlicelineError):
+    """Another replica has moved the partition's offset: it owns the partition now."""
+
+
+class Handling:
+    """Applies batches to one service's database. A consumer and a redrive share it."""
+
+    def __init__(self, service: Service[Any], database: Database, beat: Callable[[], None] = lambda: None) -> None:
+        """`beat` is called before every wait for the database and before every event: a long batch is no stuck one."""
+        self._beat = beat
+        self._service = service
+        self._database = database
+        self._handlers = {view.TYPE: handler for view, handler in service.handlers.items()}
+        self.views = {view.TYPE: view for view in service.handlers}
+
+    async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
+        """Effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.
+
+        Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
+        """
+        self._beat()
+        async with self._database.transaction(fresh=fresh) as tx:
+            self._beat()
+            some_parked = await self._move(tx, batch)
+            known = [each for each in batch.deliveries if each.event or each.broken]
+            ours = await inbox.without_discarded(tx, self._service.name, known)
+            open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
+            self._beat()
+            unseen = await self._admit(tx, open_ones)
+            await self._handle(tx, unseen)
+        _count(batch, ours, unseen, self._database.now())
+
+    async def park(self, batch: Batch, error: Exception) -> None:
+        """Set the one event of a batch aside and go past it."""
+        self._beat()
+        async with self._database.transaction() as tx:
+            await self._move(tx, batch)
+            await parking.park(tx, self._service.name, batch.deliveries[0], error)
+
+    async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
+        """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
+        async with self._database.transaction(fresh=fresh) as tx:
+            row = await parking.oldest(tx, self._service.name, topic, key)
+            if row is None:
+                return False
+            await self._handle(tx, await self._admit(tx, [parking.delivery_of(row, self.views)]))
+            await tx.raw.execute(sql.LETTER_DELETE, row["id"])
+            await tx.raw.execute(sql.OPEN_KEY, self._service.name, topic, key)
+        return True
+
+    async def _admit(self, tx: Tx, deliveries: Sequence[Delivery]) -> list[Event[Any]]:
+        for each in deliveries:
+            if each.broken:
+                raise each.broken
+        listened = [each for each in deliveries if each.event]
+        return [each.event for each in await inbox.claim(tx, self._service.name, listened) if each.event]
+
+    async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
+        for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
+            if isinstance(handler, InSets):
+                await self._handle_set(tx, handler, list(run))
+                continue
+            for event in run:
+                await self._handle_one(tx, handler, event)
+
+    async def _handle_set(self, tx: Tx, handler: InSets, events: Sequence[Event[Any]]) -> None:
+        self._beat()
+        count, group = len(events), self._service.name
+        about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
+        links = (event.traceparent for event in events)
+        with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
+            await handler.handle(events, tx)
+
+    async def _handle_one(self, tx: Tx, handler: OneByOne, event: Event[Any]) -> None:
+        self._beat()
+        with bound_contextvars(event_id=event.id, event_type=event.type, key=event.key), self._span(event) as current:
+            tx.cause = Cause(event.correlationid, event.id, traceparent_of(current))
+            await handler(event, tx)
+
+    def _span(self, event: Event[Any]) -> AbstractContextManager[Span]:
+        about = {
+            "messaging.consumer.group.name": self._service.name,
+            "messaging.message.id": event.id,
+            "messaging.message.conversation_id": event.correlationid,
+            "messaging.kafka.message.key": event.key,
+            "cloudevents.event_id": event.id,
+            "cloudevents.event_source": event.source,
+            "cloudevents.event_type": event.type,
+        }
+        topic = topic_of(event.type)
+        return messaging("process", topic, SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
+
+    async def _move(self, tx: Tx, batch: Batch) -> bool:
+        """Go past the batch, which counts when the transaction commits; tells whether any key is parked.
+
+        Raises Fenced when the stored offsets are not where the batch begins.
+        """
+        steps = [(*place, *batch.ranges[place]) for place in sorted(batch.ranges)]
+        rows = await tx.raw.fetch(sql.OFFSETS_MOVE, self._service.name, *map(list, zip(*steps, strict=True)))
+        if len(rows) < len(steps):
+            raise Fenced
+        return bool(rows[0]["some_parked"])
+
+
+def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]], now: datetime) -> None:
+    metrics.SKIPPED.inc(len(batch.deliveries) - len(ours))
+    metrics.REPEATED.inc(len(ours) - len(fresh))
+    for event_type, count in Counter(event.type for event in fresh).items():
+        metrics.HANDLED.labels(event_type).inc(count)
+    if logger.is_enabled_for(logging.DEBUG):
+        _tell_each(fresh)
+    for event in fresh:
+        metrics.TOPIC_WAIT.observe((now - event.time).total_seconds())
+
+
+def _tell_each(events: Sequence[Event[Any]]) -> None:
+    """A line for every event, so that one order can be followed through the logs of all services."""
+    for event in events:
+        logger.debug(
+            "an event was handled",
+            action="event-handled",
+            event_type=event.type,
+            key=event.key,
+            event_id=event.id,
+            correlationid=event.correlationid,
+            trace_id=trace_id_of(event.traceparent),
+        )

@@ -1,0 +1,48 @@
+"""The inbox: which occurrences a consumer has handled, or given up. A claim commits with the effect, or not at all."""
+
+from collections.abc import Sequence
+
+from backbone.consuming.batch import Delivery, Record
+from backbone.errors import SlicelineError
+from backbone.events.envelope import from_record, name_without_version
+from backbone.storage import sql
+from backbone.storage.database import Tx
+
+
+async def claim(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Returns the deliveries that are new, in their order; versions and repetitions of one occurrence count once."""
+    if not deliveries:
+        return []
+    first = {_identity(each): at for at, each in reversed(list(enumerate(deliveries)))}
+    names, occurrences = zip(*first, strict=True)
+    rows = await tx.raw.fetch(sql.INBOX_CLAIM, consumer, list(names), list(occurrences))
+    return [deliveries[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
+
+
+async def give_up(tx: Tx, consumer: str, record: Record) -> None:
+    """Claim the occurrence that a record tells of, in whatever version and however often it comes again.
+
+    A record that is no event has none.
+    """
+    try:
+        event = from_record(record.key, record.value, record.headers)
+        name = name_without_version(event.type)
+    except SlicelineError:
+        return
+    await tx.raw.execute(sql.INBOX_CLAIM, consumer, [name], [event.occurrenceid])
+
+
+async def without_discarded(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Leave out the broken records that were discarded: they are not parked again when their log is read again."""
+    broken = [each.record for each in deliveries if each.broken]
+    if not broken:
+        return list(deliveries)
+    columns = zip(*((each.topic, each.partition, each.offset, each.key, each.value) for each in broken), strict=True)
+    rows = await tx.raw.fetch(sql.DISCARDED_PLACES, consumer, *map(list, columns))
+    gone = {(row["topic"], row["partition"], row["offset"]) for row in rows}
+    return [each for each in deliveries if not each.broken or (*each.place, each.record.offset) not in gone]
+
+
+def _identity(delivery: Delivery) -> tuple[str, str]:
+    assert delivery.event is not None  # noqa: S101  only events come here
+    return name_without_version(delivery.event.type), delivery.event.occurrenceid

@@ -1,0 +1,97 @@
+"""How far a service is behind, whether its places still fit its topics, and whether its Kafka client hangs."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from backbone.consuming.broker import Place
+from backbone.consuming.places import MORE_PARTITIONS, Break, Now, Places
+from backbone.observing import metrics
+
+
+class Hung(KafkaError):
+    """There is something to read, but the client brings nothing (seen after broker restarts)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look found: partitions whose place is not where it was, and topics that there are not."""
+
+    out_of_step: list[Place]
+    missing: list[str]
+
+
+class LagWatch:
+    """Compares the stored places of all partitions, held or not, with the topics there are, every five seconds."""
+
+    EVERY = timedelta(seconds=5)
+    LONGEST = 20.0
+    """Seconds that a look takes at most."""
+
+    def __init__(self, places: Places, topics: list[str], stuck_after: float) -> None:
+        self._places = places
+        self._topics = topics
+        self._stuck_after = stuck_after
+        self._next = 0.0
+        self._seen: dict[Place, int] = {}
+        self._counts: dict[str, tuple[UUID, int]] = {}
+        self._moved = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time for the next look."""
+        return time.monotonic() >= self._next
+
+    async def look(self, client: AIOKafkaClient, positions: Mapping[Place, int]) -> Seen:
+        """Publish every topic's lag. Raises Hung when nothing has come for long although there is some."""
+        self._next = time.monotonic() + self.EVERY.total_seconds()
+        held = dict(positions)
+        async with asyncio.timeout(self.LONGEST):
+            now = await self._places.look(client, self._topics)
+        self._tell_lag(now)
+        fitting = {place: offset for place, offset in held.items() if _fits(now, place, offset)}
+        await self._places.checked(now, fitting)
+        await self._count_partitions(now)
+        self._notice_hanging(now, fitting)
+        return Seen(sorted(held.keys() - fitting), sorted(set(self._topics) - set(now.topics)))
+
+    def _tell_lag(self, now: Now) -> None:
+        lag: Counter[str] = Counter(dict.fromkeys(now.topics, 0))
+        for place, log in now.logs.items():
+            lag[place[0]] += log.end - max(log.beginning, min(log.end, now.goes_on(place)[0]))
+        for topic, behind in lag.items():
+            metrics.LAG.labels(topic).set(behind)
+        for topic in set(self._topics) - set(now.topics):  # nobody is behind a topic that there is not
+            metrics.LAG.remove(topic)
+
+    async def _count_partitions(self, now: Now) -> None:
+        """A key's partition follows from their number, so another number breaks the order of keys."""
+        for name, topic in now.topics.items():
+            count = len(topic.leaders)
+            log, before = self._counts.get(name, (topic.id, count))
+            if log == topic.id and count > before:
+                said = f"{name} got {count} partitions instead of {before} under way: keys move, and with them order"
+                await self._places.say(Break((name, before), MORE_PARTITIONS, said))
+            self._counts[name] = (topic.id, count)
+
+    def _notice_hanging(self, now: Now, held: Mapping[Place, int]) -> None:
+        behind = sum(now.logs[place].end - position for place, position in held.items())
+        if not behind or self._seen != held:
+            self._moved = time.monotonic()
+        self._seen = dict(held)
+        if time.monotonic() - self._moved > self._stuck_after:
+            raise Hung(f"{behind} records waiting, none arrived for {self._stuck_after:.0f} s")
+
+
+def _fits(now: Now, place: Place, position: int) -> bool:
+    """Whether a held place is where it is stored and goes on there; one that nobody has stored yet is not."""
+    stored = now.stored.get(place)
+    if stored is None or stored.log is None or stored.next != position or place not in now.logs:
+        return False
+    return now.goes_on(place) == (position, None)

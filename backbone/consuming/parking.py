@@ -1,0 +1,118 @@
+"""Parking: an event that no retry can help is set aside as a dead letter, and its key with it.
+
+Later events of the key wait behind it, in order; all other keys flow on. A redrive handles a key's dead letters in
+their order, once whatever was wrong is mended, and opens the key again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from backbone.consuming.batch import Delivery, Letter, declared_type, printable, read
+from backbone.observing import metrics
+from backbone.observing.logs import logger
+from backbone.observing.telemetry import trace_id_of
+from backbone.running.parts import describe
+from backbone.storage import sql
+from backbone.storage.database import Database, Tx
+
+WAITING = None
+"""The error of a dead letter that is sound itself but waits behind another of its key."""
+
+
+async def sift(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Put those whose key is parked behind it, and return the others. Locks the parked keys it meets."""
+    if not deliveries:
+        return []
+    keys = sorted({(each.record.topic, each.key) for each in deliveries})
+    rows = await tx.raw.fetch(sql.PARKED_LOCK, consumer, *map(list, zip(*keys, strict=True)))
+    parked = {(row["topic"], row["key"]) for row in rows}
+    if not parked:
+        return list(deliveries)
+    for each in deliveries:
+        if (each.record.topic, each.key) in parked:
+            await _write_letter(tx, consumer, each, WAITING)
+    return [each for each in deliveries if (each.record.topic, each.key) not in parked]
+
+
+async def park(tx: Tx, consumer: str, delivery: Delivery, error: Exception) -> None:
+    """Set one event aside, and close its key."""
+    await tx.raw.execute(sql.PARK_KEY, consumer, delivery.record.topic, delivery.key)
+    await _write_letter(tx, consumer, delivery, describe(error))
+    metrics.PARKED.inc()
+    logger.error(
+        "an event was parked",
+        action="event-parked",
+        topic=delivery.record.topic,
+        partition=delivery.record.partition,
+        offset=delivery.record.offset,
+        key=delivery.key,
+        **_about(delivery),
+        error=describe(error),
+        exc_info=error,
+    )
+
+
+def _about(delivery: Delivery) -> dict[str, str | None]:
+    """What a log line tells of an event that could be read: its type, its id and the trace that it belongs to."""
+    event = delivery.event
+    if event is None:
+        return {}
+    return {"event_id": event.id, "event_type": event.type, "trace_id": trace_id_of(event.traceparent)}
+
+
+async def _write_letter(tx: Tx, consumer: str, delivery: Delivery, error: str | None) -> None:
+    record = delivery.record
+    headers = [(printable(name), _text_of(value)) for name, value in record.headers]
+    declared = declared_type(record)
+    await tx.raw.execute(
+        sql.DEAD_LETTER,
+        consumer,
+        record.topic,
+        record.partition,
+        record.offset,
+        delivery.key,
+        declared and printable(declared),
+        error and printable(error),
+        orjson.dumps(headers).decode(),
+        record.key,
+        record.value,
+    )
+
+
+def _text_of(value: bytes | None) -> str | None:
+    """A header's value as readable text that JSON in Postgres can hold; `_bytes_of` brings it back exactly."""
+    return None if value is None else value.decode("latin-1").encode("unicode_escape").decode()
+
+
+def _bytes_of(text: str | None) -> bytes | None:
+    return None if text is None else text.encode().decode("unicode_escape").encode("latin-1")
+
+
+async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:
+    """Lock a parked key and return its first dead letter; a key with none left is opened."""
+    if not await tx.raw.fetch(sql.PARKED_LOCK, consumer, [topic], [key]):
+        return None
+    row = await tx.raw.fetchrow(sql.LETTER_OLDEST, consumer, topic, key)
+    if row is None:
+        await tx.raw.execute(sql.OPEN_KEY, consumer, topic, key)
+    return row
+
+
+def delivery_of(row: asyncpg.Record, views: Any) -> Delivery:
+    """Read a dead letter again, as if it had just arrived."""
+    return read(letter_of(row), views)
+
+
+def letter_of(row: asyncpg.Record) -> Letter:
+    """Give a dead letter the shape of the record it was."""
+    headers = [(name, _bytes_of(text)) for name, text in row["headers"]]
+    return Letter(row["topic"], row["partition"], row["offset"], row["record_key"], row["value"], headers)
+
+
+async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:
+    """The closed (topic, key) pairs of a consumer, oldest first; those of one key when it is given."""
+    rows = await database.fetch(sql.PARKED_KEYS, consumer, key)
+    return [(row["topic"], row["key"]) for row in rows]

@@ -1,0 +1,71 @@
+"""Redrive: handle dead letters again, key by key and in order, after whatever was wrong with them was mended."""
+
+from typing import Any
+
+from backbone.consuming import parking
+from backbone.consuming.batch import printable
+from backbone.consuming.handling import Handling
+from backbone.errors import SlicelineError
+from backbone.observing.logs import logger
+from backbone.running.faults import is_locked_out, is_passing
+from backbone.running.parts import describe
+from backbone.service import Context, Service
+from backbone.storage import sql
+from backbone.storage.database import Database
+
+
+async def redrive(context: Context[Any], service: Service[Any], key: str | None = None) -> int:
+    """Redrive one key, or all parked ones; returns how many events were handled.
+
+    A key whose next event fails again stays parked with the new error, one that needs what somebody else holds stays
+    parked as it is; the other keys go on.
+    """
+    database = context.database.for_bulk_commands
+    handling = Handling(service, database)
+    pairs = await parking.parked_keys(database, service.name, key)
+    return sum([await _redrive_key(handling, database, service.name, *pair) for pair in pairs])
+
+
+async def go_on(context: Context[Any], service: Service[Any], key: str) -> None:
+    """Handle what waited behind a letter that is gone; behind a passing fault it is left for a redrive."""
+    try:
+        await redrive(context, service, key)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        logger.warning("a parked key is left for later", action="redrive-put-off", key=key, error=describe(error))
+
+
+async def _redrive_key(handling: Handling, database: Database, consumer: str, topic: str, key: str) -> int:
+    handled = 0
+    try:
+        while await _redrive_next(handling, topic, key):
+            handled += 1
+    except Exception as error:
+        if is_locked_out(error):  # it stays parked, and the other keys go on
+            logger.warning("a parked key is left for later", action="redrive-put-off", topic=topic, key=key)
+            return handled
+        if is_passing(error):
+            raise
+        await _blame(database, consumer, topic, key, error)
+    return handled
+
+
+async def _redrive_next(handling: Handling, topic: str, key: str) -> bool:
+    """Handle a key's first dead letter. An error that is not of our making may be the connection's: a new one tells."""
+    try:
+        return await handling.redrive(topic, key)
+    except SlicelineError:
+        raise
+    except Exception as error:
+        if is_passing(error):
+            raise
+    return await handling.redrive(topic, key, fresh=True)
+
+
+async def _blame(database: Database, consumer: str, topic: str, key: str, error: Exception) -> None:
+    logger.warning("a dead letter failed again", action="redrive-failed", topic=topic, key=key, error=describe(error))
+    async with database.transaction() as tx:
+        row = await parking.oldest(tx, consumer, topic, key)
+        if row is not None:
+            await tx.raw.execute(sql.LETTER_BLAME, row["id"], printable(describe(error)))

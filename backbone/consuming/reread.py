@@ -1,0 +1,27 @@
+"""Reading topics again for one listener: its places go back to the beginning, and the inbox lets through what is new.
+
+For a handler that was added, or whose TYPE was mended, after its events had gone by: occurrences of other types have
+been handled, and are repetitions. Beside a running consumer it is safe, because the moved rows fence off its batch in
+hand; within seconds it seeks anew.
+"""
+
+from backbone.errors import SlicelineError
+from backbone.observing.logs import logger
+from backbone.storage import sql
+from backbone.storage.database import Database
+
+
+class KeysAreParked(SlicelineError):
+    """Events of parked keys would line up behind later ones of their key. Redrive or discard them first."""
+
+
+async def reread(database: Database, consumer: str, topic: str | None) -> list[str]:
+    """Let a consumer read a topic, or all of them, from the beginning; returns which. Raises KeysAreParked."""
+    async with database.transaction() as tx:
+        moved = {row["topic"] for row in await tx.raw.fetch(sql.OFFSETS_ANEW, consumer, topic)}
+        parked = {row["topic"] for row in await tx.raw.fetch(sql.PARKED_KEYS, consumer, None)}
+        if moved & parked:
+            raise KeysAreParked
+    for each in sorted(moved):
+        logger.warning("a topic is read again", action="topic-reread", topic=each)
+    return sorted(moved)

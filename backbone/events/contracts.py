@@ -1,0 +1,141 @@
+"""The contracts: one JSON Schema (2020-12) per event version, in schemas/<service>/<event>.v<N>.json.
+
+An event is checked when it is published and again when it is read. Schemas are loaded when first asked for.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import orjson
+
+from backbone.errors import SlicelineError
+from backbone.events.envelope import MalformedType, TypeName, is_type, parse_type
+from backbone.events.payload import Payload
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+_ORIGIN = "https://sliceline.invalid"
+_MOST_ERRORS = 20
+# Stands for the offending value in messages: they reach logs, where customer data has no place.
+_MASK = "the value"
+
+Schema = dict[str, Any]
+
+
+class ContractBroken(SlicelineError):
+    """The event's data does not fit its schema."""
+
+    def __init__(self, event_type: str, errors: list[tuple[str, str]]) -> None:
+        found = "; ".join(f"{path or 'data'}: {message}" for path, message in errors)
+        super().__init__(f"The data of {event_type} does not fit its schema. {found}")
+        self.type = event_type
+        self.errors = errors
+
+
+class UnknownContract(SlicelineError):
+    """No schema describes the event type."""
+
+    def __init__(self, event_type: str) -> None:
+        super().__init__(f"No schema describes {event_type!r}. Write it to schemas/<service>/<event>.v<N>.json.")
+        self.type = event_type
+
+
+class BrokenSchema(SlicelineError):
+    """What stands in a schema's file is no JSON Schema."""
+
+    def __init__(self, event_type: str, reason: str) -> None:
+        super().__init__(f"Its schema, schemas/{_path_of(parse_type(event_type))}, is broken: {reason}")
+        self.type = event_type
+
+
+def check(event_type: str, data: object) -> None:
+    """Hold data against its schema: JSON text as bytes, or what JSON text decodes to.
+
+    Raises ContractBroken, which lists (dotted path, message) and never a value, or UnknownContract.
+    """
+    validator = _validator(event_type)
+    try:
+        value = orjson.loads(data) if isinstance(data, bytes) else data
+        if validator.is_valid(value):
+            return
+        errors = _errors(validator, value)
+    except ValueError as error:  # not JSON at all
+        errors = [("", str(error))]
+    raise ContractBroken(event_type, errors)
+
+
+@cache
+def dataschema(event_type: str) -> str:
+    """Name the schema of an event type: `https://sliceline.invalid/schemas/<service>/<event>.v<N>.json`.
+
+    CloudEvents wants an absolute URI there, and a schema wants a name that outlives hosts and ports. So this
+    is an identifier, the schema's `$id`, at a host that never resolves (RFC 6761); its path is where the
+    service that publishes the event serves the schema.
+    """
+    return f"{_ORIGIN}/schemas/{_path_of(parse_type(event_type))}"
+
+
+def schema_of(event_type: str) -> Schema:
+    """Read the schema of an event type. Raises UnknownContract, or BrokenSchema for a file that holds none."""
+    try:
+        schema = orjson.loads((SCHEMAS / _path_of(parse_type(event_type))).read_bytes())
+    except (MalformedType, FileNotFoundError):
+        raise UnknownContract(event_type) from None
+    except orjson.JSONDecodeError as error:
+        raise BrokenSchema(event_type, str(error)) from None
+    if not isinstance(schema, dict):
+        raise BrokenSchema(event_type, "it is no object")
+    return schema
+
+
+def schemas_of(service: str) -> list[str]:
+    """List the event types a service has schemas for, by name, then by version."""
+    types = [f"sliceline.{service}.{file.stem}" for file in (SCHEMAS / service).glob("*.json")]
+    return sorted(filter(is_type, types), key=parse_type)
+
+
+def load(event_type: str) -> None:
+    """Prepare a type's contract, as its first event would. Raises UnknownContract or BrokenSchema."""
+    _validator(event_type)
+
+
+def nearest(event_type: str) -> str | None:
+    """Name the type with a schema that is most like this one; None when none is much like it."""
+    import difflib  # only whoever has made a mistake asks
+
+    known = [f"sliceline.{file.parent.name}.{file.stem}" for file in SCHEMAS.glob("*/*.json")]
+    found = difflib.get_close_matches(event_type, filter(is_type, known), n=1, cutoff=0.8)
+    return found[0] if found else None
+
+
+def consumer_schema(payload: type[Payload]) -> Schema:
+    """Describe what a reader uses of an event: its narrow view as one self-contained schema, keys sorted."""
+    described = msgspec.json.schema(payload)
+    definitions: Schema = described.pop("$defs")
+    root = definitions.pop(described["$ref"].removeprefix("#/$defs/"))
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
+    ordered: Schema = orjson.loads(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS))
+    return ordered
+
+
+def _path_of(name: TypeName) -> str:
+    return f"{name.service}/{name.event}.v{name.version}.json"
+
+
+@cache
+def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
+    schema = schema_of(event_type)
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            schema, validate_formats=True, ignore_unknown_formats=False, mask=_MASK, offline=True
+        )
+    except jsonschema_rs.ValidationError as error:
+        at = ".".join(map(str, error.instance_path))
+        raise BrokenSchema(event_type, f"{at or 'the schema'}: {error.message}") from None
+
+
+def _errors(validator: jsonschema_rs.Draft202012Validator, value: object) -> list[tuple[str, str]]:
+    found = ((".".join(map(str, error.instance_path)), error.message) for error in validator.iter_errors(value))
+    return [error for error, _ in zip(found, range(_MOST_ERRORS), strict=False)]

@@ -1,0 +1,86 @@
+"""What an operator and an orchestrator ask a process: does it live, can it serve, what does it count, what waits."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+
+from backbone.http.context import Ctx
+from backbone.http.problems import unavailable
+from backbone.observing.logs import logger
+from backbone.running.parts import describe
+from backbone.service import Context, Service
+from backbone.storage import backlog, gauges
+from backbone.storage.backlog import Backlog
+from backbone.storage.database import Database
+
+_PATIENCE = 2.0
+
+
+def routes(service: Service[Any]) -> APIRouter:
+    """The routes that tell how a process of this service is."""
+    router = APIRouter()
+
+    @router.get("/health/live")
+    async def check_liveness() -> dict[str, str]:
+        """The process runs. Restart it when this does not answer."""
+        return {"status": "live"}
+
+    @router.get("/health/ready", responses={503: {"description": "Not ready; `waiting` says for what"}})
+    async def check_readiness(context: Ctx) -> dict[str, str]:
+        """The process can do all its work: the database answers, and each of its parts runs.
+
+        It tells of the process alone: whether the work gets done, with whatever is outside, is told by /backlog.
+        """
+        if waiting := await _waiting(context):
+            raise unavailable("Not ready: " + ", ".join(sorted(waiting)) + ".", waiting=waiting)
+        return {"status": "ready"}
+
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def get_metrics(context: Ctx) -> Response:
+        """What the process counts, and how much waits in the service's tables, for Prometheus."""
+        waiting = gauges.exposed(await _backlog(context.database.for_queries), service.jobs)
+        return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @router.get("/backlog")
+    async def get_backlog(context: Ctx) -> dict[str, Any]:
+        """What waits in the service's tables, since when, and the last error; `needs` says what needs a person.
+
+        A queue that moves needs nobody, however long it is.
+        """
+        now = await backlog.look(context.database.for_queries)
+        return {**asdict(now), "needs": backlog.needs(now)}
+
+    return router
+
+
+async def _waiting(context: Context[Any]) -> dict[str, str]:
+    if context.stopping.is_set():
+        return {"process": "stops"}
+    waiting = {name: said for name, check in context.checks.items() if (said := check())}
+    if said := await _database(context.database):
+        waiting["database"] = said
+    return waiting
+
+
+async def _database(database: Database) -> str | None:
+    try:
+        async with asyncio.timeout(_PATIENCE), database.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+    except TimeoutError:
+        return f"does not answer within {_PATIENCE:g} s"
+    except Exception as error:  # whatever it is, the answer is "not ready"
+        return f"cannot be asked ({type(error).__name__})"
+    return None
+
+
+async def _backlog(database: Database) -> Backlog | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await backlog.look(database)
+    except Exception as error:  # whatever it is, what the process counts is still to be had
+        logger.warning("the backlog could not be read", action="backlog-unread", error=describe(error))
+        return None

@@ -1,0 +1,93 @@
+"""Jobs: what a service does outside or later. Written with the effect that asks for it, run by `worker.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from backbone.errors import SlicelineError
+from backbone.events.payload import Cause
+from backbone.running.retry import RetryPolicy
+from backbone.settings import Settings
+from backbone.storage import sql
+from backbone.storage.database import Database, Tx
+
+if TYPE_CHECKING:
+    from backbone.service import Context
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a job."""
+
+    id: int
+    kind: str
+    key: str
+    data: dict[str, Any]
+    attempt: int
+    first_attempt_at: datetime
+    scheduled_at: datetime
+    cause: Cause
+    lease: object
+
+
+async def renew(database: Database, job: Job, lasting: timedelta) -> None:
+    """Have the job to oneself for at least so long, before something is done that no other run should do as well.
+
+    Raises LeaseLost when the job is not ours any more.
+    """
+    if not await database.fetch(sql.JOB_RENEW, job.id, job.lease, lasting):
+        raise LeaseLost
+
+
+async def lock(tx: Tx, job: Job) -> None:
+    """Have the job to oneself until the transaction ends. Raises LeaseLost when it is not ours any more."""
+    if not await tx.raw.fetch(sql.JOB_LOCK, job.id, job.lease):
+        raise LeaseLost
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that is done, what came of it, and what led to whatever it publishes."""
+
+    job: Job
+    outcome: Any
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Work(Generic[S]):
+    """How jobs of one kind are done.
+
+    `run` works outside any transaction, at least once, and returns what came of it. `settle` writes that in one
+    transaction with the job's deletion, once, and only while the job is still ours: not withdrawn, not rescheduled, its
+    lease not lost. Jobs that are done at the same moment are settled together; an outcome of None needs no settling.
+    What is published, is published with `cause=done.cause`.
+    """
+
+    run: Callable[[Job, Context[S]], Awaitable[Any]]
+    settle: Callable[[Sequence[Done], Tx], Awaitable[None]]
+    retry: RetryPolicy
+    concurrency: int = 4
+    lease: timedelta = timedelta(seconds=60)
+    exhausted: Callable[[Job], Any] | None = None
+    """The outcome to settle when the policy gives up; without it the job is parked."""
+
+
+AT_ONCE = timedelta(0)
+
+
+class LeaseLost(SlicelineError):
+    """The job was withdrawn, rescheduled or taken over while it ran; nothing of this run is recorded."""
+
+
+class Postpone(SlicelineError):
+    """Not now: the job is due again after the delay, and this does not count as an attempt."""
+
+    def __init__(self, delay: timedelta) -> None:
+        super().__init__()
+        self.delay = delay

@@ -1,0 +1,195 @@
+"""The worker: claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from opentelemetry.trace import SpanKind
+from structlog.contextvars import bound_contextvars
+
+from backbone.events.payload import Cause
+from backbone.jobs.work import AT_ONCE, Done, Job, LeaseLost, Postpone, Work
+from backbone.observing import metrics
+from backbone.observing.logs import logger
+from backbone.observing.telemetry import Attributes, span, traceparent_of
+from backbone.running.faults import is_passing
+from backbone.running.gathering import PATIENCE, Gathering
+from backbone.running.hurry import hurried
+from backbone.running.parts import RESTART, Part, describe, keep_running, report
+from backbone.service import Context
+from backbone.storage import sql
+from backbone.storage.database import LONGEST_WAIT
+
+POLL = 0.5
+"""Seconds between looks for due jobs; a job scheduled in this process is seen at once."""
+GRACE = 6.0
+"""Seconds that jobs in hand have after a stop; the rest of the process's time is for recording what they did."""
+
+
+class Worker:
+    """Does the jobs of one kind until stopped."""
+
+    def __init__(self, kind: str, work: Work[Any], context: Context[Any]) -> None:
+        self.part = Part(f"jobs {kind}")
+        self._kind = kind
+        self._work = work
+        self._context = context.for_jobs
+        self._database = self._context.database
+        self._may_have_more = True
+        self._running: set[asyncio.Task[None]] = set()
+        self._settling = Gathering(f"settling {kind}", self._settle)
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Claim nothing more; jobs in hand have `GRACE` to end, and what they did is recorded."""
+        self._stop.set()
+        self._database.wakeups.jobs(self._kind).set()
+
+    async def run(self) -> None:
+        """Work until `stop`. A job cut off in the middle becomes due again when its lease ends: nobody knows."""
+        try:
+            await keep_running(self.part, self._step, self._stop)
+            await asyncio.gather(*self._running)
+        finally:
+            for task in self._running:
+                task.cancel()
+
+    async def _step(self) -> None:
+        wake = self._database.wakeups.jobs(self._kind)
+        wake.clear()
+        self.part.beat(LONGEST_WAIT)
+        free = self._work.concurrency - len(self._running)
+        claimed = await self._claim(free) if free else []
+        self._may_have_more = len(claimed) == free
+        for job in claimed:
+            task = asyncio.create_task(self._do(job))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+        self.part.ready()
+        if len(claimed) < free or not free:
+            await self._wait(wake)
+
+    async def _wait(self, wake: asyncio.Event) -> None:
+        """Until there may be something to claim, or it is time to look again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await wake.wait()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._may_have_more:
+            self._database.wakeups.jobs(self._kind).set()
+
+    async def _claim(self, most: int) -> list[Job]:
+        rows = await self._database.fetch(sql.JOB_CLAIM, self._kind, self._work.lease, most)
+        return [_job(row) for row in rows]
+
+    async def _do(self, job: Job) -> None:
+        attributes: Attributes = {"sliceline.job": job.kind, "sliceline.key": job.key, "sliceline.attempt": job.attempt}
+        with (
+            bound_contextvars(job=job.kind, key=job.key),
+            span(f"job {job.kind}", SpanKind.INTERNAL, parent=job.cause.traceparent, attributes=attributes) as current,
+        ):
+            cause = Cause(job.cause.correlationid, job.cause.causationid, traceparent_of(current))
+            outcome = await self._attempt(job, cause)
+        metrics.JOBS_DONE.labels(job.kind, outcome).inc()
+
+    async def _attempt(self, job: Job, cause: Cause) -> str:
+        try:
+            outcome = await self._run(job)
+            await self._settled(Done(job, outcome, cause))
+        except Postpone as later:
+            await self._record(sql.JOB_POSTPONE, job, later.delay)
+            return "postponed"
+        except LeaseLost:
+            logger.info("a job was no longer ours", action="job-lease-lost")
+            return "lost"
+        except TimeoutError as error:
+            return "cut off" if self._stop.is_set() else await self._failed(job, error, cause)
+        except Exception as error:
+            return await self._failed(job, error, cause)
+        return "done"
+
+    async def _run(self, job: Job) -> Any:
+        if self._stop.is_set():  # claimed at the last moment
+            raise Postpone(AT_ONCE)
+        async with hurried(self._work.lease.total_seconds(), self._stop, GRACE):
+            return await self._work.run(job, self._context)
+
+    async def _settled(self, done: Done) -> None:
+        """Have recorded what came of a job. It has happened, so faults that pass are waited out as long as it is ours.
+
+        Whoever meets a row that somebody holds waits for it here, where it keeps no other job from being recorded.
+        """
+        began, attempt = asyncio.get_running_loop().time(), 0
+        patience = replace(RESTART, within=self._work.lease)
+        while True:
+            try:
+                await self._settling.join(done)
+                return
+            except Exception as error:
+                attempt += 1
+                waited = timedelta(seconds=asyncio.get_running_loop().time() - began)
+                delay = patience.next_delay(attempt, waited)
+                if delay is None or not is_passing(error):
+                    raise
+                report(self.part.name, error, delay)
+                await asyncio.sleep(delay.total_seconds())
+
+    async def _settle(self, done: Sequence[Done]) -> Sequence[None]:
+        """Record what came of these jobs; one that is not ours any more takes the others with it, until it is alone."""
+        async with self._database.transaction(patience=PATIENCE) as tx:
+            if telling := [each for each in done if each.outcome is not None]:
+                await self._work.settle(telling, tx)
+            # The jobs' rows come after the rows of the settlement, in the order in which consumers lock them.
+            jobs = [each.job for each in done]
+            ours = await tx.raw.fetch(sql.JOBS_SETTLE, [job.id for job in jobs], [job.lease for job in jobs])
+            if len(ours) < len(done):
+                raise LeaseLost
+        return [None] * len(done)
+
+    async def _failed(self, job: Job, error: Exception, cause: Cause) -> str:
+        delay = self._work.retry.next_delay(job.attempt, self._database.now() - job.first_attempt_at)
+        if delay is not None:
+            report(self.part.name, error, delay)
+            await self._record(sql.JOB_RETRY, job, delay, describe(error))
+            return "retried"
+        logger.error("a job was given up", action="job-exhausted", error=describe(error), exc_info=error)
+        try:
+            await self._give_up(job, error, cause)
+        except LeaseLost:
+            return "lost"
+        except Exception as trouble:
+            report(self.part.name, trouble, self._work.lease)  # the lease's end makes the job due again
+        return "exhausted"
+
+    async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:
+        if self._work.exhausted is None:
+            await self._record(sql.JOB_PARK, job, describe(error))
+        else:
+            await self._settling.join(Done(job, self._work.exhausted(job), cause))
+
+    async def _record(self, statement: str, job: Job, *arguments: Any) -> None:
+        """If even this fails, the lease's end makes the job due again."""
+        try:
+            await self._database.fetch(statement, job.id, job.lease, *arguments)
+        except Exception as error:
+            report(self.part.name, error, self._work.lease)
+
+
+def _job(row: asyncpg.Record) -> Job:
+    return Job(
+        id=row["id"],
+        kind=row["kind"],
+        key=row["key"],
+        data=row["data"],
+        attempt=row["attempts"],
+        first_attempt_at=row["first_attempt_at"],
+        scheduled_at=row["scheduled_at"],
+        cause=Cause(row["correlationid"], row["causationid"], row["traceparent"]),
+        lease=row["lease"],
+    )

@@ -1,0 +1,158 @@
+"""Writes batches of outbox rows to a service's topic: packed by partition, each partition's records in their order."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from opentelemetry.trace import SpanKind
+
+from backbone.errors import SlicelineError
+from backbone.events.envelope import headers_of
+from backbone.observing.telemetry import MOST_LINKS, messaging
+from backbone.publishing.partitioning import partitions_of
+from backbone.running.gather_or_cancel import together
+from backbone.running.parts import describe, ended_well
+
+SEND_DEADLINE = 15.0
+"""Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
+RECORDS_BYTES = 1_000_000
+"""What is written to a partition at once; a broker takes 1,048,588 bytes unless told otherwise (message.max.bytes)."""
+METADATA_MS = 15_000
+"""How old the producer's knowledge of its topic may be: one that was deleted is noticed, one made anew is met."""
+_SLICE = 200
+"""Rows that are packed in one go, before others of the process have their turn."""
+_KEY = 7
+_END = 13
+"""Where the partition key stands in a row, and where the attributes end, which follow the data."""
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What a broker says of a record for its own sake: it never will be taken, whatever else changes."""
+
+
+class Refused(SlicelineError):
+    """An event cannot be written to Kafka; `id` is its own, the cause says why."""
+
+    def __init__(self, id: str, why: Exception) -> None:  # noqa: A002  the attribute's name
+        super().__init__(describe(why))
+        self.id = id
+
+
+@dataclass
+class Batch:
+    """Rows on their way, packed by partition."""
+
+    first_id: str
+    count: int
+    oldest: datetime
+    traceparents: list[str]
+    partitions: dict[int, list[BatchBuilder]] = field(default_factory=dict)
+
+
+class Publisher:
+    """One service's producer. After an error its batches are in an unknown state: close it, and open it anew."""
+
+    def __init__(self, kafka: str, service: str) -> None:
+        self._kafka = kafka
+        self._service = service
+        self._topic = f"{service}.events"
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Connect, unless it is connected. Raises KafkaError, also when the topic is no longer there."""
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._kafka,
+                client_id=f"sliceline-{self._service}-relay",
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=RECORDS_BYTES,
+                request_timeout_ms=10_000,
+                metadata_max_age_ms=METADATA_MS,
+            )
+            async with asyncio.timeout(SEND_DEADLINE):
+                await self._producer.start()
+                await self._producer.partitions_for(self._topic)
+        if not self._producer.client.cluster.partitions_for_topic(self._topic):
+            raise UnknownTopicOrPartitionError(f"Kafka has no topic {self._topic}")
+
+    async def close(self) -> None:
+        """Disconnect without waiting for what is still on its way; the outbox has it."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        if not await ended_well(producer.stop(), 2):
+            # It waits for unsent batches for ever when the broker is away; ending its sender is the only way out.
+            await ended_well(producer._sender.close(), 2)
+            await ended_well(producer.client.close(), 2)
+
+    async def pack(self, rows: Sequence[asyncpg.Record]) -> Batch | None:
+        """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows. Raises Refused."""
+        if not rows:
+            return None
+        producer = self._opened()
+        partitions = sorted(await producer.partitions_for(self._topic))
+        with _blaming(rows[0]["id"].decode() if len(rows) == 1 else None, Exception):
+            batch = _batch_of(rows)
+            for start in range(0, len(rows), _SLICE):
+                _pack(producer, partitions, batch, rows[start : start + _SLICE])
+                await asyncio.sleep(0)
+        return batch
+
+    async def send(self, batch: Batch) -> None:
+        """Return when Kafka has all of the batch. Raises otherwise, in time: Refused for an event that came alone."""
+        about = {"messaging.batch.message_count": batch.count}
+        links = batch.traceparents
+        with (
+            _blaming(batch.first_id if batch.count == 1 else None, *_REFUSALS),
+            messaging("send", self._topic, SpanKind.CLIENT, links=links, attributes=about),
+        ):
+            async with asyncio.timeout(SEND_DEADLINE):
+                await together(*(self._send_in_turn(*each) for each in batch.partitions.items()))
+
+    async def _send_in_turn(self, partition: int, records: Iterable[BatchBuilder]) -> None:
+        """Never two in flight for a partition: were the first refused, the second would stand before it."""
+        for each in records:
+            acknowledged = await self._opened().send_batch(each, self._topic, partition=partition)
+            await acknowledged
+
+    def _opened(self) -> AIOKafkaProducer:
+        assert self._producer is not None, "open() comes first"  # noqa: S101
+        return self._producer
+
+
+@contextmanager
+def _blaming(id: str | None, *errors: type[Exception]) -> Iterator[None]:  # noqa: A002
+    """Such errors are the fault of the event of that id, which was alone; with more than one nobody knows."""
+    try:
+        yield
+    except errors as error:
+        if id is None:
+            raise
+        raise Refused(id, error) from error
+
+
+def _batch_of(rows: Sequence[asyncpg.Record]) -> Batch:
+    return Batch(
+        first_id=rows[0]["id"].decode(),
+        count=len(rows),
+        oldest=datetime.fromisoformat(rows[0]["time"].decode()),
+        traceparents=[row["traceparent"].decode() for row in rows[:MOST_LINKS] if row["traceparent"]],
+    )
+
+
+def _pack(producer: AIOKafkaProducer, partitions: Sequence[int], batch: Batch, rows: Sequence[asyncpg.Record]) -> None:
+    now = int(time.time() * 1000)
+    chosen = partitions_of((row["partitionkey"] for row in rows), len(partitions))
+    for row in rows:
+        payload, key, headers = row[0], row[_KEY], headers_of(*row[1:_END])
+        records = batch.partitions.setdefault(partitions[chosen[key]], [])
+        if records and records[-1].append(timestamp=now, key=key, value=payload, headers=headers):
+            continue
+        records.append(producer.create_batch())
+        records[-1].append(timestamp=now, key=key, value=payload, headers=headers)

@@ -1,0 +1,92 @@
+"""Refused events: what Kafka will not take for its own sake is set aside with its key, and all else goes on.
+
+Later events of the key wait behind it, at the positions that they had in the outbox, so that the order of the key holds
+whenever they come back. Whoever moves rows here or back holds the relay's lock: no relay carries the key meanwhile.
+"""
+
+from dataclasses import dataclass
+
+from backbone.observing import metrics
+from backbone.observing.logs import logger
+from backbone.storage.database import Database, Tx
+from backbone.storage.sql import OUTBOX_COLUMNS
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('sliceline.relay'))"
+
+SET_ASIDE = f"""
+WITH refused AS (DELETE FROM outbox WHERE id = $1 RETURNING {OUTBOX_COLUMNS})
+INSERT INTO refused_events ({OUTBOX_COLUMNS}, error) SELECT {OUTBOX_COLUMNS}, $2 FROM refused
+RETURNING aggregateid AS key, type
+"""  # noqa: S608  our own text
+
+BRING_BACK = f"""
+WITH back AS (DELETE FROM refused_events WHERE $1::text IS NULL OR aggregateid = $1 RETURNING {OUTBOX_COLUMNS})
+INSERT INTO outbox ({OUTBOX_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {OUTBOX_COLUMNS} FROM back ORDER BY position
+RETURNING position
+"""  # noqa: S608  our own text
+
+DISCARD = "DELETE FROM refused_events WHERE id = $1 AND error IS NOT NULL RETURNING aggregateid AS key, type"
+
+
+async def set_aside(database: Database, id: str, error: str) -> None:  # noqa: A002  the attribute's name
+    """Take an event out of the outbox and close its key."""
+    async with database.transaction() as tx:
+        await tx.raw.execute(LOCK)
+        row = await tx.raw.fetchrow(SET_ASIDE, id, error)
+    if row is not None:
+        metrics.REFUSED.inc()
+        logger.error(
+            "Kafka refuses an event, which is set aside with its key",
+            action="event-refused",
+            event_id=id,
+            event_type=row["type"],
+            key=row["key"],
+            error=error,
+        )
+
+
+async def retry(database: Database, key: str | None) -> int:
+    """Put the events of a key, or all, back into the outbox; returns how many. One refused again is set aside again."""
+    async with database.transaction() as tx:
+        await tx.raw.execute(LOCK)
+        count = await _bring_back(tx, key)
+    database.wakeups.committed(count > 0, frozenset())
+    return count
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """A refused event that is gone; `released` is how many waited behind it."""
+
+    id: str
+    type: str
+    key: str
+    released: int
+
+
+async def discard(tx: Tx, id: str) -> Discarded | None:  # noqa: A002
+    """Forget a refused event for good and open its key. None: there is no such.
+
+    Readers of the key then miss one `sequence`.
+    """
+    await tx.raw.execute(LOCK)
+    row = await tx.raw.fetchrow(DISCARD, id)
+    return row and Discarded(id, row["type"], row["key"], await _bring_back(tx, row["key"]))
+
+
+def tell(database: Database, gone: Discarded, *, actor: str, reason: str) -> None:
+    """Log that a refused event was discarded, and let the relay know, once that is committed."""
+    logger.warning(
+        "a refused event was discarded",
+        action="refused-event-discarded",
+        event_id=gone.id,
+        event_type=gone.type,
+        key=gone.key,
+        actor=actor,
+        reason=reason,
+    )
+    database.wakeups.committed(gone.released > 0, frozenset())
+
+
+async def _bring_back(tx: Tx, key: str | None) -> int:
+    return len(await tx.raw.fetch(BRING_BACK, key))

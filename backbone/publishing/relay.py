@@ -1,0 +1,145 @@
+"""The relay: takes the oldest rows out of the outbox, publishes them, and commits when Kafka has all of them.
+
+At least once and in order. A send that fails or times out is unknown: the transaction is rolled back, the rows are
+still there, and they are sent again by a new producer. Only one relay of a database works at a time.
+
+A transaction takes batch after batch: while Kafka acknowledges one, the next is packed and the one after is taken
+(deleted) from the outbox. A batch is sent when all of the one before is acknowledged. Why this neither loses nor swaps:
+
+- One connection, one transaction, one lock: nobody else publishes meanwhile, and there is no second reader whose rows
+  could pass the first's. What was taken ahead but not sent comes back with the rollback.
+- Every batch asks anew for the oldest visible rows. "What comes after the last position" would be wrong even inside
+  one transaction: a lower position may have become visible since, and a later one of its key may be in the next batch.
+- The commit waits for every acknowledgement. It does not wait for the disk: should the server lose it, the rows are
+  back and go out again, as after any other unknown end.
+- A transaction cut off by its server can still have a batch in flight, or send the one it has packed, while another
+  relay starts anew. Both send in order from the same beginning, so an event's first appearance still follows that of
+  the one before it; the rest are repetitions, which every reader expects.
+
+Batches double while there is more to take, so that a single event is not kept waiting and a backlog is carried in few
+trips. After a failure they start from a single row, and each small one is committed by itself: what a broker finds too
+large shrinks until it fits, and what went through stays through. A single row that Kafka refuses for its own sake will
+never fit: it is set aside in `refused_events`, where an operator sees it, with the later ones of its key behind it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import asyncpg
+
+from backbone.observing import metrics
+from backbone.publishing import refused
+from backbone.publishing.publisher import SEND_DEADLINE, Batch, Publisher, Refused
+from backbone.running.gather_or_cancel import together
+from backbone.running.parts import Part, keep_running
+from backbone.storage import sql
+from backbone.storage.database import LONGEST_WAIT, Database, Tx
+
+FEWEST, MOST = 100, 1000
+"""Rows of a batch: without a backlog, and with one."""
+LARGE = 4 * 1024 * 1024
+"""Bytes of data from which a batch shrinks again: three of them are in memory at a time."""
+LONGEST = 10_000
+"""Rows after which a transaction takes no more; a failure repeats little more than these."""
+
+
+class _Outdated(Exception):
+    """A key was closed since we last looked: rows are taken again, without those behind it."""
+
+
+class Relay:
+    """Publishes one service's outbox until stopped."""
+
+    def __init__(self, database: Database, kafka: str, *, poll: float = 1.0) -> None:
+        """`poll`: seconds between looks at the outbox when no commit of this process wakes the relay."""
+        self.part = Part("relay")
+        self._database = database
+        self._publisher = Publisher(kafka, database.service)
+        self._poll = poll
+        self._size = FEWEST
+        self._more = False
+        self._some_refused = False
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Publish until `stop`; what is in the outbox by then is left for the next start."""
+        try:
+            await keep_running(self.part, self._step, self._stop)
+        finally:
+            await self._publisher.close()
+
+    def stop(self) -> None:
+        """Finish the batch in hand, then return from `run`."""
+        self._stop.set()
+        self._database.wakeups.outbox.set()
+
+    async def _step(self) -> None:
+        self._database.wakeups.outbox.clear()
+        self.part.beat(SEND_DEADLINE)
+        try:
+            await self._publisher.open()
+            self.part.beat(LONGEST_WAIT)
+            await self._publish()
+        except BaseException as error:
+            self._size = 1
+            await self._publisher.close()
+            if not isinstance(error, Refused):
+                raise
+            self.part.beat(LONGEST_WAIT)
+            await refused.set_aside(self._database, error.id, str(error))
+            self._more = True
+        self.part.ready()
+        if not self._more and not self._stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll):
+                    await self._database.wakeups.outbox.wait()
+
+    async def _publish(self) -> None:
+        """Publish in one transaction; stand by where another relay works."""
+        self._more = False
+        with suppress(_Outdated):
+            async with self._database.transaction() as tx:
+                if await tx.raw.fetchval(sql.RELAY_LOCK):
+                    await self._publish_taken(tx)
+
+    async def _publish_taken(self, tx: Tx) -> None:
+        """Every round sends one batch, packs the rows of the next, and takes those of the one after."""
+        count, longest = 0, LONGEST if self._size >= FEWEST else 1
+        rows: list[asyncpg.Record] = await self._take(tx)
+        batch: Batch | None = None
+        while rows or batch:
+            count += len(rows)
+            ahead = self._more and count < longest and not self._stop.is_set()
+            _, rows, batch = await together(
+                self._send(batch), self._take(tx) if ahead else _nothing(), self._publisher.pack(rows)
+            )
+            self.part.beat(LONGEST_WAIT)
+
+    async def _take(self, tx: Tx) -> list[asyncpg.Record]:
+        sifted = self._some_refused
+        rows = await tx.raw.fetch(sql.RELAY_TAKE_OPEN if sifted else sql.RELAY_TAKE, self._size)
+        self._more = len(rows) == self._size
+        if rows:
+            self._some_refused = rows[0]["some_refused"]
+            if self._some_refused and not sifted:
+                self._more = True
+                raise _Outdated
+        self._size = _next_size(rows, self._size) if self._more else FEWEST
+        return [row for row in rows if not row["is_behind"]] if sifted else rows
+
+    async def _send(self, batch: Batch | None) -> None:
+        if batch is None:
+            return
+        await self._publisher.send(batch)
+        metrics.RELAYED.inc(batch.count)
+        metrics.OUTBOX_WAIT.observe((self._database.now() - batch.oldest).total_seconds())
+
+
+def _next_size(rows: Sequence[asyncpg.Record], size: int) -> int:
+    large = sum(len(row["payload"]) for row in rows) > LARGE
+    return max(size // 2, 1) if large else min(size * 2, MOST)
+
+
+async def _nothing() -> list[asyncpg.Record]:
+    return []

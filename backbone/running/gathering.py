@@ -1,0 +1,112 @@
+"""Gathering: calls that come together are served together.
+
+A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
+flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails
+takes nobody with it: the flush is halved until it stands alone. So does one that meets a row which somebody holds: it
+fails at once, for those who come after it would wait as well. When a fault passes (a connection breaks, and nobody
+knows whether the commit happened), the very same flush is run again; it has to recognise what is there already. A
+flush that cannot (a mail once sent is sent) returns its errors from there on, each beside its call, and raises nothing.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from backbone.running.faults import CommitUnknown, is_locked_out, is_passing, is_unknown
+from backbone.running.parts import report
+from backbone.running.retry import RetryPolicy
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST = 256
+PATIENCE = timedelta(milliseconds=500)
+"""How long a flush should wait for a lock: all who are in it wait, so one that is locked out is to be found soon."""
+AGAIN = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(seconds=1), within=timedelta(seconds=10))
+
+Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+"""Serves many calls at once: for each, in their order, what it returns or raises."""
+
+
+class Gathering(Generic[T, R]):
+    """Serves calls of one kind, one flush at a time."""
+
+    def __init__(self, name: str, flush: Flush[T, R], again: RetryPolicy = AGAIN) -> None:
+        """`name` is for the logs; `again` says how long a flush that meets passing faults is repeated."""
+        self._name = name
+        self._flush = flush
+        self._again = again
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """How many wait for the flush after the one under way."""
+        return len(self._waiting)
+
+    async def join(self, item: T) -> R:
+        """Go with the next flush; returns what it says of this item, or raises that."""
+        answered: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answered))
+        if self._flusher is None:
+            # In a context of its own: what it logs concerns many, not the one who happened to come first.
+            self._flusher = asyncio.create_task(self._flush_all(), context=contextvars.Context())
+        return await answered
+
+    async def _flush_all(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                # Whoever has given up meanwhile may try again elsewhere: it must not be served as well.
+                if group := [each for each in group if not each[1].cancelled()]:
+                    await self._settle(group)
+        finally:
+            self._flusher = None
+
+    async def _settle(self, group: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            outcomes = await self._outlast([item for item, _ in group])
+        except Exception as error:
+            if len(group) > 1 and _concerns_one(error):
+                middle = len(group) // 2
+                await self._settle(group[:middle])
+                await self._settle(group[middle:])
+                return
+            outcomes = [error] * len(group)
+        for (_, answered), outcome in zip(group, outcomes, strict=True):
+            _answer(answered, outcome)
+
+    async def _outlast(self, items: Sequence[T]) -> Sequence[R | Exception]:
+        """Run the flush until its outcome is known, as long as the policy has patience with passing faults."""
+        loop = asyncio.get_running_loop()
+        began, attempt, unknown = loop.time(), 0, False
+        while True:
+            attempt += 1
+            try:
+                return await self._flush(items)
+            except Exception as error:
+                if not is_passing(error) or (is_locked_out(error) and not unknown):
+                    raise
+                unknown = unknown or is_unknown(error)
+                delay = self._again.next_delay(attempt, timedelta(seconds=loop.time() - began))
+                if delay is None:
+                    if unknown:  # what an earlier try wrote may be there, whatever this one met
+                        raise CommitUnknown from error
+                    raise
+                report(self._name, error, delay)
+                await asyncio.sleep(delay.total_seconds())
+
+
+def _concerns_one(error: Exception) -> bool:
+    """Whether the flush would succeed without some one of its calls."""
+    return is_locked_out(error) or not is_passing(error)
+
+
+def _answer(waiting: asyncio.Future[R], outcome: R | Exception) -> None:
+    if waiting.done():  # whoever called has gone; the effect stays
+        return
+    if isinstance(outcome, Exception):
+        waiting.set_exception(outcome)
+    else:
+        waiting.set_result(outcome)

@@ -1,0 +1,50 @@
+"""The watchdog: a process in which a part no longer beats is ended, so that its supervisor starts it anew."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from backbone.running.parts import Part
+
+STUCK = 70
+"""The exit code of a process that the watchdog ended."""
+
+
+class Watchdog:
+    """Watches from a thread of its own, so that it also sees an event loop that no longer turns.
+
+    It counts its own looks, not the clock: a process that was frozen as a whole, and thawed, is not stuck. Nor is a
+    part that waits for something which has a deadline of its own, and said so.
+    """
+
+    def __init__(self, parts: Sequence[Part], stuck_after: float, end: Callable[[str], None] | None = None) -> None:
+        self._parts = parts
+        self._looks_allowed = max(1, round(stuck_after))
+        self._end = end or _end_process
+        self._seen = {part.name: (part.beats, 0) for part in parts}
+
+    def start(self) -> None:
+        """Look once a second from now on."""
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(1)
+            self.look()
+
+    def look(self) -> None:
+        """Note who has beaten since the last look, and end the process for one that has not for too long."""
+        for part in self._parts:
+            beats, silent = self._seen[part.name]
+            silent = 0 if part.beats != beats else silent + 1
+            self._seen[part.name] = (part.beats, silent)
+            if silent >= max(self._looks_allowed, part.lasting + 1):
+                self._end(part.name)
+
+
+def _end_process(name: str) -> None:
+    sys.stderr.write(f"watchdog: {name} makes no progress; ending the process so that it is started anew\n")
+    sys.stderr.flush()
+    os._exit(STUCK)

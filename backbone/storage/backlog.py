@@ -1,0 +1,202 @@
+"""The backlog: what waits in a service's tables, since when, why, and which of it needs a person.
+
+Read from the tables at each look, so that a restart forgets nothing and every replica tells the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from backbone.storage import sql
+from backbone.storage.database import Database
+
+MOST = 10_000
+"""Rows that a look counts of each sort; where there are more, it says this many."""
+PATIENCE = timedelta(minutes=1)
+"""How long something may fail, or wait with nobody at it, before a person is needed."""
+
+# One statement, and each part of it reads an index from its end or at most $1 rows: a scrape must cost nothing. The
+# kinds are found by leaping from one to the next, so that those of which no code is left are seen too. Jobs in hand
+# are those with a lease that has not ended.
+LOOK = """
+WITH RECURSIVE kinds AS (
+  SELECT min(kind) AS kind FROM jobs
+  UNION ALL
+  SELECT (SELECT min(kind) FROM jobs WHERE kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL
+), outbox_now AS (
+  SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS bounded) AS waiting,
+         (SELECT time FROM outbox ORDER BY position LIMIT 1) AS since
+), refusals AS (
+  SELECT (SELECT count(*) FROM (SELECT FROM refused_events LIMIT $1) AS bounded) AS refused,
+         (SELECT refused_at FROM refused_events ORDER BY position LIMIT 1) AS refused_since,
+         (SELECT error FROM refused_events WHERE error IS NOT NULL ORDER BY position DESC LIMIT 1) AS refused_error
+), letters AS (
+  SELECT (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT $1) AS bounded) AS events,
+         (SELECT count(*) FROM (SELECT FROM parked_keys LIMIT $1) AS bounded) AS keys,
+         (SELECT parked_at FROM dead_letters ORDER BY id LIMIT 1) AS since,
+         (SELECT error FROM dead_letters WHERE error IS NOT NULL ORDER BY id DESC LIMIT 1) AS error
+)
+SELECT now() AS at, outbox_now.waiting, outbox_now.since AS waiting_since,
+       letters.events, letters.keys, letters.since AS parked_since, letters.error AS parked_error,
+       refusals.*, jobs.*
+FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
+  kinds JOIN LATERAL (
+    SELECT
+      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() LIMIT $1)
+         AS bounded) AS due,
+      (SELECT due FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() ORDER BY due LIMIT 1)
+         AS due_since,
+      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND lease IS NOT NULL AND due > now() LIMIT $1)
+         AS bounded) AS in_hand,
+      (SELECT count(*) FROM (SELECT FROM jobs
+         WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL LIMIT $1) AS bounded) AS failing,
+      (SELECT first_attempt_at FROM jobs WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL
+         ORDER BY first_attempt_at LIMIT 1) AS failing_since,
+      (SELECT error FROM jobs WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL
+         ORDER BY first_attempt_at DESC LIMIT 1) AS failing_error,
+      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL LIMIT $1) AS bounded)
+         AS given_up,
+      (SELECT parked_at FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL ORDER BY parked_at LIMIT 1)
+         AS given_up_since,
+      (SELECT error FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL ORDER BY parked_at DESC LIMIT 1)
+         AS given_up_error
+  ) AS numbers ON true
+) AS jobs ON jobs.kind IS NOT NULL
+ORDER BY jobs.kind
+"""
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """Events that are not published yet, and those that cannot be, since Kafka refuses them or one before them."""
+
+    waiting: int
+    since: datetime | None
+    refused: int
+    refused_since: datetime | None
+    refused_error: str | None
+
+
+@dataclass(frozen=True)
+class Parked:
+    """Events set aside, the keys that are closed, and the error of the last event that could not be handled."""
+
+    events: int
+    keys: int
+    since: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of one kind: due and waiting to be taken, in hand, failing and tried again, and given up."""
+
+    kind: str
+    due: int = 0
+    due_since: datetime | None = None
+    in_hand: int = 0
+    failing: int = 0
+    failing_since: datetime | None = None
+    failing_error: str | None = None
+    given_up: int = 0
+    given_up_since: datetime | None = None
+    given_up_error: str | None = None
+
+
+@dataclass(frozen=True)
+class LogBreak:
+    """Partitions of a topic that did not fit the stored places, unacknowledged; `said` tells of the first."""
+
+    topic: str
+    what: str
+    partitions: int
+    since: datetime
+    said: str
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits at one moment."""
+
+    at: datetime
+    outbox: Outbox
+    parked: Parked
+    jobs: list[Jobs]
+    log_breaks: list[LogBreak]
+
+
+async def look(database: Database) -> Backlog:
+    """Read what waits now."""
+    rows = await database.fetch(LOOK, MOST)
+    first = rows[0]
+    return Backlog(
+        at=first["at"],
+        outbox=Outbox(
+            first["waiting"], first["waiting_since"], first["refused"], first["refused_since"], first["refused_error"]
+        ),
+        parked=Parked(first["events"], first["keys"], first["parked_since"], first["parked_error"]),
+        jobs=[_jobs_of(row) for row in rows if row["kind"] is not None],
+        log_breaks=[LogBreak(**row) for row in await database.fetch(sql.LOG_BREAKS)],
+    )
+
+
+def _jobs_of(row: asyncpg.Record) -> Jobs:
+    return Jobs(**{each.name: row[each.name] for each in fields(Jobs)})
+
+
+def needs(backlog: Backlog) -> list[str]:
+    """Say, one sentence for each, what does not go on without a person; a queue that moves is not among it."""
+    events = (*_needs_of_events(backlog), *map(_need_of_break, backlog.log_breaks))
+    return [*events, *(said for jobs in backlog.jobs for said in _needs_of_jobs(jobs, backlog.at))]
+
+
+def _needs_of_events(backlog: Backlog) -> Iterator[str]:
+    outbox, parked = backlog.outbox, backlog.parked
+    if parked.events:
+        yield (
+            f"{_count(parked.events, 'event')} of {_count(parked.keys, 'key')} parked, "
+            f"the first since {_moment(parked.since)}; "
+            + (f"the last error: {parked.error}" if parked.error else "none has failed, so redrive them")
+        )
+    if outbox.refused:
+        yield (
+            f"{_count(outbox.refused, 'event')} refused by Kafka or behind one that is, "
+            f"the first since {_moment(outbox.refused_since)}; the last error: {outbox.refused_error}"
+        )
+    if _too_long(outbox.since, backlog.at):
+        yield f"{_count(outbox.waiting, 'event')} not published, the first since {_moment(outbox.since)}"
+
+
+def _need_of_break(broken: LogBreak) -> str:
+    where = f"{broken.topic}, {_count(broken.partitions, 'partition')} since {_moment(broken.since)}"
+    return f"{where}: {broken.said} (POST /log-breaks/acknowledge when you have seen to it)"
+
+
+def _needs_of_jobs(jobs: Jobs, now: datetime) -> Iterator[str]:
+    if jobs.given_up:
+        yield (
+            f"{_count(jobs.given_up, f'{jobs.kind} job')} given up, the first since {_moment(jobs.given_up_since)}; "
+            f"the last error: {jobs.given_up_error}"
+        )
+    if _too_long(jobs.failing_since, now):
+        yield (
+            f"{_count(jobs.failing, f'{jobs.kind} job')} failing, the first since {_moment(jobs.failing_since)}, "
+            f"{jobs.due} due; the last error: {jobs.failing_error}"
+        )
+    if _too_long(jobs.due_since, now) and not jobs.in_hand:
+        yield f"{_count(jobs.due, f'{jobs.kind} job')} due since {_moment(jobs.due_since)}, and nobody does them"
+
+
+def _too_long(since: datetime | None, now: datetime) -> bool:
+    return since is not None and now - since > PATIENCE
+
+
+def _count(number: int, what: str) -> str:
+    or_more = " or more" if number >= MOST else ""
+    return f"{number}{or_more} {what}{'' if number == 1 else 's'}"
+
+
+def _moment(since: datetime | None) -> str:
+    return f"{since:%Y-%m-%d %H:%M:%SZ}" if since else "an unknown time"

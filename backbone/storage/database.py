@@ -1,0 +1,258 @@
+"""One service's database: transactions that also hold what is published and scheduled in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from copy import copy
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import asyncpg
+from sqlalchemy import CursorResult, Executable, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from backbone.events.payload import Cause, Payload
+from backbone.ids import new_id
+from backbone.running.faults import CommitUnknown, is_passing, may_be_the_session
+from backbone.running.shares import Share, shared_out
+from backbone.storage import job_rows, outbox
+from backbone.storage.clock import Clock
+
+# Said once on every new connection, and not when it is opened: a pooler between us and the server refuses that.
+# A lock is waited for a few seconds: whatever holds it longer is not ours, and whoever waits holds a connection.
+SESSION = """
+SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off
+"""
+
+CONNECTING = 10.0
+"""Seconds: for a free connection of the pool, and once more for a new one."""
+STATEMENT = 60.0
+"""Seconds after which a statement is cut off."""
+LONGEST_WAIT = 2 * CONNECTING + STATEMENT
+"""Seconds after which whoever waits for the database, for whatever, has got it or an error."""
+
+
+class Tx:
+    """A transaction. What it publishes and schedules is written last, when every row lock is held."""
+
+    def __init__(
+        self, connection: AsyncConnection, raw: asyncpg.Connection[Any], service: str, cause: Cause, now: datetime
+    ) -> None:
+        self.connection = connection
+        self.raw = raw
+        self.service = service
+        self.cause = cause
+        self.now = now
+        self._outgoing: list[outbox.Row] = []
+        self._jobs: dict[tuple[str, str], job_rows.Row | None] = {}
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run a SQLAlchemy Core statement inside this transaction."""
+        return await self.connection.execute(statement, parameters)
+
+    def publish(self, *payloads: Payload, key: str, subject: str | None = None, cause: Cause | None = None) -> None:
+        """Put one happening into the outbox at commit; several payloads are its versions and share an occurrence.
+
+        Raises ContractBroken when a payload breaks its schema, TooLarge over 64 KiB.
+        """
+        self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause)
+
+    def schedule(
+        self,
+        kind: str,
+        key: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        due: datetime | None = None,
+        cause: Cause | None = None,
+    ) -> None:
+        """Write a job, due now or later; one of the same kind and key is replaced and starts anew."""
+        self._jobs[kind, key] = job_rows.row(kind, key, data or {}, due, cause or self.cause)
+
+    def withdraw(self, kind: str, key: str) -> None:
+        """Forget a job, also one that is running: it will not settle."""
+        self._jobs[kind, key] = None
+
+    async def flush(self) -> tuple[bool, frozenset[str]]:
+        """Write what was collected; tells whether events go out, and the kinds of the jobs that are due."""
+        kinds = await job_rows.write(self.raw, self._jobs, self.now)
+        await outbox.write(self.raw, self.service, self.now, self._outgoing)
+        return bool(self._outgoing), kinds
+
+
+class Wakeups:
+    """Lets a commit wake the relay and the workers of the same process, so that they need not poll quickly."""
+
+    def __init__(self) -> None:
+        self.outbox = asyncio.Event()
+        self._jobs: dict[str, asyncio.Event] = {}
+
+    def jobs(self, kind: str) -> asyncio.Event:
+        """The event that is set when a job of this kind that is due was scheduled here."""
+        return self._jobs.setdefault(kind, asyncio.Event())
+
+    def committed(self, published: bool, kinds: frozenset[str]) -> None:
+        """Wake whoever has work after a commit."""
+        if published:
+            self.outbox.set()
+        for kind in kinds:
+            self.jobs(kind).set()
+
+
+class Database:
+    """A pool of connections shared by SQLAlchemy Core and, on hot paths, by plain asyncpg."""
+
+    def __init__(self, url: str, service: str, size: int = 12) -> None:
+        """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
+        self.service = service
+        self.wakeups = Wakeups()
+        self._clock = Clock()
+        # Autocommit towards SQLAlchemy: transactions are begun and ended by asyncpg, whoever runs the statements.
+        self._engine = create_async_engine(
+            url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # errors reach logs, where customers' data has no place
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=CONNECTING,
+            pool_use_lifo=True,
+            connect_args={
+                "timeout": CONNECTING,
+                "command_timeout": STATEMENT,
+                "server_settings": {"application_name": f"sliceline-{service}"},
+            },
+        )
+        event.listen(self._engine.sync_engine, "connect", _settle_session)
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+        self._shares = shared_out(size)
+        self._share: Share | None = None
+
+    def now(self) -> datetime:
+        """What the time is here: whatever is compared with a row's time, or becomes one, comes from this clock."""
+        return self._clock.now()
+
+    @cached_property
+    def for_queries(self) -> Database:
+        """The same database for queries, which leave connections to others (see `shares.py`)."""
+        return self._within(self._shares.requests)
+
+    @cached_property
+    def for_commands(self) -> Database:
+        """The same database for commands, which leave connections to others, queries among them."""
+        return self._within(self._shares.commands)
+
+    @cached_property
+    def for_bulk_commands(self) -> Database:
+        """The same database for commands on many resources at once, which leave connections to those on one."""
+        return self._within(self._shares.bulk)
+
+    @cached_property
+    def for_jobs(self) -> Database:
+        """The same database for jobs, which leave connections to others."""
+        return self._within(self._shares.jobs)
+
+    def _within(self, share: Share) -> Database:
+        limited = copy(self)
+        limited._share = share
+        return limited
+
+    @asynccontextmanager
+    async def transaction(
+        self, cause: Cause | None = None, *, patience: timedelta | None = None, fresh: bool = False
+    ) -> AsyncIterator[Tx]:
+        """All or nothing: commits at the end of the block, rolls back when it raises.
+
+        `patience`: how long it waits for a lock, where that is not what the session says. `fresh`: on a new connection.
+        Raises CommitUnknown.
+        """
+        async with self._lent(fresh=fresh) as (connection, raw):
+            tx = Tx(connection, raw, self.service, cause or Cause(new_id()), self.now())
+            async with _begun(raw, patience):
+                yield tx
+                woken = await tx.flush()
+        self.wakeups.committed(*woken)
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows of one statement that commits by itself: a third of the round trips of a transaction.
+
+        Cut off, it may have committed.
+        """
+        async with self._lent() as (_, raw):
+            rows: list[asyncpg.Record] = await raw.fetch(statement, *arguments)
+            return rows
+
+    @asynccontextmanager
+    async def _lent(self, *, fresh: bool = False) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
+        """A connection out of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back there."""
+        async with self.reading() as connection:
+            if fresh:
+                await connection.invalidate()
+            raw = await _driver(connection)
+            try:
+                yield connection, raw
+            except BaseException as error:
+                # Cut off while it begins or rolls back, it may be in a transaction that nobody ends. Whoever got it
+                # next would commit into that, which is: not at all. Other faults too may cling to the connection.
+                if raw.is_in_transaction() or may_be_the_session(error) or not isinstance(error, Exception):
+                    raw.terminate()
+                raise
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries; each statement sees the newest committed state. Raises Full."""
+        async with self._turn(), self._engine.connect() as connection:
+            if self._clock.is_doubtful():
+                await self._clock.ask(await _driver(connection))
+            yield connection
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return self._share.part() if self._share else nullcontext()
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _begun(raw: asyncpg.Connection[Any], patience: timedelta | None) -> AsyncIterator[None]:
+    """A transaction around the block; how long it waits for locks is said in the message that begins it."""
+    limit = f"; SET LOCAL lock_timeout = {patience // timedelta(milliseconds=1)}" if patience else ""
+    await raw.execute(f"BEGIN{limit}")
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # a lost one has rolled back by itself
+            await raw.execute("ROLLBACK")
+        raise
+    await _commit(raw)
+
+
+async def _commit(raw: asyncpg.Connection[Any]) -> None:
+    try:
+        await raw.execute("COMMIT")
+    except Exception as error:
+        if is_passing(error):
+            raise CommitUnknown from error
+        raise
+
+
+async def _driver(connection: AsyncConnection) -> asyncpg.Connection[Any]:
+    raw: asyncpg.Connection[Any] | None = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None  # noqa: S101  a checked-out connection has its driver's
+    return raw
+
+
+def _settle_session(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.run_async(lambda connection: connection.execute(SESSION))
+
+
+def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+    """A connection that the server has closed meanwhile is replaced before anybody meets it."""
+    if dbapi_connection.driver_connection.is_closed():
+        raise DisconnectionError

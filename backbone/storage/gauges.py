@@ -1,0 +1,80 @@
+"""Gauges of the backlog: read from the tables at each scrape, so the same in every replica and after a restart."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from backbone.storage.backlog import MOST, Backlog, Jobs, needs
+
+_UP_TO = f", counted up to {MOST}"
+
+Number = Callable[[Backlog], float]
+NumberOfKind = Callable[[Jobs, datetime], float]
+
+OF_EVENTS: dict[str, tuple[str, Number]] = {
+    "outbox_events": (f"Events not published yet{_UP_TO}", lambda now: now.outbox.waiting),
+    "outbox_oldest_seconds": ("How long the oldest of them waits", lambda now: _age(now.outbox.since, now.at)),
+    "refused_events": (f"Events that Kafka refuses, or behind such{_UP_TO}", lambda now: now.outbox.refused),
+    "dead_letters": (f"Events parked now{_UP_TO}", lambda now: now.parked.events),
+    "dead_letters_oldest_seconds": ("How long the oldest is parked", lambda now: _age(now.parked.since, now.at)),
+    "backlog_needs": ("What needs a person: sentences of /backlog", lambda now: len(needs(now))),
+    "parked_keys": (f"Keys closed now{_UP_TO}", lambda now: now.parked.keys),
+}
+OF_JOBS: dict[str, tuple[str, NumberOfKind]] = {
+    "jobs_due": (f"Jobs due and not taken yet{_UP_TO}", lambda jobs, _: jobs.due),
+    "jobs_due_oldest_seconds": ("How long the oldest of them is due", lambda jobs, at: _age(jobs.due_since, at)),
+    "jobs_in_hand": ("Jobs that a worker has", lambda jobs, _: jobs.in_hand),
+    "jobs_failing": (f"Jobs that failed and are tried again{_UP_TO}", lambda jobs, _: jobs.failing),
+    "jobs_failing_oldest_seconds": ("How long the oldest fails", lambda jobs, at: _age(jobs.failing_since, at)),
+    "jobs_parked": (f"Jobs given up{_UP_TO}", lambda jobs, _: jobs.given_up),
+}
+
+
+class _Gauges:
+    """Prometheus's client asks a collector for its metrics."""
+
+    def __init__(self, backlog: Backlog | None, kinds: Iterable[str]) -> None:
+        self._backlog = backlog
+        self._kinds = kinds
+
+    def collect(self) -> Iterator[Metric]:
+        """All gauges; without a backlog only the one that says so."""
+        read = _gauge("backlog_read", "1 when the tables could be read for this scrape")
+        read.add_metric([], self._backlog is not None)
+        yield read
+        if self._backlog is not None:
+            yield from _of_events(self._backlog)
+            yield from _of_jobs(self._backlog, self._kinds)
+
+
+def exposed(backlog: Backlog | None, kinds: Iterable[str]) -> bytes:
+    """Write the gauges in Prometheus's text format; a kind without jobs is there with zeros."""
+    registry = CollectorRegistry()
+    registry.register(_Gauges(backlog, kinds))
+    return generate_latest(registry)
+
+
+def _of_events(backlog: Backlog) -> Iterator[Metric]:
+    for name, (about, number) in OF_EVENTS.items():
+        gauge = _gauge(name, about)
+        gauge.add_metric([], number(backlog))
+        yield gauge
+
+
+def _of_jobs(backlog: Backlog, kinds: Iterable[str]) -> Iterator[Metric]:
+    jobs = {kind: Jobs(kind) for kind in kinds} | {each.kind: each for each in backlog.jobs}
+    for name, (about, number) in OF_JOBS.items():
+        gauge = _gauge(name, about, labels=("kind",))
+        for kind, each in jobs.items():
+            gauge.add_metric([kind], number(each, backlog.at))
+        yield gauge
+
+
+def _gauge(name: str, about: str, labels: tuple[str, ...] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"sliceline_{name}", about, labels=labels)
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0

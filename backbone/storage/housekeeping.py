@@ -1,0 +1,62 @@
+"""What would grow for ever is pruned: the inbox, and answers kept under an Idempotency-Key."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+from backbone.running.parts import Part, keep_running
+from backbone.settings import Settings
+from backbone.storage import sql
+from backbone.storage.database import LONGEST_WAIT, Database
+
+EVERY = timedelta(minutes=10)
+
+
+class Housekeeping:
+    """Prunes every ten minutes until stopped."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.part = Part("housekeeping")
+        self._database = database
+        self._settings = settings
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Return from `run` as soon as possible."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Prune until `stop`."""
+        await keep_running(self.part, self._step, self._stop)
+
+    async def _step(self) -> None:
+        self.part.ready()
+        for _ in range(int(EVERY.total_seconds())):
+            self.part.beat()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stop.wait()
+                return
+        await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
+        await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
+
+    async def _prune(self, statement: str, older_than: timedelta) -> None:
+        await prune(self._database, statement, older_than, lambda: self.part.beat(LONGEST_WAIT))
+
+
+async def prune(
+    database: Database, statement: str, older_than: timedelta, beat: Callable[[], None] = lambda: None
+) -> int:
+    """Delete what nobody will ask for again, some thousands in a transaction; returns how many.
+
+    `beat` is called before every transaction.
+    """
+    total = 0
+    while True:
+        beat()
+        async with database.transaction() as tx:
+            deleted = int((await tx.raw.execute(statement, older_than)).removeprefix("DELETE "))
+        total += deleted
+        if deleted == 0:
+            return total

@@ -1,0 +1,125 @@
+"""The outbox: what a transaction publishes is a row of the same transaction. The relay takes it from there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from opentelemetry.trace import SpanKind
+
+from backbone.errors import SlicelineError
+from backbone.events import contracts
+from backbone.events.envelope import parse_type, unfit
+from backbone.events.payload import Cause, Payload
+from backbone.ids import new_id
+from backbone.observing import telemetry
+from backbone.storage import sql
+
+LARGEST = 64 * 1024
+_GIVEN = ("key", "subject", "correlationid", "causationid", "traceparent")
+
+Row = tuple[str, str, str, str, str, str, str | None, str, str | None, str]
+"""id, key, type, subject, dataschema, correlationid, causationid, occurrenceid, traceparent, data"""
+
+
+class TooLarge(SlicelineError):
+    """An event's data is over 64 KiB; events carry facts, not documents."""
+
+
+class UnfitAttribute(SlicelineError):
+    """An event's attribute cannot travel."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The {name} of an event {reason}.")
+        self.name = name
+
+
+class NewestFirst(SlicelineError):
+    """Versions of one happening are published oldest first, for a reader replaced by its next release in between."""
+
+
+class ForeignEvent(SlicelineError):
+    """A service publishes only events of its own name."""
+
+
+def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause) -> list[Row]:
+    """One outbox row per version of one happening, checked."""
+    _check_attributes(key, subject, cause)
+    _check_order(payloads)
+    occurrence = new_id()
+    traceparent = _create(service, key, cause)
+    return [
+        (
+            new_id(),
+            key,
+            _owned(service, each.TYPE),
+            subject,
+            contracts.dataschema(each.TYPE),
+            cause.correlationid,
+            cause.causationid,
+            occurrence,
+            traceparent,
+            _data(each),
+        )
+        for each in payloads
+    ]
+
+
+def _check_attributes(key: str, subject: str, cause: Cause) -> None:
+    """All that comes from elsewhere; what a row has beside is made here."""
+    given = (key, subject, cause.correlationid, cause.causationid, cause.traceparent)
+    for name, value in zip(_GIVEN, given, strict=True):
+        if value is not None and (reason := unfit(value)):
+            raise UnfitAttribute(name, reason)
+
+
+def _check_order(payloads: Sequence[Payload]) -> None:
+    """A reader's old release handles the first of them; where it skipped it, the next release takes the second."""
+    if len(payloads) > 1:
+        versions = [parse_type(each.TYPE).version for each in payloads]
+        if versions != sorted(versions):
+            raise NewestFirst
+
+
+def _create(service: str, key: str, cause: Cause) -> str | None:
+    """The span of the creation, that all which follows from the event hangs on; unrecorded, the cause's serves."""
+    if not telemetry.is_recording() and cause.traceparent:
+        return cause.traceparent
+    about = {"messaging.message.conversation_id": cause.correlationid, "messaging.kafka.message.key": key}
+    topic = f"{service}.events"
+    with telemetry.messaging("create", topic, SpanKind.PRODUCER, parent=cause.traceparent, attributes=about) as current:
+        return telemetry.traceparent_of(current)
+
+
+async def write(raw: asyncpg.Connection[Any], service: str, now: datetime, outgoing: Sequence[Row]) -> None:
+    """Number a transaction's rows within their keys and insert them, in one statement."""
+    if outgoing:
+        await raw.execute(sql.PUBLISH, service, now, *map(list, zip(*outgoing, strict=True)), _following(outgoing))
+
+
+def _following(outgoing: Sequence[Row]) -> list[int]:
+    """For each row, how many of the same key come after it."""
+    seen: Counter[str] = Counter()
+    following = []
+    for _, key, *_ in reversed(outgoing):
+        following.append(seen[key])
+        seen[key] += 1
+    return following[::-1]
+
+
+def _owned(service: str, event_type: str) -> str:
+    if parse_type(event_type).service != service:
+        raise ForeignEvent(f"{service} may not publish {event_type}")
+    return event_type
+
+
+def _data(payload: Payload) -> str:
+    data = msgspec.json.encode(payload)
+    if len(data) > LARGEST:
+        raise TooLarge(f"{payload.TYPE} is {len(data)} bytes long, {LARGEST} are allowed")
+    contracts.check(payload.TYPE, data)
+    return data.decode()
