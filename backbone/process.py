@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from backbone import declared
+from backbone.application import create_application
 from backbone.consuming.consumer import Consumer
+from backbone.context import Context
 from backbone.errors import SlicelineError
-from backbone.http import create_application
 from backbone.http.wire.server import Server
 from backbone.http.wording import in_plain_words
 from backbone.jobs.worker import Worker
@@ -25,7 +26,7 @@ from backbone.observing.logs import logger
 from backbone.publishing.relay import Relay
 from backbone.running.parts import Part
 from backbone.running.watchdog import Watchdog
-from backbone.service import Context, S, Service
+from backbone.service import S, Service
 from backbone.settings import Settings
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping
@@ -143,7 +144,8 @@ def _runners(service: Service[Any], context: Context[Any]) -> list[Runner]:
         alone = settings.roles == "relay"
         runners.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
     if settings.has_role("consumers") and service.handlers:
-        runners.append(Consumer(service, database, settings.kafka, stuck_after=settings.stuck_after_seconds))
+        stuck_after = settings.stuck_after_seconds
+        runners.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=stuck_after))
     if settings.has_role("jobs"):
         runners += [Worker(kind, work, context) for kind, work in service.jobs.items()]
         runners.append(Housekeeping(database, settings))

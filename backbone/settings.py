@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.consuming.broker import RETENTION
+from backbone.events.topics import RETENTION
 from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
 from backbone.values.currencies import is_currency
 

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import msgspec
 from fastapi import APIRouter
 
+from backbone.consuming.handlers import Handler, InSets
 from backbone.events.payload import Event, Payload
 from backbone.process import run
-from backbone.service import Handler, InSets, Service
+from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
 

@@ -14,8 +14,9 @@ from typing import Any
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
-from backbone.consuming.broker import Log, Place, survey
+from backbone.consuming.broker import Log, survey
 from backbone.events.envelope import topic_of
+from backbone.events.topics import PartitionId
 from backbone.storage.sql import ANEW
 from cli import OLD_EVENTS, published
 from cli.published import Report
@@ -42,8 +43,8 @@ class DoNotBelong(Exception):
 class Kept:
     """What Kafka has kept: the logs, how far each service has read, and the newest sequences that each published."""
 
-    logs: Mapping[Place, Log]
-    read_to: Mapping[str, Mapping[Place, int]]
+    logs: Mapping[PartitionId, Log]
+    read_to: Mapping[str, Mapping[PartitionId, int]]
     sequences: Mapping[str, Mapping[str, int]]
 
 
@@ -71,7 +72,7 @@ async def settle(kept: Kept, kafka: str, urls: Mapping[str, str], choice: str | 
         await _do_as_chosen(kept, service, urls[service], numbers, skipping=choice == "skip")
 
 
-async def _read_to(admin: AIOKafkaAdminClient, service: str) -> dict[Place, int]:
+async def _read_to(admin: AIOKafkaAdminClient, service: str) -> dict[PartitionId, int]:
     committed = await admin.list_consumer_group_offsets(service)
     return {(at.topic, at.partition): told.offset for at, told in committed.items()}
 

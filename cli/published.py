@@ -13,8 +13,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from backbone.consuming.broker import UNREADABLE, Log, Place
+from backbone.consuming.broker import UNREADABLE, Log
 from backbone.events.envelope import Undecodable, from_record
+from backbone.events.topics import PartitionId
 
 Report = Callable[[str], None]
 Numbers = dict[str, int]
@@ -31,20 +32,20 @@ and Kafka's own account of what was read is compared as well.
 """
 
 
-async def newest(kafka: str, logs: Mapping[Place, Log], report: Report) -> dict[str, Numbers]:
+async def newest(kafka: str, logs: Mapping[PartitionId, Log], report: Report) -> dict[str, Numbers]:
     """Read the newest events in each partition that are its service's own; by service. Raises KafkaError."""
     found = await _read(kafka, logs, {place: log.end - 1 for place, log in logs.items()}, report)
     silent = {place: log.end - TAIL for place, log in logs.items() if not found.get(place)}
     return _by_service(found | await _read(kafka, logs, silent, report))
 
 
-async def all_of(kafka: str, service: str, logs: Mapping[Place, Log], report: Report) -> Numbers:
+async def all_of(kafka: str, service: str, logs: Mapping[PartitionId, Log], report: Report) -> Numbers:
     """Read all that a service's topic holds. Raises KafkaError."""
     own = {place: log.beginning for place, log in logs.items() if place[0] == f"{service}.events"}
     return _by_service(await _read(kafka, logs, own, report)).get(service, {})
 
 
-def _by_service(found: Mapping[Place, Numbers]) -> dict[str, Numbers]:
+def _by_service(found: Mapping[PartitionId, Numbers]) -> dict[str, Numbers]:
     merged: dict[str, Numbers] = {}
     for (topic, _), sequences in found.items():
         _raise_to(merged.setdefault(_service_of(topic), {}), sequences.items())
@@ -61,8 +62,8 @@ def _service_of(topic: str) -> str:
 
 
 async def _read(
-    kafka: str, logs: Mapping[Place, Log], starts: Mapping[Place, int], report: Report
-) -> dict[Place, Numbers]:
+    kafka: str, logs: Mapping[PartitionId, Log], starts: Mapping[PartitionId, int], report: Report
+) -> dict[PartitionId, Numbers]:
     """Read from these offsets, or the beginnings that lie behind them, to the ends of the logs."""
     spans = [_span(place, at, logs[place]) for place, at in starts.items()]
     full = [span for span in spans if span.next < span.end]
@@ -95,7 +96,7 @@ class _Span:
         return max(0, self.end - self.next)
 
 
-def _span(place: Place, start: int, log: Log) -> _Span:
+def _span(place: PartitionId, start: int, log: Log) -> _Span:
     return _Span(TopicPartition(*place), max(start, log.beginning), log.end)
 
 

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backbone.http import create_application
-from backbone.service import Context, Service
+from backbone.application import create_application
+from backbone.context import Context
+from backbone.service import Service
 from backbone.storage.database import Database
 from cli.catalogue import all_services
 

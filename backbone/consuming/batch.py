@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from backbone.consuming.broker import Place
 from backbone.errors import SlicelineError
 from backbone.events import contracts
 from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
 from backbone.events.payload import Event, P, Payload
+from backbone.events.topics import PartitionId
 from backbone.values.whole import all_whole
 
 
@@ -61,7 +61,7 @@ class Delivery(msgspec.Struct, frozen=True):
     broken: Exception | None = None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PartitionId:
         """Where it was read."""
         return self.record.topic, self.record.partition
 
@@ -145,10 +145,10 @@ class Batch:
     """Deliveries in the order they arrived, and for each partition the offsets [start, next) they settle."""
 
     deliveries: Sequence[Delivery]
-    ranges: Mapping[Place, tuple[int, int]]
+    ranges: Mapping[PartitionId, tuple[int, int]]
 
     @property
-    def ends(self) -> dict[Place, int]:
+    def ends(self) -> dict[PartitionId, int]:
         """The next offset of each partition once the batch is done."""
         return {place: end for place, (_, end) in self.ranges.items()}
 
@@ -162,7 +162,7 @@ class Batch:
         return Batch(first, before), Batch(second, after)
 
 
-def unreadable(place: Place, offset: int, error: Exception) -> Batch:
+def unreadable(place: PartitionId, offset: int, error: Exception) -> Batch:
     """The batch of one record of which nothing is known but where it is."""
     letter = Letter(*place, offset, key=None, value=None, headers=[])
     broken = Undecodable(f"Kafka's client cannot take it apart ({error})")

@@ -9,7 +9,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -32,11 +31,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-Place = tuple[str, int]
-"""A topic and a partition."""
-
-RETENTION = timedelta(days=7)
-"""How long topics keep their events: migration makes them so, and the inbox has to remember for longer."""
+from backbone.events.topics import PartitionId
 
 UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
 """How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""
@@ -180,7 +175,7 @@ class Log:
     end: int
 
 
-async def survey(client: AIOKafkaClient, names: Collection[str]) -> tuple[dict[str, Topic], dict[Place, Log]]:
+async def survey(client: AIOKafkaClient, names: Collection[str]) -> tuple[dict[str, Topic], dict[PartitionId, Log]]:
     """Ask which of these topics there are, and how far their logs reach. Raises KafkaError.
 
     A partition that was just made, or changes its leader, is waited for, for some seconds.
@@ -207,7 +202,7 @@ async def topics_of(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, T
     }
 
 
-async def logs_of(client: AIOKafkaClient, topics: Mapping[str, Topic]) -> dict[Place, Log]:
+async def logs_of(client: AIOKafkaClient, topics: Mapping[str, Topic]) -> dict[PartitionId, Log]:
     """Ask how far the log of every partition reaches. Raises KafkaError, also where a partition has no leader."""
     places = [(name, number) for name, topic in topics.items() for number in topic.leaders]
     beginnings, ends = await asyncio.gather(
@@ -220,11 +215,11 @@ async def logs_of(client: AIOKafkaClient, topics: Mapping[str, Topic]) -> dict[P
 
 
 async def epoch_ends(
-    client: AIOKafkaClient, topics: Mapping[str, Topic], epochs: Mapping[Place, int]
-) -> dict[Place, int]:
+    client: AIOKafkaClient, topics: Mapping[str, Topic], epochs: Mapping[PartitionId, int]
+) -> dict[PartitionId, int]:
     """Ask where these epochs of partitions ended; -1 where the log never had such an epoch. Raises KafkaError."""
 
-    def request(places: list[Place]) -> Request[Any]:
+    def request(places: list[PartitionId]) -> Request[Any]:
         return _EpochRequest(_by_topic(places, lambda place: (place[1], -1, epochs[place])))
 
     answers = await _ask_leaders(client, topics, epochs, request)
@@ -232,9 +227,9 @@ async def epoch_ends(
 
 
 async def _offsets(
-    client: AIOKafkaClient, topics: Mapping[str, Topic], places: Iterable[Place], which: int
-) -> dict[Place, int]:
-    def request(places: list[Place]) -> Request[Any]:
+    client: AIOKafkaClient, topics: Mapping[str, Topic], places: Iterable[PartitionId], which: int
+) -> dict[PartitionId, int]:
+    def request(places: list[PartitionId]) -> Request[Any]:
         return OffsetRequest(-1, 0, _by_topic(places, lambda place: (place[1], which)))
 
     answers = await _ask_leaders(client, topics, places, request)
@@ -244,16 +239,16 @@ async def _offsets(
 async def _ask_leaders(
     client: AIOKafkaClient,
     topics: Mapping[str, Topic],
-    places: Iterable[Place],
-    request: Callable[[list[Place]], Request[Any]],
+    places: Iterable[PartitionId],
+    request: Callable[[list[PartitionId]], Request[Any]],
 ) -> list[Any]:
-    by_leader: dict[int, list[Place]] = defaultdict(list)
+    by_leader: dict[int, list[PartitionId]] = defaultdict(list)
     for place in places:
         by_leader[topics[place[0]].leaders[place[1]][0]].append(place)
     return await asyncio.gather(*(client.send(leader, request(theirs)) for leader, theirs in by_leader.items()))
 
 
-def _by_topic(places: Iterable[Place], entry: Callable[[Place], Any]) -> list[tuple[str, list[Any]]]:
+def _by_topic(places: Iterable[PartitionId], entry: Callable[[PartitionId], Any]) -> list[tuple[str, list[Any]]]:
     grouped: dict[str, list[Any]] = defaultdict(list)
     for place in places:
         grouped[place[0]].append(entry(place))

@@ -21,15 +21,16 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from backbone.consuming.batch import Batch, Delivery, read, unreadable
-from backbone.consuming.broker import UNREADABLE, Place
+from backbone.consuming.broker import UNREADABLE
+from backbone.consuming.handlers import Handlers, InSets
 from backbone.consuming.handling import Fenced, Handling
 from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Places
 from backbone.errors import SlicelineError
 from backbone.events.envelope import topic_of
+from backbone.events.topics import PartitionId
 from backbone.running.faults import is_passing, may_be_too_much
 from backbone.running.parts import RESTART, Part, describe, ended_well, keep_running, report
-from backbone.service import InSets, Service
 from backbone.storage.database import LONGEST_WAIT, Database
 
 BATCH = 500
@@ -47,39 +48,37 @@ _SLICE = 50
 class _Found:
     """What a poll brought, by partition with the offset after it, and the spells in which it was asked for."""
 
-    deliveries: Mapping[Place, list[Delivery]]
-    ends: Mapping[Place, int]
-    spells: Mapping[Place, object]
+    deliveries: Mapping[PartitionId, list[Delivery]]
+    ends: Mapping[PartitionId, int]
+    spells: Mapping[PartitionId, object]
 
 
 class Consumer:
     """Reads for one service until stopped."""
 
-    def __init__(self, service: Service[Any], database: Database, kafka: str, *, stuck_after: float = 60.0) -> None:
+    def __init__(
+        self, name: str, handlers: Handlers, database: Database, kafka: str, *, stuck_after: float = 60.0
+    ) -> None:
         """`stuck_after`: seconds without progress, though there is something to read, after which it starts anew."""
         self.part = Part("consumer")
-        self._service = service
+        self._name = name
+        self.topics = sorted({topic_of(view.TYPE) for view in handlers})
         self._database = database
         self._kafka = kafka
         self._stuck_after = stuck_after
-        self._handling = Handling(service, database, lambda: self.part.beat(LONGEST_WAIT))
-        in_sets = all(isinstance(each, InSets) for each in service.handlers.values())
+        self._handling = Handling(name, handlers, database, lambda: self.part.beat(LONGEST_WAIT))
+        in_sets = all(isinstance(each, InSets) for each in handlers.values())
         self._most = BATCH_OF_SETS if in_sets else BATCH
-        self._places = Places(database, service.name)
+        self._places = Places(database, name)
         self._missing: list[str] = []
         self._stop = asyncio.Event()
-        self._positions: dict[Place, int] = {}
+        self._positions: dict[PartitionId, int] = {}
         # One token for each uninterrupted time in which a partition is ours and in step.
-        self._spells: dict[Place, object] = {}
+        self._spells: dict[PartitionId, object] = {}
         self._ahead: asyncio.Task[_Found] | None = None
         self._joined = False
         self._at_rest = asyncio.Event()
         self._at_rest.set()
-
-    @property
-    def topics(self) -> list[str]:
-        """What it reads, derived from the handlers."""
-        return sorted({topic_of(view.TYPE) for view in self._service.handlers})
 
     def stop(self) -> None:
         """Finish the batch in hand, then return from `run`."""
@@ -106,8 +105,8 @@ class Consumer:
     def _new_client(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             bootstrap_servers=self._kafka,
-            client_id=f"sliceline-{self._service.name}",
-            group_id=self._service.name,
+            client_id=f"sliceline-{self._name}",
+            group_id=self._name,
             enable_auto_commit=False,
             auto_offset_reset="none",  # a place that does not fit is ours to settle, and to tell of
             metadata_max_age_ms=METADATA_MS,
@@ -120,7 +119,7 @@ class Consumer:
 
     async def _read(self, client: AIOKafkaConsumer) -> None:
         watch = LagWatch(self._places, self.topics, self._stuck_after)
-        committed: dict[Place, int] = {}
+        committed: dict[PartitionId, int] = {}
         with suppress(Fenced):  # stopping
             while not self._stop.is_set():
                 self.part.beat()
@@ -180,7 +179,7 @@ class Consumer:
         """
         spells = dict(self._spells)
         records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
-        deliveries: dict[Place, list[Delivery]] = {}
+        deliveries: dict[PartitionId, list[Delivery]] = {}
         for at, brought in records.items():
             deliveries[at.topic, at.partition] = decoded = []
             for start in range(0, len(brought), _SLICE):
@@ -189,7 +188,7 @@ class Consumer:
         ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
         return _Found(deliveries, ends if records or partitions else await self._passed_over(client), spells)
 
-    async def _passed_over(self, client: AIOKafkaConsumer) -> dict[Place, int]:
+    async def _passed_over(self, client: AIOKafkaConsumer) -> dict[PartitionId, int]:
         """Where the client is by now, having brought nothing: behind the marks that transactions leave in a log."""
         held = [at for at in client.assignment() if (at.topic, at.partition) in self._spells]
         return {(at.topic, at.partition): await client.position(at) for at in held}
@@ -251,7 +250,7 @@ class Consumer:
             await self._wait_for_logs(place for place, offset in places.items() if offset is None)
         self._tell_how_it_is()
 
-    async def _take(self, client: AIOKafkaConsumer, places: set[Place]) -> dict[Place, int | None]:
+    async def _take(self, client: AIOKafkaConsumer, places: set[PartitionId]) -> dict[PartitionId, int | None]:
         """Settle where partitions go on; a row that somebody holds, or a database that is away, costs no session."""
         attempt = 0
         while True:
@@ -265,7 +264,7 @@ class Consumer:
                 attempt += 1
                 await self._wait_out(error, attempt)
 
-    async def _wait_for_logs(self, places: Iterable[Place]) -> None:
+    async def _wait_for_logs(self, places: Iterable[PartitionId]) -> None:
         """A topic that was deleted stays assigned until the client hears of it."""
         if missing := sorted({topic for topic, _ in places}):
             self._missing = missing
@@ -339,7 +338,7 @@ class Consumer:
         report("consumer", error, delay)
         await self.part.rest(delay)
 
-    async def _tell_kafka(self, client: AIOKafkaConsumer, told: dict[Place, int]) -> dict[Place, int]:
+    async def _tell_kafka(self, client: AIOKafkaConsumer, told: dict[PartitionId, int]) -> dict[PartitionId, int]:
         assigned = client.assignment()
         news = {
             TopicPartition(*place): offset
@@ -351,12 +350,12 @@ class Consumer:
                 await client.commit(news)
         return dict(self._positions)
 
-    def join(self, places: Iterable[Place]) -> None:
+    def join(self, places: Iterable[PartitionId]) -> None:
         """The group has given us these partitions, or none: with more members than partitions some only stand by."""
         self.forget(places)
         self._joined = True
 
-    def forget(self, places: Iterable[Place]) -> None:
+    def forget(self, places: Iterable[PartitionId]) -> None:
         """These partitions are no longer in step: seek them anew if they are still assigned."""
         for place in places:
             self._positions.pop(place, None)

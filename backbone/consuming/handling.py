@@ -13,13 +13,13 @@ from structlog.contextvars import bound_contextvars
 
 from backbone.consuming import inbox, parking
 from backbone.consuming.batch import Batch, Delivery
+from backbone.consuming.handlers import Handlers, InSets, OneByOne
 from backbone.errors import SlicelineError
 from backbone.events.envelope import topic_of
 from backbone.events.payload import Cause, Event
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import Attributes, messaging, trace_id_of, traceparent_of
-from backbone.service import InSets, OneByOne, Service
 from backbone.storage import sql
 from backbone.storage.database import Database, Tx
 
@@ -31,13 +31,15 @@ class Fenced(SlicelineError):
 class Handling:
     """Applies batches to one service's database. A consumer and a redrive share it."""
 
-    def __init__(self, service: Service[Any], database: Database, beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, name: str, handlers: Handlers, database: Database, beat: Callable[[], None] = lambda: None
+    ) -> None:
         """`beat` is called before every wait for the database and before every event: a long batch is no stuck one."""
         self._beat = beat
-        self._service = service
+        self._name = name
         self._database = database
-        self._handlers = {view.TYPE: handler for view, handler in service.handlers.items()}
-        self.views = {view.TYPE: view for view in service.handlers}
+        self._handlers = {view.TYPE: handler for view, handler in handlers.items()}
+        self.views = {view.TYPE: view for view in handlers}
 
     async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
         """Effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.
@@ -49,8 +51,8 @@ class Handling:
             self._beat()
             some_parked = await self._move(tx, batch)
             known = [each for each in batch.deliveries if each.event or each.broken]
-            ours = await inbox.without_discarded(tx, self._service.name, known)
-            open_ones = await parking.sift(tx, self._service.name, ours) if some_parked else ours
+            ours = await inbox.without_discarded(tx, self._name, known)
+            open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
             unseen = await self._admit(tx, open_ones)
             await self._handle(tx, unseen)
@@ -61,17 +63,17 @@ class Handling:
         self._beat()
         async with self._database.transaction() as tx:
             await self._move(tx, batch)
-            await parking.park(tx, self._service.name, batch.deliveries[0], error)
+            await parking.park(tx, self._name, batch.deliveries[0], error)
 
     async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
         """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
         async with self._database.transaction(fresh=fresh) as tx:
-            row = await parking.oldest(tx, self._service.name, topic, key)
+            row = await parking.oldest(tx, self._name, topic, key)
             if row is None:
                 return False
             await self._handle(tx, await self._admit(tx, [parking.delivery_of(row, self.views)]))
             await tx.raw.execute(sql.LETTER_DELETE, row["id"])
-            await tx.raw.execute(sql.OPEN_KEY, self._service.name, topic, key)
+            await tx.raw.execute(sql.OPEN_KEY, self._name, topic, key)
         return True
 
     async def _admit(self, tx: Tx, deliveries: Sequence[Delivery]) -> list[Event[Any]]:
@@ -79,7 +81,7 @@ class Handling:
             if each.broken:
                 raise each.broken
         listened = [each for each in deliveries if each.event]
-        return [each.event for each in await inbox.claim(tx, self._service.name, listened) if each.event]
+        return [each.event for each in await inbox.claim(tx, self._name, listened) if each.event]
 
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
         for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
@@ -91,7 +93,7 @@ class Handling:
 
     async def _handle_set(self, tx: Tx, handler: InSets, events: Sequence[Event[Any]]) -> None:
         self._beat()
-        count, group = len(events), self._service.name
+        count, group = len(events), self._name
         about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
         links = (event.traceparent for event in events)
         with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
@@ -105,7 +107,7 @@ class Handling:
 
     def _span(self, event: Event[Any]) -> AbstractContextManager[Span]:
         about = {
-            "messaging.consumer.group.name": self._service.name,
+            "messaging.consumer.group.name": self._name,
             "messaging.message.id": event.id,
             "messaging.message.conversation_id": event.correlationid,
             "messaging.kafka.message.key": event.key,
@@ -122,7 +124,7 @@ class Handling:
         Raises Fenced when the stored offsets are not where the batch begins.
         """
         steps = [(*place, *batch.ranges[place]) for place in sorted(batch.ranges)]
-        rows = await tx.raw.fetch(sql.OFFSETS_MOVE, self._service.name, *map(list, zip(*steps, strict=True)))
+        rows = await tx.raw.fetch(sql.OFFSETS_MOVE, self._name, *map(list, zip(*steps, strict=True)))
         if len(rows) < len(steps):
             raise Fenced
         return bool(rows[0]["some_parked"])

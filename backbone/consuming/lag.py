@@ -11,8 +11,8 @@ from uuid import UUID
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from backbone.consuming.broker import Place
 from backbone.consuming.places import MORE_PARTITIONS, Break, Now, Places
+from backbone.events.topics import PartitionId
 from backbone.observing import metrics
 
 
@@ -24,7 +24,7 @@ class Hung(KafkaError):
 class Seen:
     """What a look found: partitions whose place is not where it was, and topics that there are not."""
 
-    out_of_step: list[Place]
+    out_of_step: list[PartitionId]
     missing: list[str]
 
 
@@ -40,7 +40,7 @@ class LagWatch:
         self._topics = topics
         self._stuck_after = stuck_after
         self._next = 0.0
-        self._seen: dict[Place, int] = {}
+        self._seen: dict[PartitionId, int] = {}
         self._counts: dict[str, tuple[UUID, int]] = {}
         self._moved = time.monotonic()
 
@@ -48,7 +48,7 @@ class LagWatch:
         """Whether it is time for the next look."""
         return time.monotonic() >= self._next
 
-    async def look(self, client: AIOKafkaClient, positions: Mapping[Place, int]) -> Seen:
+    async def look(self, client: AIOKafkaClient, positions: Mapping[PartitionId, int]) -> Seen:
         """Publish every topic's lag. Raises Hung when nothing has come for long although there is some."""
         self._next = time.monotonic() + self.EVERY.total_seconds()
         held = dict(positions)
@@ -80,7 +80,7 @@ class LagWatch:
                 await self._places.say(Break((name, before), MORE_PARTITIONS, said))
             self._counts[name] = (topic.id, count)
 
-    def _notice_hanging(self, now: Now, held: Mapping[Place, int]) -> None:
+    def _notice_hanging(self, now: Now, held: Mapping[PartitionId, int]) -> None:
         behind = sum(now.logs[place].end - position for place, position in held.items())
         if not behind or self._seen != held:
             self._moved = time.monotonic()
@@ -89,7 +89,7 @@ class LagWatch:
             raise Hung(f"{behind} records waiting, none arrived for {self._stuck_after:.0f} s")
 
 
-def _fits(now: Now, place: Place, position: int) -> bool:
+def _fits(now: Now, place: PartitionId, position: int) -> bool:
     """Whether a held place is where it is stored and goes on there; one that nobody has stored yet is not."""
     stored = now.stored.get(place)
     if stored is None or stored.log is None or stored.next != position or place not in now.logs:

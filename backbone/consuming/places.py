@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 from aiokafka.client import AIOKafkaClient
 
-from backbone.consuming.broker import Log, Place, Topic, epoch_ends, survey
+from backbone.consuming.broker import Log, Topic, epoch_ends, survey
+from backbone.events.topics import PartitionId
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.storage import sql
@@ -36,7 +37,7 @@ class Stored:
 class Break:
     """A place that did not fit its log, in words."""
 
-    place: Place
+    place: PartitionId
     what: str
     said: str
     unread: int = 0
@@ -48,16 +49,16 @@ class Now:
     """What Kafka and the database said at one moment."""
 
     topics: Mapping[str, Topic]
-    logs: Mapping[Place, Log]
-    stored: Mapping[Place, Stored]
-    epoch_ends: Mapping[Place, int]
+    logs: Mapping[PartitionId, Log]
+    stored: Mapping[PartitionId, Stored]
+    epoch_ends: Mapping[PartitionId, int]
 
-    def goes_on(self, place: Place) -> tuple[int, Break | None]:
+    def goes_on(self, place: PartitionId) -> tuple[int, Break | None]:
         """The offset at which a reader goes on, and what has to be said about it. The place has a log."""
         return resume(place, self.stored.get(place), self.logs[place], self.epoch_ends.get(place))
 
 
-def resume(place: Place, stored: Stored | None, log: Log, epoch_end: int | None) -> tuple[int, Break | None]:
+def resume(place: PartitionId, stored: Stored | None, log: Log, epoch_end: int | None) -> tuple[int, Break | None]:
     """Decide where a reader goes on in the log there is now.
 
     `epoch_end` is where the stored epoch ended; None where it still lasts, or none is known. In doubt it is read again.
@@ -97,7 +98,7 @@ class Places:
         changed = {place: epoch for place, log in logs.items() if (epoch := _ended(stored.get(place), log)) is not None}
         return Now(topics, logs, stored, await epoch_ends(client, topics, changed) if changed else {})
 
-    async def take(self, client: AIOKafkaClient, places: Collection[Place]) -> dict[Place, int | None]:
+    async def take(self, client: AIOKafkaClient, places: Collection[PartitionId]) -> dict[PartitionId, int | None]:
         """Settle where these partitions go on, and say where they did not fit; None where there is no log.
 
         Those that another replica moved at the same moment are left out: they may be taken in a moment.
@@ -112,7 +113,7 @@ class Places:
             _say(each)
         return {**dict.fromkeys(set(places) - found.keys()), **{place: found[place][0] for place in taken}}
 
-    async def _store(self, tx: Tx, now: Now, offsets: Mapping[Place, int]) -> list[Place]:
+    async def _store(self, tx: Tx, now: Now, offsets: Mapping[PartitionId, int]) -> list[PartitionId]:
         rows = [
             (*place, was.next if (was := now.stored.get(place)) else None, offset, log.id, log.epoch)
             for place, offset in offsets.items()
@@ -123,7 +124,7 @@ class Places:
         taken = await tx.raw.fetch(sql.OFFSETS_PLACE, self._consumer, *map(list, zip(*rows, strict=True)))
         return [(row["topic"], row["partition"]) for row in taken]
 
-    async def checked(self, now: Now, positions: Mapping[Place, int]) -> None:
+    async def checked(self, now: Now, positions: Mapping[PartitionId, int]) -> None:
         """Note that these places fit, so that a later look knows up to where the log was the same."""
         rows = [
             (*place, log.id, log.epoch, position)

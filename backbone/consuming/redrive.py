@@ -1,35 +1,33 @@
 """Redrive: handle dead letters again, key by key and in order, after whatever was wrong with them was mended."""
 
-from typing import Any
-
 from backbone.consuming import parking
 from backbone.consuming.batch import printable
+from backbone.consuming.handlers import Handlers
 from backbone.consuming.handling import Handling
 from backbone.errors import SlicelineError
 from backbone.observing.logs import logger
 from backbone.running.faults import is_locked_out, is_passing
 from backbone.running.parts import describe
-from backbone.service import Context, Service
 from backbone.storage import sql
 from backbone.storage.database import Database
 
 
-async def redrive(context: Context[Any], service: Service[Any], key: str | None = None) -> int:
+async def redrive(database: Database, name: str, handlers: Handlers, key: str | None = None) -> int:
     """Redrive one key, or all parked ones; returns how many events were handled.
 
     A key whose next event fails again stays parked with the new error, one that needs what somebody else holds stays
     parked as it is; the other keys go on.
     """
-    database = context.database.for_bulk_commands
-    handling = Handling(service, database)
-    pairs = await parking.parked_keys(database, service.name, key)
-    return sum([await _redrive_key(handling, database, service.name, *pair) for pair in pairs])
+    database = database.for_bulk_commands
+    handling = Handling(name, handlers, database)
+    pairs = await parking.parked_keys(database, name, key)
+    return sum([await _redrive_key(handling, database, name, *pair) for pair in pairs])
 
 
-async def go_on(context: Context[Any], service: Service[Any], key: str) -> None:
+async def go_on(database: Database, name: str, handlers: Handlers, key: str) -> None:
     """Handle what waited behind a letter that is gone; behind a passing fault it is left for a redrive."""
     try:
-        await redrive(context, service, key)
+        await redrive(database, name, handlers, key)
     except Exception as error:
         if not is_passing(error):
             raise

@@ -1,10 +1,9 @@
 """HTTP: what every service's API is made of."""
 
 from backbone.http.answers import Answer
-from backbone.http.application import create_application
 from backbone.http.commands import Command
 from backbone.http.context import Db
 from backbone.http.pages import Page, Paging
 from backbone.http.problems import Problem
 
-__all__ = ["Answer", "Command", "Db", "Page", "Paging", "Problem", "create_application"]
+__all__ = ["Answer", "Command", "Db", "Page", "Paging", "Problem"]

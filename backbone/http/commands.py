@@ -8,14 +8,15 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from fastapi import Depends, Header, Request, Response
 
+from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.http import actors, keys
 from backbone.http.answers import CORRELATION, Answer
+from backbone.http.grouped import Grouped
 from backbone.http.meaning import claim_of
 from backbone.http.problems import malformed
 from backbone.http.routing import template_of
 from backbone.observing import telemetry
-from backbone.service import Context, Grouped
 from backbone.storage import idempotency
 from backbone.storage.database import Tx
 from backbone.storage.group_commit import Entrant
@@ -87,7 +88,7 @@ class CommandRequest:
         """
         reply = _reply(self._response(answer))
         claim = await self._claim(self.key) if self.key else None
-        kept = await self.context.group(grouped).join(Entrant(item, self.cause, reply, claim))
+        kept = await self.context.group(grouped.write).join(Entrant(item, self.cause, reply, claim))
         return _sent(kept, is_replay=kept.body != reply.body)
 
     async def _once(self, effect: Effect, tx: Tx, key: str) -> Response:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from backbone.service import Context
+from backbone.context import Context
 from backbone.storage.database import Database
 
 

@@ -18,16 +18,17 @@ from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.http import observing
 from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.commands import REPLAYED
+from backbone.http.grouped import Grouped
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
-from backbone.service import Context, Grouped
 from backbone.storage.group_commit import Entrant
 from backbone.storage.idempotency import Reply
 from backbone.values.tracecontext import begin, parse
@@ -70,7 +71,7 @@ class _Lane:
         self._lane = lane
         self._context = context
         self._turns = asyncio.Semaphore(TURNS)
-        self._group = context.group(lane)
+        self._group = context.group(lane.write)
         self._count = observing.requests.labels("POST", lane.path, 202)
         self._time = observing.durations.labels("POST", lane.path)
 

@@ -12,13 +12,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backbone.context import Context
 from backbone.http.answers import CORRELATION
 from backbone.http.problems import problem_of
 from backbone.http.routing import template_of
 from backbone.ids import new_id
 from backbone.observing.logs import logger
 from backbone.running.faults import CutOff
-from backbone.service import Context
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 

@@ -13,8 +13,8 @@ from fastapi import Header, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from backbone.context import Context
 from backbone.running.following import Following, Version
-from backbone.service import Context
 
 HEARTBEAT = 15.0
 """Seconds without news after which a comment is sent, for proxies that take silence for an end (9.2.7)."""

@@ -1,21 +1,19 @@
 """Jobs: what a service does outside or later. Written with the effect that asks for it, run by `worker.py`."""
 
-from __future__ import annotations
-
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from backbone.context import Context
 from backbone.errors import SlicelineError
 from backbone.events.payload import Cause
 from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
 from backbone.storage import sql
 from backbone.storage.database import Database, Tx
-
-if TYPE_CHECKING:
-    from backbone.service import Context
 
 S = TypeVar("S", bound=Settings)
 
@@ -48,6 +46,14 @@ async def lock(tx: Tx, job: Job) -> None:
     """Have the job to oneself until the transaction ends. Raises LeaseLost when it is not ours any more."""
     if not await tx.raw.fetch(sql.JOB_LOCK, job.id, job.lease):
         raise LeaseLost
+
+
+async def rest(context: Context[Any], seconds: float) -> None:
+    """Let a job wait before it does anything. Raises Postpone when the process stops: nothing was done."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await context.stopping.wait()
+        raise Postpone(AT_ONCE)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import asyncpg
 from opentelemetry.trace import SpanKind
 from structlog.contextvars import bound_contextvars
 
+from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.jobs.work import AT_ONCE, Done, Job, LeaseLost, Postpone, Work
 from backbone.observing import metrics
@@ -20,7 +21,6 @@ from backbone.running.faults import is_passing
 from backbone.running.gathering import PATIENCE, Gathering
 from backbone.running.hurry import hurried
 from backbone.running.parts import RESTART, Part, describe, keep_running, report
-from backbone.service import Context
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT
 

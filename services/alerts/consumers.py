@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from backbone.consuming.handlers import Handlers, InSets
 from backbone.events.payload import Event
-from backbone.service import Handlers, InSets
 from backbone.storage.database import Tx
 from services.alerts import decisions, tables
 from services.alerts.events import StockAlertRaised, StockLevelChanged

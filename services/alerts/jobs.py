@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.jobs.work import Done, Job, Work
 from backbone.running.retry import FOR_EVER
-from backbone.service import Context
 from backbone.storage.database import Tx
 from services.alerts import decisions, tables
 from services.alerts.decisions import Alert

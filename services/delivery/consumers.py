@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from backbone.consuming.handlers import Handlers, InSets
 from backbone.events.payload import Event
-from backbone.service import Handlers, InSets
 from backbone.storage.database import Tx
 from services.delivery import decisions, tables
 from services.delivery.decisions import Delivery

@@ -11,10 +11,10 @@ from email.utils import format_datetime
 
 import aiosmtplib
 
+from backbone.context import Context
 from backbone.jobs.work import AT_ONCE, Done, Job, Postpone, Work, renew
 from backbone.running.hurry import hurried
 from backbone.running.retry import RetryPolicy
-from backbone.service import Context
 from backbone.storage.database import Tx
 from backbone.values.texts import is_email, one_line
 from services.notifications import tables

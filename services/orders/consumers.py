@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backbone.consuming.handlers import Handlers, InSets
 from backbone.events.payload import Event, Payload
-from backbone.service import Handlers, InSets
 from backbone.storage.database import Tx
 from services.orders import decisions, tables
 from services.orders.events import (

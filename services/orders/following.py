@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from backbone.context import Context
 from backbone.http.answers import to_json
 from backbone.running.following import MOST, Following, Version
-from backbone.service import Context
 from backbone.storage.database import Database
 from services.orders import tables
 from services.orders.decisions import expected_for

@@ -8,10 +8,11 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
+from backbone.context import Context
 from backbone.http import Answer
+from backbone.http.grouped import Grouped
 from backbone.http.problems import invalid
 from backbone.ids import new_id
-from backbone.service import Context, Grouped
 from backbone.storage.database import Database, Tx
 from backbone.storage.group_commit import Entrant
 from services.orders import decisions, tables

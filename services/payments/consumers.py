@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from backbone.consuming.handlers import Handlers, InSets
 from backbone.events.payload import Event
-from backbone.service import Handlers, InSets
 from backbone.storage.database import Tx
 from services.payments import decisions, store
 from services.payments.decisions import Payment

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from backbone.context import Context
 from backbone.errors import SlicelineError
-from backbone.jobs.work import Done, Job, Postpone, Work, lock
+from backbone.jobs.work import Done, Job, Postpone, Work, lock, rest
 from backbone.running.gathering import PATIENCE
 from backbone.running.retry import RetryPolicy
-from backbone.service import Context
 from backbone.storage.database import Tx
 from services.payments import decisions, pace, store
 from services.payments.decisions import Change, Payment, Task
@@ -148,7 +148,7 @@ async def _not_attempted(attempt: Attempt, job: Job, context: Context[Settings])
 
 
 async def _take_slot(context: Context[Settings], patience: timedelta = pace.PATIENCE) -> None:
-    await pace.take_slot(context.database, context.settings.provider_rate, patience, context.rest)
+    await pace.take_slot(context.database, context.settings.provider_rate, patience, partial(rest, context))
 
 
 async def _hold_off(busy: Busy, context: Context[Settings]) -> None:

@@ -13,16 +13,17 @@ import httpx
 from sqlalchemy import text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backbone.application import create_application
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.handling import Handling
+from backbone.context import Context
 from backbone.events import contracts
 from backbone.events.envelope import Envelope, to_record, topic_of
-from backbone.http import create_application
 from backbone.http.bodies import again
 from backbone.http.wire.server import Server
 from backbone.ids import new_id
 from backbone.running.faults import is_passing
-from backbone.service import Context, Service
+from backbone.service import Service
 from backbone.storage.database import Database
 from tests.conftest import NewDatabase
 
@@ -68,7 +69,7 @@ class Fed:
 
     async def deliver(self, *records: FakeRecord, partition: int = 0) -> None:
         """Handle records as one batch, all from this partition of their topics."""
-        handling = Handling(self.service, self.database)
+        handling = Handling(self.service.name, self.service.handlers, self.database)
         starts = {each.topic: await self._next_offset(each.topic, partition) for each in records}
         placed = [replace(each, partition=partition) for each in records]
         ranges = {

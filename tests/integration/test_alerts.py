@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
-from backbone.service import Context
 from services.alerts.jobs import JOBS, QUIET
 from services.alerts.service import SERVICE
 from services.alerts.settings import Settings

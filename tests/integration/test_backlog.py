@@ -12,9 +12,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from backbone.http import create_application
+from backbone.application import create_application
+from backbone.context import Context
 from backbone.ids import new_id
-from backbone.service import Context
 from backbone.storage.backlog import MOST
 from backbone.storage.database import Database
 from cli.__main__ import app

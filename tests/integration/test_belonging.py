@@ -25,7 +25,7 @@ from tests.integration.things import Things, create_topic, eventually, running
 
 
 def consumer_of(thing: Things) -> Consumer:
-    return Consumer(thing.service(thing.note), thing.database, thing.kafka)
+    return Consumer(thing.name, thing.service(thing.note).handlers, thing.database, thing.kafka)
 
 
 def relay_of(thing: Things) -> Relay:

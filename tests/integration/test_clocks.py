@@ -10,10 +10,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from backbone.context import Context
 from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
-from backbone.service import Context
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
 from cli import topics

@@ -9,17 +9,17 @@ import pytest
 from backbone.consuming import consumer
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.handlers import Handler
 from backbone.consuming.handling import Fenced, Handling
 from backbone.events.payload import Event
 from backbone.publishing.relay import Relay
-from backbone.service import Handler
 from backbone.storage.database import Tx
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.things import Things, eventually, running, running_until_killed
 
 
 def consumer_of(thing: Things, handler: Handler | None = None) -> Consumer:
-    return Consumer(thing.service(handler or thing.note), thing.database, thing.kafka)
+    return Consumer(thing.name, thing.service(handler or thing.note).handlers, thing.database, thing.kafka)
 
 
 def relay_of(thing: Things) -> Relay:
@@ -91,7 +91,7 @@ async def test_a_zombie_is_fenced_off_by_the_stored_offset(thing: Things) -> Non
         await thing.published(2)
     async with thing.reading() as reader:
         records = [each for found in (await reader.getmany(timeout_ms=5000)).values() for each in found]
-    handling = Handling(thing.service(thing.note), thing.database)
+    handling = Handling(thing.name, thing.service(thing.note).handlers, thing.database)
     place = records[0].topic, records[0].partition
     deliveries = [read(each, handling.views) for each in records]
     await handling.apply(Batch(deliveries[:1], {place: (0, 1)}))

@@ -11,8 +11,9 @@ import asyncpg
 import httpx
 import pytest
 
-from backbone.http import create_application, observing
-from backbone.service import Context
+from backbone.application import create_application
+from backbone.context import Context
+from backbone.http import observing
 from backbone.storage.database import Database
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase

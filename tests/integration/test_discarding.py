@@ -175,7 +175,7 @@ async def test_a_key_is_open_as_soon_as_its_last_letter_is_gone_though_the_proce
         assert await discarding.discard(tx, thing.name, first["id"], by="ann", reason="garbage")
     assert [row["key"] for row in await thing.database.fetch("SELECT key FROM parked_keys")] == ["b"]
     faulty.refused.clear()
-    assert await Handling(thing.service(faulty), thing.database).redrive(thing.topic, "b")
+    assert await Handling(thing.name, thing.service(faulty).handlers, thing.database).redrive(thing.topic, "b")
     assert await thing.database.fetch("SELECT key FROM parked_keys") == []
 
 

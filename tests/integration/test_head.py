@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from backbone.http import create_application
+from backbone.application import create_application
+from backbone.context import Context
 from backbone.ids import new_id
-from backbone.service import Context
 from services.orders.service import SERVICE
 from services.orders.settings import Settings
 from tests.conftest import NewDatabase

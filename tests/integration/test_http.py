@@ -20,9 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from backbone.http import Answer, Command, Db, Paging, Problem, create_application
+from backbone.application import create_application
+from backbone.context import Context
+from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.wire.server import Server
-from backbone.service import Context, Service
+from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage import sql
 from backbone.storage.database import Database, Tx

@@ -12,12 +12,13 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
+from backbone.application import create_application
+from backbone.context import Context
 from backbone.events.payload import Cause
-from backbone.http import create_application
 from backbone.jobs.work import Done, Job, Postpone, Work
 from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
-from backbone.service import Context, Service
+from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage import backlog
 from backbone.storage.database import Tx

@@ -87,7 +87,7 @@ async def test_a_consumer_that_looks_for_an_unreadable_record_in_many_partitions
 
 async def test_a_consumer_whose_broker_does_not_answer_does(thing: Things) -> None:
     async with silent_server() as kafka:
-        consumer = Consumer(thing.service(thing.note), thing.database, kafka)
+        consumer = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, kafka)
         async with running_until_killed(consumer):
             assert await watched(consumer.part, after(6)) == []
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
-from backbone.service import Context
 from backbone.values.texts import is_email, one_line
 from local.ports import free_port
 from sandbox.mail import Inbox, Mail, smtp_server

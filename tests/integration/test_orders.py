@@ -12,10 +12,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backbone.http import create_application
+from backbone.application import create_application
+from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
-from backbone.service import Context
 from services.orders.jobs import DELAY_WATCH, JOBS
 from services.orders.service import SERVICE
 from services.orders.settings import Settings

@@ -12,14 +12,15 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.record.util import calc_crc32c
 
+from backbone.application import create_application
 from backbone.consuming import redrive
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.handlers import Handler
 from backbone.consuming.handling import Handling
+from backbone.context import Context
 from backbone.events.envelope import Envelope, to_record
 from backbone.events.payload import Event
-from backbone.http import create_application
 from backbone.ids import new_id
-from backbone.service import Context, Handler
 from backbone.settings import Settings
 from backbone.storage.database import Tx
 from tests.integration.things import Things, eventually, running
@@ -72,7 +73,7 @@ async def send(thing: Things, *records: Record) -> None:
 
 
 def consumer_of(thing: Things, handler: Handler) -> Consumer:
-    return Consumer(thing.service(handler), thing.database, thing.kafka)
+    return Consumer(thing.name, thing.service(handler).handlers, thing.database, thing.kafka)
 
 
 async def letters(thing: Things) -> list[tuple[str, int, str | None]]:
@@ -101,7 +102,7 @@ def context_of(thing: Things) -> Context[Any]:
 
 
 async def redriven(thing: Things, handler: Handler, key: str | None = None) -> int:
-    return await redrive.redrive(context_of(thing), thing.service(handler), key)
+    return await redrive.redrive(thing.database, thing.name, thing.service(handler).handlers, key)
 
 
 def with_header(name: str, value: bytes | None) -> Spoil:

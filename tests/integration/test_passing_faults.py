@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.handlers import Handler, InSets
 from backbone.events.payload import Event
 from backbone.running.faults import is_passing
-from backbone.service import Handler, InSets
 from backbone.storage.database import Database, Tx
 from tests.integration import test_parking as parking
 from tests.integration.test_parking import consumer_of, letters, record_of, send

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.ids import new_id
 from backbone.jobs.work import Done, Job, LeaseLost
 from backbone.jobs.worker import Worker
-from backbone.service import Context
 from backbone.storage.database import Database
 from services.payments import jobs, pace, provider, store
 from services.payments.decisions import Payment

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.work import Postpone
-from backbone.service import Context
 from backbone.storage import sql
 from backbone.storage.database import Database
 from services.payments import jobs, pace, store

@@ -14,19 +14,19 @@ from aiokafka.client import AIOKafkaClient
 
 from backbone.consuming import broker
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.handlers import Handler
 from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Break, Places
 from backbone.consuming.reread import KeysAreParked, reread
 from backbone.observing import metrics
 from backbone.publishing.relay import Relay
-from backbone.service import Handler
 from backbone.storage import backlog
 from tests.integration.test_parking import Faulty, client_of, letters, record_of, send
 from tests.integration.things import Things, eventually, running
 
 
 def consumer_of(thing: Things, handler: Handler | None = None) -> Consumer:
-    return Consumer(thing.service(handler or thing.note), thing.database, thing.kafka)
+    return Consumer(thing.name, thing.service(handler or thing.note).handlers, thing.database, thing.kafka)
 
 
 def relay_of(thing: Things) -> Relay:

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from backbone.http import create_application
+from backbone.application import create_application
+from backbone.context import Context
 from backbone.http.problems import type_of
 from backbone.http.routes.kinds import KINDS
-from backbone.service import Context, Service
+from backbone.service import Service
 from backbone.storage.database import Database
 from local import ROOT
 from services import CATALOGUE

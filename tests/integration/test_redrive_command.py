@@ -34,7 +34,7 @@ def url(new_database: NewDatabase) -> str:
 async def _park(url: str) -> None:
     async with fed(SERVICE, lambda _: url) as service:
         record = service.record(CANCELLED, {"order": new_id(), "customer": ADA, "reason": "Changed my mind."})
-        handling = Handling(SERVICE, service.database)
+        handling = Handling(SERVICE.name, SERVICE.handlers, service.database)
         batch = Batch([read(record, handling.views)], {(record.topic, 0): (0, 1)})
         await handling.park(batch, RuntimeError("the handler stumbled"))
         async with service.database.transaction() as tx:

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from backbone.http import create_application
+from backbone.application import create_application
+from backbone.context import Context
 from backbone.observing import metrics
 from backbone.publishing import refused
-from backbone.service import Context
 from backbone.settings import Settings
 from backbone.storage import backlog
 from tests.integration.relaying import outbox_is_empty, relay_of, sequences_by_key

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import DateTime, MetaData, select, text
 
-from backbone.service import InSets
+from backbone.consuming.handlers import InSets
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, FakeRecord, Fed, fed
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs import worker
 from backbone.jobs.worker import Worker
-from backbone.service import Context
 from local.ports import free_port
 from sandbox.mail import Inbox, smtp_server
 from services.notifications import jobs as mailing

@@ -19,14 +19,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
+from backbone.application import create_application
 from backbone.consuming.consumer import Consumer
+from backbone.context import Context
 from backbone.events.payload import Event
-from backbone.http import Answer, Command, create_application
+from backbone.http import Answer, Command
 from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
 from backbone.publishing.relay import Relay
 from backbone.running.retry import RetryPolicy
-from backbone.service import Context, Service
+from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
 from tests.conftest import NewDatabase
@@ -55,7 +57,7 @@ async def spans(exporter: InMemorySpanExporter, thing: Things) -> Sequence[Reada
     context = Context(Settings(database_url="postgresql://unused"), thing.database)
     parts = (
         Relay(thing.database, thing.kafka, poll=0.05),
-        Consumer(service, thing.database, thing.kafka),
+        Consumer(thing.name, service.handlers, thing.database, thing.kafka),
         Worker("bake", service.jobs["bake"], context),
     )
     transport = httpx.ASGITransport(create_application(service, context))
@@ -169,7 +171,8 @@ async def test_a_failure_is_told_by_its_span(exporter: InMemorySpanExporter, thi
     exporter.clear()
     await thing.publish("a", 1)
     async with running(
-        Relay(thing.database, thing.kafka, poll=0.05), Consumer(thing.service(refuse), thing.database, thing.kafka)
+        Relay(thing.database, thing.kafka, poll=0.05),
+        Consumer(thing.name, thing.service(refuse).handlers, thing.database, thing.kafka),
     ):
         await eventually(lambda: is_parked(thing))
     spans = named(exporter.get_finished_spans(), f"process {thing.topic}")

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 import services
+from backbone.context import Context
 from backbone.declared import objections
 from backbone.events import contracts
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
-from backbone.service import Context, Service
+from backbone.service import Service
 from backbone.settings import Settings
 from cli.objections import load_services
 from cli.objections import objections as of_all

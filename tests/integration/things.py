@@ -13,10 +13,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from fastapi import APIRouter
 
+from backbone.consuming.handlers import Handler
 from backbone.events import contracts
 from backbone.events.envelope import Envelope, from_record
 from backbone.events.payload import Event, Payload
-from backbone.service import Handler, Service
+from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbone.consuming.batch import Batch, Delivery, printable, read
-from backbone.consuming.broker import Place
 from backbone.events import contracts
 from backbone.events.payload import Payload
+from backbone.events.topics import PartitionId
 
 TYPE = "sliceline.things.thing-happened.v1"
 
@@ -40,7 +40,7 @@ PLACES = st.tuples(st.sampled_from(["orders.events", "kitchen.events"]), st.inte
 def batches(draw: st.DrawFn) -> Batch:
     """What a poll brings: a few partitions, each with gaps before, between and after its records."""
     deliveries: list[Delivery] = []
-    ranges: dict[Place, tuple[int, int]] = {}
+    ranges: dict[PartitionId, tuple[int, int]] = {}
     for place in draw(st.lists(PLACES, min_size=1, max_size=4, unique=True)):
         start = draw(st.integers(0, 50))
         offsets = sorted(draw(st.sets(st.integers(start, start + 30), min_size=1, max_size=12)))
@@ -49,7 +49,7 @@ def batches(draw: st.DrawFn) -> Batch:
     return Batch(deliveries, ranges)
 
 
-def settle(batch: Batch, stored: dict[Place, int], settled: list[Delivery]) -> None:
+def settle(batch: Batch, stored: dict[PartitionId, int], settled: list[Delivery]) -> None:
     """As the consumer does it: a batch whose offsets are not where it begins would be fenced."""
     assert all(stored.get(place, start) == start for place, (start, _) in batch.ranges.items())
     for each in batch.deliveries:
@@ -59,7 +59,7 @@ def settle(batch: Batch, stored: dict[Place, int], settled: list[Delivery]) -> N
     stored.update(batch.ends)
 
 
-def settle_down_to_single_ones(batch: Batch, stored: dict[Place, int], settled: list[Delivery]) -> None:
+def settle_down_to_single_ones(batch: Batch, stored: dict[PartitionId, int], settled: list[Delivery]) -> None:
     if len(batch.deliveries) <= 1:
         settle(batch, stored, settled)
         return
@@ -69,8 +69,8 @@ def settle_down_to_single_ones(batch: Batch, stored: dict[Place, int], settled: 
 
 @given(batch=batches())
 def test_halves_settle_one_after_the_other_what_the_whole_would(batch: Batch) -> None:
-    whole: dict[Place, int] = {}
-    halved: dict[Place, int] = {}
+    whole: dict[PartitionId, int] = {}
+    halved: dict[PartitionId, int] = {}
     in_order: list[Delivery] = []
     settle(batch, whole, [])
     settle_down_to_single_ones(batch, halved, in_order)

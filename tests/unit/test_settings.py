@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backbone.consuming.broker import RETENTION
+from backbone.events.topics import RETENTION
 from backbone.http.wording import in_plain_words
 from backbone.settings import Settings
 from sandbox import serving

@@ -9,12 +9,12 @@ from sqlalchemy import Table, select
 
 from backbone.consuming import discarding
 from backbone.consuming import redrive as redriving
+from backbone.consuming.handlers import Handlers
 from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Ctx, Db
 from backbone.http.pages import Page, Paging, number_of
 from backbone.http.problems import Problem
-from backbone.service import Service
 from backbone.storage.database import Database, Tx
 from backbone.storage.tables import dead_letters, discarded_letters
 from backbone.values.fields import Line
@@ -45,7 +45,7 @@ class Discard(BaseModel):
     reason: Annotated[Line, StringConstraints(min_length=1, max_length=500)]
 
 
-def routes(service: Service[Any]) -> APIRouter:
+def routes(name: str, handlers: Handlers) -> APIRouter:
     """The routes for the dead letters of one service."""
     router = APIRouter()
 
@@ -62,7 +62,7 @@ def routes(service: Service[Any]) -> APIRouter:
     @router.post("/dead-letters/redrive")
     async def redrive_dead_letters(body: Redrive, context: Ctx) -> dict[str, int]:
         """Try parked events again, in order; tells how many were handled. What fails again stays parked."""
-        return {"handled": await redriving.redrive(context, service, body.key)}
+        return {"handled": await redriving.redrive(context.database, name, handlers, body.key)}
 
     @router.post("/dead-letters/{letter}/discard", responses={404: {}})
     async def discard_dead_letter(letter: LetterId, body: Discard, command: Command) -> Response:
@@ -70,7 +70,7 @@ def routes(service: Service[Any]) -> APIRouter:
         given_up: list[asyncpg.Record] = []
 
         async def effect(tx: Tx) -> Answer:
-            gone = await discarding.discard(tx, service.name, letter, by=command.actor, reason=body.reason)
+            gone = await discarding.discard(tx, name, letter, by=command.actor, reason=body.reason)
             if gone is None:
                 raise Problem(404, "No such dead letter", f"There is no letter {letter}: it was handled, or discarded.")
             given_up.append(gone)
@@ -79,7 +79,7 @@ def routes(service: Service[Any]) -> APIRouter:
         answer = await command.run(effect)
         for gone in given_up:  # none when this request was sent before and is only answered again
             discarding.tell(letter, gone, by=command.actor, reason=body.reason)
-            await redriving.go_on(command.context, service, gone["key"])
+            await redriving.go_on(command.context.database, name, handlers, gone["key"])
         return answer
 
     return router

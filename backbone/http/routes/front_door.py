@@ -4,10 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from backbone.service import Service
 
-
-def routes(service: Service[Any]) -> APIRouter:
+def routes(name: str, about: str) -> APIRouter:
     """The route at /."""
     router = APIRouter()
 
@@ -16,8 +14,8 @@ def routes(service: Service[Any]) -> APIRouter:
         """What there is: a page to try it, its description, and each path with what its methods do."""
         document = request.app.openapi()
         return {
-            "service": service.name,
-            "about": service.about,
+            "service": name,
+            "about": about,
             "version": document["info"]["version"],
             "docs": "/docs",
             "openapi": "/openapi.json",

@@ -1,6 +1,7 @@
 """What an operator and an orchestrator ask a process: does it live, can it serve, what does it count, what waits."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -8,11 +9,11 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
+from backbone.context import Context
 from backbone.http.context import Ctx
 from backbone.http.problems import unavailable
 from backbone.observing.logs import logger
 from backbone.running.parts import describe
-from backbone.service import Context, Service
 from backbone.storage import backlog, gauges
 from backbone.storage.backlog import Backlog
 from backbone.storage.database import Database
@@ -20,8 +21,8 @@ from backbone.storage.database import Database
 _PATIENCE = 2.0
 
 
-def routes(service: Service[Any]) -> APIRouter:
-    """The routes that tell how a process of this service is."""
+def routes(kinds: Collection[str]) -> APIRouter:
+    """The routes that tell how a process of a service is, whose jobs are of these kinds."""
     router = APIRouter()
 
     @router.get("/health/live")
@@ -42,7 +43,7 @@ def routes(service: Service[Any]) -> APIRouter:
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def get_metrics(context: Ctx) -> Response:
         """What the process counts, and how much waits in the service's tables, for Prometheus."""
-        waiting = gauges.exposed(await _backlog(context.database.for_queries), service.jobs)
+        waiting = gauges.exposed(await _backlog(context.database.for_queries), kinds)
         return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/backlog")

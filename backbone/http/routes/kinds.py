@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from backbone.http.problems import Problem, type_of
-from backbone.service import Service
 
 KINDS: Mapping[str, str] = {
     "Keys are parked": "A topic is not read again while keys of it are parked: redrive or discard their events first.",
@@ -53,12 +52,12 @@ class Kinds(BaseModel):
     problems: list[Kind]
 
 
-def routes(service: Service[Any]) -> APIRouter:
-    """The routes that describe the problems of one service."""
+def routes(own: Mapping[str, str]) -> APIRouter:
+    """The routes that describe the problems of one service; `own`: what only it may say, and what that means."""
     router = APIRouter()
     kinds = {
         type_of(title): Kind(type=type_of(title), title=title, meaning=meaning)
-        for title, meaning in {**KINDS, **service.problems}.items()
+        for title, meaning in {**KINDS, **own}.items()
     }
 
     @router.get("/problems", response_model=Kinds)

@@ -1,6 +1,6 @@
 """Where the service stands in the topics it reads: reading them again, and what did not fit."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from backbone.consuming import reread as rereading
 from backbone.http.context import Ctx
 from backbone.http.problems import Problem
-from backbone.service import Service
 from backbone.storage import sql
 
 _TURN = "places"
@@ -26,7 +25,7 @@ class Reread(BaseModel):
     ] = None
 
 
-def routes(service: Service[Any]) -> APIRouter:
+def routes(name: str) -> APIRouter:
     """The routes for the places of one service."""
     router = APIRouter()
 
@@ -35,12 +34,12 @@ def routes(service: Service[Any]) -> APIRouter:
         """Read topics from their beginning again; what was handled before has no second effect. Tells which ones."""
         try:
             async with context.turns.of(_TURN):
-                topics = await rereading.reread(context.database.for_commands, service.name, body.topic)
+                topics = await rereading.reread(context.database.for_commands, name, body.topic)
         except rereading.KeysAreParked as error:
             raise Problem(409, "Keys are parked", str(error)) from error
         if not topics:
             read = body.topic or "any topic"
-            raise Problem(409, "Nothing to read again", f"{service.name} has read nothing of {read}.")
+            raise Problem(409, "Nothing to read again", f"{name} has read nothing of {read}.")
         return {"topics": topics}
 
     @router.post("/log-breaks/acknowledge")

@@ -6,22 +6,21 @@ from fastapi import APIRouter
 
 from backbone.events import contracts
 from backbone.http.problems import Problem
-from backbone.service import Service
 
 
-def routes(service: Service[Any]) -> APIRouter:
+def routes(name: str) -> APIRouter:
     """The routes for the schemas of one service."""
     router = APIRouter()
 
     @router.get("/schemas")
     async def list_schemas() -> dict[str, list[dict[str, str]]]:
         """What the service publishes: each event type, and where its schema is."""
-        return {"schemas": [{"type": each, "href": path} for path, each in _paths(service).items()]}
+        return {"schemas": [{"type": each, "href": path} for path, each in _paths(name).items()]}
 
     @router.get("/schemas/{owner}/{file}")
     async def get_schema(owner: str, file: str) -> dict[str, Any]:
         """One event version's JSON Schema (2020-12)."""
-        event_type = _paths(service).get(f"/schemas/{owner}/{file}")
+        event_type = _paths(name).get(f"/schemas/{owner}/{file}")
         if event_type is None:
             raise Problem(404, "No such schema", "GET /schemas lists those of this service.")
         return contracts.schema_of(event_type)
@@ -29,9 +28,9 @@ def routes(service: Service[Any]) -> APIRouter:
     return router
 
 
-def _paths(service: Service[Any]) -> dict[str, str]:
+def _paths(name: str) -> dict[str, str]:
     # Looked up among those that exist and never made into a file's name.
-    return {f"/schemas/{_file(each)}.json": each for each in contracts.schemas_of(service.name)}
+    return {f"/schemas/{_file(each)}.json": each for each in contracts.schemas_of(name)}
 
 
 def _file(event_type: str) -> str:

@@ -4,12 +4,14 @@ from collections.abc import MutableMapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from backbone.context import Context
 from backbone.http.bodies import Bodies
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
@@ -20,7 +22,7 @@ from backbone.http.observing import Correlation, Faults, Meters
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
 from backbone.http.routes import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
-from backbone.service import Context, Service
+from backbone.service import Service
 
 
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
@@ -46,11 +48,24 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)
-    rooms = (front_door, health, schemas, kinds, dead_letters, places)
-    of_the_service = (each.routes(service) for each in rooms)
-    for router in (*of_the_service, refused_events.router, jobs.router, docs.router):
+    for router in _operations(service):
         application.include_router(router, tags=[OPERATIONS])
     return application
+
+
+def _operations(service: Service[Any]) -> list[APIRouter]:
+    """What every process serves."""
+    return [
+        front_door.routes(service.name, service.about),
+        health.routes(service.jobs),
+        schemas.routes(service.name),
+        kinds.routes(service.problems),
+        dead_letters.routes(service.name, service.handlers),
+        places.routes(service.name),
+        refused_events.router,
+        jobs.router,
+        docs.router,
+    ]
 
 
 def _stack(context: Context[Any]) -> list[Middleware]:

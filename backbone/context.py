@@ -1,0 +1,85 @@
+"""What a running process of a service has at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from backbone.running.following import Following, Look
+from backbone.running.gathering import Gathering
+from backbone.running.shares import Turns
+from backbone.settings import Settings
+from backbone.storage.database import Database
+from backbone.storage.group_commit import GroupCommit, Write
+
+if TYPE_CHECKING:
+    import httpx
+
+S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class Context(Generic[S]):
+    """What a running process of a service has at hand."""
+
+    settings: S
+    database: Database
+    checks: dict[str, Callable[[], str | None]] = field(default_factory=dict)
+    """By part of the process: None when it is ready, else what it waits for."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process begins to stop: an answer that goes on for long ends then."""
+    groups: dict[Any, GroupCommit[Any]] = field(default_factory=dict)
+    gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
+    followings: dict[str, Following] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
+    """By resource: commands on it take turns."""
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The one client of this process for calls of others."""
+        if not self.clients:
+            import httpx  # a tenth of a process's start, and most services call nobody
+
+            self.clients.append(httpx.AsyncClient(timeout=10))
+        return self.clients[0]
+
+    @property
+    def for_jobs(self) -> Context[S]:
+        """The same for jobs, which leave connections to the other parts."""
+        return replace(self, database=self.database.for_jobs)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        try:
+            for client in self.clients:
+                await client.aclose()
+        finally:
+            await self.database.close()
+
+    def group(self, write: Write[T]) -> GroupCommit[T]:
+        """The one group commit of this process for what is written this way."""
+        if write not in self.groups:
+            self.groups[write] = GroupCommit(self.database, write)
+        return self.groups[write]
+
+    def together(self, serve: Together[S, T, R]) -> Gathering[T, R]:
+        """Where calls of `serve` meet that this process makes at the same moment (see `running/gathering.py`)."""
+        if serve not in self.gatherings:
+            self.gatherings[serve] = Gathering(serve.__name__.strip("_"), partial(serve, self))
+        return self.gatherings[serve]
+
+    def following(self, name: str, look: Look) -> Following:
+        """Where all meet that follow things of this name in this process (see `running/following.py`)."""
+        if name not in self.followings:
+            self.followings[name] = Following(name, look, self.stopping)
+        return self.followings[name]
+
+
+Together = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]
+"""Serves many calls at once: for each, in their order, what it returns or raises."""

@@ -1,0 +1,25 @@
+"""Commands that come so often that many are written in one transaction."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from backbone.context import Context
+from backbone.http.answers import Answer
+from backbone.storage.group_commit import Write
+
+T = TypeVar("T")
+B = TypeVar("B", bound=BaseModel)
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped(Generic[T, B]):
+    """A command that comes so often that many are written in one transaction (see `group_commit.py`, `express.py`)."""
+
+    path: str
+    body: type[B]
+    decide: Callable[[B, Context[Any]], Awaitable[tuple[T, Answer]]]
+    """What a sound body amounts to, and what is answered once that is written. Raises Problem. Writes nothing."""
+    write: Write[T]
