@@ -17,8 +17,8 @@ from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
 from backbone.http.heads import Heads
-from backbone.http.limits import InFlight, Targets
-from backbone.http.observing import Correlation, Faults, Meters
+from backbone.http.limits import InFlight, RequestTarget
+from backbone.http.observing import Correlation, ErrorsAsProblems, RequestMetrics
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
 from backbone.http.routes import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
@@ -73,11 +73,11 @@ def _stack(context: Context[Any]) -> list[Middleware]:
     origins = context.settings.origins
     return [
         Middleware(Correlation),
-        Middleware(Meters),
+        Middleware(RequestMetrics),
         *([Middleware(Cors, origins=origins)] if origins else []),
-        Middleware(Faults),
+        Middleware(ErrorsAsProblems),
         Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),
-        Middleware(Targets),
+        Middleware(RequestTarget),
         Middleware(Bodies),
         Middleware(Heads),
     ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from backbone.running.coalescer import Coalescer
 from backbone.running.following import Following, Look
-from backbone.running.gathering import Gathering
 from backbone.running.shares import Turns
 from backbone.settings import Settings
 from backbone.storage.database import Database
@@ -34,7 +34,7 @@ class Context(Generic[S]):
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop: an answer that goes on for long ends then."""
     groups: dict[Any, GroupCommit[Any]] = field(default_factory=dict)
-    gatherings: dict[Any, Gathering[Any, Any]] = field(default_factory=dict)
+    coalescers: dict[Any, Coalescer[Any, Any]] = field(default_factory=dict)
     followings: dict[str, Following] = field(default_factory=dict)
     turns: Turns = field(default_factory=Turns)
     """By resource: commands on it take turns."""
@@ -68,11 +68,11 @@ class Context(Generic[S]):
             self.groups[write] = GroupCommit(self.database, write)
         return self.groups[write]
 
-    def together(self, serve: Together[S, T, R]) -> Gathering[T, R]:
-        """Where calls of `serve` meet that this process makes at the same moment (see `running/gathering.py`)."""
-        if serve not in self.gatherings:
-            self.gatherings[serve] = Gathering(serve.__name__.strip("_"), partial(serve, self))
-        return self.gatherings[serve]
+    def coalesce(self, serve: ServeMany[S, T, R]) -> Coalescer[T, R]:
+        """Where calls of `serve` meet that this process makes at the same moment (see `running/coalescer.py`)."""
+        if serve not in self.coalescers:
+            self.coalescers[serve] = Coalescer(serve.__name__.strip("_"), partial(serve, self))
+        return self.coalescers[serve]
 
     def following(self, name: str, look: Look) -> Following:
         """Where all meet that follow things of this name in this process (see `running/following.py`)."""
@@ -81,5 +81,5 @@ class Context(Generic[S]):
         return self.followings[name]
 
 
-Together = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]
+ServeMany = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]
 """Serves many calls at once: for each, in their order, what it returns or raises."""

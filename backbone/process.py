@@ -24,7 +24,7 @@ from backbone.jobs.worker import Worker
 from backbone.observing import logs, telemetry
 from backbone.observing.logs import logger
 from backbone.publishing.relay import Relay
-from backbone.running.parts import Part
+from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
 from backbone.service import S, Service
 from backbone.settings import Settings
@@ -48,10 +48,10 @@ class PartEnded(SlicelineError):
     """A part of the process ended without being asked to; the supervisor starts the process anew."""
 
 
-class Runner(Protocol):
+class Part(Protocol):
     """A part that runs until it is told to stop."""
 
-    part: Part
+    pulse: Pulse
 
     async def run(self) -> None: ...
 
@@ -125,47 +125,47 @@ async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
     sessions = Sessions(context.database)
-    runners = [sessions, *_runners(service, context)]
+    parts = [sessions, *_parts(service, context)]
     application = create_application(service, context)
     server = Server(application, settings.host, settings.port, stop_within=int(STOP_WITHIN) - 3)
-    for runner in runners:
-        context.checks[runner.part.name] = _check(runner.part)
+    for part in parts:
+        context.checks[part.pulse.name] = _check(part.pulse)
     try:
         await sessions.look()
-        await _run_all(server, runners, context)
+        await _run_all(server, parts, context)
     finally:
         await context.close()
 
 
-def _runners(service: Service[Any], context: Context[Any]) -> list[Runner]:
+def _parts(service: Service[Any], context: Context[Any]) -> list[Part]:
     settings, database = context.settings, context.database
-    runners: list[Runner] = []
+    parts: list[Part] = []
     if settings.has_role("relay"):
         alone = settings.roles == "relay"
-        runners.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
+        parts.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
     if settings.has_role("consumers") and service.handlers:
         stuck_after = settings.stuck_after_seconds
-        runners.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=stuck_after))
+        parts.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=stuck_after))
     if settings.has_role("jobs"):
-        runners += [Worker(kind, work, context) for kind, work in service.jobs.items()]
-        runners.append(Housekeeping(database, settings))
-    return runners
+        parts += [Worker(kind, work, context) for kind, work in service.jobs.items()]
+        parts.append(Housekeeping(database, settings))
+    return parts
 
 
-def _check(part: Part) -> Any:
-    return lambda: part.problem
+def _check(pulse: Pulse) -> Any:
+    return lambda: pulse.problem
 
 
-async def _run_all(server: Server, runners: list[Runner], context: Context[Any]) -> None:
+async def _run_all(server: Server, parts: list[Part], context: Context[Any]) -> None:
     settings, stopping = context.settings, context.stopping
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopping.set)
-    pulse = Part("event loop")
-    Watchdog([pulse, *(runner.part for runner in runners)], settings.stuck_after_seconds).start()
+    pulse = Pulse("event loop")
+    Watchdog([pulse, *(part.pulse for part in parts)], settings.stuck_after_seconds).start()
     gc.freeze()  # what was imported stays; scanning it again and again only makes pauses
     gc.set_threshold(*COLLECTING)
     tasks = [asyncio.create_task(server.serve(), name="api")]
-    tasks += [asyncio.create_task(runner.run(), name=runner.part.name) for runner in runners]
+    tasks += [asyncio.create_task(part.run(), name=part.pulse.name) for part in parts]
     beating = asyncio.create_task(_beat(pulse))
     logger.info("started", action="process-started", roles=settings.roles, port=settings.port)
     await asyncio.wait([*tasks, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -173,8 +173,8 @@ async def _run_all(server: Server, runners: list[Runner], context: Context[Any])
     logger.info("stopping", action="process-stopping", ended_by_itself=early)
     stopping.set()
     server.should_exit = True
-    for runner in runners:
-        runner.stop()
+    for part in parts:
+        part.stop()
     _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN)
     beating.cancel()
     for task in late:
@@ -193,7 +193,7 @@ def _raise_first(ended: Iterable[asyncio.Task[None]]) -> None:
             raise error
 
 
-async def _beat(pulse: Part) -> None:
+async def _beat(pulse: Pulse) -> None:
     while True:
         pulse.beat()
         await asyncio.sleep(0.5)

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from backbone.consuming.handlers import Handlers
 from backbone.events.payload import Payload
-from backbone.http.grouped import Grouped
+from backbone.http.grouped import GroupedCommand
 from backbone.jobs.work import Work
 from backbone.settings import Settings
 
@@ -26,7 +26,7 @@ class Service(Generic[S]):
     publishes: tuple[type[Payload], ...] = ()
     handlers: Handlers = field(default_factory=dict)
     jobs: Mapping[str, Work[S]] = field(default_factory=dict)
-    grouped: tuple[Grouped[Any, Any], ...] = ()
+    grouped: tuple[GroupedCommand[Any, Any], ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
     """What its own problems mean, by their titles; the backbone's are in `http/routes/kinds.py`."""
 

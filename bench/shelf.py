@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 from fastapi import APIRouter
 
-from backbone.consuming.handlers import Handler, InSets
+from backbone.consuming.handlers import BatchHandler, Handler
 from backbone.events.payload import Event, Payload
 from backbone.process import run
 from backbone.service import Service
@@ -56,4 +56,4 @@ def service(handler: Handler) -> Service[Settings]:
 
 
 if __name__ == "__main__":
-    run(service(InSets(take_all) if os.environ.get("SHELF") == "sets" else take))
+    run(service(BatchHandler(take_all) if os.environ.get("SHELF") == "sets" else take))

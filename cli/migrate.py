@@ -17,7 +17,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from backbone.running.gather_or_cancel import together
+from backbone.running.gather_or_cancel import gather_or_cancel
 from cli import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from cli.addresses import database_url, without_password
 from cli.belonging import DoNotBelong, Kept, kept_by, settle
@@ -128,7 +128,7 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
         # Also of a service whose own topic is only made now: it may have read the others.
         asking = _reach("Kafka", kafka, lambda: kept_by(kafka, admin, CATALOGUE, report), report)
         kept: Kept | None
-        kept, _ = await together(asking, topics.bring_up_to_date(admin, there, replication))
+        kept, _ = await gather_or_cancel(asking, topics.bring_up_to_date(admin, there, replication))
         return kept
     finally:
         await admin.close()

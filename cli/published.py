@@ -85,7 +85,7 @@ class _Span:
     next: int
     end: int
     highest: Numbers = field(default_factory=dict)
-    creeping: bool = False
+    one_by_one: bool = False
     """Whether it is read record by record, since some record ahead cannot be read."""
     passed: bool = False
     """Whether that record was stepped past."""
@@ -124,7 +124,7 @@ class _Reading:
         """Read of one partition: an error does not tell of which it is, and what came with it of others were lost."""
         try:
             async with asyncio.timeout(PATIENCE):
-                found = await self._client.getmany(span.at, timeout_ms=200, max_records=1 if span.creeping else None)
+                found = await self._client.getmany(span.at, timeout_ms=200, max_records=1 if span.one_by_one else None)
                 position = await self._client.position(span.at)
         except UNREADABLE:
             self._step(span)
@@ -135,17 +135,17 @@ class _Reading:
 
     def _step(self, span: _Span) -> None:
         """Nor does it tell of which record: those before it are read once more, one by one, and it is left out."""
-        if span.creeping:
+        if span.one_by_one:
             span.next += 1
             span.passed = True
-        span.creeping = True
+        span.one_by_one = True
         self._client.seek(span.at, span.next)
 
     def _take(self, span: _Span, records: Sequence[Any], position: int) -> None:
         _raise_to(span.highest, filter(None, map(_own, records)))
         span.next = position
         if records and span.passed:
-            span.creeping = span.passed = False
+            span.one_by_one = span.passed = False
         if not span.left:
             self._client.pause(span.at)  # else a fetch for it alone waits for news while others are to be sought
 

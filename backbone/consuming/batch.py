@@ -1,4 +1,4 @@
-"""A poll's batch: its deliveries, read and checked, and the ranges of offsets that they stand for."""
+"""A poll's batch: its records, read and checked, and the ranges of offsets that they stand for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Mismatch(SlicelineError):
     """The event fits its contract but not this reader's view of it."""
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Incoming(msgspec.Struct, frozen=True):
     """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
 
     `key` is what parks with it. Only a record that claims a type we listen to speaks for a key of ours.
@@ -66,16 +66,16 @@ class Delivery(msgspec.Struct, frozen=True):
         return self.record.topic, self.record.partition
 
 
-def read(record: Record, views: Mapping[str, type[Payload]]) -> Delivery:
-    """Decode and check a record. Whatever is wrong with it is told in the delivery, never raised."""
+def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
+    """Decode and check a record. Whatever is wrong with it is told with it, never raised."""
     if (declared := declared_type(record)) not in views:
-        return Delivery(record, _own_key(record), broken=None if declared else _untyped(record))
+        return Incoming(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
         envelope = from_record(record.key, record.value, record.headers)
         contracts.check(envelope.type, envelope.data)
-        return Delivery(record, envelope.partitionkey, _event(envelope, views[envelope.type]))
+        return Incoming(record, envelope.partitionkey, _event(envelope, views[envelope.type]))
     except SlicelineError as error:
-        return Delivery(record, _parking_key(record), broken=error)
+        return Incoming(record, _parking_key(record), broken=error)
 
 
 def declared_type(record: Record) -> str | None:
@@ -142,9 +142,9 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Batch:
-    """Deliveries in the order they arrived, and for each partition the offsets [start, next) they settle."""
+    """Records in the order they arrived, and for each partition the offsets [start, next) they settle."""
 
-    deliveries: Sequence[Delivery]
+    incoming: Sequence[Incoming]
     ranges: Mapping[PartitionId, tuple[int, int]]
 
     @property
@@ -154,8 +154,8 @@ class Batch:
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Two batches that settle, one after the other, exactly what this one would."""
-        middle = len(self.deliveries) // 2
-        first, second = self.deliveries[:middle], self.deliveries[middle:]
+        middle = len(self.incoming) // 2
+        first, second = self.incoming[:middle], self.incoming[middle:]
         border = {each.place: each.record.offset for each in reversed(second)}
         before = {place: (start, border.get(place, end)) for place, (start, end) in self.ranges.items()}
         after = {place: (before[place][1], self.ranges[place][1]) for place in border}
@@ -166,4 +166,4 @@ def unreadable(place: PartitionId, offset: int, error: Exception) -> Batch:
     """The batch of one record of which nothing is known but where it is."""
     letter = Letter(*place, offset, key=None, value=None, headers=[])
     broken = Undecodable(f"Kafka's client cannot take it apart ({error})")
-    return Batch([Delivery(letter, _own_key(letter), broken=broken)], {place: (offset, offset + 1)})
+    return Batch([Incoming(letter, _own_key(letter), broken=broken)], {place: (offset, offset + 1)})

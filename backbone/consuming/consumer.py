@@ -20,17 +20,17 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from backbone.consuming.batch import Batch, Delivery, read, unreadable
+from backbone.consuming.batch import Batch, Incoming, read, unreadable
+from backbone.consuming.batch_processor import BatchProcessor, Fenced
 from backbone.consuming.broker import UNREADABLE
-from backbone.consuming.handlers import Handlers, InSets
-from backbone.consuming.handling import Fenced, Handling
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Places
 from backbone.errors import SlicelineError
 from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
 from backbone.running.faults import is_passing, may_be_too_much
-from backbone.running.parts import RESTART, Part, describe, ended_well, keep_running, report
+from backbone.running.pulse import RESTART, Pulse, describe, ended_well, keep_running, report
 from backbone.storage.database import LONGEST_WAIT, Database
 
 BATCH = 500
@@ -46,11 +46,11 @@ _SLICE = 50
 
 @dataclass(frozen=True)
 class _Found:
-    """What a poll brought, by partition with the offset after it, and the spells in which it was asked for."""
+    """What a poll brought, by partition with the offset after it, and the assignment epochs in which it was asked for."""
 
-    deliveries: Mapping[PartitionId, list[Delivery]]
+    incoming: Mapping[PartitionId, list[Incoming]]
     ends: Mapping[PartitionId, int]
-    spells: Mapping[PartitionId, object]
+    epochs: Mapping[PartitionId, object]
 
 
 class Consumer:
@@ -60,21 +60,21 @@ class Consumer:
         self, name: str, handlers: Handlers, database: Database, kafka: str, *, stuck_after: float = 60.0
     ) -> None:
         """`stuck_after`: seconds without progress, though there is something to read, after which it starts anew."""
-        self.part = Part("consumer")
+        self.pulse = Pulse("consumer")
         self._name = name
         self.topics = sorted({topic_of(view.TYPE) for view in handlers})
         self._database = database
         self._kafka = kafka
         self._stuck_after = stuck_after
-        self._handling = Handling(name, handlers, database, lambda: self.part.beat(LONGEST_WAIT))
-        in_sets = all(isinstance(each, InSets) for each in handlers.values())
+        self._processor = BatchProcessor(name, handlers, database, lambda: self.pulse.beat(LONGEST_WAIT))
+        in_sets = all(isinstance(each, BatchHandler) for each in handlers.values())
         self._most = BATCH_OF_SETS if in_sets else BATCH
         self._places = Places(database, name)
         self._missing: list[str] = []
         self._stop = asyncio.Event()
         self._positions: dict[PartitionId, int] = {}
-        # One token for each uninterrupted time in which a partition is ours and in step.
-        self._spells: dict[PartitionId, object] = {}
+        # One token for each epoch: an uninterrupted time in which a partition is assigned to us and its place is known.
+        self._epochs: dict[PartitionId, object] = {}
         self._ahead: asyncio.Task[_Found] | None = None
         self._joined = False
         self._at_rest = asyncio.Event()
@@ -86,14 +86,14 @@ class Consumer:
 
     async def run(self) -> None:
         """Read until `stop`; a client that fails or hangs is replaced."""
-        await keep_running(self.part, self._session, self._stop)
+        await keep_running(self.pulse, self._session, self._stop)
 
     async def _session(self) -> None:
         client = self._new_client()
         self.forget(list(self._positions))
         self._joined = False
         try:
-            self.part.beat(_STARTING)
+            self.pulse.beat(_STARTING)
             async with asyncio.timeout(_STARTING):
                 await client.start()
             client.subscribe(self.topics, listener=_Rebalance(self))
@@ -122,11 +122,11 @@ class Consumer:
         committed: dict[PartitionId, int] = {}
         with suppress(Fenced):  # stopping
             while not self._stop.is_set():
-                self.part.beat()
+                self.pulse.beat()
                 await self._synchronise(client)
                 await self._poll(client)
                 if watch.is_due():
-                    self.part.beat(watch.LONGEST)
+                    self.pulse.beat(watch.LONGEST)
                     await self._look(client, watch)
                     committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
@@ -146,16 +146,16 @@ class Consumer:
 
     def _tell_how_it_is(self) -> None:
         if self._missing:
-            self.part.problem = f"Kafka has no topic {', '.join(self._missing)}"
+            self.pulse.problem = f"Kafka has no topic {', '.join(self._missing)}"
         elif self._joined:
-            self.part.ready()
+            self.pulse.ready()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
         try:
             await self._read_on(client)
         except UNREADABLE:
             with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
-                await self._creep_past_the_unreadable(client)
+                await self._read_one_by_one(client)
             self.forget(list(self._positions))
         except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
             self.forget(list(self._positions))
@@ -166,7 +166,7 @@ class Consumer:
         # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
         found = await (ahead or self._find(client, patience=500 if self._joined else 50))
         if batch := self._batch_of(found):
-            if all(place in self._spells for place in client.assignment()):  # else something is to be sought first
+            if all(place in self._epochs for place in client.assignment()):  # else something is to be sought first
                 self._ahead = asyncio.create_task(self._find(client))
             await self._work_off(batch)
 
@@ -177,20 +177,20 @@ class Consumer:
 
         Raises one of UNREADABLE when Kafka's client cannot take some record apart.
         """
-        spells = dict(self._spells)
+        epochs = dict(self._epochs)
         records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
-        deliveries: dict[PartitionId, list[Delivery]] = {}
+        incoming: dict[PartitionId, list[Incoming]] = {}
         for at, brought in records.items():
-            deliveries[at.topic, at.partition] = decoded = []
+            incoming[at.topic, at.partition] = decoded = []
             for start in range(0, len(brought), _SLICE):
-                decoded += [read(each, self._handling.views) for each in brought[start : start + _SLICE]]
+                decoded += [read(each, self._processor.views) for each in brought[start : start + _SLICE]]
                 await asyncio.sleep(0)
         ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
-        return _Found(deliveries, ends if records or partitions else await self._passed_over(client), spells)
+        return _Found(incoming, ends if records or partitions else await self._passed_over(client), epochs)
 
     async def _passed_over(self, client: AIOKafkaConsumer) -> dict[PartitionId, int]:
         """Where the client is by now, having brought nothing: behind the marks that transactions leave in a log."""
-        held = [at for at in client.assignment() if (at.topic, at.partition) in self._spells]
+        held = [at for at in client.assignment() if (at.topic, at.partition) in self._epochs]
         return {(at.topic, at.partition): await client.position(at) for at in held}
 
     async def _drop_ahead(self) -> None:
@@ -199,7 +199,7 @@ class Consumer:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
-    async def _creep_past_the_unreadable(self, client: AIOKafkaConsumer) -> None:
+    async def _read_one_by_one(self, client: AIOKafkaConsumer) -> None:
         """Some record cannot be taken apart: aiokafka raises, tells not where, and would for ever.
 
         What it had read before is lost to us, so every partition is sought anew, and looked at by itself.
@@ -207,14 +207,14 @@ class Consumer:
         self.forget(list(self._positions))
         await self._synchronise(client)
         for at in client.assignment():
-            self.part.beat()
+            self.pulse.beat()
             try:
                 await self._find(client, at, patience=1000)
             except UNREADABLE:
                 if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
-                    await self._creep(client, at)
+                    await self._read_singly(client, at)
 
-    async def _creep(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
+    async def _read_singly(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
         """Record by record: what precedes the unreadable one is worked off, it itself is parked unseen.
 
         So is what follows it in its producer's batch, which the client reads from its beginning or not at all.
@@ -223,7 +223,7 @@ class Consumer:
         client.seek(at, self._positions[place])
         parked = passed = False
         while place in self._positions and not passed and not self._stop.is_set():
-            self.part.beat()
+            self.pulse.beat()
             try:
                 batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
                 passed = parked or batch is None
@@ -245,7 +245,7 @@ class Consumer:
                 place = each.topic, each.partition
                 if (offset := places.get(place)) is not None:
                     self._positions[place] = offset
-                    self._spells[place] = object()
+                    self._epochs[place] = object()
                     client.seek(each, offset)
             await self._wait_for_logs(place for place, offset in places.items() if offset is None)
         self._tell_how_it_is()
@@ -254,7 +254,7 @@ class Consumer:
         """Settle where partitions go on; a row that somebody holds, or a database that is away, costs no session."""
         attempt = 0
         while True:
-            self.part.beat(_ANSWERING)
+            self.pulse.beat(_ANSWERING)
             try:
                 async with asyncio.timeout(_ANSWERING):
                     return await self._places.take(client._client, places)
@@ -268,15 +268,15 @@ class Consumer:
         """A topic that was deleted stays assigned until the client hears of it."""
         if missing := sorted({topic for topic, _ in places}):
             self._missing = missing
-            await self.part.rest(timedelta(seconds=1))
+            await self.pulse.rest(timedelta(seconds=1))
 
     def _batch_of(self, found: _Found) -> Batch | None:
-        """What was read of partitions that have been in step ever since; any other is sought and read again."""
-        lasting = dict(found.spells.items() & self._spells.items())
+        """What was read of partitions whose epoch has lasted; any other is sought and read again."""
+        lasting = dict(found.epochs.items() & self._epochs.items())
         kept = [place for place in found.ends if place in lasting]
         self.forget(found.ends.keys() - set(kept))
         ranges = {place: (at, end) for place in kept if (end := found.ends[place]) > (at := self._positions[place])}
-        return Batch([each for place in ranges for each in found.deliveries.get(place, ())], ranges) if ranges else None
+        return Batch([each for place in ranges for each in found.incoming.get(place, ())], ranges) if ranges else None
 
     async def _work_off(self, batch: Batch) -> None:
         """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
@@ -291,21 +291,21 @@ class Consumer:
     async def _settle(self, batch: Batch) -> None:
         if not batch.ranges:
             return
-        several = len(batch.deliveries) > 1
-        error = await self._outlast(lambda: self._handling.apply(batch), may_shrink=several)
+        several = len(batch.incoming) > 1
+        error = await self._outlast(lambda: self._processor.apply(batch), may_shrink=several)
         if error is not None and several:
             for half in batch.halves():
                 await self._settle(half)
             return
         if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
-            error = await self._outlast(lambda: self._handling.apply(batch, fresh=True))
+            error = await self._outlast(lambda: self._processor.apply(batch, fresh=True))
         if error is not None:
             await self._park(batch, error)
         self._positions.update({place: end for place, end in batch.ends.items() if place in self._positions})
 
     async def _park(self, batch: Batch, error: Exception) -> None:
         """Set a batch's one event aside. What cannot even be parked is not gone past: the session begins anew."""
-        if trouble := await self._outlast(lambda: self._handling.park(batch, error)):
+        if trouble := await self._outlast(lambda: self._processor.park(batch, error)):
             raise trouble
 
     async def _outlast(self, work: Any, *, may_shrink: bool = False) -> Exception | None:
@@ -334,9 +334,9 @@ class Consumer:
         if self._stop.is_set():
             raise Fenced  # stopping: what is not committed is read again at the next start
         delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
-        self.part.problem = describe(error)
+        self.pulse.problem = describe(error)
         report("consumer", error, delay)
-        await self.part.rest(delay)
+        await self.pulse.rest(delay)
 
     async def _tell_kafka(self, client: AIOKafkaConsumer, told: dict[PartitionId, int]) -> dict[PartitionId, int]:
         assigned = client.assignment()
@@ -356,10 +356,10 @@ class Consumer:
         self._joined = True
 
     def forget(self, places: Iterable[PartitionId]) -> None:
-        """These partitions are no longer in step: seek them anew if they are still assigned."""
+        """End the epochs of these partitions: each is sought anew if it is still assigned."""
         for place in places:
             self._positions.pop(place, None)
-            self._spells.pop(place, None)
+            self._epochs.pop(place, None)
 
     async def rest(self) -> None:
         """Let the batch in hand end, for a while: what is then unfinished is fenced off."""

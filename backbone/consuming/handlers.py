@@ -7,20 +7,20 @@ from typing import Any
 from backbone.events.payload import Event, Payload
 from backbone.storage.database import Tx
 
-OneByOne = Callable[[Event[Any], Tx], Awaitable[None]]
+EventHandler = Callable[[Event[Any], Tx], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class InSets:
+class BatchHandler:
     """A handler that takes all events of a batch that come one after another for it, in the order they arrived.
 
     It has to do what handling them one by one would, only in fewer statements. What it publishes, it publishes with
     `cause=event.cause`, because the transaction has no single cause. The rows it changes it locks first, sorted: one
-    InSets for all types of a service gets a whole batch at once, so that they are sorted over the batch.
+    BatchHandler for all types of a service gets a whole batch at once, so that they are sorted over the batch.
     """
 
     handle: Callable[[Sequence[Event[Any]], Tx], Awaitable[None]]
 
 
-Handler = OneByOne | InSets
+Handler = EventHandler | BatchHandler
 Handlers = Mapping[type[Payload], Handler]

@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
-from backbone.consuming.batch import Delivery, Record
+from backbone.consuming.batch import Incoming, Record
 from backbone.errors import SlicelineError
 from backbone.events.envelope import from_record, name_without_version
 from backbone.storage import sql
 from backbone.storage.database import Tx
 
 
-async def claim(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Returns the deliveries that are new, in their order; versions and repetitions of one occurrence count once."""
-    if not deliveries:
+async def claim(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
+    """Return those that are new, in their order; versions and repetitions of one occurrence count once."""
+    if not incoming:
         return []
-    first = {_identity(each): at for at, each in reversed(list(enumerate(deliveries)))}
+    first = {_identity(each): at for at, each in reversed(list(enumerate(incoming)))}
     names, occurrences = zip(*first, strict=True)
     rows = await tx.raw.fetch(sql.INBOX_CLAIM, consumer, list(names), list(occurrences))
-    return [deliveries[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
+    return [incoming[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
 
 
 async def give_up(tx: Tx, consumer: str, record: Record) -> None:
@@ -32,17 +32,17 @@ async def give_up(tx: Tx, consumer: str, record: Record) -> None:
     await tx.raw.execute(sql.INBOX_CLAIM, consumer, [name], [event.occurrenceid])
 
 
-async def without_discarded(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
     """Leave out the broken records that were discarded: they are not parked again when their log is read again."""
-    broken = [each.record for each in deliveries if each.broken]
+    broken = [each.record for each in incoming if each.broken]
     if not broken:
-        return list(deliveries)
+        return list(incoming)
     columns = zip(*((each.topic, each.partition, each.offset, each.key, each.value) for each in broken), strict=True)
     rows = await tx.raw.fetch(sql.DISCARDED_PLACES, consumer, *map(list, columns))
     gone = {(row["topic"], row["partition"], row["offset"]) for row in rows}
-    return [each for each in deliveries if not each.broken or (*each.place, each.record.offset) not in gone]
+    return [each for each in incoming if not each.broken or (*each.place, each.record.offset) not in gone]
 
 
-def _identity(delivery: Delivery) -> tuple[str, str]:
-    assert delivery.event is not None  # noqa: S101  only events come here
-    return name_without_version(delivery.event.type), delivery.event.occurrenceid
+def _identity(incoming: Incoming) -> tuple[str, str]:
+    assert incoming.event is not None  # noqa: S101  only events come here
+    return name_without_version(incoming.event.type), incoming.event.occurrenceid

@@ -10,11 +10,11 @@ from typing import Any
 import asyncpg
 import orjson
 
-from backbone.consuming.batch import Delivery, Letter, declared_type, printable, read
+from backbone.consuming.batch import Incoming, Letter, declared_type, printable, read
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import trace_id_of
-from backbone.running.parts import describe
+from backbone.running.pulse import describe
 from backbone.storage import sql
 from backbone.storage.database import Database, Tx
 
@@ -22,49 +22,49 @@ WAITING = None
 """The error of a dead letter that is sound itself but waits behind another of its key."""
 
 
-async def sift(tx: Tx, consumer: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
     """Put those whose key is parked behind it, and return the others. Locks the parked keys it meets."""
-    if not deliveries:
+    if not incoming:
         return []
-    keys = sorted({(each.record.topic, each.key) for each in deliveries})
+    keys = sorted({(each.record.topic, each.key) for each in incoming})
     rows = await tx.raw.fetch(sql.PARKED_LOCK, consumer, *map(list, zip(*keys, strict=True)))
     parked = {(row["topic"], row["key"]) for row in rows}
     if not parked:
-        return list(deliveries)
-    for each in deliveries:
+        return list(incoming)
+    for each in incoming:
         if (each.record.topic, each.key) in parked:
             await _write_letter(tx, consumer, each, WAITING)
-    return [each for each in deliveries if (each.record.topic, each.key) not in parked]
+    return [each for each in incoming if (each.record.topic, each.key) not in parked]
 
 
-async def park(tx: Tx, consumer: str, delivery: Delivery, error: Exception) -> None:
+async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
     """Set one event aside, and close its key."""
-    await tx.raw.execute(sql.PARK_KEY, consumer, delivery.record.topic, delivery.key)
-    await _write_letter(tx, consumer, delivery, describe(error))
+    await tx.raw.execute(sql.PARK_KEY, consumer, incoming.record.topic, incoming.key)
+    await _write_letter(tx, consumer, incoming, describe(error))
     metrics.PARKED.inc()
     logger.error(
         "an event was parked",
         action="event-parked",
-        topic=delivery.record.topic,
-        partition=delivery.record.partition,
-        offset=delivery.record.offset,
-        key=delivery.key,
-        **_about(delivery),
+        topic=incoming.record.topic,
+        partition=incoming.record.partition,
+        offset=incoming.record.offset,
+        key=incoming.key,
+        **_about(incoming),
         error=describe(error),
         exc_info=error,
     )
 
 
-def _about(delivery: Delivery) -> dict[str, str | None]:
+def _about(incoming: Incoming) -> dict[str, str | None]:
     """What a log line tells of an event that could be read: its type, its id and the trace that it belongs to."""
-    event = delivery.event
+    event = incoming.event
     if event is None:
         return {}
     return {"event_id": event.id, "event_type": event.type, "trace_id": trace_id_of(event.traceparent)}
 
 
-async def _write_letter(tx: Tx, consumer: str, delivery: Delivery, error: str | None) -> None:
-    record = delivery.record
+async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | None) -> None:
+    record = incoming.record
     headers = [(printable(name), _text_of(value)) for name, value in record.headers]
     declared = declared_type(record)
     await tx.raw.execute(
@@ -73,7 +73,7 @@ async def _write_letter(tx: Tx, consumer: str, delivery: Delivery, error: str | 
         record.topic,
         record.partition,
         record.offset,
-        delivery.key,
+        incoming.key,
         declared and printable(declared),
         error and printable(error),
         orjson.dumps(headers).decode(),
@@ -101,7 +101,7 @@ async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record 
     return row
 
 
-def delivery_of(row: asyncpg.Record, views: Any) -> Delivery:
+def incoming_of(row: asyncpg.Record, views: Any) -> Incoming:
     """Read a dead letter again, as if it had just arrived."""
     return read(letter_of(row), views)
 

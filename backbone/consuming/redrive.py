@@ -2,12 +2,12 @@
 
 from backbone.consuming import parking
 from backbone.consuming.batch import printable
+from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.handlers import Handlers
-from backbone.consuming.handling import Handling
 from backbone.errors import SlicelineError
 from backbone.observing.logs import logger
 from backbone.running.faults import is_locked_out, is_passing
-from backbone.running.parts import describe
+from backbone.running.pulse import describe
 from backbone.storage import sql
 from backbone.storage.database import Database
 
@@ -19,9 +19,9 @@ async def redrive(database: Database, name: str, handlers: Handlers, key: str | 
     parked as it is; the other keys go on.
     """
     database = database.for_bulk_commands
-    handling = Handling(name, handlers, database)
+    processor = BatchProcessor(name, handlers, database)
     pairs = await parking.parked_keys(database, name, key)
-    return sum([await _redrive_key(handling, database, name, *pair) for pair in pairs])
+    return sum([await _redrive_key(processor, database, name, *pair) for pair in pairs])
 
 
 async def go_on(database: Database, name: str, handlers: Handlers, key: str) -> None:
@@ -34,10 +34,10 @@ async def go_on(database: Database, name: str, handlers: Handlers, key: str) -> 
         logger.warning("a parked key is left for later", action="redrive-put-off", key=key, error=describe(error))
 
 
-async def _redrive_key(handling: Handling, database: Database, consumer: str, topic: str, key: str) -> int:
+async def _redrive_key(processor: BatchProcessor, database: Database, consumer: str, topic: str, key: str) -> int:
     handled = 0
     try:
-        while await _redrive_next(handling, topic, key):
+        while await _redrive_next(processor, topic, key):
             handled += 1
     except Exception as error:
         if is_locked_out(error):  # it stays parked, and the other keys go on
@@ -49,16 +49,16 @@ async def _redrive_key(handling: Handling, database: Database, consumer: str, to
     return handled
 
 
-async def _redrive_next(handling: Handling, topic: str, key: str) -> bool:
+async def _redrive_next(processor: BatchProcessor, topic: str, key: str) -> bool:
     """Handle a key's first dead letter. An error that is not of our making may be the connection's: a new one tells."""
     try:
-        return await handling.redrive(topic, key)
+        return await processor.redrive(topic, key)
     except SlicelineError:
         raise
     except Exception as error:
         if is_passing(error):
             raise
-    return await handling.redrive(topic, key, fresh=True)
+    return await processor.redrive(topic, key, fresh=True)
 
 
 async def _blame(database: Database, consumer: str, topic: str, key: str, error: Exception) -> None:

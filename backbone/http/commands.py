@@ -12,14 +12,14 @@ from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.http import actors, keys
 from backbone.http.answers import CORRELATION, Answer
-from backbone.http.grouped import Grouped
+from backbone.http.grouped import GroupedCommand
 from backbone.http.meaning import claim_of
 from backbone.http.problems import malformed
 from backbone.http.routing import template_of
 from backbone.observing import telemetry
 from backbone.storage import idempotency
 from backbone.storage.database import Tx
-from backbone.storage.group_commit import Entrant
+from backbone.storage.group_commit import PendingCommand
 from backbone.storage.idempotency import Claim, Reply
 
 T = TypeVar("T")
@@ -81,14 +81,14 @@ class CommandRequest:
         named = self.request.path_params
         return f"{template_of(self.request.scope).rpartition('}')[0]} {named}" if named else None
 
-    async def join(self, grouped: Grouped[T, Any], item: T, answer: Answer) -> Response:
+    async def join(self, grouped: GroupedCommand[T, Any], item: T, answer: Answer) -> Response:
         """Write what has been decided together with others of its kind, and answer after their commit.
 
         The promises are those of `run`; only the transaction is shared.
         """
         reply = _reply(self._response(answer))
         claim = await self._claim(self.key) if self.key else None
-        kept = await self.context.group(grouped.write).join(Entrant(item, self.cause, reply, claim))
+        kept = await self.context.group(grouped.write).join(PendingCommand(item, self.cause, reply, claim))
         return _sent(kept, is_replay=kept.body != reply.body)
 
     async def _once(self, effect: Effect, tx: Tx, key: str) -> Response:

@@ -24,12 +24,12 @@ from backbone.http import observing
 from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.commands import REPLAYED
-from backbone.http.grouped import Grouped
+from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
-from backbone.storage.group_commit import Entrant
+from backbone.storage.group_commit import PendingCommand
 from backbone.storage.idempotency import Reply
 from backbone.values.tracecontext import begin, parse
 
@@ -44,7 +44,7 @@ TURNS = 4
 class Express:
     """ASGI: answers what is plain, and hands everything else to the application."""
 
-    def __init__(self, app: ASGIApp, lanes: tuple[Grouped[Any, Any], ...], context: Context[Any]) -> None:
+    def __init__(self, app: ASGIApp, lanes: tuple[GroupedCommand[Any, Any], ...], context: Context[Any]) -> None:
         self._app = app
         self._lanes = {lane.path: _Lane(lane, context) for lane in lanes}
 
@@ -56,18 +56,18 @@ class Express:
             await self._app(scope, receive, send)
             return
         try:
-            message, entrant = await lane.look_at(headers, receive)
+            message, pending = await lane.look_at(headers, receive)
         except asyncio.CancelledError as error:
             await lane.refuse(error, new_id(), scope, receive, send)
             return
-        if entrant is None:
+        if pending is None:
             await self._app(scope, again(message, receive), send)
         else:
-            await lane.answer(entrant, scope, receive, send)
+            await lane.answer(pending, scope, receive, send)
 
 
 class _Lane:
-    def __init__(self, lane: Grouped[Any, Any], context: Context[Any]) -> None:
+    def __init__(self, lane: GroupedCommand[Any, Any], context: Context[Any]) -> None:
         self._lane = lane
         self._context = context
         self._turns = asyncio.Semaphore(TURNS)
@@ -79,15 +79,15 @@ class _Lane:
         most: int = self._context.settings.requests_in_flight
         return len(self._group) >= most
 
-    async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, Entrant[Any] | None]:
+    async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, PendingCommand[Any] | None]:
         """The request's body, and what it is to this lane once it is its turn."""
         message = await receive()
         async with self._turns:
             await asyncio.sleep(0)
         # Many may have waited for a turn.
-        return message, None if self.is_full() else await self._entrant(headers, message)
+        return message, None if self.is_full() else await self._pending(headers, message)
 
-    async def _entrant(self, headers: _Headers, message: Message) -> Entrant[Any] | None:
+    async def _pending(self, headers: _Headers, message: Message) -> PendingCommand[Any] | None:
         """The request as a decided command; None when it is not for this lane, and nothing has happened yet."""
         body = message.get("body", b"")
         if message["type"] != "http.request" or message.get("more_body") or len(body) > LARGEST:
@@ -105,16 +105,16 @@ class _Lane:
             to_json(answer.body),
         )
         claim = claim_of("POST", self._lane.path, "", body, parsed, key) if key else None
-        return Entrant(item, cause, reply, claim)
+        return PendingCommand(item, cause, reply, claim)
 
-    async def answer(self, entrant: Entrant[Any], scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, pending: PendingCommand[Any], scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         try:
-            reply = await self._group.join(entrant)
+            reply = await self._group.join(pending)
         except (Exception, asyncio.CancelledError) as error:
-            await self.refuse(error, entrant.cause.correlationid, scope, receive, send)
+            await self.refuse(error, pending.cause.correlationid, scope, receive, send)
         else:
-            await _send(reply, reply.body != entrant.reply.body, send)
+            await _send(reply, reply.body != pending.reply.body, send)
             self._count.inc()
         self._time.observe(time.perf_counter() - began)
 

@@ -15,7 +15,7 @@ B = TypeVar("B", bound=BaseModel)
 
 
 @dataclass(frozen=True, eq=False)
-class Grouped(Generic[T, B]):
+class GroupedCommand(Generic[T, B]):
     """A command that comes so often that many are written in one transaction (see `group_commit.py`, `express.py`)."""
 
     path: str

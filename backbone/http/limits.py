@@ -60,7 +60,7 @@ class _Places:
         self._taken -= 1
 
 
-class Targets:
+class RequestTarget:
     """ASGI: path and query must be UTF-8 once percent-decoded, and without NUL."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -50,7 +50,7 @@ class Correlation:
             await self.app(scope, receive, answer)
 
 
-class Meters:
+class RequestMetrics:
     """ASGI: counts and times requests by route, never by path: a path would make a time series per order."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -71,7 +71,7 @@ class Meters:
         await self.app(scope, receive, measure)
 
 
-class Faults:
+class ErrorsAsProblems:
     """ASGI: whatever is raised below becomes a problem document."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -89,7 +89,7 @@ def _tell_streams(responses: dict[str, Any]) -> None:
 
 
 def _tell_text(schema: dict[str, Any]) -> None:
-    """What `limits.Targets` and `bodies` ask of every text."""
+    """What `limits.RequestTarget` and `bodies` ask of every text."""
     if schema.get("type") == "string" and not schema.keys() & {"enum", "const", "format"}:
         schema.setdefault("pattern", _WITHOUT_NUL)
     for inner in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())):

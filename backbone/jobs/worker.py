@@ -17,10 +17,10 @@ from backbone.jobs.work import AT_ONCE, Done, Job, LeaseLost, Postpone, Work
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import Attributes, span, traceparent_of
+from backbone.running.coalescer import PATIENCE, Coalescer
 from backbone.running.faults import is_passing
-from backbone.running.gathering import PATIENCE, Gathering
 from backbone.running.hurry import hurried
-from backbone.running.parts import RESTART, Part, describe, keep_running, report
+from backbone.running.pulse import RESTART, Pulse, describe, keep_running, report
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT
 
@@ -34,14 +34,14 @@ class Worker:
     """Does the jobs of one kind until stopped."""
 
     def __init__(self, kind: str, work: Work[Any], context: Context[Any]) -> None:
-        self.part = Part(f"jobs {kind}")
+        self.pulse = Pulse(f"jobs {kind}")
         self._kind = kind
         self._work = work
         self._context = context.for_jobs
         self._database = self._context.database
         self._may_have_more = True
         self._running: set[asyncio.Task[None]] = set()
-        self._settling = Gathering(f"settling {kind}", self._settle)
+        self._settling = Coalescer(f"settling {kind}", self._settle)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -52,7 +52,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`. A job cut off in the middle becomes due again when its lease ends: nobody knows."""
         try:
-            await keep_running(self.part, self._step, self._stop)
+            await keep_running(self.pulse, self._step, self._stop)
             await asyncio.gather(*self._running)
         finally:
             for task in self._running:
@@ -61,7 +61,7 @@ class Worker:
     async def _step(self) -> None:
         wake = self._database.wakeups.jobs(self._kind)
         wake.clear()
-        self.part.beat(LONGEST_WAIT)
+        self.pulse.beat(LONGEST_WAIT)
         free = self._work.concurrency - len(self._running)
         claimed = await self._claim(free) if free else []
         self._may_have_more = len(claimed) == free
@@ -69,7 +69,7 @@ class Worker:
             task = asyncio.create_task(self._do(job))
             self._running.add(task)
             task.add_done_callback(self._done)
-        self.part.ready()
+        self.pulse.ready()
         if len(claimed) < free or not free:
             await self._wait(wake)
 
@@ -137,7 +137,7 @@ class Worker:
                 delay = patience.next_delay(attempt, waited)
                 if delay is None or not is_passing(error):
                     raise
-                report(self.part.name, error, delay)
+                report(self.pulse.name, error, delay)
                 await asyncio.sleep(delay.total_seconds())
 
     async def _settle(self, done: Sequence[Done]) -> Sequence[None]:
@@ -155,7 +155,7 @@ class Worker:
     async def _failed(self, job: Job, error: Exception, cause: Cause) -> str:
         delay = self._work.retry.next_delay(job.attempt, self._database.now() - job.first_attempt_at)
         if delay is not None:
-            report(self.part.name, error, delay)
+            report(self.pulse.name, error, delay)
             await self._record(sql.JOB_RETRY, job, delay, describe(error))
             return "retried"
         logger.error("a job was given up", action="job-exhausted", error=describe(error), exc_info=error)
@@ -164,7 +164,7 @@ class Worker:
         except LeaseLost:
             return "lost"
         except Exception as trouble:
-            report(self.part.name, trouble, self._work.lease)  # the lease's end makes the job due again
+            report(self.pulse.name, trouble, self._work.lease)  # the lease's end makes the job due again
         return "exhausted"
 
     async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:
@@ -178,7 +178,7 @@ class Worker:
         try:
             await self._database.fetch(statement, job.id, job.lease, *arguments)
         except Exception as error:
-            report(self.part.name, error, self._work.lease)
+            report(self.pulse.name, error, self._work.lease)
 
 
 def _job(row: asyncpg.Record) -> Job:

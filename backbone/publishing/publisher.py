@@ -17,8 +17,8 @@ from backbone.errors import SlicelineError
 from backbone.events.envelope import headers_of
 from backbone.observing.telemetry import MOST_LINKS, messaging
 from backbone.publishing.partitioning import partitions_of
-from backbone.running.gather_or_cancel import together
-from backbone.running.parts import describe, ended_well
+from backbone.running.gather_or_cancel import gather_or_cancel
+from backbone.running.pulse import describe, ended_well
 
 SEND_DEADLINE = 15.0
 """Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
@@ -44,7 +44,7 @@ class Refused(SlicelineError):
 
 
 @dataclass
-class Batch:
+class PackedRows:
     """Rows on their way, packed by partition."""
 
     first_id: str
@@ -91,7 +91,7 @@ class Publisher:
             await ended_well(producer._sender.close(), 2)
             await ended_well(producer.client.close(), 2)
 
-    async def pack(self, rows: Sequence[asyncpg.Record]) -> Batch | None:
+    async def pack(self, rows: Sequence[asyncpg.Record]) -> PackedRows | None:
         """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows. Raises Refused."""
         if not rows:
             return None
@@ -104,7 +104,7 @@ class Publisher:
                 await asyncio.sleep(0)
         return batch
 
-    async def send(self, batch: Batch) -> None:
+    async def send(self, batch: PackedRows) -> None:
         """Return when Kafka has all of the batch. Raises otherwise, in time: Refused for an event that came alone."""
         about = {"messaging.batch.message_count": batch.count}
         links = batch.traceparents
@@ -113,7 +113,7 @@ class Publisher:
             messaging("send", self._topic, SpanKind.CLIENT, links=links, attributes=about),
         ):
             async with asyncio.timeout(SEND_DEADLINE):
-                await together(*(self._send_in_turn(*each) for each in batch.partitions.items()))
+                await gather_or_cancel(*(self._send_in_turn(*each) for each in batch.partitions.items()))
 
     async def _send_in_turn(self, partition: int, records: Iterable[BatchBuilder]) -> None:
         """Never two in flight for a partition: were the first refused, the second would stand before it."""
@@ -137,8 +137,8 @@ def _blaming(id: str | None, *errors: type[Exception]) -> Iterator[None]:  # noq
         raise Refused(id, error) from error
 
 
-def _batch_of(rows: Sequence[asyncpg.Record]) -> Batch:
-    return Batch(
+def _batch_of(rows: Sequence[asyncpg.Record]) -> PackedRows:
+    return PackedRows(
         first_id=rows[0]["id"].decode(),
         count=len(rows),
         oldest=datetime.fromisoformat(rows[0]["time"].decode()),
@@ -146,7 +146,9 @@ def _batch_of(rows: Sequence[asyncpg.Record]) -> Batch:
     )
 
 
-def _pack(producer: AIOKafkaProducer, partitions: Sequence[int], batch: Batch, rows: Sequence[asyncpg.Record]) -> None:
+def _pack(
+    producer: AIOKafkaProducer, partitions: Sequence[int], batch: PackedRows, rows: Sequence[asyncpg.Record]
+) -> None:
     now = int(time.time() * 1000)
     chosen = partitions_of((row["partitionkey"] for row in rows), len(partitions))
     for row in rows:

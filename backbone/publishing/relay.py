@@ -30,9 +30,9 @@ import asyncpg
 
 from backbone.observing import metrics
 from backbone.publishing import refused
-from backbone.publishing.publisher import SEND_DEADLINE, Batch, Publisher, Refused
-from backbone.running.gather_or_cancel import together
-from backbone.running.parts import Part, keep_running
+from backbone.publishing.publisher import SEND_DEADLINE, PackedRows, Publisher, Refused
+from backbone.running.gather_or_cancel import gather_or_cancel
+from backbone.running.pulse import Pulse, keep_running
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT, Database, Tx
 
@@ -53,7 +53,7 @@ class Relay:
 
     def __init__(self, database: Database, kafka: str, *, poll: float = 1.0) -> None:
         """`poll`: seconds between looks at the outbox when no commit of this process wakes the relay."""
-        self.part = Part("relay")
+        self.pulse = Pulse("relay")
         self._database = database
         self._publisher = Publisher(kafka, database.service)
         self._poll = poll
@@ -65,7 +65,7 @@ class Relay:
     async def run(self) -> None:
         """Publish until `stop`; what is in the outbox by then is left for the next start."""
         try:
-            await keep_running(self.part, self._step, self._stop)
+            await keep_running(self.pulse, self._step, self._stop)
         finally:
             await self._publisher.close()
 
@@ -76,20 +76,20 @@ class Relay:
 
     async def _step(self) -> None:
         self._database.wakeups.outbox.clear()
-        self.part.beat(SEND_DEADLINE)
+        self.pulse.beat(SEND_DEADLINE)
         try:
             await self._publisher.open()
-            self.part.beat(LONGEST_WAIT)
+            self.pulse.beat(LONGEST_WAIT)
             await self._publish()
         except BaseException as error:
             self._size = 1
             await self._publisher.close()
             if not isinstance(error, Refused):
                 raise
-            self.part.beat(LONGEST_WAIT)
+            self.pulse.beat(LONGEST_WAIT)
             await refused.set_aside(self._database, error.id, str(error))
             self._more = True
-        self.part.ready()
+        self.pulse.ready()
         if not self._more and not self._stop.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll):
@@ -107,14 +107,14 @@ class Relay:
         """Every round sends one batch, packs the rows of the next, and takes those of the one after."""
         count, longest = 0, LONGEST if self._size >= FEWEST else 1
         rows: list[asyncpg.Record] = await self._take(tx)
-        batch: Batch | None = None
+        batch: PackedRows | None = None
         while rows or batch:
             count += len(rows)
             ahead = self._more and count < longest and not self._stop.is_set()
-            _, rows, batch = await together(
+            _, rows, batch = await gather_or_cancel(
                 self._send(batch), self._take(tx) if ahead else _nothing(), self._publisher.pack(rows)
             )
-            self.part.beat(LONGEST_WAIT)
+            self.pulse.beat(LONGEST_WAIT)
 
     async def _take(self, tx: Tx) -> list[asyncpg.Record]:
         sifted = self._some_refused
@@ -128,7 +128,7 @@ class Relay:
         self._size = _next_size(rows, self._size) if self._more else FEWEST
         return [row for row in rows if not row["is_behind"]] if sifted else rows
 
-    async def _send(self, batch: Batch | None) -> None:
+    async def _send(self, batch: PackedRows | None) -> None:
         if batch is None:
             return
         await self._publisher.send(batch)

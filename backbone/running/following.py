@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 
-from backbone.running.parts import report
+from backbone.running.pulse import report
 
 EVERY = 0.25
 """Seconds between two looks at all: the process that is asked may not be the one that changes things."""

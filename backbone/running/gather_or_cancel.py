@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+async def gather_or_cancel(*work: Coroutine[Any, Any, Any]) -> list[Any]:
     """Wait for all and return what they return; when one fails, the others are ended before its error goes on."""
     try:
         async with asyncio.TaskGroup() as group:

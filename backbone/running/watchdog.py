@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from backbone.running.parts import Part
+from backbone.running.pulse import Pulse
 
 STUCK = 70
 """The exit code of a process that the watchdog ended."""
@@ -19,11 +19,11 @@ class Watchdog:
     part that waits for something which has a deadline of its own, and said so.
     """
 
-    def __init__(self, parts: Sequence[Part], stuck_after: float, end: Callable[[str], None] | None = None) -> None:
-        self._parts = parts
+    def __init__(self, pulses: Sequence[Pulse], stuck_after: float, end: Callable[[str], None] | None = None) -> None:
+        self._pulses = pulses
         self._looks_allowed = max(1, round(stuck_after))
         self._end = end or _end_process
-        self._seen = {part.name: (part.beats, 0) for part in parts}
+        self._seen = {pulse.name: (pulse.beats, 0) for pulse in pulses}
 
     def start(self) -> None:
         """Look once a second from now on."""
@@ -36,12 +36,12 @@ class Watchdog:
 
     def look(self) -> None:
         """Note who has beaten since the last look, and end the process for one that has not for too long."""
-        for part in self._parts:
-            beats, silent = self._seen[part.name]
-            silent = 0 if part.beats != beats else silent + 1
-            self._seen[part.name] = (part.beats, silent)
-            if silent >= max(self._looks_allowed, part.lasting + 1):
-                self._end(part.name)
+        for pulse in self._pulses:
+            beats, silent = self._seen[pulse.name]
+            silent = 0 if pulse.beats != beats else silent + 1
+            self._seen[pulse.name] = (pulse.beats, silent)
+            if silent >= max(self._looks_allowed, pulse.lasting + 1):
+                self._end(pulse.name)
 
 
 def _end_process(name: str) -> None:

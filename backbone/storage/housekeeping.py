@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
-from backbone.running.parts import Part, keep_running
+from backbone.running.pulse import Pulse, keep_running
 from backbone.settings import Settings
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT, Database
@@ -17,7 +17,7 @@ class Housekeeping:
     """Prunes every ten minutes until stopped."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        self.part = Part("housekeeping")
+        self.pulse = Pulse("housekeeping")
         self._database = database
         self._settings = settings
         self._stop = asyncio.Event()
@@ -28,12 +28,12 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Prune until `stop`."""
-        await keep_running(self.part, self._step, self._stop)
+        await keep_running(self.pulse, self._step, self._stop)
 
     async def _step(self) -> None:
-        self.part.ready()
+        self.pulse.ready()
         for _ in range(int(EVERY.total_seconds())):
-            self.part.beat()
+            self.pulse.beat()
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._stop.wait()
@@ -42,7 +42,7 @@ class Housekeeping:
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
 
     async def _prune(self, statement: str, older_than: timedelta) -> None:
-        await prune(self._database, statement, older_than, lambda: self.part.beat(LONGEST_WAIT))
+        await prune(self._database, statement, older_than, lambda: self.pulse.beat(LONGEST_WAIT))
 
 
 async def prune(

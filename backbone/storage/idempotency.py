@@ -42,7 +42,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredReply:
     """What stands under a key."""
 
     fingerprint: bytes
@@ -85,7 +85,7 @@ async def keep(tx: Tx, wanted: Claim, reply: Reply) -> None:
     await tx.raw.execute(sql.KEY_KEEP, wanted.scope, wanted.key, reply.status, headers, reply.body)
 
 
-async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name, Kept]:
+async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name, StoredReply]:
     """Claim many different keys with their answers in one sorted sweep; returns those that were taken before."""
     if not wanted:
         return {}
@@ -103,5 +103,7 @@ async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name,
     return {(row["scope"], row["key"]): _kept(row) for row in rows if not row["is_new"]}
 
 
-def _kept(row: asyncpg.Record) -> Kept:
-    return Kept(row["fingerprint"], row["meaning"], Reply(row["status"], json.loads(row["headers"]), row["body"]))
+def _kept(row: asyncpg.Record) -> StoredReply:
+    return StoredReply(
+        row["fingerprint"], row["meaning"], Reply(row["status"], json.loads(row["headers"]), row["body"])
+    )

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backbone.errors import SlicelineError
 from backbone.running.faults import is_passing
-from backbone.running.parts import Part
+from backbone.running.pulse import Pulse
 from backbone.storage.database import Database
 
 ROUNDS = 3
@@ -34,8 +34,8 @@ class Sessions:
     """Makes sure, once the database answers, that nobody else uses our sessions."""
 
     def __init__(self, database: Database) -> None:
-        self.part = Part("sessions")
-        self.part.ready()  # that the database is away is told by whoever needs it
+        self.pulse = Pulse("sessions")
+        self.pulse.ready()  # that the database is away is told by whoever needs it
         self._is_known = False
         self._database = database
         self._stop = asyncio.Event()
@@ -57,10 +57,10 @@ class Sessions:
     async def run(self) -> None:
         """Look until it is known, then wait for `stop`. Raises SharedSessions."""
         while not self._stop.is_set():
-            self.part.beat()
+            self.pulse.beat()
             await self._rest(1)
             if not self._is_known:
-                self.part.beat(PATIENCE)
+                self.pulse.beat(PATIENCE)
                 await self.look()
 
     async def _rest(self, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.alerts import decisions, tables
@@ -22,4 +22,4 @@ async def follow_levels(events: Sequence[Event[StockLevelChanged]], tx: Tx) -> N
                 keep_quiet(tx, payload.sku, payload.kind, event.cause)
 
 
-HANDLERS: Handlers = {StockLevelChanged: InSets(follow_levels)}
+HANDLERS: Handlers = {StockLevelChanged: BatchHandler(follow_levels)}

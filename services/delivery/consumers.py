@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.delivery import decisions, tables
@@ -29,5 +29,5 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
 
 
 HANDLERS: Handlers = dict.fromkeys(
-    (OrderConfirmed, PizzaBaked, OrderCancellationRequested, OrderCancelled), InSets(hear)
+    (OrderConfirmed, PizzaBaked, OrderCancellationRequested, OrderCancelled), BatchHandler(hear)
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.inventory import decisions, warehouse
@@ -37,4 +37,6 @@ def _placed(facts: Sequence[Fact]) -> list[OrderPlaced]:
     return [fact for fact in facts if isinstance(fact, OrderPlaced)]
 
 
-HANDLERS: Handlers = dict.fromkeys((OrderPlaced, OrderRejected, OrderCancelled, OrderCompleted), InSets(move_stock))
+HANDLERS: Handlers = dict.fromkeys(
+    (OrderPlaced, OrderRejected, OrderCancelled, OrderCompleted), BatchHandler(move_stock)
+)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.kitchen import decisions, tables
@@ -28,4 +28,4 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     await tables.save_all(tx, changed.values())
 
 
-HANDLERS: Handlers = dict.fromkeys((OrderConfirmed, OrderCancellationRequested), InSets(hear))
+HANDLERS: Handlers = dict.fromkeys((OrderConfirmed, OrderCancellationRequested), BatchHandler(hear))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.loyalty import decisions, tables
@@ -19,4 +19,4 @@ async def credit_orders(events: Sequence[Event[OrderCompleted]], tx: Tx) -> None
             tx.publish(earned, key=earned.customer_id, cause=event.cause)
 
 
-HANDLERS: Handlers = {OrderCompleted: InSets(credit_orders)}
+HANDLERS: Handlers = {OrderCompleted: BatchHandler(credit_orders)}

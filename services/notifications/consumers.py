@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.notifications import decisions, tables
@@ -21,5 +21,5 @@ async def write_mails(events: Sequence[Event[Fact]], tx: Tx) -> None:
 
 
 HANDLERS: Handlers = dict.fromkeys(
-    (OrderConfirmed, OrderRejected, OrderCancelled, OrderDelayed, StockAlertRaised), InSets(write_mails)
+    (OrderConfirmed, OrderRejected, OrderCancelled, OrderDelayed, StockAlertRaised), BatchHandler(write_mails)
 )

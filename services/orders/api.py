@@ -77,7 +77,7 @@ async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId 
 
     A client that comes again with its Last-Event-ID gets only what is newer, and 204 once nothing more is expected.
     """
-    found = await context.together(find).join(order)
+    found = await context.coalesce(find).join(order)
     if found is None:
         raise _unknown(order)
     return stream(found, following(context), last_event_id, context)

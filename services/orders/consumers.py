@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event, Payload
 from backbone.storage.database import Tx
 from services.orders import decisions, tables
@@ -79,4 +79,4 @@ def _news(event: Event[Any]) -> News:
     return News(fact, event.type, event.time, text.replace("{why}", why or ""), why)
 
 
-HANDLERS: Handlers = dict.fromkeys(FACTS, InSets(learn))
+HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(learn))

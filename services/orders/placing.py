@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from backbone.context import Context
 from backbone.http import Answer
-from backbone.http.grouped import Grouped
+from backbone.http.grouped import GroupedCommand
 from backbone.http.problems import invalid
 from backbone.ids import new_id
 from backbone.storage.database import Database, Tx
-from backbone.storage.group_commit import Entrant
+from backbone.storage.group_commit import PendingCommand
 from services.orders import decisions, tables
 from services.orders.bodies import NewOrder
 from services.orders.decisions import Decision, UnknownItems
@@ -57,10 +57,10 @@ def going_on(shown: Document) -> Answer:
     return Answer(shown, 202, {"Location": f"/orders/{shown.id}", "Retry-After": "1"})
 
 
-async def write(tx: Tx, entrants: Sequence[Entrant[Accepted]]) -> None:
+async def write(tx: Tx, commands: Sequence[PendingCommand[Accepted]]) -> None:
     """Orders, timelines, events and watches of many orders; those that are there already are left alone."""
-    created = await tables.create(tx, [(each.item.decision, each.cause) for each in entrants])
-    for each in entrants:
+    created = await tables.create(tx, [(each.item.decision, each.cause) for each in commands])
+    for each in commands:
         decision, late_at = each.item
         if decision.order.id in created:
             tables.publish(tx, decision, each.cause)
@@ -77,4 +77,4 @@ async def _current_menu(database: Database, currency: str) -> Menu:
     return menu
 
 
-PLACING = Grouped("/orders", NewOrder, decide, write)
+PLACING = GroupedCommand("/orders", NewOrder, decide, write)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backbone.consuming.handlers import Handlers, InSets
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.payments import decisions, store
@@ -23,4 +23,4 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     await store.save_all(tx, changed.values())
 
 
-HANDLERS: Handlers = dict.fromkeys((OrderPlaced, OrderRejected, OrderCancelled), InSets(hear))
+HANDLERS: Handlers = dict.fromkeys((OrderPlaced, OrderRejected, OrderCancelled), BatchHandler(hear))

@@ -9,7 +9,7 @@ from functools import partial
 from backbone.context import Context
 from backbone.errors import SlicelineError
 from backbone.jobs.work import Done, Job, Postpone, Work, lock, rest
-from backbone.running.gathering import PATIENCE
+from backbone.running.coalescer import PATIENCE
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
 from services.payments import decisions, pace, store
@@ -56,7 +56,7 @@ async def charge(job: Job, context: Context[Settings]) -> Decide | None:
     """Charge an order once; where an earlier attempt may have done it, the provider is asked first."""
     settings = context.settings
     await _take_slot(context)
-    attempt = await context.together(_begin).join(job.key)
+    attempt = await context.coalesce(_begin).join(job.key)
     if attempt is None:
         return None
     outcome = await _ask_or_charge(attempt, context)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backbone.application import create_application
 from backbone.consuming.batch import Batch, read
-from backbone.consuming.handling import Handling
+from backbone.consuming.batch_processor import BatchProcessor
 from backbone.context import Context
 from backbone.events import contracts
 from backbone.events.envelope import Envelope, to_record, topic_of
@@ -69,14 +69,14 @@ class Fed:
 
     async def deliver(self, *records: FakeRecord, partition: int = 0) -> None:
         """Handle records as one batch, all from this partition of their topics."""
-        handling = Handling(self.service.name, self.service.handlers, self.database)
+        processor = BatchProcessor(self.service.name, self.service.handlers, self.database)
         starts = {each.topic: await self._next_offset(each.topic, partition) for each in records}
         placed = [replace(each, partition=partition) for each in records]
         ranges = {
             (topic, partition): (start, start + sum(each.topic == topic for each in records))
             for topic, start in starts.items()
         }
-        await handling.apply(Batch([read(each, handling.views) for each in placed], ranges))
+        await processor.apply(Batch([read(each, processor.views) for each in placed], ranges))
 
     async def insist(self, *records: FakeRecord, partition: int = 0) -> None:
         """Deliver one by one, each again while its fault is a passing one, as a consumer would."""

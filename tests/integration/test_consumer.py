@@ -8,9 +8,9 @@ import pytest
 
 from backbone.consuming import consumer
 from backbone.consuming.batch import Batch, read
+from backbone.consuming.batch_processor import BatchProcessor, Fenced
 from backbone.consuming.consumer import Consumer
 from backbone.consuming.handlers import Handler
-from backbone.consuming.handling import Fenced, Handling
 from backbone.events.payload import Event
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Tx
@@ -91,12 +91,12 @@ async def test_a_zombie_is_fenced_off_by_the_stored_offset(thing: Things) -> Non
         await thing.published(2)
     async with thing.reading() as reader:
         records = [each for found in (await reader.getmany(timeout_ms=5000)).values() for each in found]
-    handling = Handling(thing.name, thing.service(thing.note).handlers, thing.database)
+    processor = BatchProcessor(thing.name, thing.service(thing.note).handlers, thing.database)
     place = records[0].topic, records[0].partition
-    deliveries = [read(each, handling.views) for each in records]
-    await handling.apply(Batch(deliveries[:1], {place: (0, 1)}))
+    incoming = [read(each, processor.views) for each in records]
+    await processor.apply(Batch(incoming[:1], {place: (0, 1)}))
     with pytest.raises(Fenced):
-        await handling.apply(Batch(deliveries, {place: (0, 2)}))
+        await processor.apply(Batch(incoming, {place: (0, 2)}))
     assert await thing.effects() == [("a", 1)]
 
 
@@ -159,7 +159,7 @@ async def test_a_replica_without_a_partition_is_ready_and_stands_by(thing: Thing
     replicas = [consumer_of(thing) for _ in range(4)]  # of three partitions
 
     async def all_ready() -> bool:
-        return all(replica.part.problem is None for replica in replicas)
+        return all(replica.pulse.problem is None for replica in replicas)
 
     async with running(*replicas):
         await eventually(all_ready)

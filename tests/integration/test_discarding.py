@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backbone.consuming import discarding
-from backbone.consuming.handling import Handling
+from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.reread import reread
 from backbone.ids import new_id
 from tests.integration.test_parking import (
@@ -175,7 +175,7 @@ async def test_a_key_is_open_as_soon_as_its_last_letter_is_gone_though_the_proce
         assert await discarding.discard(tx, thing.name, first["id"], by="ann", reason="garbage")
     assert [row["key"] for row in await thing.database.fetch("SELECT key FROM parked_keys")] == ["b"]
     faulty.refused.clear()
-    assert await Handling(thing.name, thing.service(faulty).handlers, thing.database).redrive(thing.topic, "b")
+    assert await BatchProcessor(thing.name, thing.service(faulty).handlers, thing.database).redrive(thing.topic, "b")
     assert await thing.database.fetch("SELECT key FROM parked_keys") == []
 
 

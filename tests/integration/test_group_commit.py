@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backbone.events.payload import Cause
 from backbone.ids import new_id
 from backbone.storage.database import Database, Tx
-from backbone.storage.group_commit import Entrant, GroupCommit
+from backbone.storage.group_commit import GroupCommit, PendingCommand
 from backbone.storage.idempotency import Claim, KeyReused, Reply
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
@@ -43,14 +43,14 @@ async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def entrant(name: str, key: str | None = None, body: bytes | None = None) -> Entrant[str]:
+def pending(name: str, key: str | None = None, body: bytes | None = None) -> PendingCommand[str]:
     claim = Claim("POST /things", key, body or name.encode(), body or name.encode()) if key else None
-    return Entrant(name, Cause(new_id()), Reply(202, {"location": f"/things/{name}"}, name.encode()), claim)
+    return PendingCommand(name, Cause(new_id()), Reply(202, {"location": f"/things/{name}"}, name.encode()), claim)
 
 
-async def write(tx: Tx, entrants: Sequence[Entrant[str]]) -> None:
+async def write(tx: Tx, commands: Sequence[PendingCommand[str]]) -> None:
     """As the contract asks: what is there already is left alone. The word "bad" is refused by the database."""
-    names = [each.item for each in entrants]
+    names = [each.item for each in commands]
     await tx.raw.execute("INSERT INTO written SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", names)
     if "bad" in names:
         await tx.raw.execute("SELECT 1 / 0")
@@ -61,14 +61,14 @@ async def written(database: Database) -> dict[str, str]:
         return {row["name"]: row["transaction"] for row in await tx.raw.fetch("SELECT * FROM written")}
 
 
-async def join_all(database: Database, *entrants: Entrant[str]) -> list[Reply | BaseException]:
+async def join_all(database: Database, *commands: PendingCommand[str]) -> list[Reply | BaseException]:
     group = GroupCommit(database, write)
-    return await asyncio.gather(*map(group.join, entrants), return_exceptions=True)
+    return await asyncio.gather(*map(group.join, commands), return_exceptions=True)
 
 
 async def test_those_who_come_together_share_a_transaction(database: Database) -> None:
-    entrants = [entrant(f"thing-{number}") for number in range(200)]
-    assert await join_all(database, *entrants) == [each.reply for each in entrants]
+    commands = [pending(f"thing-{number}") for number in range(200)]
+    assert await join_all(database, *commands) == [each.reply for each in commands]
     stored = await written(database)
     assert len(stored) == 200
     assert len(set(stored.values())) == 1
@@ -76,7 +76,7 @@ async def test_those_who_come_together_share_a_transaction(database: Database) -
 
 async def test_a_bad_one_fails_alone(database: Database) -> None:
     names = [f"thing-{number}" for number in range(20)]
-    outcomes = await join_all(database, *map(entrant, [*names[:7], "bad", *names[7:]]))
+    outcomes = await join_all(database, *map(pending, [*names[:7], "bad", *names[7:]]))
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert len(failed) == 1
     assert outcomes[7] is failed[0]
@@ -84,7 +84,7 @@ async def test_a_bad_one_fails_alone(database: Database) -> None:
 
 
 async def test_twins_in_one_flush_are_written_once_and_answered_alike(database: Database) -> None:
-    first, twin, other = entrant("a", "k", b"same"), entrant("b", "k", b"same"), entrant("c", "k", b"another")
+    first, twin, other = pending("a", "k", b"same"), pending("b", "k", b"same"), pending("c", "k", b"another")
     outcomes = await join_all(database, first, twin, other)
     assert outcomes[:2] == [first.reply, first.reply]
     assert isinstance(outcomes[2], KeyReused)
@@ -92,18 +92,18 @@ async def test_twins_in_one_flush_are_written_once_and_answered_alike(database: 
 
 
 async def test_a_later_twin_gets_the_kept_answer(database: Database) -> None:
-    first = entrant("a", "k", b"same")
+    first = pending("a", "k", b"same")
     await join_all(database, first)
-    assert await join_all(database, entrant("b", "k", b"same")) == [first.reply]
+    assert await join_all(database, pending("b", "k", b"same")) == [first.reply]
     assert set(await written(database)) == {"a"}
 
 
 async def test_two_processes_claim_the_same_keys_in_opposite_order_without_deadlock(database: Database) -> None:
-    ours = [entrant(f"a{number}", f"k{number}", b"same") for number in range(50)]
-    theirs = [entrant(f"b{number}", f"k{number}", b"same") for number in reversed(range(50))]
+    ours = [pending(f"a{number}", f"k{number}", b"same") for number in range(50)]
+    theirs = [pending(f"b{number}", f"k{number}", b"same") for number in reversed(range(50))]
     groups = GroupCommit(database, write), GroupCommit(database, write)
     outcomes = await asyncio.gather(
-        *(group.join(each) for group, entrants in zip(groups, (ours, theirs), strict=True) for each in entrants)
+        *(group.join(each) for group, commands in zip(groups, (ours, theirs), strict=True) for each in commands)
     )
     assert len(await written(database)) == 50
     assert len({outcome.body for outcome in outcomes}) == 50
@@ -126,8 +126,8 @@ async def test_a_commit_nobody_heard_of_is_settled_by_the_same_flush_again(
             raise ConnectionResetError("after the commit")
 
     monkeypatch.setattr(database, "transaction", breaking_once)
-    entrants = [entrant(f"thing-{number}", f"k{number}" if keyed else None) for number in range(5)]
-    assert await join_all(database, *entrants) == [each.reply for each in entrants]
+    commands = [pending(f"thing-{number}", f"k{number}" if keyed else None) for number in range(5)]
+    assert await join_all(database, *commands) == [each.reply for each in commands]
     monkeypatch.undo()
     assert broken
     assert len(await written(database)) == 5

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from backbone.consuming import handling
+from backbone.consuming import batch_processor
 from backbone.ids import new_id
 from services.kitchen.service import SERVICE as KITCHEN
 from services.loyalty.service import SERVICE as LOYALTY
@@ -45,7 +45,7 @@ async def test_at_info_handled_events_are_not_told(new_database: NewDatabase, mo
     quiet = structlog.wrap_logger(
         structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
     )
-    monkeypatch.setattr(handling, "logger", quiet)
-    monkeypatch.setattr(handling, "_tell_each", lambda _: pytest.fail("it was told"))
+    monkeypatch.setattr(batch_processor, "logger", quiet)
+    monkeypatch.setattr(batch_processor, "_tell_each", lambda _: pytest.fail("it was told"))
     async with fed(KITCHEN, new_database) as kitchen:
         await kitchen.feed((CANCELLED, {"order": new_id(), "customer": {"id": "ada"}, "reason": "Changed my mind."}))

@@ -393,7 +393,7 @@ async def test_a_job_scheduled_in_the_same_process_starts_at_once(
     worker = Worker(KIND, oven.work(), context)
 
     async def is_ready() -> bool:
-        return worker.part.problem is None
+        return worker.pulse.problem is None
 
     async with running(worker):
         await eventually(is_ready)

@@ -11,7 +11,7 @@ import pytest
 from backbone.consuming.consumer import Consumer
 from backbone.events import contracts
 from backbone.publishing.relay import Relay
-from backbone.running.parts import Part
+from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
 from backbone.settings import Settings
 from backbone.storage import sql
@@ -25,10 +25,10 @@ from tests.integration.things import Things, eventually, running_until_killed, t
 STUCK_AFTER = 2
 
 
-async def watched(part: Part, until: Callable[[], Awaitable[bool]]) -> list[str]:
+async def watched(pulse: Pulse, until: Callable[[], Awaitable[bool]]) -> list[str]:
     """Look once a second, as the watchdog does, until the condition holds; returns for whom it would have ended all."""
     ended: list[str] = []
-    watchdog = Watchdog([part], STUCK_AFTER, ended.append)
+    watchdog = Watchdog([pulse], STUCK_AFTER, ended.append)
 
     async def look_and_ask() -> bool:
         watchdog.look()
@@ -78,18 +78,18 @@ async def test_a_consumer_that_looks_for_an_unreadable_record_in_many_partitions
         consumer = consumer_of(thing, thing.note)
 
         async def is_parked() -> bool:
-            return bool(await letters(thing)) and consumer.part.problem is None
+            return bool(await letters(thing)) and consumer.pulse.problem is None
 
         async with running_until_killed(consumer):
-            assert await watched(consumer.part, is_parked) == []
-            assert await watched(consumer.part, after(8)) == []
+            assert await watched(consumer.pulse, is_parked) == []
+            assert await watched(consumer.pulse, after(8)) == []
 
 
 async def test_a_consumer_whose_broker_does_not_answer_does(thing: Things) -> None:
     async with silent_server() as kafka:
         consumer = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, kafka)
         async with running_until_killed(consumer):
-            assert await watched(consumer.part, after(6)) == []
+            assert await watched(consumer.pulse, after(6)) == []
 
 
 async def test_a_relay_whose_broker_does_not_answer_does(thing: Things) -> None:
@@ -97,7 +97,7 @@ async def test_a_relay_whose_broker_does_not_answer_does(thing: Things) -> None:
     async with silent_server() as kafka:
         relay = Relay(thing.database, kafka)
         async with running_until_killed(relay):
-            assert await watched(relay.part, after(6)) == []
+            assert await watched(relay.pulse, after(6)) == []
 
 
 async def test_a_relay_whose_database_does_not_answer_does(thing: Things) -> None:
@@ -105,7 +105,7 @@ async def test_a_relay_whose_database_does_not_answer_does(thing: Things) -> Non
         database = Database(f"postgresql://nobody:nothing@{postgres}/none", thing.name)
         relay = Relay(database, thing.kafka)
         async with running_until_killed(relay):
-            assert await watched(relay.part, after(6)) == []
+            assert await watched(relay.pulse, after(6)) == []
         await database.close()
 
 
@@ -122,7 +122,7 @@ async def test_housekeeping_that_prunes_for_long_does(thing: Things, monkeypatch
 
     housekeeping = Housekeeping(thing.database, Settings(database_url="postgresql://unused"))
     async with running_until_killed(housekeeping):
-        assert await watched(housekeeping.part, is_pruned) == []
+        assert await watched(housekeeping.pulse, is_pruned) == []
 
 
 async def test_housekeeping_beats_before_every_transaction_of_a_long_pruning(thing: Things) -> None:
@@ -130,6 +130,6 @@ async def test_housekeeping_beats_before_every_transaction_of_a_long_pruning(thi
         """INSERT INTO inbox (consumer, name, occurrence, received_at)
            SELECT 'a', 'b', number::text, now() - interval '1 year' FROM generate_series(1, 20001) AS number"""
     )
-    part = Part("housekeeping")
+    part = Pulse("housekeeping")
     assert await prune(thing.database, sql.INBOX_PRUNE, timedelta(days=30), part.beat) == 20001
     assert part.beats == 6

@@ -14,9 +14,9 @@ from aiokafka.record.util import calc_crc32c
 
 from backbone.application import create_application
 from backbone.consuming import redrive
+from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.consumer import Consumer
 from backbone.consuming.handlers import Handler
-from backbone.consuming.handling import Handling
 from backbone.context import Context
 from backbone.events.envelope import Envelope, to_record
 from backbone.events.payload import Event
@@ -344,14 +344,14 @@ async def client_of(thing: Things, handler: Handler) -> AsyncIterator[httpx.Asyn
 
 async def test_when_parking_itself_fails_nothing_is_gone_past(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = iter(range(2))
-    park = Handling.park
+    park = BatchProcessor.park
 
     async def at_first_failing(*given: Any) -> None:
         if next(failures, None) is not None:
             raise Refused("no room for dead letters")
         await park(*given)
 
-    monkeypatch.setattr(Handling, "park", at_first_failing)
+    monkeypatch.setattr(BatchProcessor, "park", at_first_failing)
     async with consumed(thing, Faulty(thing, 0), record_of(thing, "a", 0), record_of(thing, "b", 1)):
         assert [key for key, _, _ in await letters(thing)] == ["a"]
     assert await thing.effects() == [("b", 1)]

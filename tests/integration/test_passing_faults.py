@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from backbone.consuming.consumer import Consumer
-from backbone.consuming.handlers import Handler, InSets
+from backbone.consuming.handlers import BatchHandler, Handler
 from backbone.events.payload import Event
 from backbone.running.faults import is_passing
 from backbone.storage.database import Database, Tx
@@ -102,7 +102,7 @@ async def reached(thing: Things, offset: int) -> bool:
 
 
 async def says(consumer: Consumer, fault: str) -> bool:
-    return fault in (consumer.part.problem or "")
+    return fault in (consumer.pulse.problem or "")
 
 
 async def returning_all(event: Event[Any], tx: Tx) -> None:
@@ -200,7 +200,7 @@ async def test_a_batch_that_always_takes_too_long_is_done_in_smaller_ones(
 ) -> None:
     await administrator.does(f"ALTER ROLE {{role}} SET {limit} = '550ms'")
     await send(thing, *(record_of(thing, f"key-{number}", number) for number in range(16)))
-    async with running(consumer_of(service, InSets(taking_long))):
+    async with running(consumer_of(service, BatchHandler(taking_long))):
         await eventually(lambda: reached(thing, 16))
     assert [number for _, number in await thing.effects()] == list(range(16))
     assert await letters(thing) == []
@@ -211,7 +211,7 @@ async def test_a_lone_event_that_always_takes_too_long_is_told_of_and_never_skip
 ) -> None:
     await administrator.does("ALTER ROLE {role} SET statement_timeout = '50ms'")
     await send(thing, record_of(thing, "a", 0), record_of(thing, "b", 1))
-    consumer = consumer_of(service, InSets(taking_long))
+    consumer = consumer_of(service, BatchHandler(taking_long))
     async with running(consumer):
         await eventually(lambda: says(consumer, "statement timeout"))
         assert await thing.effects() == []
@@ -231,7 +231,7 @@ async def test_events_beside_a_locked_row_go_on_and_the_one_of_the_row_waits(thi
 
     await thing.database.fetch("INSERT INTO effects (key, number) VALUES ('locked', -1)")
     await send(thing, *(record_of(thing, key, 0) for key in ("a", "locked", "b")))
-    async with running(consumer_of(service, InSets(locking))):
+    async with running(consumer_of(service, BatchHandler(locking))):
         async with thing.database.transaction() as somebody:
             await somebody.raw.execute("SELECT FROM effects WHERE key = 'locked' FOR UPDATE")
             await eventually(lambda: reached(thing, 1))

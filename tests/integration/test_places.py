@@ -95,7 +95,7 @@ async def test_a_topic_made_anew_under_way_is_noticed_and_all_goes_on(thing: Thi
         await eventually(said)
         await thing.publish("b", *range(5))
         await eventually(lambda: has(thing, ("b", 4)))
-        assert consumer.part.problem is None
+        assert consumer.pulse.problem is None
     assert max(Counter(await thing.effects()).values()) == 1
 
 
@@ -112,10 +112,10 @@ async def test_a_topic_that_is_not_there_is_told_by_readiness_of_reader_and_writ
     consumer, relay = consumer_of(thing), relay_of(thing)
 
     async def both_miss_it() -> bool:
-        return all(thing.topic in (part.problem or "") for part in (consumer.part, relay.part))
+        return all(thing.topic in (part.problem or "") for part in (consumer.pulse, relay.pulse))
 
     async def both_well() -> bool:
-        return consumer.part.problem is None and relay.part.problem is None
+        return consumer.pulse.problem is None and relay.pulse.problem is None
 
     async with running(relay, consumer):
         await eventually(both_well)
@@ -315,7 +315,7 @@ async def test_a_place_that_somebody_holds_is_waited_for_without_leaving_the_gro
     consumer = consumer_of(thing)
 
     async def is_locked_out() -> bool:
-        return "lock" in str(consumer.part.problem)
+        return "lock" in str(consumer.pulse.problem)
 
     await thing.publish("a", 2)
     async with running(relay_of(thing)):
@@ -345,7 +345,7 @@ async def test_a_place_that_another_replica_has_just_moved_is_taken_a_moment_lat
             await thing.database.fetch(
                 "UPDATE consumer_offsets SET next_offset = next_offset - 1 WHERE next_offset > 0"
             )
-        problems.add(consumer.part.problem)
+        problems.add(consumer.pulse.problem)
         return now
 
     monkeypatch.setattr(Places, "look", while_another_commits)

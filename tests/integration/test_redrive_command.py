@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backbone.consuming.batch import Batch, read
-from backbone.consuming.handling import Handling
+from backbone.consuming.batch_processor import BatchProcessor
 from backbone.ids import new_id
 from cli.__main__ import app
 from services.notifications.service import SERVICE
@@ -34,9 +34,9 @@ def url(new_database: NewDatabase) -> str:
 async def _park(url: str) -> None:
     async with fed(SERVICE, lambda _: url) as service:
         record = service.record(CANCELLED, {"order": new_id(), "customer": ADA, "reason": "Changed my mind."})
-        handling = Handling(SERVICE.name, SERVICE.handlers, service.database)
-        batch = Batch([read(record, handling.views)], {(record.topic, 0): (0, 1)})
-        await handling.park(batch, RuntimeError("the handler stumbled"))
+        processor = BatchProcessor(SERVICE.name, SERVICE.handlers, service.database)
+        batch = Batch([read(record, processor.views)], {(record.topic, 0): (0, 1)})
+        await processor.park(batch, RuntimeError("the handler stumbled"))
         async with service.database.transaction() as tx:
             tx.schedule("send", "some-mail")
         async with service.database.transaction() as tx:

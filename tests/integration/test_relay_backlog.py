@@ -17,7 +17,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from backbone.events import contracts
 from backbone.events.payload import Payload
 from backbone.publishing import publisher, relay
-from backbone.publishing.publisher import Batch
+from backbone.publishing.publisher import PackedRows
 from backbone.publishing.relay import Relay
 from backbone.storage import sql
 from backbone.storage.database import Tx
@@ -50,7 +50,7 @@ def sizes_sent_by(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     send = relay._publisher.send
 
-    async def noting(batch: Batch) -> None:
+    async def noting(batch: PackedRows) -> None:
         sizes.append(batch.count)
         await send(batch)
 
@@ -70,7 +70,7 @@ def once_it_sends(relay: Relay, action: Callable[[], Awaitable[None]], monkeypat
     send = relay._publisher.send
     actions = [action]
 
-    async def acting(batch: Batch) -> None:
+    async def acting(batch: PackedRows) -> None:
         while actions:
             await actions.pop()()
         await send(batch)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import DateTime, MetaData, select, text
 
-from backbone.consuming.handlers import InSets
+from backbone.consuming.handlers import BatchHandler
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, FakeRecord, Fed, fed
 
@@ -111,7 +111,7 @@ async def test_a_batch_at_once_is_the_same_as_its_events_one_by_one(
     new_database: NewDatabase, name: str, seed: int
 ) -> None:
     service = importlib.import_module(f"services.{name}.service").SERVICE
-    assert all(isinstance(handler, InSets) for handler in service.handlers.values())
+    assert all(isinstance(handler, BatchHandler) for handler in service.handlers.values())
     chance = random.Random(seed)
     async with (
         fed(service, new_database) as at_once,

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from alembic import command
 
-from backbone.running.gathering import PATIENCE
+from backbone.running.coalescer import PATIENCE
 from backbone.running.retry import RetryPolicy
 from backbone.storage import migrations
 from tests.integration.things import eventually

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbone.consuming.batch import Batch, Delivery, printable, read
+from backbone.consuming.batch import Batch, Incoming, printable, read
 from backbone.events import contracts
 from backbone.events.payload import Payload
 from backbone.events.topics import PartitionId
@@ -39,28 +39,28 @@ PLACES = st.tuples(st.sampled_from(["orders.events", "kitchen.events"]), st.inte
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     """What a poll brings: a few partitions, each with gaps before, between and after its records."""
-    deliveries: list[Delivery] = []
+    incoming: list[Incoming] = []
     ranges: dict[PartitionId, tuple[int, int]] = {}
     for place in draw(st.lists(PLACES, min_size=1, max_size=4, unique=True)):
         start = draw(st.integers(0, 50))
         offsets = sorted(draw(st.sets(st.integers(start, start + 30), min_size=1, max_size=12)))
-        deliveries += [Delivery(FakeRecord(*place, offset), "a") for offset in offsets]
+        incoming += [Incoming(FakeRecord(*place, offset), "a") for offset in offsets]
         ranges[place] = (start, offsets[-1] + 1)
-    return Batch(deliveries, ranges)
+    return Batch(incoming, ranges)
 
 
-def settle(batch: Batch, stored: dict[PartitionId, int], settled: list[Delivery]) -> None:
+def settle(batch: Batch, stored: dict[PartitionId, int], settled: list[Incoming]) -> None:
     """As the consumer does it: a batch whose offsets are not where it begins would be fenced."""
     assert all(stored.get(place, start) == start for place, (start, _) in batch.ranges.items())
-    for each in batch.deliveries:
+    for each in batch.incoming:
         start, end = batch.ranges[each.place]
         assert start <= each.record.offset < end
-    settled += batch.deliveries
+    settled += batch.incoming
     stored.update(batch.ends)
 
 
-def settle_down_to_single_ones(batch: Batch, stored: dict[PartitionId, int], settled: list[Delivery]) -> None:
-    if len(batch.deliveries) <= 1:
+def settle_down_to_single_ones(batch: Batch, stored: dict[PartitionId, int], settled: list[Incoming]) -> None:
+    if len(batch.incoming) <= 1:
         settle(batch, stored, settled)
         return
     for half in batch.halves():
@@ -71,21 +71,21 @@ def settle_down_to_single_ones(batch: Batch, stored: dict[PartitionId, int], set
 def test_halves_settle_one_after_the_other_what_the_whole_would(batch: Batch) -> None:
     whole: dict[PartitionId, int] = {}
     halved: dict[PartitionId, int] = {}
-    in_order: list[Delivery] = []
+    in_order: list[Incoming] = []
     settle(batch, whole, [])
     settle_down_to_single_ones(batch, halved, in_order)
     assert halved == whole
-    assert in_order == list(batch.deliveries)
+    assert in_order == list(batch.incoming)
 
 
 @given(batch=batches())
 def test_a_crash_between_the_halves_loses_nothing(batch: Batch) -> None:
-    if len(batch.deliveries) < 2:
+    if len(batch.incoming) < 2:
         return
     first, second = batch.halves()
-    for each in second.deliveries:
+    for each in second.incoming:
         assert each.record.offset >= first.ends.get(each.place, each.record.offset)
-    for each in first.deliveries:
+    for each in first.incoming:
         assert each.record.offset < first.ends[each.place]
 
 

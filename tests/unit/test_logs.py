@@ -14,7 +14,7 @@ import structlog
 
 from backbone.errors import SlicelineError
 from backbone.observing import logs
-from backbone.running.parts import report
+from backbone.running.pulse import report
 
 
 @pytest.fixture(autouse=True)

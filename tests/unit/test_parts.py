@@ -2,7 +2,7 @@
 
 import asyncio
 
-from backbone.running.parts import ended_well
+from backbone.running.pulse import ended_well
 
 
 async def test_it_tells_whether_work_ended_in_time_and_without_an_error() -> None:

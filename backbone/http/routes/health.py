@@ -13,7 +13,7 @@ from backbone.context import Context
 from backbone.http.context import Ctx
 from backbone.http.problems import unavailable
 from backbone.observing.logs import logger
-from backbone.running.parts import describe
+from backbone.running.pulse import describe
 from backbone.storage import backlog, gauges
 from backbone.storage.backlog import Backlog
 from backbone.storage.database import Database

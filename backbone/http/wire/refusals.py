@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from backbone.http.cors import Shown
-from backbone.http.observing import Correlation, Faults, Meters
+from backbone.http.observing import Correlation, ErrorsAsProblems, RequestMetrics
 from backbone.http.problems import Problem, malformed
 from backbone.http.wire import framing
 
@@ -19,7 +19,7 @@ def refusing(problem: Problem, app: object) -> ASGIApp:
     async def refuse(*_: object) -> None:
         raise problem
 
-    return Correlation(Meters(Shown(Faults(refuse), getattr(app, "origins", ()))))
+    return Correlation(RequestMetrics(Shown(ErrorsAsProblems(refuse), getattr(app, "origins", ()))))
 
 
 def problem_of(error: httptools.HttpParserError, data: bytes) -> Problem:

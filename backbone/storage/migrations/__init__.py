@@ -24,7 +24,7 @@ with absent("pygments"):  # for colours in the errors of templates; it is a tent
     from alembic.script import ScriptDirectory
 
 from backbone.errors import SlicelineError
-from backbone.running.parts import describe
+from backbone.running.pulse import describe
 from backbone.running.retry import RetryPolicy
 from backbone.storage.migrations.lines import BrokenLine, Line, read_lines
 

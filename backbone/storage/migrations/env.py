@@ -1,7 +1,7 @@
 """Alembic's entry: a transaction for each step, all on one connection, under a lock of the session's own.
 
 Whoever waits for a table's lock makes all others wait who come later. So a migration beside running code holds the
-locks of one step only, and waits for each of them for less time than a command bears (see `gathering.PATIENCE`); who
+locks of one step only, and waits for each of them for less time than a command bears (see `coalescer.PATIENCE`); who
 calls it tries again (see `migrations.AGAIN`).
 """
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from alembic.util import load_python_file
 
 from backbone.errors import SlicelineError
-from backbone.running.parts import describe
+from backbone.running.pulse import describe
 
 Line = dict[str, str]
 """Each revision's file, in their order."""

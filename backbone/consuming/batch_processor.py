@@ -12,8 +12,8 @@ from opentelemetry.trace import Span, SpanKind
 from structlog.contextvars import bound_contextvars
 
 from backbone.consuming import inbox, parking
-from backbone.consuming.batch import Batch, Delivery
-from backbone.consuming.handlers import Handlers, InSets, OneByOne
+from backbone.consuming.batch import Batch, Incoming
+from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers
 from backbone.errors import SlicelineError
 from backbone.events.envelope import topic_of
 from backbone.events.payload import Cause, Event
@@ -28,7 +28,7 @@ class Fenced(SlicelineError):
     """Another replica has moved the partition's offset: it owns the partition now."""
 
 
-class Handling:
+class BatchProcessor:
     """Applies batches to one service's database. A consumer and a redrive share it."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Handling:
         async with self._database.transaction(fresh=fresh) as tx:
             self._beat()
             some_parked = await self._move(tx, batch)
-            known = [each for each in batch.deliveries if each.event or each.broken]
+            known = [each for each in batch.incoming if each.event or each.broken]
             ours = await inbox.without_discarded(tx, self._name, known)
             open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
@@ -63,7 +63,7 @@ class Handling:
         self._beat()
         async with self._database.transaction() as tx:
             await self._move(tx, batch)
-            await parking.park(tx, self._name, batch.deliveries[0], error)
+            await parking.park(tx, self._name, batch.incoming[0], error)
 
     async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
         """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
@@ -71,27 +71,27 @@ class Handling:
             row = await parking.oldest(tx, self._name, topic, key)
             if row is None:
                 return False
-            await self._handle(tx, await self._admit(tx, [parking.delivery_of(row, self.views)]))
+            await self._handle(tx, await self._admit(tx, [parking.incoming_of(row, self.views)]))
             await tx.raw.execute(sql.LETTER_DELETE, row["id"])
             await tx.raw.execute(sql.OPEN_KEY, self._name, topic, key)
         return True
 
-    async def _admit(self, tx: Tx, deliveries: Sequence[Delivery]) -> list[Event[Any]]:
-        for each in deliveries:
+    async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Event[Any]]:
+        for each in incoming:
             if each.broken:
                 raise each.broken
-        listened = [each for each in deliveries if each.event]
+        listened = [each for each in incoming if each.event]
         return [each.event for each in await inbox.claim(tx, self._name, listened) if each.event]
 
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
         for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
-            if isinstance(handler, InSets):
+            if isinstance(handler, BatchHandler):
                 await self._handle_set(tx, handler, list(run))
                 continue
             for event in run:
                 await self._handle_one(tx, handler, event)
 
-    async def _handle_set(self, tx: Tx, handler: InSets, events: Sequence[Event[Any]]) -> None:
+    async def _handle_set(self, tx: Tx, handler: BatchHandler, events: Sequence[Event[Any]]) -> None:
         self._beat()
         count, group = len(events), self._name
         about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
@@ -99,7 +99,7 @@ class Handling:
         with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
             await handler.handle(events, tx)
 
-    async def _handle_one(self, tx: Tx, handler: OneByOne, event: Event[Any]) -> None:
+    async def _handle_one(self, tx: Tx, handler: EventHandler, event: Event[Any]) -> None:
         self._beat()
         with bound_contextvars(event_id=event.id, event_type=event.type, key=event.key), self._span(event) as current:
             tx.cause = Cause(event.correlationid, event.id, traceparent_of(current))
@@ -130,8 +130,8 @@ class Handling:
         return bool(rows[0]["some_parked"])
 
 
-def _count(batch: Batch, ours: Sequence[Delivery], fresh: Sequence[Event[Any]], now: datetime) -> None:
-    metrics.SKIPPED.inc(len(batch.deliveries) - len(ours))
+def _count(batch: Batch, ours: Sequence[Incoming], fresh: Sequence[Event[Any]], now: datetime) -> None:
+    metrics.SKIPPED.inc(len(batch.incoming) - len(ours))
     metrics.REPEATED.inc(len(ours) - len(fresh))
     for event_type, count in Counter(event.type for event in fresh).items():
         metrics.HANDLED.labels(event_type).inc(count)

@@ -14,7 +14,7 @@ RESTART = RetryPolicy(first=timedelta(milliseconds=200), longest=timedelta(secon
 _NO_TIME = timedelta(0)
 
 
-class Part:
+class Pulse:
     """One part's pulse and state. It beats whenever it begins something, and says how long that may take."""
 
     def __init__(self, name: str) -> None:
@@ -45,20 +45,20 @@ class Part:
             remaining -= 1
 
 
-async def keep_running(part: Part, step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+async def keep_running(pulse: Pulse, step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
     """Repeat `step` until asked to stop; a step that fails is repeated after a growing wait, and never given up."""
     attempt = 0
     while not stop.is_set():
-        part.beat()
+        pulse.beat()
         try:
             await step()
             attempt = 0
         except Exception as error:
             attempt += 1
             delay = RESTART.next_delay(attempt, _NO_TIME) or RESTART.longest
-            part.problem = describe(error)
-            report(part.name, error, delay)
-            await part.rest(delay)
+            pulse.problem = describe(error)
+            report(pulse.name, error, delay)
+            await pulse.rest(delay)
 
 
 async def ended_well(work: Coroutine[Any, Any, Any], within: float) -> bool:

@@ -1,4 +1,4 @@
-"""Gathering: who goes with whom, who is served, and in whose name. Halving and repeating: test_group_commit.py."""
+"""Coalescer: who goes with whom, who is served, and in whose name. Halving and repeating: test_group_commit.py."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from backbone.running.gathering import Gathering
+from backbone.running.coalescer import Coalescer
 
 caller = ContextVar("caller", default="nobody")
 
@@ -34,7 +34,7 @@ async def started(*calls: asyncio.Task[int]) -> None:
 
 async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own() -> None:
     doubling = Doubling()
-    gathering = Gathering("doubling", doubling)
+    gathering = Coalescer("doubling", doubling)
     first = asyncio.create_task(gathering.join(1))
     await until_served(doubling)
     calls = [asyncio.create_task(gathering.join(number)) for number in (2, 300, 4)]
@@ -48,7 +48,7 @@ async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own(
 
 async def test_who_has_given_up_is_not_served() -> None:
     doubling = Doubling()
-    gathering = Gathering("doubling", doubling)
+    gathering = Coalescer("doubling", doubling)
     first = asyncio.create_task(gathering.join(1))
     await until_served(doubling)
     calls = [asyncio.create_task(gathering.join(number)) for number in (2, 3)]
@@ -64,7 +64,7 @@ async def test_a_flush_is_run_in_nobodys_name() -> None:
     doubling = Doubling()
     doubling.go.set()
     caller.set("the first one")
-    await Gathering("doubling", doubling).join(1)
+    await Coalescer("doubling", doubling).join(1)
     assert doubling.names == {"nobody"}
 
 
@@ -77,7 +77,7 @@ async def test_a_passing_fault_is_logged_and_the_flush_repeated(capsys: pytest.C
             raise ConnectionResetError("broken")
         return numbers
 
-    assert await Gathering("the till", breaks_once).join(7) == 7
+    assert await Coalescer("the till", breaks_once).join(7) == 7
     assert seen == [[7], [7]]
     assert "the till failed and tries again" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Gathering: calls that come together are served together.
+"""Coalescer: calls that come together are served together.
 
 A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
 flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails
@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from backbone.running.faults import CommitUnknown, is_locked_out, is_passing, is_unknown
-from backbone.running.parts import report
+from backbone.running.pulse import report
 from backbone.running.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
 """Serves many calls at once: for each, in their order, what it returns or raises."""
 
 
-class Gathering(Generic[T, R]):
+class Coalescer(Generic[T, R]):
     """Serves calls of one kind, one flush at a time."""
 
     def __init__(self, name: str, flush: Flush[T, R], again: RetryPolicy = AGAIN) -> None:
