@@ -1,20 +1,17 @@
 """The consumer runner: reads a service's topics and turns every poll's batch into one transaction.
 
 The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. Each is kept
-with the log it belongs to, and one that does not fit is told of and settled anew (see `places.py`). A passing
-fault is waited out and never skipped; a batch that fails otherwise is halved until the guilty event stands alone and
-is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.
+with the log it belongs to, and one that does not fit is told of and settled anew (see `places.py`). How a batch is
+settled, and what happens to one that fails, stands in `settling.py`.
 
 While a batch is in its transaction the next one is read and decoded. It is worked off only if all went well meanwhile:
 of a partition that was given up, or lost, what was read is dropped, and its place is sought anew.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -26,11 +23,12 @@ from backbone.consuming.broker import UNREADABLE
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Places
-from backbone.errors import SlicelineError
+from backbone.consuming.positions import Found, Positions
+from backbone.consuming.settling import Settling
 from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
-from backbone.running.faults import is_passing, may_be_too_much
-from backbone.running.pulse import RESTART, Pulse, describe, ended_well, keep_running, report
+from backbone.running.faults import is_passing
+from backbone.running.pulse import Pulse, ended_well, keep_running, report
 from backbone.storage.database import LONGEST_WAIT, Database
 
 BATCH = 500
@@ -42,15 +40,6 @@ METADATA_MS = 15_000
 """How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
 _SLICE = 50
 """Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a poll brought, by partition with the offset after it, and the assignment epochs in which it was asked for."""
-
-    incoming: Mapping[PartitionId, list[Incoming]]
-    ends: Mapping[PartitionId, int]
-    epochs: Mapping[PartitionId, object]
 
 
 class Consumer:
@@ -72,10 +61,9 @@ class Consumer:
         self._places = Places(database, name)
         self._missing: list[str] = []
         self._stop = asyncio.Event()
-        self._positions: dict[PartitionId, int] = {}
-        # One token for each epoch: an uninterrupted time in which a partition is assigned to us and its place is known.
-        self._epochs: dict[PartitionId, object] = {}
-        self._ahead: asyncio.Task[_Found] | None = None
+        self._positions = Positions()
+        self._settling = Settling(self._processor, self.pulse, self._stop, self._settled)
+        self._ahead: asyncio.Task[Found] | None = None
         self._joined = False
         self._at_rest = asyncio.Event()
         self._at_rest.set()
@@ -90,7 +78,7 @@ class Consumer:
 
     async def _session(self) -> None:
         client = self._new_client()
-        self.forget(list(self._positions))
+        self._positions.end_all()
         self._joined = False
         try:
             self.pulse.beat(_STARTING)
@@ -134,13 +122,13 @@ class Consumer:
     async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
         """See whether all places still fit; one that does not is settled anew before anything more is read."""
         try:
-            seen = await watch.look(client._client, self._positions)
+            seen = await watch.look(client._client, self._positions.offsets)
         except Exception as error:
             if not _passes_in_the_database(error):
                 raise
             report("consumer", error, watch.EVERY)
             return
-        self.forget(seen.out_of_step)
+        self._positions.end(seen.out_of_step)
         self._missing = seen.missing
         self._tell_how_it_is()
 
@@ -156,28 +144,28 @@ class Consumer:
         except UNREADABLE:
             with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
                 await self._read_one_by_one(client)
-            self.forget(list(self._positions))
+            self._positions.end_all()
         except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
-            self.forget(list(self._positions))
+            self._positions.end_all()
 
     async def _read_on(self, client: AIOKafkaConsumer) -> None:
         """Work off what was read during the last batch; what comes next is read during this one."""
         ahead, self._ahead = self._ahead, None
         # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
         found = await (ahead or self._find(client, patience=500 if self._joined else 50))
-        if batch := self._batch_of(found):
-            if all(place in self._epochs for place in client.assignment()):  # else something is to be sought first
+        if batch := self._positions.batch_of(found):
+            if all(each in self._positions for each in client.assignment()):  # else something is to be sought first
                 self._ahead = asyncio.create_task(self._find(client))
             await self._work_off(batch)
 
     async def _find(
         self, client: AIOKafkaConsumer, *partitions: TopicPartition, patience: int = 500, most: int | None = None
-    ) -> _Found:
+    ) -> Found:
         """Read and decode at most so many records, of these partitions or of all, after `patience` milliseconds none.
 
         Raises one of UNREADABLE when Kafka's client cannot take some record apart.
         """
-        epochs = dict(self._epochs)
+        epochs = self._positions.epochs
         records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
         incoming: dict[PartitionId, list[Incoming]] = {}
         for at, brought in records.items():
@@ -186,11 +174,11 @@ class Consumer:
                 decoded += [read(each, self._processor.views) for each in brought[start : start + _SLICE]]
                 await asyncio.sleep(0)
         ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
-        return _Found(incoming, ends if records or partitions else await self._passed_over(client), epochs)
+        return Found(incoming, ends if records or partitions else await self._passed_over(client), epochs)
 
     async def _passed_over(self, client: AIOKafkaConsumer) -> dict[PartitionId, int]:
         """Where the client is by now, having brought nothing: behind the marks that transactions leave in a log."""
-        held = [at for at in client.assignment() if (at.topic, at.partition) in self._epochs]
+        held = [at for at in client.assignment() if (at.topic, at.partition) in self._positions]
         return {(at.topic, at.partition): await client.position(at) for at in held}
 
     async def _drop_ahead(self) -> None:
@@ -204,7 +192,7 @@ class Consumer:
 
         What it had read before is lost to us, so every partition is sought anew, and looked at by itself.
         """
-        self.forget(list(self._positions))
+        self._positions.end_all()
         await self._synchronise(client)
         for at in client.assignment():
             self.pulse.beat()
@@ -225,7 +213,7 @@ class Consumer:
         while place in self._positions and not passed and not self._stop.is_set():
             self.pulse.beat()
             try:
-                batch = self._batch_of(await self._find(client, at, patience=1000, most=1))
+                batch = self._positions.batch_of(await self._find(client, at, patience=1000, most=1))
                 passed = parked or batch is None
             except UNREADABLE as error:
                 if place not in self._positions:
@@ -244,8 +232,7 @@ class Consumer:
             for each in client.assignment():  # a rebalance may have come between
                 place = each.topic, each.partition
                 if (offset := places.get(place)) is not None:
-                    self._positions[place] = offset
-                    self._epochs[place] = object()
+                    self._positions.begin(place, offset)
                     client.seek(each, offset)
             await self._wait_for_logs(place for place, offset in places.items() if offset is None)
         self._tell_how_it_is()
@@ -262,7 +249,7 @@ class Consumer:
                 if not _passes_in_the_database(error):
                     raise
                 attempt += 1
-                await self._wait_out(error, attempt)
+                await self._settling.wait_out(error, attempt)
 
     async def _wait_for_logs(self, places: Iterable[PartitionId]) -> None:
         """A topic that was deleted stays assigned until the client hears of it."""
@@ -270,96 +257,40 @@ class Consumer:
             self._missing = missing
             await self.pulse.rest(timedelta(seconds=1))
 
-    def _batch_of(self, found: _Found) -> Batch | None:
-        """What was read of partitions whose epoch has lasted; any other is sought and read again."""
-        lasting = dict(found.epochs.items() & self._epochs.items())
-        kept = [place for place in found.ends if place in lasting]
-        self.forget(found.ends.keys() - set(kept))
-        ranges = {place: (at, end) for place in kept if (end := found.ends[place]) > (at := self._positions[place])}
-        return Batch([each for place in ranges for each in found.incoming.get(place, ())], ranges) if ranges else None
-
     async def _work_off(self, batch: Batch) -> None:
         """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
         self._at_rest.clear()
         try:
-            await self._settle(batch)
+            await self._settling.settle(batch)
         except Fenced:
-            self.forget(batch.ranges)
+            self._positions.end(batch.ranges)
         finally:
             self._at_rest.set()
 
-    async def _settle(self, batch: Batch) -> None:
-        if not batch.ranges:
-            return
-        several = len(batch.incoming) > 1
-        error = await self._outlast(lambda: self._processor.apply(batch), may_shrink=several)
-        if error is not None and several:
-            for half in batch.halves():
-                await self._settle(half)
-            return
-        if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
-            error = await self._outlast(lambda: self._processor.apply(batch, fresh=True))
-        if error is not None:
-            await self._park(batch, error)
-        self._positions.update({place: end for place, end in batch.ends.items() if place in self._positions})
-
-    async def _park(self, batch: Batch, error: Exception) -> None:
-        """Set a batch's one event aside. What cannot even be parked is not gone past: the session begins anew."""
-        if trouble := await self._outlast(lambda: self._processor.park(batch, error)):
-            raise trouble
-
-    async def _outlast(self, work: Any, *, may_shrink: bool = False) -> Exception | None:
-        """Repeat work until it succeeds or fails for good; returns the lasting error. Raises Fenced.
-
-        What `may_shrink` is given back after a passing fault too, where less of it may succeed.
-        """
-        attempt = 0
-        while True:
-            try:
-                await work()
-            except Fenced:
-                raise
-            except Exception as error:
-                if not is_passing(error):
-                    return error
-                attempt += 1
-                await self._wait_out(error, attempt)
-                if may_shrink and may_be_too_much(error):
-                    return error
-            else:
-                self._tell_how_it_is()
-                return None
-
-    async def _wait_out(self, error: Exception, attempt: int) -> None:
-        if self._stop.is_set():
-            raise Fenced  # stopping: what is not committed is read again at the next start
-        delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
-        self.pulse.problem = describe(error)
-        report("consumer", error, delay)
-        await self.pulse.rest(delay)
+    def _settled(self, batch: Batch) -> None:
+        self._positions.pass_over(batch)
+        self._tell_how_it_is()
 
     async def _tell_kafka(self, client: AIOKafkaConsumer, told: dict[PartitionId, int]) -> dict[PartitionId, int]:
         assigned = client.assignment()
         news = {
             TopicPartition(*place): offset
-            for place, offset in self._positions.items()
+            for place, offset in self._positions.offsets.items()
             if told.get(place) != offset and TopicPartition(*place) in assigned
         }
         if news:
             with suppress(KafkaError):
                 await client.commit(news)
-        return dict(self._positions)
+        return self._positions.offsets
 
     def join(self, places: Iterable[PartitionId]) -> None:
         """The group has given us these partitions, or none: with more members than partitions some only stand by."""
-        self.forget(places)
+        self._positions.end(places)
         self._joined = True
 
-    def forget(self, places: Iterable[PartitionId]) -> None:
-        """End the epochs of these partitions: each is sought anew if it is still assigned."""
-        for place in places:
-            self._positions.pop(place, None)
-            self._epochs.pop(place, None)
+    def leave(self, places: Iterable[PartitionId]) -> None:
+        """The group takes these partitions from us."""
+        self._positions.end(places)
 
     async def rest(self) -> None:
         """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
@@ -385,9 +316,9 @@ class _Rebalance(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         gone = [(each.topic, each.partition) for each in revoked]
-        self._consumer.forget(gone)  # what was read ahead of them is not begun any more
+        self._consumer.leave(gone)  # what was read ahead of them is not begun any more
         await self._consumer.rest()
-        self._consumer.forget(gone)  # what was sought anew meanwhile
+        self._consumer.leave(gone)  # what was sought anew meanwhile
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._consumer.join((each.topic, each.partition) for each in assigned)

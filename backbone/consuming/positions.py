@@ -1,0 +1,75 @@
+"""Positions: the offsets at which a consumer goes on in the partitions that are assigned to it.
+
+A partition has a position from when its place is settled until it is given up, lost, or sought anew: an assignment
+epoch. What was read in one epoch counts for nothing in another.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from backbone.consuming.batch import Batch, Incoming
+from backbone.events.topics import PartitionId
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a poll brought, by partition, with the offset after it and the epochs in which it was asked for."""
+
+    incoming: Mapping[PartitionId, list[Incoming]]
+    ends: Mapping[PartitionId, int]
+    epochs: Mapping[PartitionId, object]
+
+
+class Positions:
+    """Knows the next offset of each partition whose epoch lasts."""
+
+    def __init__(self) -> None:
+        self._next: dict[PartitionId, int] = {}
+        self._epochs: dict[PartitionId, object] = {}
+
+    def __contains__(self, partition: PartitionId) -> bool:
+        return partition in self._next
+
+    def __getitem__(self, partition: PartitionId) -> int:
+        return self._next[partition]
+
+    @property
+    def offsets(self) -> dict[PartitionId, int]:
+        """The next offsets as they are now."""
+        return dict(self._next)
+
+    @property
+    def epochs(self) -> dict[PartitionId, object]:
+        """A token for each epoch that lasts."""
+        return dict(self._epochs)
+
+    def begin(self, partition: PartitionId, offset: int) -> None:
+        """Begin an epoch at this offset."""
+        self._next[partition] = offset
+        self._epochs[partition] = object()
+
+    def end(self, partitions: Iterable[PartitionId]) -> None:
+        """End the epochs of these partitions: each is sought anew if it is still assigned."""
+        for each in partitions:
+            self._next.pop(each, None)
+            self._epochs.pop(each, None)
+
+    def end_all(self) -> None:
+        """End every epoch."""
+        self.end(list(self._next))
+
+    def pass_over(self, batch: Batch) -> None:
+        """Go past a batch that is settled, in the partitions that are still ours."""
+        self._next.update({each: end for each, end in batch.ends.items() if each in self._next})
+
+    def batch_of(self, found: Found) -> Batch | None:
+        """Make a batch of what was read in epochs that have lasted; end those of which anything else was read."""
+        lasting = dict(found.epochs.items() & self._epochs.items())
+        kept = [each for each in found.ends if each in lasting]
+        self.end(found.ends.keys() - set(kept))
+        ranges = {each: (at, end) for each in kept if (end := found.ends[each]) > (at := self._next[each])}
+        return Batch(_in_order(found.incoming, ranges), ranges) if ranges else None
+
+
+def _in_order(incoming: Mapping[PartitionId, list[Incoming]], partitions: Collection[PartitionId]) -> list[Incoming]:
+    return [each for partition in partitions for each in incoming.get(partition, ())]

@@ -1,0 +1,82 @@
+"""Settling: a batch is applied however long its passing faults last, and halved down to the event that is guilty.
+
+A passing fault is waited out and never skipped. A batch that fails otherwise is halved until the guilty event stands
+alone and is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from backbone.consuming.batch import Batch
+from backbone.consuming.batch_processor import BatchProcessor, Fenced
+from backbone.errors import SlicelineError
+from backbone.running.faults import is_passing, may_be_too_much
+from backbone.running.pulse import RESTART, Pulse, describe, report
+
+_Work = Callable[[], Awaitable[None]]
+
+
+class Settling:
+    """Settles one consumer's batches."""
+
+    def __init__(
+        self, processor: BatchProcessor, pulse: Pulse, stop: asyncio.Event, settled: Callable[[Batch], None]
+    ) -> None:
+        """`settled` is called with each batch, or part of one, that is applied or parked."""
+        self._processor = processor
+        self._pulse = pulse
+        self._stop = stop
+        self._settled = settled
+
+    async def settle(self, batch: Batch) -> None:
+        """Apply a batch, in parts where it must be, and park what cannot be. Raises Fenced.
+
+        What cannot even be parked is not gone past: its error is raised.
+        """
+        if not batch.ranges:
+            return
+        several = len(batch.incoming) > 1
+        error = await self._outlast(lambda: self._processor.apply(batch), may_shrink=several)
+        if error is not None and several:
+            for half in batch.halves():
+                await self.settle(half)
+            return
+        if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
+            error = await self._outlast(lambda: self._processor.apply(batch, fresh=True))
+        if error is not None:
+            await self._park(batch, error)
+        self._settled(batch)
+
+    async def wait_out(self, error: Exception, attempt: int) -> None:
+        """Wait before a passing fault is met once more. Raises Fenced when the consumer stops."""
+        if self._stop.is_set():
+            raise Fenced  # what is not committed is read again at the next start
+        delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
+        self._pulse.problem = describe(error)
+        report("consumer", error, delay)
+        await self._pulse.rest(delay)
+
+    async def _park(self, batch: Batch, error: Exception) -> None:
+        if trouble := await self._outlast(lambda: self._processor.park(batch, error)):
+            raise trouble
+
+    async def _outlast(self, work: _Work, *, may_shrink: bool = False) -> Exception | None:
+        """Repeat work until it succeeds or fails for good; return the lasting error. Raises Fenced.
+
+        What `may_shrink` is given back after a passing fault too, where less of it may succeed.
+        """
+        attempt = 0
+        while True:
+            try:
+                await work()
+                return None
+            except Fenced:
+                raise
+            except Exception as error:
+                if not is_passing(error):
+                    return error
+                attempt += 1
+                await self.wait_out(error, attempt)
+                if may_shrink and may_be_too_much(error):
+                    return error
