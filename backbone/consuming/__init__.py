@@ -1,0 +1,1 @@
+"""From a topic to effects in the database."""

@@ -1,0 +1,1 @@
+"""What runs for long: pulses, watchdog, faults, retries, coalescing."""

@@ -1,0 +1,1 @@
+"""The kinds of text and number, each defined once."""

@@ -1,0 +1,1 @@
+"""What every process serves beside its own API."""

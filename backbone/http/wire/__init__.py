@@ -1,0 +1,1 @@
+"""Connections: what comes before a request and after an answer."""
