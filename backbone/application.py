@@ -26,7 +26,7 @@ from backbone.service import Service
 
 
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
-    """The service's own routes, when the process has the role for them, and those that every process has."""
+    """Make the application: the service's own routes, for the role `api`, and those every process has."""
     application = Application(
         title=f"Sliceline {service.name}",
         description=f"{service.about} Every error is a problem document (RFC 9457).",
@@ -54,7 +54,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
 
 
 def _operations(service: Service[Any]) -> list[APIRouter]:
-    """What every process serves."""
+    """Make the routers that every process has."""
     return [
         front_door.routes(service.name, service.about),
         health.routes(service.jobs),
@@ -69,7 +69,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
 
 
 def _stack(context: Context[Any]) -> list[Middleware]:
-    """From the outside in. Each one relies on those before it."""
+    """List the middleware from the outside in; each one relies on those before it."""
     origins = context.settings.origins
     return [
         Middleware(Correlation),
@@ -84,7 +84,7 @@ def _stack(context: Context[Any]) -> list[Middleware]:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """What a generated client calls its method: the function's own name."""
+    """Name an operation, and so a generated client's method, after its function."""
     return route.name
 
 

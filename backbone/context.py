@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 @dataclass
 class Context(Generic[S]):
-    """What a running process of a service has at hand."""
+    """Holds what a running process of a service has at hand."""
 
     settings: S
     database: Database
@@ -51,11 +51,11 @@ class Context(Generic[S]):
 
     @property
     def for_jobs(self) -> Context[S]:
-        """The same for jobs, which leave connections to the other parts."""
+        """The same context with the jobs' share of the connections."""
         return replace(self, database=self.database.for_jobs)
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all clients and connections."""
         try:
             for client in self.clients:
                 await client.aclose()
@@ -63,19 +63,19 @@ class Context(Generic[S]):
             await self.database.close()
 
     def group(self, write: Write[T]) -> GroupCommit[T]:
-        """The one group commit of this process for what is written this way."""
+        """Return this process's one group commit for what `write` writes."""
         if write not in self.groups:
             self.groups[write] = GroupCommit(self.database, write)
         return self.groups[write]
 
     def coalesce(self, serve: ServeMany[S, T, R]) -> Coalescer[T, R]:
-        """Where calls of `serve` meet that this process makes at the same moment (see `running/coalescer.py`)."""
+        """Return this process's one coalescer of calls of `serve` (see `running/coalescer.py`)."""
         if serve not in self.coalescers:
             self.coalescers[serve] = Coalescer(serve.__name__.strip("_"), partial(serve, self))
         return self.coalescers[serve]
 
     def following(self, name: str, look: Look) -> Following:
-        """Where all meet that follow things of this name in this process (see `running/following.py`)."""
+        """Return this process's one Following of things of this name (see `running/following.py`)."""
         if name not in self.followings:
             self.followings[name] = Following(name, look, self.stopping)
         return self.followings[name]

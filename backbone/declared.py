@@ -29,7 +29,7 @@ def objections(service: Service[Any]) -> list[str]:
 
 
 def undeclared(service: Service[Any]) -> list[View]:
-    """The payloads that the service's modules define and that it lists neither as read nor as published."""
+    """Return the payloads that a service's modules define and that it lists neither as read nor as published."""
     places = ("__main__", f"services.{service.name}.")
     found = [each for each in _all(Payload) if f"{each.__module__}.".startswith(places) and hasattr(each, "TYPE")]
     return [each for each in found if each not in service.handlers and each not in service.publishes]
@@ -42,7 +42,7 @@ def _all(payload: View) -> Iterator[View]:
 
 
 def _read_twice(service: Service[Any]) -> Iterator[str]:
-    """Only one of two handlers of a type would ever be called."""
+    """Object to types with two handlers, of which only one would ever be called."""
     times = Counter(_type_of(view) for view in service.handlers)
     yield from (f"{service.name} reads {each} twice." for each, count in times.items() if each and count > 1)
 
@@ -60,7 +60,7 @@ def _publishing(name: str, payload: View) -> Iterator[str]:
 
 
 def _losing(name: str, view: View) -> Iterator[str]:
-    """What a reader asks for that the contract does not promise."""
+    """Say what a reader asks for that the contract does not promise."""
     try:
         takes = consumer_schema(view)
     except TypeError as error:
@@ -72,7 +72,7 @@ def _losing(name: str, view: View) -> Iterator[str]:
 
 
 def _lacking(does: str, payload: View) -> Iterator[str]:
-    """Why there is no contract for a payload."""
+    """Say why there is no contract for a payload."""
     event_type = _type_of(payload)
     if event_type is None:
         yield f"{does} {payload.__name__}, which has no TYPE."

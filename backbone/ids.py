@@ -4,5 +4,5 @@ import uuid_utils
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562): unique anywhere, and sorted by the time it was made."""
+    """Make a UUIDv7 (RFC 9562): unique anywhere, and sorted by the time it was made."""
     return str(uuid_utils.uuid7())

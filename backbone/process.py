@@ -59,7 +59,7 @@ class Part(Protocol):
 
 
 def run(service: Service[Any]) -> None:
-    """Be a process of this service until SIGTERM or SIGINT.
+    """Run a process of this service until SIGTERM or SIGINT.
 
     Exits with 2 when it is not given what it needs, or reads or publishes what no contract describes.
     """
@@ -102,7 +102,7 @@ def _settings(service: Service[S]) -> S:
 
 
 def _variable(location: Sequence[int | str]) -> str:
-    """The environment variable of a setting; one that has a name of its own has it in capitals."""
+    """Return the environment variable of a setting; one that has a name of its own has it in capitals."""
     name = str(location[0])
     return name if name.isupper() else f"SLICELINE_{name.upper()}"
 
@@ -187,7 +187,7 @@ async def _run_all(server: Server, parts: list[Part], context: Context[Any]) -> 
 
 
 def _raise_first(ended: Iterable[asyncio.Task[None]]) -> None:
-    """A part that failed by itself ends the process with its error, so that the supervisor sees it."""
+    """Raise the error of a part that failed by itself, so that the process ends with it and the supervisor sees it."""
     for task in ended:
         if not task.cancelled() and (error := task.exception()):
             raise error

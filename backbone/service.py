@@ -18,7 +18,7 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Service(Generic[S]):
-    """A service. Topics, consumer contracts and the catalogue derive from `publishes` and `handlers`."""
+    """Describes a service. Topics, consumer contracts and the catalogue derive from `publishes` and `handlers`."""
 
     name: str
     settings: type[S]

@@ -25,7 +25,7 @@ ROLES = ("api", "relay", "consumers", "jobs")
 
 
 class Settings(BaseSettings):
-    """Common to all services; a service with more to be told subclasses it."""
+    """Holds the settings common to all services; a service with more to be told subclasses it."""
 
     model_config = SettingsConfigDict(env_prefix="SLICELINE_", extra="ignore")
 
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         return _listed(self.cors_origins)
 
     def has_role(self, role: str) -> bool:
-        """Whether this process runs the given part."""
+        """Tell whether this process runs the given part."""
         return role in self.roles.split(",")
 
 

@@ -17,7 +17,7 @@ from backbone.values.whole import all_whole
 
 
 class Record(Protocol):
-    """What we use of a Kafka record; a dead letter that is tried again has the same."""
+    """The fields of a Kafka record that we use; a dead letter that is handled again has the same."""
 
     @property
     def topic(self) -> str: ...
@@ -35,7 +35,7 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter in the shape of the record it was."""
+    """Holds a dead letter in the shape of the record it was."""
 
     topic: str
     partition: int
@@ -46,11 +46,11 @@ class Letter:
 
 
 class Mismatch(SlicelineError):
-    """The event fits its contract but not this reader's view of it."""
+    """The event fits its contract, but this reader cannot decode it into its view."""
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
+    """Holds one decoded record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
 
     `key` is what parks with it. Only a record that claims a type we listen to speaks for a key of ours.
     """
@@ -62,12 +62,12 @@ class Incoming(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> PartitionId:
-        """Where it was read."""
+        """The partition it was read from."""
         return self.record.topic, self.record.partition
 
 
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
-    """Decode and check a record. Whatever is wrong with it is told with it, never raised."""
+    """Decode a record and check it against its contract; an error is returned as its `broken`, never raised."""
     if (declared := declared_type(record)) not in views:
         return Incoming(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
@@ -79,7 +79,7 @@ def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
 
 
 def declared_type(record: Record) -> str | None:
-    """The type that a record claims to be, before anything is checked."""
+    """Return the type that a record claims to be, before anything is checked."""
     for name, value in record.headers:
         if name == "ce_type" and value is not None:
             return value.decode(errors="replace")
@@ -87,7 +87,7 @@ def declared_type(record: Record) -> str | None:
 
 
 def _untyped(record: Record) -> Undecodable:
-    """A record that does not even name a type is broken; one of a foreign type is merely not for us."""
+    """Make the error of a record that names no type; one of a foreign type is merely not for us."""
     return Undecodable(unread_mode(dict(record.headers).get("content-type")) or "it has no ce_type")
 
 
@@ -120,12 +120,12 @@ def _decoded(data: bytes, view: type[P]) -> P:
 
 
 def _own_key(record: Record) -> str:
-    """Where a record is parked that claims no event of ours: it holds up nobody but itself."""
+    """Make the key under which a record is parked that claims no event of ours: it holds up nobody but itself."""
     return f"@{record.partition}:{record.offset}"
 
 
 def _parking_key(record: Record) -> str:
-    """The key behind which later events wait."""
+    """Return the key behind which later events of a broken record wait."""
     if record.key is None:
         return _own_key(record)
     key = printable(record.key.decode(errors="backslashreplace"))
@@ -136,13 +136,13 @@ def _parking_key(record: Record) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that Postgres can hold: it refuses NUL and lone surrogates, even where JSON or Python allows them."""
+    """Escape what Postgres refuses in a text (NUL, lone surrogates), even where JSON or Python allows it."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Records in the order they arrived, and for each partition the offsets [start, next) they settle."""
+    """Holds records in the order they arrived, and for each partition the offsets [start, next) they settle."""
 
     incoming: Sequence[Incoming]
     ranges: Mapping[PartitionId, tuple[int, int]]
@@ -153,7 +153,7 @@ class Batch:
         return {place: end for place, (_, end) in self.ranges.items()}
 
     def halves(self) -> tuple["Batch", "Batch"]:
-        """Two batches that settle, one after the other, exactly what this one would."""
+        """Split the batch into two that settle, one after the other, exactly what it would."""
         middle = len(self.incoming) // 2
         first, second = self.incoming[:middle], self.incoming[middle:]
         border = {each.place: each.record.offset for each in reversed(second)}
@@ -163,7 +163,7 @@ class Batch:
 
 
 def unreadable(place: PartitionId, offset: int, error: Exception) -> Batch:
-    """The batch of one record of which nothing is known but where it is."""
+    """Make the batch of one record of which only the offset is known."""
     letter = Letter(*place, offset, key=None, value=None, headers=[])
     broken = Undecodable(f"Kafka's client cannot take it apart ({error})")
     return Batch([Incoming(letter, _own_key(letter), broken=broken)], {place: (offset, offset + 1)})

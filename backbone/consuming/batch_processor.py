@@ -34,7 +34,7 @@ class BatchProcessor:
     def __init__(
         self, name: str, handlers: Handlers, database: Database, beat: Callable[[], None] = lambda: None
     ) -> None:
-        """`beat` is called before every wait for the database and before every event: a long batch is no stuck one."""
+        """`beat` is called before every wait for the database and every event: a long batch looks alive."""
         self._beat = beat
         self._name = name
         self._database = database
@@ -42,7 +42,7 @@ class BatchProcessor:
         self.views = {view.TYPE: view for view in handlers}
 
     async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
-        """Effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.
+        """Commit effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.
 
         Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
         """
@@ -59,14 +59,14 @@ class BatchProcessor:
         _count(batch, ours, unseen, self._database.now())
 
     async def park(self, batch: Batch, error: Exception) -> None:
-        """Set the one event of a batch aside and go past it."""
+        """Park the one event of a batch and move the offset past it."""
         self._beat()
         async with self._database.transaction() as tx:
             await self._move(tx, batch)
             await parking.park(tx, self._name, batch.incoming[0], error)
 
     async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
-        """Handle the first dead letter of a parked key; False when none is left and the key is open again."""
+        """Handle the first dead letter of a parked key; return False when none is left and the key is open again."""
         async with self._database.transaction(fresh=fresh) as tx:
             row = await parking.oldest(tx, self._name, topic, key)
             if row is None:
@@ -119,7 +119,7 @@ class BatchProcessor:
         return messaging("process", topic, SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
 
     async def _move(self, tx: Tx, batch: Batch) -> bool:
-        """Go past the batch, which counts when the transaction commits; tells whether any key is parked.
+        """Move the stored offsets past the batch; return whether any key is parked.
 
         Raises Fenced when the stored offsets are not where the batch begins.
         """
@@ -142,7 +142,7 @@ def _count(batch: Batch, ours: Sequence[Incoming], fresh: Sequence[Event[Any]], 
 
 
 def _tell_each(events: Sequence[Event[Any]]) -> None:
-    """A line for every event, so that one order can be followed through the logs of all services."""
+    """Log a line for every event, so that one order can be followed through the logs of all services."""
     for event in events:
         logger.debug(
             "an event was handled",

@@ -159,7 +159,7 @@ class _EpochRequest(Request[_EpochRequestV2]):
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it is now: its id, and for each partition who leads it in which epoch."""
+    """Describes a topic as it is now: its id, and for each partition its leader and the leader's epoch."""
 
     id: UUID
     leaders: Mapping[int, tuple[int, int]]
@@ -167,7 +167,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Log:
-    """One partition's log as it is now: offsets [beginning, end) can be read."""
+    """Describes one partition's log as it is now: offsets [beginning, end) can be read."""
 
     id: UUID
     epoch: int
@@ -193,7 +193,7 @@ async def survey(client: AIOKafkaClient, names: Collection[str]) -> tuple[dict[s
 
 
 async def topics_of(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, Topic]:
-    """Ask which of these topics there are, and what they are. Raises KafkaError."""
+    """Ask Kafka which of these topics exist, with ids, leaders and epochs. Raises KafkaError."""
     answer = await client.send(client.get_random_node(), _TopicsRequest(sorted(names)))
     return {
         name: Topic(id_, {number: (leader, epoch) for _, number, leader, epoch, *_ in partitions})
@@ -203,7 +203,7 @@ async def topics_of(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, T
 
 
 async def logs_of(client: AIOKafkaClient, topics: Mapping[str, Topic]) -> dict[PartitionId, Log]:
-    """Ask how far the log of every partition reaches. Raises KafkaError, also where a partition has no leader."""
+    """Ask Kafka how far the log of every partition reaches. Raises KafkaError, also where a partition has no leader."""
     places = [(name, number) for name, topic in topics.items() for number in topic.leaders]
     beginnings, ends = await asyncio.gather(
         _offsets(client, topics, places, _EARLIEST), _offsets(client, topics, places, _LATEST)
@@ -217,7 +217,7 @@ async def logs_of(client: AIOKafkaClient, topics: Mapping[str, Topic]) -> dict[P
 async def epoch_ends(
     client: AIOKafkaClient, topics: Mapping[str, Topic], epochs: Mapping[PartitionId, int]
 ) -> dict[PartitionId, int]:
-    """Ask where these epochs of partitions ended; -1 where the log never had such an epoch. Raises KafkaError."""
+    """Ask Kafka at which offset these epochs ended; -1 where the log never had such an epoch. Raises KafkaError."""
 
     def request(places: list[PartitionId]) -> Request[Any]:
         return _EpochRequest(_by_topic(places, lambda place: (place[1], -1, epochs[place])))
@@ -256,7 +256,7 @@ def _by_topic(places: Iterable[PartitionId], entry: Callable[[PartitionId], Any]
 
 
 def _sound(answers: Iterable[Any], error: int) -> Iterable[tuple[str, Any]]:
-    """The partitions' answers with their topics; `error` is where the code of an error stands in one."""
+    """Yield the partitions' answers with their topics; `error` is the position of the error code in an answer."""
     for answer in answers:
         for topic, partitions in answer.topics:
             for each in partitions:

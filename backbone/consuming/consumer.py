@@ -43,12 +43,12 @@ _SLICE = 50
 
 
 class Consumer:
-    """Reads for one service until stopped."""
+    """Reads one service's topics until stopped."""
 
     def __init__(
         self, name: str, handlers: Handlers, database: Database, kafka: str, *, stuck_after: float = 60.0
     ) -> None:
-        """`stuck_after`: seconds without progress, though there is something to read, after which it starts anew."""
+        """`stuck_after`: seconds without progress, though records wait, after which the client is replaced."""
         self.pulse = Pulse("consumer")
         self._name = name
         self.topics = sorted({topic_of(view.TYPE) for view in handlers})
@@ -120,7 +120,7 @@ class Consumer:
         await self._tell_kafka(client, committed)
 
     async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
-        """See whether all places still fit; one that does not is settled anew before anything more is read."""
+        """Check whether all stored places still fit their logs; one that does not is taken anew before more is read."""
         try:
             seen = await watch.look(client._client, self._positions.offsets)
         except Exception as error:
@@ -149,7 +149,7 @@ class Consumer:
             self._positions.end_all()
 
     async def _read_on(self, client: AIOKafkaConsumer) -> None:
-        """Work off what was read during the last batch; what comes next is read during this one."""
+        """Settle the batch that was read during the last one, and read the next one meanwhile."""
         ahead, self._ahead = self._ahead, None
         # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
         found = await (ahead or self._find(client, patience=500 if self._joined else 50))
@@ -161,7 +161,7 @@ class Consumer:
     async def _find(
         self, client: AIOKafkaConsumer, *partitions: TopicPartition, patience: int = 500, most: int | None = None
     ) -> Found:
-        """Read and decode at most so many records, of these partitions or of all, after `patience` milliseconds none.
+        """Poll `partitions` (none given: all) for up to `patience` ms and decode at most `most` records; may find none.
 
         Raises one of UNREADABLE when Kafka's client cannot take some record apart.
         """
@@ -177,7 +177,7 @@ class Consumer:
         return Found(incoming, ends if records or partitions else await self._passed_over(client), epochs)
 
     async def _passed_over(self, client: AIOKafkaConsumer) -> dict[PartitionId, int]:
-        """Where the client is by now, having brought nothing: behind the marks that transactions leave in a log."""
+        """Return the client's positions after an empty poll: it passes over transactions' marks."""
         held = [at for at in client.assignment() if (at.topic, at.partition) in self._positions]
         return {(at.topic, at.partition): await client.position(at) for at in held}
 
@@ -188,9 +188,10 @@ class Consumer:
             await asyncio.gather(ahead, return_exceptions=True)
 
     async def _read_one_by_one(self, client: AIOKafkaConsumer) -> None:
-        """Some record cannot be taken apart: aiokafka raises, tells not where, and would for ever.
+        """Find the partitions with a record that aiokafka cannot decode, and read each of them record by record.
 
-        What it had read before is lost to us, so every partition is sought anew, and looked at by itself.
+        It raises for ever and does not tell which record it is. What it had read before is lost to us, so every
+        partition is sought anew, and polled by itself.
         """
         self._positions.end_all()
         await self._synchronise(client)
@@ -203,7 +204,7 @@ class Consumer:
                     await self._read_singly(client, at)
 
     async def _read_singly(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
-        """Record by record: what precedes the unreadable one is worked off, it itself is parked unseen.
+        """Read a partition record by record: settle what precedes the unreadable record, and park that one unseen.
 
         So is what follows it in its producer's batch, which the client reads from its beginning or not at all.
         """
@@ -225,7 +226,7 @@ class Consumer:
                 await self._work_off(batch)
 
     async def _synchronise(self, client: AIOKafkaConsumer) -> None:
-        """Start every newly assigned partition where the database says, not where Kafka thinks."""
+        """Seek every newly assigned partition to the offset stored in the database, not to Kafka's."""
         new = {place for each in client.assignment() if (place := (each.topic, each.partition)) not in self._positions}
         if new:
             places = await self._take(client, new)
@@ -238,7 +239,7 @@ class Consumer:
         self._tell_how_it_is()
 
     async def _take(self, client: AIOKafkaConsumer, places: set[PartitionId]) -> dict[PartitionId, int | None]:
-        """Settle where partitions go on; a row that somebody holds, or a database that is away, costs no session."""
+        """Read the stored offsets of these partitions, waiting out a locked row or an absent database."""
         attempt = 0
         while True:
             self.pulse.beat(_ANSWERING)
@@ -252,13 +253,13 @@ class Consumer:
                 await self._settling.wait_out(error, attempt)
 
     async def _wait_for_logs(self, places: Iterable[PartitionId]) -> None:
-        """A topic that was deleted stays assigned until the client hears of it."""
+        """Rest while a deleted topic is still assigned: the client hears of it later."""
         if missing := sorted({topic for topic, _ in places}):
             self._missing = missing
             await self.pulse.rest(timedelta(seconds=1))
 
     async def _work_off(self, batch: Batch) -> None:
-        """Settle a batch, however long its passing faults last; give up only what is no longer ours."""
+        """Settle a batch, however long its passing faults last; drop it when another replica owns its partitions."""
         self._at_rest.clear()
         try:
             await self._settling.settle(batch)
@@ -284,23 +285,23 @@ class Consumer:
         return self._positions.offsets
 
     def join(self, places: Iterable[PartitionId]) -> None:
-        """The group has given us these partitions, or none: with more members than partitions some only stand by."""
+        """Note that the group has assigned these partitions; none, where there are more members than partitions."""
         self._positions.end(places)
         self._joined = True
 
     def leave(self, places: Iterable[PartitionId]) -> None:
-        """The group takes these partitions from us."""
+        """Note that the group takes these partitions from us."""
         self._positions.end(places)
 
     async def rest(self) -> None:
-        """Let the batch in hand end, for a while: what is then unfinished is fenced off."""
+        """Wait up to 5 s for the batch in hand to end; what is then unfinished will be fenced."""
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._at_rest.wait()
 
 
 def _passes_in_the_database(error: Exception) -> bool:
-    """Whether only the database was in the way; the client may have to be replaced after whatever else passes."""
+    """Tell whether only the database was in the way; after other passing faults the client may have to be replaced."""
     return is_passing(error) and not isinstance(error, (KafkaError, TimeoutError))
 
 

@@ -13,7 +13,7 @@ from backbone.storage.database import Tx
 
 
 async def discard(tx: Tx, consumer: str, letter: int, *, by: str, reason: str) -> asyncpg.Record | None:
-    """Move a dead letter to the discarded ones; returns its place, key, type and error, None when there is none.
+    """Move a dead letter to the discarded ones; return its place, key, type and error, or None when there is none.
 
     Locks the parked key as consumer and redrive do. The key stays parked until what waits behind is redriven; where
     nothing does it is open again.

@@ -12,7 +12,7 @@ EventHandler = Callable[[Event[Any], Tx], Awaitable[None]]
 
 @dataclass(frozen=True)
 class BatchHandler:
-    """A handler that takes all events of a batch that come one after another for it, in the order they arrived.
+    """Handles a run of consecutive events of one batch in one call.
 
     It has to do what handling them one by one would, only in fewer statements. What it publishes, it publishes with
     `cause=event.cause`, because the transaction has no single cause. The rows it changes it locks first, sorted: one

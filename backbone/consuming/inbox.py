@@ -10,7 +10,7 @@ from backbone.storage.database import Tx
 
 
 async def claim(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
-    """Return those that are new, in their order; versions and repetitions of one occurrence count once."""
+    """Claim the occurrences of these events and return the new ones, in order; all versions of one count once."""
     if not incoming:
         return []
     first = {_identity(each): at for at, each in reversed(list(enumerate(incoming)))}
@@ -33,7 +33,7 @@ async def give_up(tx: Tx, consumer: str, record: Record) -> None:
 
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
-    """Leave out the broken records that were discarded: they are not parked again when their log is read again."""
+    """Return the records without broken ones that were discarded, so that rereading a log parks none of them again."""
     broken = [each.record for each in incoming if each.broken]
     if not broken:
         return list(incoming)

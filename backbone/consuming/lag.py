@@ -17,12 +17,12 @@ from backbone.observing import metrics
 
 
 class Hung(KafkaError):
-    """There is something to read, but the client brings nothing (seen after broker restarts)."""
+    """Records wait, but the client brings none (seen after broker restarts)."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look found: partitions whose place is not where it was, and topics that there are not."""
+    """Holds what a look found: partitions whose stored place does not fit, and topics that do not exist."""
 
     out_of_step: list[PartitionId]
     missing: list[str]
@@ -45,7 +45,7 @@ class LagWatch:
         self._moved = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time for the next look."""
+        """Tell whether it is time for the next look."""
         return time.monotonic() >= self._next
 
     async def look(self, client: AIOKafkaClient, positions: Mapping[PartitionId, int]) -> Seen:
@@ -71,7 +71,7 @@ class LagWatch:
             metrics.LAG.remove(topic)
 
     async def _count_partitions(self, now: Now) -> None:
-        """A key's partition follows from their number, so another number breaks the order of keys."""
+        """Report a topic whose number of partitions grew: keys move to other partitions and lose their order."""
         for name, topic in now.topics.items():
             count = len(topic.leaders)
             log, before = self._counts.get(name, (topic.id, count))
@@ -90,7 +90,7 @@ class LagWatch:
 
 
 def _fits(now: Now, place: PartitionId, position: int) -> bool:
-    """Whether a held place is where it is stored and goes on there; one that nobody has stored yet is not."""
+    """Tell whether a position is the stored offset and still fits the log; one that is not stored yet does not."""
     stored = now.stored.get(place)
     if stored is None or stored.log is None or stored.next != position or place not in now.logs:
         return False

@@ -23,7 +23,7 @@ WAITING = None
 
 
 async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
-    """Put those whose key is parked behind it, and return the others. Locks the parked keys it meets."""
+    """Park the events whose key is parked behind it, and return the others. Locks the parked keys it meets."""
     if not incoming:
         return []
     keys = sorted({(each.record.topic, each.key) for each in incoming})
@@ -38,7 +38,7 @@ async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Inco
 
 
 async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
-    """Set one event aside, and close its key."""
+    """Write one event as a dead letter and park its key."""
     await tx.raw.execute(sql.PARK_KEY, consumer, incoming.record.topic, incoming.key)
     await _write_letter(tx, consumer, incoming, describe(error))
     metrics.PARKED.inc()
@@ -56,7 +56,7 @@ async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> N
 
 
 def _about(incoming: Incoming) -> dict[str, str | None]:
-    """What a log line tells of an event that could be read: its type, its id and the trace that it belongs to."""
+    """Return what a log line tells of an event that could be read: its type, its id and its trace."""
     event = incoming.event
     if event is None:
         return {}
@@ -83,7 +83,7 @@ async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | 
 
 
 def _text_of(value: bytes | None) -> str | None:
-    """A header's value as readable text that JSON in Postgres can hold; `_bytes_of` brings it back exactly."""
+    """Turn a header's value into readable text that JSON in Postgres can hold; `_bytes_of` is the exact inverse."""
     return None if value is None else value.decode("latin-1").encode("unicode_escape").decode()
 
 
@@ -92,7 +92,7 @@ def _bytes_of(text: str | None) -> bytes | None:
 
 
 async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:
-    """Lock a parked key and return its first dead letter; a key with none left is opened."""
+    """Lock a parked key and return its first dead letter; open a key that has none left."""
     if not await tx.raw.fetch(sql.PARKED_LOCK, consumer, [topic], [key]):
         return None
     row = await tx.raw.fetchrow(sql.LETTER_OLDEST, consumer, topic, key)
@@ -102,7 +102,7 @@ async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record 
 
 
 def incoming_of(row: asyncpg.Record, views: Any) -> Incoming:
-    """Read a dead letter again, as if it had just arrived."""
+    """Decode a dead letter as if it had just arrived."""
     return read(letter_of(row), views)
 
 
@@ -113,6 +113,6 @@ def letter_of(row: asyncpg.Record) -> Letter:
 
 
 async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:
-    """The closed (topic, key) pairs of a consumer, oldest first; those of one key when it is given."""
+    """Return the parked (topic, key) pairs of a consumer, oldest first; only those of `key` when it is given."""
     rows = await database.fetch(sql.PARKED_KEYS, consumer, key)
     return [(row["topic"], row["key"]) for row in rows]

@@ -25,7 +25,7 @@ ANOTHER_LOG, CUT_BACK, GONE, MORE_PARTITIONS = "another-log", "cut-back", "gone"
 
 @dataclass(frozen=True)
 class Stored:
-    """A row of consumer_offsets."""
+    """Holds a row of consumer_offsets."""
 
     next: int
     log: UUID | None
@@ -35,7 +35,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Break:
-    """A place that did not fit its log, in words."""
+    """Describes a stored place that does not fit its log, in words."""
 
     place: PartitionId
     what: str
@@ -46,7 +46,7 @@ class Break:
 
 @dataclass(frozen=True)
 class Now:
-    """What Kafka and the database said at one moment."""
+    """Holds what Kafka and the database said at one moment."""
 
     topics: Mapping[str, Topic]
     logs: Mapping[PartitionId, Log]
@@ -54,7 +54,7 @@ class Now:
     epoch_ends: Mapping[PartitionId, int]
 
     def goes_on(self, place: PartitionId) -> tuple[int, Break | None]:
-        """The offset at which a reader goes on, and what has to be said about it. The place has a log."""
+        """Return the offset at which a reader goes on, and the break to report. The place must have a log."""
         return resume(place, self.stored.get(place), self.logs[place], self.epoch_ends.get(place))
 
 
@@ -81,14 +81,14 @@ def resume(place: PartitionId, stored: Stored | None, log: Log, epoch_end: int |
 
 
 class Places:
-    """One consumer's places."""
+    """Stores one consumer's places, and compares them with the logs."""
 
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
 
     async def look(self, client: AIOKafkaClient, names: Collection[str]) -> Now:
-        """Ask database and Kafka. Raises KafkaError.
+        """Read the stored places and ask Kafka for the logs. Raises KafkaError.
 
         The database first: a log only grows, so that what was stored before it was asked for is within it.
         """
@@ -99,7 +99,7 @@ class Places:
         return Now(topics, logs, stored, await epoch_ends(client, topics, changed) if changed else {})
 
     async def take(self, client: AIOKafkaClient, places: Collection[PartitionId]) -> dict[PartitionId, int | None]:
-        """Settle where these partitions go on, and say where they did not fit; None where there is no log.
+        """Store and return the offsets at which these partitions go on, and report breaks; None where there is no log.
 
         Those that another replica moved at the same moment are left out: they may be taken in a moment.
         """
@@ -125,7 +125,7 @@ class Places:
         return [(row["topic"], row["partition"]) for row in taken]
 
     async def checked(self, now: Now, positions: Mapping[PartitionId, int]) -> None:
-        """Note that these places fit, so that a later look knows up to where the log was the same."""
+        """Store that these places fit, so that a later look knows up to where the log was the same."""
         rows = [
             (*place, log.id, log.epoch, position)
             for place, position in sorted(positions.items())
@@ -136,7 +136,7 @@ class Places:
             await self._database.fetch(sql.OFFSETS_CHECKED, self._consumer, *map(list, zip(*rows, strict=True)))
 
     async def say(self, broken: Break) -> None:
-        """Write it down and say it, unless it is written down and nobody has acknowledged it yet."""
+        """Store and log a break, unless it is stored already and not yet acknowledged."""
         async with self._database.transaction() as tx:
             is_new = await self._write(tx, broken)
         if is_new:
@@ -152,7 +152,7 @@ def _stored(row: asyncpg.Record) -> Stored:
 
 
 def _ended(stored: Stored | None, log: Log) -> int | None:
-    """The epoch to ask about: that of the stored place, if it is of this log and of another epoch."""
+    """Return the stored place's epoch if Kafka must be asked about it: it is of this log, and not the present one."""
     if stored is None or stored.log != log.id or stored.epoch == log.epoch:
         return None
     return stored.epoch

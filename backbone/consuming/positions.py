@@ -13,7 +13,7 @@ from backbone.events.topics import PartitionId
 
 @dataclass(frozen=True)
 class Found:
-    """What a poll brought, by partition, with the offset after it and the epochs in which it was asked for."""
+    """Holds what a poll brought, by partition, with the offset after it and the epochs in which it was asked for."""
 
     incoming: Mapping[PartitionId, list[Incoming]]
     ends: Mapping[PartitionId, int]
@@ -35,7 +35,7 @@ class Positions:
 
     @property
     def offsets(self) -> dict[PartitionId, int]:
-        """The next offsets as they are now."""
+        """A copy of the next offsets."""
         return dict(self._next)
 
     @property
@@ -59,7 +59,7 @@ class Positions:
         self.end(list(self._next))
 
     def pass_over(self, batch: Batch) -> None:
-        """Go past a batch that is settled, in the partitions that are still ours."""
+        """Move past a settled batch, in the partitions whose epochs last."""
         self._next.update({each: end for each, end in batch.ends.items() if each in self._next})
 
     def batch_of(self, found: Found) -> Batch | None:

@@ -13,7 +13,7 @@ from backbone.storage.database import Database
 
 
 async def redrive(database: Database, name: str, handlers: Handlers, key: str | None = None) -> int:
-    """Redrive one key, or all parked ones; returns how many events were handled.
+    """Handle the dead letters of one key, or of all parked keys, in order; return how many were handled.
 
     A key whose next event fails again stays parked with the new error, one that needs what somebody else holds stays
     parked as it is; the other keys go on.
@@ -25,7 +25,7 @@ async def redrive(database: Database, name: str, handlers: Handlers, key: str | 
 
 
 async def go_on(database: Database, name: str, handlers: Handlers, key: str) -> None:
-    """Handle what waited behind a letter that is gone; behind a passing fault it is left for a redrive."""
+    """Redrive a key after its first letter is gone; after a passing fault the rest is left for a later redrive."""
     try:
         await redrive(database, name, handlers, key)
     except Exception as error:
@@ -50,7 +50,7 @@ async def _redrive_key(processor: BatchProcessor, database: Database, consumer: 
 
 
 async def _redrive_next(processor: BatchProcessor, topic: str, key: str) -> bool:
-    """Handle a key's first dead letter. An error that is not of our making may be the connection's: a new one tells."""
+    """Handle a key's first dead letter, again on a new connection where the error may be the connection's."""
     try:
         return await processor.redrive(topic, key)
     except SlicelineError:

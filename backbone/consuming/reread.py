@@ -16,7 +16,7 @@ class KeysAreParked(SlicelineError):
 
 
 async def reread(database: Database, consumer: str, topic: str | None) -> list[str]:
-    """Let a consumer read a topic, or all of them, from the beginning; returns which. Raises KeysAreParked."""
+    """Set a consumer's offsets of a topic, or of all, to the beginning; return which topics. Raises KeysAreParked."""
     async with database.transaction() as tx:
         moved = {row["topic"] for row in await tx.raw.fetch(sql.OFFSETS_ANEW, consumer, topic)}
         parked = {row["topic"] for row in await tx.raw.fetch(sql.PARKED_KEYS, consumer, None)}

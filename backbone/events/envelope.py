@@ -50,7 +50,7 @@ class MalformedType(SlicelineError):
 
 
 class TypeName(NamedTuple):
-    """The parts of an event type."""
+    """Holds the parts of an event type."""
 
     service: str
     event: str
@@ -58,7 +58,7 @@ class TypeName(NamedTuple):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One event as it travels. `time` is RFC 3339 in UTC with microseconds and a `Z`; `data` is JSON text."""
+    """Holds one event as it travels. `time` is RFC 3339 in UTC with microseconds and a `Z`; `data` is JSON text."""
 
     id: str
     type: str
@@ -149,7 +149,7 @@ def headers_of(
     causationid: bytes | None,
     traceparent: bytes | None,
 ) -> Headers:
-    """The headers of attributes that are encoded already: `time` and `sequence` have their final form."""
+    """Make the headers of attributes that are encoded already: `time` and `sequence` have their final form."""
     headers = [
         ("content-type", b"application/json"),
         ("ce_specversion", b"1.0"),
@@ -232,13 +232,13 @@ def unread_mode(content_type: bytes | None) -> str | None:
 
 
 def _is_json(content_type: bytes | None) -> bool:
-    """CloudEvents' own rule (JSON Format 1.0.2, 3.1): the subtype is json, or it ends with +json."""
+    """Tell whether a media type is JSON by CloudEvents' rule (JSON Format 1.0.2, 3.1): json, or ending with +json."""
     kind, _, subtype = _media_type(content_type).partition(b"/")
     return bool(kind) and (subtype == b"json" or subtype.endswith(b"+json"))
 
 
 def _media_type(content_type: bytes | None) -> bytes:
-    """It is compared without regard to case and may carry parameters (RFC 9110, 8.3.1)."""
+    """Return a media type without parameters, in lower case (RFC 9110, 8.3.1)."""
     return (content_type or b"").split(b";")[0].strip().lower()
 
 
@@ -258,17 +258,17 @@ def _text(attributes: Attributes, name: str) -> str:
 
 
 def _optional(attributes: Attributes, name: str) -> str | None:
-    """A header without a value counts as absent: that is how Debezium writes an empty column."""
+    """Read a header that may be absent; one without a value is, for so Debezium writes an empty column."""
     return _text(attributes, name) if attributes.get(name) is not None else None
 
 
 def _traceparent(raw: bytes | None) -> str | None:
-    """What is not valid is ignored, as Trace Context asks: an event is not worth less without its trace."""
+    """Read a traceparent; one that is not valid is ignored, as Trace Context asks."""
     return None if raw is None else as_we_write_it(raw)
 
 
 def _time(text: str) -> str:
-    """Any RFC 3339 time with an offset, brought to the one form we write."""
+    """Bring any RFC 3339 time with an offset to the one form we write."""
     try:
         moment = msgspec.convert(text, datetime)
         if len(text) == 27 and text[10] == "T" and text[26] == "Z":
@@ -281,7 +281,7 @@ def _time(text: str) -> str:
 
 
 def _leaping(text: str) -> str:
-    """A leap second, the last of a day in UTC (RFC 3339, 5.7), as clocks without one have it: the first of the next."""
+    """Turn a leap second, the last of a day in UTC (RFC 3339, 5.7), into the first second of the next day."""
     before = _time(f"{text[:17]}59{text[19:]}")
     if before[11:19] != "23:59:59":
         raise Undecodable("ce_time has a leap second in the middle of a day")

@@ -39,7 +39,7 @@ def losses(reader: Schema, writer: Schema) -> list[Loss]:
 
 
 class _Side:
-    """A schema, or a part of one, with the definitions that it refers to."""
+    """Holds a schema, or a part of one, with the definitions that it refers to."""
 
     def __init__(self, schema: Schema, definitions: Schema | None = None) -> None:
         self.definitions: Schema = schema.get("$defs", {}) if definitions is None else definitions

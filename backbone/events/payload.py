@@ -7,7 +7,7 @@ import msgspec
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event says. Its writer declares it whole, a reader only the fields it uses, under the same TYPE."""
+    """Is what an event says. Its writer declares it whole, a reader only the fields it uses, under the same TYPE."""
 
     TYPE: ClassVar[str]
 
@@ -16,19 +16,19 @@ P = TypeVar("P", bound=Payload)
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """What led to a transaction; everything published in it carries this on."""
+    """Holds what led to a transaction; everything published in it carries this on."""
 
     correlationid: str
     causationid: str | None = None
     traceparent: str | None = None
 
     def within(self, story: str | None) -> "Cause":
-        """This cause as part of what began earlier, under the correlation id of then; None where that is not known."""
+        """Return this cause with the correlation id of what began earlier; `None` keeps its own."""
         return Cause(story, self.causationid, self.traceparent) if story else self
 
 
 class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True, gc=False):
-    """An event as a handler gets it: the envelope's attributes and the reader's view of the data."""
+    """Holds an event as a handler gets it: the envelope's attributes and the reader's view of the data."""
 
     id: str
     type: str
@@ -45,5 +45,5 @@ class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True, gc=False):
 
     @property
     def cause(self) -> Cause:
-        """What this event passes on to whatever its handling publishes."""
+        """The cause of whatever is published on this event."""
         return Cause(self.correlationid, self.id, self.traceparent)

@@ -12,7 +12,7 @@ SCHEMA: dict[str, JsonValue] = {"pattern": rf"^(?:{LINE[1:-1]})?$", "maxLength":
 
 
 def actor_of(given: str) -> str:
-    """The one line of text that a header names; nobody is "anonymous". Raises Problem 422."""
+    """Return the one line of text that a header holds; without one "anonymous". Raises Problem 422."""
     actor = text_of(given).strip("\t ") or "anonymous"
     if len(actor) > _LONGEST:
         raise invalid([{"field": ACTOR, "message": f"must have at most {_LONGEST} characters"}])
@@ -22,7 +22,7 @@ def actor_of(given: str) -> str:
 
 
 def text_of(value: str) -> str:
-    """What a header's value says: UTF-8 where it is that, as clients send it today, else Latin-1 (RFC 9110 5.5).
+    """Decode a header's value: as UTF-8 where it is that, as clients send it today, else Latin-1 (RFC 9110 5.5).
 
     ASGI's frameworks take every byte for a character of Latin-1.
     """

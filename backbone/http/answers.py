@@ -16,7 +16,7 @@ _BODILESS = (204, 205, 304)
 
 @dataclass(frozen=True)
 class Answer:
-    """A command's success: kept under its Idempotency-Key and sent. To refuse, raise Problem, which rolls back."""
+    """Is a command's success, kept under its Idempotency-Key and sent. To refuse, raise Problem, which rolls back."""
 
     body: Any
     status: int = 200
@@ -27,7 +27,7 @@ class Answer:
             raise ValueError(f"An Answer is a success, not {self.status}: raise Problem to refuse and roll back.")
 
     def response(self) -> Response:
-        """The answer as it goes out."""
+        """Make the response that is sent."""
         if self.status in _BODILESS:
             return Response(status_code=self.status, headers=self.headers)
         return Response(to_json(self.body), self.status, self.headers, JSON)

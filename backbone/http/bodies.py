@@ -44,7 +44,7 @@ class Bodies:
         await self.app(scope, again({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        """The whole body; None when the client went away. What is too large is not read on."""
+        """Read the whole body; None when the client went away. What is too large is not read on."""
         if headers.get("content-length", "0").rjust(20, "0") > str(self.largest).rjust(20, "0"):
             raise self._too_large()
         chunks: list[bytes] = []
@@ -86,7 +86,7 @@ def check_json(body: bytes) -> Any:
 
 
 class _Doubtful(ValueError):
-    """Valid JSON, and yet readers disagree about what it says."""
+    """The body is valid JSON, and yet readers disagree about what it says."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
 
 
 def _encoding_refusal(body: bytes) -> Problem | None:
-    """The right words for a body in Latin-1 or UTF-16, or with a byte order mark; None when it is UTF-8."""
+    """Say that a body is in Latin-1 or UTF-16, or has a byte order mark; None when it is UTF-8."""
     if body.startswith(codecs.BOM_UTF8):
         return malformed("The body begins with a byte order mark: JSON is sent without one (RFC 8259).")
     try:
@@ -119,7 +119,7 @@ def _encoding_refusal(body: bytes) -> Problem | None:
 
 
 def _refusal(body: bytes, reason: str) -> Problem:
-    """The best that can be said: the field, when a more tolerant reader finds its way."""
+    """Say what is wrong with a body, naming the field where a more tolerant reader finds it."""
     if not _may_be_deep(body):
         try:
             _check_values(json.loads(body))
@@ -151,7 +151,7 @@ def _objection(value: Any) -> str | None:
 
 
 def text_objection(text: str) -> str | None:
-    """Why Postgres or another reader could not take the text, or None."""
+    """Say why Postgres or another reader could not take the text, or None."""
     if "\x00" in text:
         return "must not contain the NUL character"
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
@@ -160,7 +160,7 @@ def text_objection(text: str) -> str | None:
 
 
 def _walk(parsed: Any) -> Iterator[tuple[Location, Any]]:
-    """Every value of a document with the way to it. Not recursive: depth is what we look for."""
+    """Yield every value of a document with the path to it. Not recursive: depth is what we look for."""
     waiting: list[tuple[Location, Any]] = [((), parsed)]
     while waiting:
         location, value = waiting.pop()
@@ -194,7 +194,7 @@ def _check_type(headers: Headers) -> None:
 
 
 def _is_identity(codings: list[str]) -> bool:
-    """Content codings are a list, and case-insensitive (RFC 9110 8.4)."""
+    """Tell whether no content coding is applied; codings are a case-insensitive list (RFC 9110 8.4)."""
     return all(each.strip().lower() in ("", "identity") for each in ",".join(codings).split(","))
 
 
@@ -215,7 +215,7 @@ def _unsupported(detail: str, **headers: str) -> Problem:
 
 
 def again(first: ASGIMessage, receive: Receive) -> Receive:
-    """Hand a message out once more, and after it whatever else the client sends."""
+    """Make a `receive` that returns this message once more, and then whatever else the client sends."""
     replayed = False
 
     async def receive_again() -> ASGIMessage:

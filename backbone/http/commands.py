@@ -31,7 +31,7 @@ _KEPT_HEADERS = ("content-type", "location", "retry-after", CORRELATION.lower())
 
 @dataclass(frozen=True)
 class CommandRequest:
-    """A request that changes something: who asks, and under which key."""
+    """Holds a request that changes something: who asks, and under which key."""
 
     request: Request
     context: Context[Any]
@@ -45,12 +45,12 @@ class CommandRequest:
 
     @property
     def correlationid(self) -> str:
-        """What all that this command begins has in common; what goes on with an older story keeps that one's."""
+        """The id that all this command begins has in common; what goes on with an older story keeps that one's."""
         return str(self.request.state.correlationid)
 
     @property
     def cause(self) -> Cause:
-        """What led to whatever this command publishes."""
+        """The cause of whatever this command publishes."""
         return Cause(self.correlationid, None, telemetry.traceparent_of())
 
     async def run(self, effect: Effect, *, turn: str | None = None) -> Response:
@@ -67,7 +67,7 @@ class CommandRequest:
 
     @asynccontextmanager
     async def _transaction(self, turn: str | None) -> AsyncIterator[Tx]:
-        """Commands on one resource come one after the other, as on its row: so they hold one connection, not all."""
+        """Begin a transaction when it is the resource's turn: so commands on one row hold one connection, not all."""
         database = self.context.database
         if turn is None:
             async with database.for_bulk_commands.transaction(self.cause) as tx:
@@ -77,7 +77,7 @@ class CommandRequest:
             yield tx
 
     def _resource(self) -> str | None:
-        """The path up to its last parameter, which all buttons of one order share; None when it names no resource."""
+        """Return the path up to its last parameter, which an order's buttons share; None if it names no resource."""
         named = self.request.path_params
         return f"{template_of(self.request.scope).rpartition('}')[0]} {named}" if named else None
 
@@ -101,7 +101,7 @@ class CommandRequest:
         return response
 
     def _response(self, answer: Answer) -> Response:
-        """With the correlation id of what happened, which a replay tells again."""
+        """Make the response with the correlation id of what happened, which a replay tells again."""
         response = answer.response()
         response.headers[CORRELATION] = self.correlationid
         return response

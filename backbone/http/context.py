@@ -9,7 +9,7 @@ from backbone.storage.database import Database
 
 
 async def context_of(request: Request) -> Context[Any]:
-    """The context of the process that serves this request."""
+    """Return the context of the process that serves this request."""
     context: Context[Any] = request.app.state.context
     return context
 

@@ -75,7 +75,7 @@ REFUSING = {"415": ("Accept", "Accept-Encoding"), "429": ("Retry-After",), "503"
 
 
 def header(name: str) -> dict[str, str]:
-    """The reference to a header's description."""
+    """Make the reference to a header's description."""
     return {"$ref": f"#/components/headers/{name}"}
 
 
@@ -89,7 +89,7 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 
 def tags(service: str, about: str) -> list[dict[str, str]]:
-    """The tags of a service's document."""
+    """Make the tags of a service's document."""
     return [
         {"name": service, "description": about},
         {"name": OPERATIONS, "description": "What operators and orchestrators ask of every service."},

@@ -80,7 +80,7 @@ class _Lane:
         return len(self._group) >= most
 
     async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, PendingCommand[Any] | None]:
-        """The request's body, and what it is to this lane once it is its turn."""
+        """Receive the body, wait for a turn, and make a pending command of it if it is for this lane."""
         message = await receive()
         async with self._turns:
             await asyncio.sleep(0)
@@ -88,7 +88,7 @@ class _Lane:
         return message, None if self.is_full() else await self._pending(headers, message)
 
     async def _pending(self, headers: _Headers, message: Message) -> PendingCommand[Any] | None:
-        """The request as a decided command; None when it is not for this lane, and nothing has happened yet."""
+        """Decide the request; None when it is not for this lane, and then nothing has happened yet."""
         body = message.get("body", b"")
         if message["type"] != "http.request" or message.get("more_body") or len(body) > LARGEST:
             return None
@@ -129,7 +129,7 @@ class _Lane:
 
 
 def _plain_headers(scope: Scope) -> _Headers | None:
-    """The headers, none twice and none unusual; None when the ordinary way must look at them."""
+    """Return the headers if none is double or unusual; None when the ordinary way must look at them."""
     headers = dict(scope["headers"])
     plain = (
         len(headers) == len(scope["headers"])
@@ -141,7 +141,7 @@ def _plain_headers(scope: Scope) -> _Headers | None:
 
 
 def _trace(path: str, headers: _Headers) -> str | None:
-    """The request's span, in the client's trace or at the beginning of one: the order's whole way belongs to it."""
+    """Begin the request's span, in the client's trace or in a new one: the order's whole way belongs to it."""
     given = parse(headers[b"traceparent"].decode("latin-1")) if b"traceparent" in headers else None
     if not is_recording():
         return str(given.next_step() if given else begin())

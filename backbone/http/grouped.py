@@ -16,7 +16,7 @@ B = TypeVar("B", bound=BaseModel)
 
 @dataclass(frozen=True, eq=False)
 class GroupedCommand(Generic[T, B]):
-    """A command that comes so often that many are written in one transaction (see `group_commit.py`, `express.py`)."""
+    """Describes a command of which many are written in one transaction (see `group_commit.py`, `express.py`)."""
 
     path: str
     body: type[B]

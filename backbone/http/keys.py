@@ -38,7 +38,7 @@ SCHEMA: dict[str, JsonValue] = {
 
 
 def key_of(given: str | None) -> str | None:
-    """The key that a header names, without quotes and escapes; a bare one is the same key as a quoted one.
+    """Return the key that a header names, without quotes and escapes: a bare one is the same key as a quoted one.
 
     Raises Problem 400. The draft asks for a string; parameters are ignored, as it defines none.
     """

@@ -78,7 +78,7 @@ class RequestTarget:
 
 
 def is_stream(start: Message) -> bool:
-    """Whether a response that starts is a stream of server-sent events."""
+    """Tell whether a response that starts is a stream of server-sent events."""
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in start["headers"]
     )

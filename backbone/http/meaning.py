@@ -13,7 +13,7 @@ _WHOLE = range(-(2**63), 2**64)
 
 
 def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: str) -> Claim:
-    """The claim of a request to its key: the same key elsewhere is another one, another request is a mistake.
+    """Make a request's claim to its key: the same key on another path is another key.
 
     `parsed` is what the body says, None without one.
     """
@@ -24,7 +24,7 @@ def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: 
 
 
 def meaning_of(parsed: Any) -> bytes:
-    """A document's canonical form: no blanks, members sorted by name, numbers by value."""
+    """Write a document in canonical form: no blanks, members sorted by name, numbers by value."""
     canonical = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
     if b".0" in canonical or b"e+1" in canonical:  # 2.0 or 1e+16, where it is no text that looks so
         return orjson.dumps(_by_value(parsed), option=orjson.OPT_SORT_KEYS)
@@ -32,12 +32,12 @@ def meaning_of(parsed: Any) -> bytes:
 
 
 def _query_of(query: str) -> str:
-    """The parameters sorted by name; those of one name keep their order, which may say something."""
+    """Sort the parameters by name; those of one name keep their order, which may say something."""
     return repr(sorted(parse_qsl(query, keep_blank_values=True), key=lambda pair: pair[0]))
 
 
 def _by_value(value: Any) -> Any:
-    """JSON has one kind of number: 2.0 and 2e0 are 2."""
+    """Replace numbers by their value: JSON has one kind of number, so 2.0 and 2e0 are 2."""
     if isinstance(value, float):
         return int(value) if value.is_integer() and int(value) in _WHOLE else value
     if isinstance(value, dict):

@@ -97,7 +97,7 @@ class ErrorsAsProblems:
 
 
 def answerable(error: BaseException, context: Context[Any]) -> Exception:
-    """What a client can be told of: a request that is cancelled while the process stops has somebody who waits for it.
+    """Return the error to answer with; a request cancelled while the process stops is answered as unavailable.
 
     Raises any other cancellation again.
     """

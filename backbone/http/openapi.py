@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r'"#/components/(\w+)/([^"]+)"')
 
 
 class Application(FastAPI):
-    """A FastAPI application whose description tells of its problems, with a short way in for its busiest commands."""
+    """Is a FastAPI application that describes its problems and has a short way in for its busiest commands."""
 
     express: ASGIApp | None = None
     origins: Sequence[str] = ()
@@ -30,11 +30,11 @@ class Application(FastAPI):
         await (self.express or self.ordinary)(scope, receive, send)
 
     async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """FastAPI's own way."""
+        """Answer FastAPI's own way."""
         await super().__call__(with_sound_trace(scope), receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, made once."""
+        """Make the OpenAPI document, once."""
         if self.openapi_schema is None:
             _complete(super().openapi())
         assert self.openapi_schema is not None  # noqa: S101  made by the line above
@@ -89,7 +89,7 @@ def _tell_streams(responses: dict[str, Any]) -> None:
 
 
 def _tell_text(schema: dict[str, Any]) -> None:
-    """What `limits.RequestTarget` and `bodies` ask of every text."""
+    """Tell what `limits.RequestTarget` and `bodies` ask of every text."""
     if schema.get("type") == "string" and not schema.keys() & {"enum", "const", "format"}:
         schema.setdefault("pattern", _WITHOUT_NUL)
     for inner in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())):
@@ -111,7 +111,7 @@ def _possible(path: str, method: str, operation: dict[str, Any]) -> set[str]:
 
 
 def _drop_unused(document: dict[str, Any]) -> None:
-    """Components that nothing refers to: what is replaced above, and what only that referred to."""
+    """Remove components that nothing refers to: what is replaced above, and what only that referred to."""
     while unused := _unused(document):
         for kind, name in unused:
             del document["components"][kind][name]

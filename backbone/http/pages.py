@@ -20,14 +20,14 @@ _SCHEMA: dict[str, JsonValue] = {"pattern": r"^([A-Za-z0-9_-]+\.[0-9a-f]{8})?$"}
 
 @dataclass(frozen=True)
 class Page:
-    """A page as it was asked for. Query `limit + 1` rows whose key comes after `after`; None is the beginning."""
+    """Describes the page asked for. Query `limit + 1` rows whose key comes after `after`; None is the beginning."""
 
     limit: int
     after: str | None
     path: str
 
     def answer(self, items: Sequence[T], key: Callable[[T], str]) -> dict[str, Any]:
-        """The page's document: at most `limit` items, and the cursor to go on with, None at the end."""
+        """Make the page's document: at most `limit` items, and the cursor to go on with, None at the end."""
         shown = items[: self.limit]
         more = len(items) > self.limit
         return {"items": list(shown), "next": _cursor(self.path, key(shown[-1])) if more else None}
@@ -53,7 +53,7 @@ Paging = Annotated[Page, Depends(_page)]
 
 
 def number_of(after: str | None) -> int:
-    """The cursor of a list that is sorted by a number; 0 at its beginning."""
+    """Read the cursor of a list that is sorted by a number; 0 at its beginning."""
     if after is None:
         return 0
     if not (after.isascii() and after.isdecimal() and int(after) <= _LARGEST_NUMBER):
@@ -62,12 +62,12 @@ def number_of(after: str | None) -> int:
 
 
 def bad_cursor() -> Exception:
-    """What to raise when a cursor says nothing that the list understands."""
+    """Make the problem of a cursor that the list does not understand."""
     return invalid([{"field": "after", "message": "must be the `next` of an earlier page"}])
 
 
 def _cursor(path: str, key: str) -> str:
-    """The last key of a page, and a digest by which the list at this path knows it as its own.
+    """Make a cursor: the last key of a page, and a digest by which the list at this path knows it as its own.
 
     No secret: it keeps mistakes out, another list's cursor above all, not somebody who wants to begin elsewhere.
     """

@@ -26,7 +26,7 @@ _NO_ROUTE = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 class Problem(SlicelineError):
-    """A refusal. Raised anywhere in a route or an effect: what was done so far is rolled back.
+    """Refuses a request; raised anywhere in a route or an effect, it rolls back what was done so far.
 
     The title names the kind of problem and is the same every time (the problem's `type` is made from it); the detail
     is about this one. Extensions become members of the document; `errors` lists {"field", "message"}.
@@ -52,7 +52,7 @@ class Problem(SlicelineError):
             extensions.setdefault("errors", [{"field": field, "message": detail or title}])
 
     def response(self, scope: Scope) -> Response:
-        """The problem as the document that answers this request."""
+        """Make the document that answers this request."""
         correlationid = scope.get("state", {}).get("correlationid")
         document = {
             "type": type_of(self.title),
@@ -69,7 +69,7 @@ class Problem(SlicelineError):
 
 
 def problem_of(error: Exception, scope: Scope) -> Problem:
-    """What a client may know of an error. Of one that we did not foresee: nothing but where to look it up."""
+    """Make the problem a client may know of an error; of an unforeseen one it tells only where to look it up."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
@@ -85,7 +85,7 @@ def problem_of(error: Exception, scope: Scope) -> Problem:
 
 
 async def respond(request: Request, error: Exception) -> Response:
-    """The exception handler for what FastAPI and Starlette raise."""
+    """Answer what FastAPI and Starlette raise (an exception handler)."""
     problem = problem_of(error, request.scope)
     if problem.status in _NO_ROUTE and (methods := methods_at(request.scope)):
         problem.headers["Allow"] = ", ".join(methods)
@@ -95,34 +95,34 @@ async def respond(request: Request, error: Exception) -> Response:
 
 
 def unavailable(detail: str, **extensions: Any) -> Problem:
-    """503: the same request may succeed in a moment."""
+    """Make a 503: the same request may succeed in a moment."""
     return Problem(503, "Temporarily unavailable", detail, headers={"Retry-After": "1"}, **extensions)
 
 
 def malformed(detail: str, field: str = "body") -> Problem:
-    """400: not even the form is right."""
+    """Make a 400: not even the form is right."""
     return Problem(400, "Malformed request", detail, field=field)
 
 
 def invalid(errors: Sequence[Mapping[str, str]]) -> Problem:
-    """422: the form is right, a value is not."""
+    """Make a 422: the form is right, a value is not."""
     count = f"{len(errors)} fields are" if len(errors) > 1 else "One field is"
     return Problem(422, "Invalid request", f"{count} not acceptable.", errors=list(errors[:_MOST_ERRORS]))
 
 
 def type_of(title: str) -> str:
-    """A URI reference that stays the same as long as the title does."""
+    """Make the problem's type, a URI reference that stays the same as long as the title does."""
     return "/problems/" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def instance_of(scope: Scope) -> str:
-    """The path as it was sent, still percent-encoded, so that it is a URI reference whatever was in it."""
+    """Return the path as it was sent, still percent-encoded, so that it is a URI reference whatever was in it."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return raw.split(b"?", 1)[0].decode("ascii", "replace")
 
 
 def _advice(error: Exception, scope: Scope) -> str:
-    """What to do about a fault that passes: whoever sends again what may have been done must know of it."""
+    """Say what to do about a passing fault: whoever sends again what may have been done must know of it."""
     if is_locked_out(error):
         return "Somebody else holds what this needs for too long. Nothing was done; send the request again."
     if isinstance(error, Full):

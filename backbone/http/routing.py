@@ -24,7 +24,7 @@ _routes: WeakKeyDictionary[Any, Sequence[_Route]] = WeakKeyDictionary()
 
 
 def template_of(scope: Scope) -> str:
-    """The path's template, like /orders/{order}: few, where paths are as many as orders."""
+    """Return the path's template, like /orders/{order}: they are few, where paths are as many as orders."""
     taken = getattr(scope.get("route"), "path_format", None)
     if taken is not None:
         return str(taken)
@@ -35,7 +35,7 @@ def template_of(scope: Scope) -> str:
 
 
 def methods_at(scope: Scope) -> list[str]:
-    """All methods that the path of a request has, of every route; those of the whole service for the target *."""
+    """Return the methods that a request's path has, over all routes; those of the whole service for the target *."""
     routes = _all(scope) if scope["path"] == "*" else _at(scope)
     named = set().union(*(route.methods for route in routes))
     also = {"OPTIONS"} | ({"HEAD"} if "GET" in named else set())

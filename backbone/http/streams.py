@@ -35,7 +35,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 
 
 class EventStream(StreamingResponse):
-    """An answer that is sent event by event; FastAPI's own cannot be chosen while a request is looked at."""
+    """Is an answer sent event by event; FastAPI's own cannot be chosen while a request is looked at."""
 
     media_type = "text/event-stream"
 
@@ -63,7 +63,7 @@ def _event(version: Version) -> bytes:
 
 
 def _remaining(version: Version) -> float:
-    """Seconds for which news is to be expected."""
+    """Return for how many seconds news is to be expected."""
     if version.over_at is None:
         return float("inf")
     return version.over_at - asyncio.get_running_loop().time()

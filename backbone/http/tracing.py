@@ -8,7 +8,7 @@ _NAMES = (b"traceparent", b"tracestate")
 
 
 def with_sound_trace(scope: Scope) -> Scope:
-    """The scope with its traceparent as we write it; without it, and without its tracestate, where it is not valid."""
+    """Return the scope with its traceparent as we write it, or without it and its tracestate where it is not valid."""
     given = [value for name, value in scope.get("headers", ()) if name == b"traceparent"]
     if not given:
         return scope

@@ -47,13 +47,13 @@ _WORDS = {
 
 
 def field_name(location: Sequence[int | str]) -> str:
-    """`lines.0.quantity`; the whole body is `body`."""
+    """Name a field, as in `lines.0.quantity`; the whole body is `body`."""
     inside = location[1:] if len(location) > 1 and location[0] in _PARTS else location
     return ".".join(map(str, inside))[:_LONGEST_NAME]
 
 
 def in_plain_words(error: Mapping[str, Any]) -> str:
-    """One of Pydantic's errors as a sentence that goes on after the field's name."""
+    """Put one of Pydantic's errors into words that go on after the field's name."""
     context = error.get("ctx", {})
     if known := IN_WORDS.get(context.get("pattern", "")):
         return known

@@ -20,7 +20,7 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at a job."""
+    """Describes one attempt at a job."""
 
     id: int
     kind: str
@@ -34,7 +34,7 @@ class Job:
 
 
 async def renew(database: Database, job: Job, lasting: timedelta) -> None:
-    """Have the job to oneself for at least so long, before something is done that no other run should do as well.
+    """Extend the job's lease to at least `lasting`, before doing what no other run should do as well.
 
     Raises LeaseLost when the job is not ours any more.
     """
@@ -43,13 +43,13 @@ async def renew(database: Database, job: Job, lasting: timedelta) -> None:
 
 
 async def lock(tx: Tx, job: Job) -> None:
-    """Have the job to oneself until the transaction ends. Raises LeaseLost when it is not ours any more."""
+    """Lock the job until the transaction ends. Raises LeaseLost when it is not ours any more."""
     if not await tx.raw.fetch(sql.JOB_LOCK, job.id, job.lease):
         raise LeaseLost
 
 
 async def rest(context: Context[Any], seconds: float) -> None:
-    """Let a job wait before it does anything. Raises Postpone when the process stops: nothing was done."""
+    """Wait before a job has done anything. Raises Postpone when the process stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await context.stopping.wait()
@@ -58,7 +58,7 @@ async def rest(context: Context[Any], seconds: float) -> None:
 
 @dataclass(frozen=True)
 class Done:
-    """A job that is done, what came of it, and what led to whatever it publishes."""
+    """Holds a job that is done, its outcome, and the cause of whatever it publishes."""
 
     job: Job
     outcome: Any
@@ -67,7 +67,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Work(Generic[S]):
-    """How jobs of one kind are done.
+    """Describes how jobs of one kind are done.
 
     `run` works outside any transaction, at least once, and returns what came of it. `settle` writes that in one
     transaction with the job's deletion, once, and only while the job is still ours: not withdrawn, not rescheduled, its

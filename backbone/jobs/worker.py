@@ -74,7 +74,7 @@ class Worker:
             await self._wait(wake)
 
     async def _wait(self, wake: asyncio.Event) -> None:
-        """Until there may be something to claim, or it is time to look again."""
+        """Wait until there may be something to claim, or it is time to look again."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL):
                 await wake.wait()
@@ -121,7 +121,7 @@ class Worker:
             return await self._work.run(job, self._context)
 
     async def _settled(self, done: Done) -> None:
-        """Have recorded what came of a job. It has happened, so faults that pass are waited out as long as it is ours.
+        """Record a job's outcome, waiting out passing faults for as long as the job is ours.
 
         Whoever meets a row that somebody holds waits for it here, where it keeps no other job from being recorded.
         """
@@ -141,7 +141,7 @@ class Worker:
                 await asyncio.sleep(delay.total_seconds())
 
     async def _settle(self, done: Sequence[Done]) -> Sequence[None]:
-        """Record what came of these jobs; one that is not ours any more takes the others with it, until it is alone."""
+        """Record the outcomes of these jobs in one transaction. Raises LeaseLost when one is not ours any more."""
         async with self._database.transaction(patience=PATIENCE) as tx:
             if telling := [each for each in done if each.outcome is not None]:
                 await self._work.settle(telling, tx)
@@ -174,7 +174,7 @@ class Worker:
             await self._settling.join(Done(job, self._work.exhausted(job), cause))
 
     async def _record(self, statement: str, job: Job, *arguments: Any) -> None:
-        """If even this fails, the lease's end makes the job due again."""
+        """Run a statement about the job; if even this fails, the lease's end makes the job due again."""
         try:
             await self._database.fetch(statement, job.id, job.lease, *arguments)
         except Exception as error:

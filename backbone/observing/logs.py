@@ -59,7 +59,7 @@ def _rendering(log_format: str) -> list[structlog.typing.Processor]:
 
 
 def _without_details(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Of what an error says, its first line: Postgres tells the offending row's values in the next, its DETAIL."""
+    """Keep the first line of what an error says: Postgres tells the offending row's values in the next, its DETAIL."""
     for each in event.get("exception", ()):
         each["exc_value"] = each["exc_value"].split("\n", 1)[0][:500]
     return event
@@ -86,7 +86,7 @@ class _Constant:
 
 
 def _calm(record: logging.LogRecord) -> bool:
-    """Whatever the Kafka client complains of (most of it while a broker starts), it tries again: that is no error.
+    """Make errors of the Kafka client warnings: whatever it complains of, it tries again.
 
     Whoever uses it says when something really fails.
     """
@@ -96,14 +96,14 @@ def _calm(record: logging.LogRecord) -> bool:
 
 
 class _Repetitions:
-    """While its broker is away, a client says so in each of its parts ten times a second; ours say what matters."""
+    """Silences a client that says ten times a second that its broker is away."""
 
     def __init__(self, library: str) -> None:
         self._library = library
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it was not said a moment ago. The unfilled message is the same for every broker and partition."""
+        """Tell whether it was not said a moment ago; the unfilled message is alike for all brokers and partitions."""
         if not record.name.startswith(self._library):
             return True
         now, what = time.monotonic(), str(record.msg)

@@ -46,7 +46,7 @@ def start(service: str, endpoint: str | None) -> TracerProvider:
 
 
 def is_recording() -> bool:
-    """Whether spans of this process go anywhere."""
+    """Tell whether spans of this process go anywhere."""
     return _recording
 
 
@@ -66,7 +66,7 @@ def span(
     links: Iterable[str | None] = (),
     attributes: Attributes | None = None,
 ) -> Iterator[Span]:
-    """A span below `parent` (a traceparent; none: below the current one), linked to others that it merely knows."""
+    """Begin a span below `parent` (a traceparent; none: the current one), linked to others that it merely knows."""
     if not _recording:
         with trace.use_span(trace.NonRecordingSpan(_span_context(parent) or _current_or_new())) as passed_on:
             yield passed_on
@@ -89,7 +89,7 @@ def messaging(
     links: Iterable[str | None] = (),
     attributes: Attributes | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span of create, send or process, named and described as OpenTelemetry's conventions for messaging ask.
+    """Begin a span of create, send or process, named and described as OpenTelemetry's conventions for messaging ask.
 
     https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
     """
@@ -104,7 +104,7 @@ def messaging(
 
 
 def traceparent_of(current: Span | None = None) -> str | None:
-    """The W3C traceparent of a span (none given: of the current one), None outside of any."""
+    """Return the W3C traceparent of a span (none given: of the current one), None outside of any."""
     context = (current or trace.get_current_span()).get_span_context()
     if not context.is_valid:
         return None
@@ -112,7 +112,7 @@ def traceparent_of(current: Span | None = None) -> str | None:
 
 
 def _current_or_new() -> trace.SpanContext:
-    """Unrecorded, a trace is only an id that everything has in common: there are no spans to tell apart."""
+    """Return the current span's context or begin a trace: unrecorded, it is an id that everything has in common."""
     current = trace.get_current_span().get_span_context()
     if current.is_valid:
         return current
@@ -121,7 +121,7 @@ def _current_or_new() -> trace.SpanContext:
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
-    """The trace that a traceparent belongs to, as logs have it."""
+    """Return the id of the trace that a traceparent belongs to, as logs have it."""
     known = parse(traceparent)
     return f"{known.trace_id:032x}" if known else None
 

@@ -14,7 +14,7 @@ _SEED = 0x9747B28C
 
 
 def partitions_of(keys: Iterable[bytes], partitions: int) -> dict[bytes, int]:
-    """The partition, from 0, of each key in a topic of so many partitions."""
+    """Compute the partition (from 0) of each key in a topic of so many partitions."""
     by_length: dict[int, list[bytes]] = defaultdict(list)
     for key in set(keys):
         by_length[len(key)].append(key)
@@ -26,7 +26,7 @@ def partitions_of(keys: Iterable[bytes], partitions: int) -> dict[bytes, int]:
 
 
 def _murmur2(keys: Sequence[bytes]) -> Sequence[int]:
-    """The hash of each key; all have the same length."""
+    """Compute the hash of each key; all keys have the same length."""
     length, ones = len(keys[0]), _lanes([1] * len(keys))
     low = ones * 0xFFFFFFFF
     words, rest = _columns(keys)
@@ -43,7 +43,7 @@ def _murmur2(keys: Sequence[bytes]) -> Sequence[int]:
 
 
 def _columns(keys: Sequence[bytes]) -> tuple[list[int], int]:
-    """The first words of all keys, their second words, and so on; and what is left at their ends, filled with zeros."""
+    """Split keys into their first words, second words and so on, and the rests at their ends, filled with zeros."""
     width = len(keys[0]) // 4 + 1
     words = struct.unpack(f"<{width * len(keys)}I", b"".join(key.ljust(4 * width, b"\0") for key in keys))
     columns = [_lanes(words[place::width]) for place in range(width)]

@@ -45,7 +45,7 @@ class Refused(SlicelineError):
 
 @dataclass
 class PackedRows:
-    """Rows on their way, packed by partition."""
+    """Holds rows on their way to Kafka, packed by partition."""
 
     first_id: str
     count: int
@@ -55,7 +55,7 @@ class PackedRows:
 
 
 class Publisher:
-    """One service's producer. After an error its batches are in an unknown state: close it, and open it anew."""
+    """Sends one service's events. After an error its batches are in an unknown state: close it, and open it anew."""
 
     def __init__(self, kafka: str, service: str) -> None:
         self._kafka = kafka
@@ -92,7 +92,7 @@ class Publisher:
             await ended_well(producer.client.close(), 2)
 
     async def pack(self, rows: Sequence[asyncpg.Record]) -> PackedRows | None:
-        """Write rows as Kafka's records; they come as RELAY_TAKE gives them. None for no rows. Raises Refused."""
+        """Encode rows, as RELAY_TAKE gives them, as Kafka's records; None for no rows. Raises Refused."""
         if not rows:
             return None
         producer = self._opened()
@@ -105,7 +105,7 @@ class Publisher:
         return batch
 
     async def send(self, batch: PackedRows) -> None:
-        """Return when Kafka has all of the batch. Raises otherwise, in time: Refused for an event that came alone."""
+        """Send a batch and return when Kafka has it. Raises otherwise, in time: Refused for a lone event."""
         about = {"messaging.batch.message_count": batch.count}
         links = batch.traceparents
         with (
@@ -116,7 +116,7 @@ class Publisher:
                 await gather_or_cancel(*(self._send_in_turn(*each) for each in batch.partitions.items()))
 
     async def _send_in_turn(self, partition: int, records: Iterable[BatchBuilder]) -> None:
-        """Never two in flight for a partition: were the first refused, the second would stand before it."""
+        """Send a partition's batches in turn: were the first of two refused, the second would stand before it."""
         for each in records:
             acknowledged = await self._opened().send_batch(each, self._topic, partition=partition)
             await acknowledged
@@ -128,7 +128,7 @@ class Publisher:
 
 @contextmanager
 def _blaming(id: str | None, *errors: type[Exception]) -> Iterator[None]:  # noqa: A002
-    """Such errors are the fault of the event of that id, which was alone; with more than one nobody knows."""
+    """Raise Refused for the event of this id when Kafka refuses its record, which was alone."""
     try:
         yield
     except errors as error:

@@ -29,7 +29,7 @@ DISCARD = "DELETE FROM refused_events WHERE id = $1 AND error IS NOT NULL RETURN
 
 
 async def set_aside(database: Database, id: str, error: str) -> None:  # noqa: A002  the attribute's name
-    """Take an event out of the outbox and close its key."""
+    """Move an event from the outbox to the refused ones, and close its key."""
     async with database.transaction() as tx:
         await tx.raw.execute(LOCK)
         row = await tx.raw.fetchrow(SET_ASIDE, id, error)
@@ -46,7 +46,7 @@ async def set_aside(database: Database, id: str, error: str) -> None:  # noqa: A
 
 
 async def retry(database: Database, key: str | None) -> int:
-    """Put the events of a key, or all, back into the outbox; returns how many. One refused again is set aside again."""
+    """Move the refused events of a key, or all, back into the outbox; return how many."""
     async with database.transaction() as tx:
         await tx.raw.execute(LOCK)
         count = await _bring_back(tx, key)
@@ -56,7 +56,7 @@ async def retry(database: Database, key: str | None) -> int:
 
 @dataclass(frozen=True)
 class Discarded:
-    """A refused event that is gone; `released` is how many waited behind it."""
+    """Describes a refused event that is gone; `released` is how many waited behind it."""
 
     id: str
     type: str

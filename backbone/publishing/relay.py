@@ -45,14 +45,14 @@ LONGEST = 10_000
 
 
 class _Outdated(Exception):
-    """A key was closed since we last looked: rows are taken again, without those behind it."""
+    """A key was closed since the rows were taken: take them again, without those behind it."""
 
 
 class Relay:
     """Publishes one service's outbox until stopped."""
 
     def __init__(self, database: Database, kafka: str, *, poll: float = 1.0) -> None:
-        """`poll`: seconds between looks at the outbox when no commit of this process wakes the relay."""
+        """`poll`: seconds between two looks at the outbox when no commit of this process wakes the relay."""
         self.pulse = Pulse("relay")
         self._database = database
         self._publisher = Publisher(kafka, database.service)
@@ -104,7 +104,7 @@ class Relay:
                     await self._publish_taken(tx)
 
     async def _publish_taken(self, tx: Tx) -> None:
-        """Every round sends one batch, packs the rows of the next, and takes those of the one after."""
+        """Send one batch in each round, pack the rows of the next, and take those of the one after."""
         count, longest = 0, LONGEST if self._size >= FEWEST else 1
         rows: list[asyncpg.Record] = await self._take(tx)
         batch: PackedRows | None = None

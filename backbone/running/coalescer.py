@@ -42,11 +42,11 @@ class Coalescer(Generic[T, R]):
         self._flusher: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """How many wait for the flush after the one under way."""
+        """Count the calls that wait for the flush after the one under way."""
         return len(self._waiting)
 
     async def join(self, item: T) -> R:
-        """Go with the next flush; returns what it says of this item, or raises that."""
+        """Hand an item to the next flush; return, or raise, what the flush says of it."""
         answered: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answered))
         if self._flusher is None:
@@ -99,7 +99,7 @@ class Coalescer(Generic[T, R]):
 
 
 def _concerns_one(error: Exception) -> bool:
-    """Whether the flush would succeed without some one of its calls."""
+    """Tell whether the flush would succeed without some one of its calls."""
     return is_locked_out(error) or not is_passing(error)
 
 

@@ -64,22 +64,22 @@ _CONTENTION_SQLSTATES = ("40", "55", "57014")
 
 
 def is_passing(error: BaseException) -> bool:
-    """True when the same work may succeed later without anybody changing anything of ours."""
+    """Tell whether the same work may succeed later without anybody changing anything of ours."""
     return any(_passes(each) for each in _chain(error))
 
 
 def is_locked_out(error: BaseException) -> bool:
-    """True when somebody else held a lock for longer than we wait: nothing was done, and nothing is wrong with us."""
+    """Tell whether somebody else held a lock for longer than we wait: nothing was done, nothing is wrong with us."""
     return any(getattr(each, "sqlstate", None) == "55P03" for each in _chain(error))
 
 
 def is_unknown(error: BaseException) -> bool:
-    """True when what failed may have been done all the same."""
+    """Tell whether what failed may have been done all the same."""
     return any(isinstance(each, (CommitUnknown, CutOff)) for each in _chain(error))
 
 
 def may_be_too_much(error: BaseException) -> bool:
-    """True for a passing fault that may come from how much was asked for at once: a timeout, or memory or disk."""
+    """Tell whether a passing fault may come from how much was asked for at once: a timeout, or memory or disk."""
     return any(
         isinstance(each, TimeoutError) or getattr(each, "sqlstate", None) in _TOO_MUCH_SQLSTATES
         for each in _chain(error)
@@ -87,7 +87,7 @@ def may_be_too_much(error: BaseException) -> bool:
 
 
 def may_be_the_session(error: BaseException) -> bool:
-    """True for a passing fault that may cling to the connection it was met on, so that only a new one is without it."""
+    """Tell whether a passing fault may belong to the connection, so that only a new one is without it."""
     return is_passing(error) and not any(
         str(getattr(each, "sqlstate", None)).startswith(_CONTENTION_SQLSTATES) for each in _chain(error)
     )
@@ -105,13 +105,13 @@ def _passes(error: BaseException) -> bool:
 
 
 def _of_clients() -> tuple[type[BaseException], ...]:
-    """How calls of others fail. Only whoever makes such calls loads their client, and can have met its errors."""
+    """Return the errors of HTTP clients, if their library is loaded: else nobody can have met one."""
     known = {"httpx": "TransportError", "aiosmtplib": "SMTPException"}
     return tuple(getattr(sys.modules[name], error) for name, error in known.items() if name in sys.modules)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it wraps: SQLAlchemy's `orig`, and explicit causes."""
+    """Yield the error and what it wraps: SQLAlchemy's `orig`, and explicit causes."""
     while error is not None:
         yield error
         error = getattr(error, "orig", None) or error.__cause__

@@ -26,7 +26,7 @@ _AFTER_A_FAULT = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Version:
-    """A followed thing as it stands: `document` is what its followers are shown."""
+    """Holds a followed thing as it stands: `document` is what its followers are shown."""
 
     key: str
     number: int
@@ -40,7 +40,7 @@ Look = Callable[[Mapping[str, int]], Awaitable[Sequence[Version]]]
 
 
 class Follower:
-    """One who follows; `seen` is the number of the newest version told."""
+    """Waits for one follower; `seen` is the number of the newest version told."""
 
     def __init__(self, seen: int) -> None:
         self.seen = seen
@@ -48,7 +48,7 @@ class Follower:
         self._news: Version | None = None
 
     async def news(self, within: float) -> Version | None:
-        """The newest version that was not told yet. None: nothing came within so many seconds, or the process stops."""
+        """Return the newest untold version; None when none came within so many seconds, or the process stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._woken.wait()
@@ -57,18 +57,18 @@ class Follower:
         return news
 
     def tell(self, news: Version) -> None:
-        """Wake with this; an older one that was not fetched is outdated."""
+        """Wake the follower with this version, which replaces an older one that was not fetched."""
         self.seen = news.number
         self._news = news
         self._woken.set()
 
     def wake(self) -> None:
-        """Wake, whether there is something new or not."""
+        """Wake the follower, whether there is something new or not."""
         self._woken.set()
 
 
 class Following:
-    """All who follow things of one kind in this process."""
+    """Looks for changes on behalf of all who follow things of one kind in this process."""
 
     def __init__(self, name: str, look: Look, stopping: asyncio.Event) -> None:
         """`name` is for the logs; when `stopping` is set, everybody is woken."""
@@ -80,7 +80,7 @@ class Following:
 
     @contextmanager
     def follow(self, key: str, seen: int) -> Iterator[Follower]:
-        """Be told, during the block, of versions above `seen`."""
+        """Follow a thing during the block: its versions above `seen` are told."""
         follower = Follower(seen)
         self._followers.setdefault(key, set()).add(follower)
         if self._looking is None:
@@ -106,7 +106,7 @@ class Following:
                 follower.wake()
 
     async def _look_around(self) -> float:
-        """Look once at everything, and tell; returns the seconds until the next look, none when more waits."""
+        """Look once at everything and tell; return the seconds until the next look, 0 when more waits."""
         seen = {key: min(each.seen for each in some) for key, some in self._followers.items()}
         try:
             found = await self._look(seen)

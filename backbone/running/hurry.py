@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def hurried(within: float, stopping: asyncio.Event, then: float) -> AsyncIterator[None]:
-    """Let the block take so many seconds, and from the moment of `stopping` at most `then`. Raises TimeoutError."""
+    """Limit the block to `within` seconds, and to `then` seconds from when `stopping` is set. Raises TimeoutError."""
     async with asyncio.timeout(within) as limit:
         watching = asyncio.create_task(_shorten(limit, stopping, then))
         try:

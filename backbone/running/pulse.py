@@ -15,7 +15,7 @@ _NO_TIME = timedelta(0)
 
 
 class Pulse:
-    """One part's pulse and state. It beats whenever it begins something, and says how long that may take."""
+    """Keeps one part's heartbeat and state. It beats whenever it begins something, and says how long that may take."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -24,7 +24,7 @@ class Pulse:
         self.problem: str | None = "starting"
 
     def beat(self, lasting: float = 0.0) -> None:
-        """I am alive: looked at by the watchdog.
+        """Tell the watchdog that the part is alive.
 
         `lasting`: seconds by which what is begun now ends by itself, in whatever way, where that is known and may be
         longer than the watchdog's patience. Whoever waits for a server under a deadline is not stuck.
@@ -33,11 +33,11 @@ class Pulse:
         self.beats += 1
 
     def ready(self) -> None:
-        """I do my work: looked at by /health/ready."""
+        """Tell /health/ready that the part does its work."""
         self.problem = None
 
     async def rest(self, delay: timedelta) -> None:
-        """Wait without looking dead."""
+        """Wait, and beat meanwhile."""
         remaining = delay.total_seconds()
         while remaining > 0:
             self.beat()
@@ -62,7 +62,7 @@ async def keep_running(pulse: Pulse, step: Callable[[], Awaitable[None]], stop: 
 
 
 async def ended_well(work: Coroutine[Any, Any, Any], within: float) -> bool:
-    """Whether it ended in time (seconds) and without an error; takes what it raises, even a cancellation of its own."""
+    """Tell whether the work ended within so many seconds without an error; swallows its errors and cancellations."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait([task], timeout=within)
@@ -72,7 +72,7 @@ async def ended_well(work: Coroutine[Any, Any, Any], within: float) -> bool:
 
 
 def report(name: str, error: Exception, delay: timedelta) -> None:
-    """A passing fault is a line, and so is what we raise ourselves; anything else deserves its traceback."""
+    """Log an error that will be tried again; only an unforeseen one with its traceback."""
     foreseen = is_passing(error) or isinstance(error, SlicelineError)
     logger.log(
         30 if foreseen else 40,
@@ -86,5 +86,5 @@ def report(name: str, error: Exception, delay: timedelta) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line."""
+    """Put an error into one line."""
     return f"{type(error).__name__}: {error}".strip(": ").splitlines()[0][:500]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Exponential backoff, bounded by a number of attempts, by the time since the first one, by both or by neither."""
+    """Backs off exponentially, bounded by the number of attempts, the time since the first one, both or neither."""
 
     first: timedelta = timedelta(seconds=1)
     factor: float = 2.0
@@ -15,7 +15,7 @@ class RetryPolicy:
     within: timedelta | None = None
 
     def next_delay(self, attempt: int, since_first: timedelta) -> timedelta | None:
-        """How long to wait after the given failed attempt (1 = the first); None when it was the last."""
+        """Return the wait after the given failed attempt (1 = the first); None when it was the last."""
         if self.attempts is not None and attempt >= self.attempts:
             return None
         if self.within is not None and since_first >= self.within:

@@ -25,17 +25,17 @@ class Full(SlicelineError):
 
 
 class Share:
-    """At most so many at once; whoever comes then waits, first come first served."""
+    """Lets at most so many in at once; the others wait, first come first served."""
 
     def __init__(self, most: int, within: "Share | None" = None) -> None:
-        """Whoever holds a part of a share `within` another one holds a part of that as well."""
+        """`within`: whoever is let in here takes a place of that share as well."""
         self._most = most
         self._within = within
         self._free = asyncio.Semaphore(most)
 
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
-        """Hold one of them during the block. Raises Full when none was free within `PATIENCE`."""
+        """Hold a place during the block. Raises Full when none was free within `PATIENCE`."""
         await self._take()
         try:
             if self._within is None:
@@ -55,7 +55,7 @@ class Share:
 
 
 class Shares(NamedTuple):
-    """How a pool is shared out; commands are a part of the requests, those on many resources a part of the commands."""
+    """Names the shares of a pool; commands are part of the requests, bulk commands part of the commands."""
 
     requests: Share
     commands: Share
@@ -64,7 +64,7 @@ class Shares(NamedTuple):
 
 
 def shared_out(connections: int) -> Shares:
-    """Shares of a pool of that size: what is not reserved, a quarter of it for jobs, the rest for requests."""
+    """Share out a pool of that size: some stay reserved, a quarter of the others is for jobs, the rest for requests."""
     left = connections - RESERVED
     jobs = max(left // 4, 1)
     most = max(left - jobs - 1, 1)
@@ -80,14 +80,14 @@ class _Turn:
 
 
 class Turns:
-    """One at a time for each name; different names do not wait for each other."""
+    """Lets one in at a time for each name; different names do not wait for each other."""
 
     def __init__(self) -> None:
         self._turns: dict[str, _Turn] = {}
 
     @asynccontextmanager
     async def of(self, name: str) -> AsyncIterator[None]:
-        """Raises Full when it was not this one's turn within `PATIENCE`."""
+        """Have the turn of this name during the block. Raises Full when it did not come within `PATIENCE`."""
         turn = self._turns.setdefault(name, _Turn(Share(1)))
         turn.users += 1
         try:

@@ -13,7 +13,7 @@ STUCK = 70
 
 
 class Watchdog:
-    """Watches from a thread of its own, so that it also sees an event loop that no longer turns.
+    """Watches pulses from a thread of its own, so that it also sees an event loop that no longer turns.
 
     It counts its own looks, not the clock: a process that was frozen as a whole, and thawed, is not stuck. Nor is a
     part that waits for something which has a deadline of its own, and said so.
@@ -26,7 +26,7 @@ class Watchdog:
         self._seen = {pulse.name: (pulse.beats, 0) for pulse in pulses}
 
     def start(self) -> None:
-        """Look once a second from now on."""
+        """Start to look once a second."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def _watch(self) -> None:
@@ -35,7 +35,7 @@ class Watchdog:
             self.look()
 
     def look(self) -> None:
-        """Note who has beaten since the last look, and end the process for one that has not for too long."""
+        """Note which pulses have beaten since the last look; end the process for one that has not for too long."""
         for pulse in self._pulses:
             beats, silent = self._seen[pulse.name]
             silent = 0 if pulse.beats != beats else silent + 1

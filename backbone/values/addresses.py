@@ -27,7 +27,7 @@ def _http(given: str) -> str:
 
 
 def _sound(given: str, schemes: tuple[str, ...], shape: str) -> str:
-    """What is wrong with an address is said without showing it: it may hold a password."""
+    """Check an address; what is wrong is said without showing it, for it may hold a password."""
     try:
         parts = urlsplit(given)
         sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", given)

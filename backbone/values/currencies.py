@@ -7,7 +7,7 @@ _USUAL = 2
 
 @cache
 def minor_digits(code: str) -> int:
-    """The digits that an amount in minor units has behind the point: 2 for GBP, 0 for JPY, 3 for KWD.
+    """Return the digits behind the point of an amount in minor units: 2 for GBP, 0 for JPY, 3 for KWD.
 
     A code without any, because the list has dropped it or never knew it, gets the two that nearly all have: an event
     that speaks of it was sound when it was written.
@@ -17,7 +17,7 @@ def minor_digits(code: str) -> int:
 
 
 def is_currency(code: str) -> bool:
-    """Whether prices can be in it: it is in the list, and has a minor unit, unlike gold or the code for tests."""
+    """Tell whether prices can be in it: it is in the list, and has a minor unit, unlike gold or the code for tests."""
     return _listed(code) is not None
 
 

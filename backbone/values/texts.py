@@ -51,17 +51,17 @@ _FORGERIES = re.compile(f"[{_FORGING}]+")
 
 
 def is_line(text: str) -> bool:
-    """Whether the text is one line that people can read."""
+    """Tell whether the text is one line that people can read."""
     return _LINE.fullmatch(text) is not None
 
 
 def is_email(text: str) -> bool:
-    """Whether a mail server can be asked to deliver there."""
+    """Tell whether a mail server can be asked to deliver there."""
     return _EMAIL.fullmatch(text) is not None and email_objection(text) is None
 
 
 def email_objection(address: str) -> str | None:
-    """What a pattern cannot say of an address, or None."""
+    """Say what a pattern cannot say against an address, or None."""
     local_part, _, domain = address.rpartition("@")
     if "=?" in local_part:  # parsers of headers take it for the beginning of an encoded word (RFC 2047)
         return "must not hold the beginning of an encoded word, =?"
@@ -73,7 +73,7 @@ def email_objection(address: str) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """The text with a blank for whatever could forge a header, a line or what stands in it; all else as it was."""
+    """Replace by a blank whatever could forge a header, a line or what stands in it; all else stays as it was."""
     return " ".join(part for each in _FORGERIES.split(text) if (part := each.strip()))
 
 

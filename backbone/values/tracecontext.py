@@ -17,18 +17,18 @@ _OURS = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]")
 
 
 class Traceparent(NamedTuple):
-    """The trace that something belongs to, and the span that it follows from."""
+    """Holds the trace that something belongs to, and the span that it follows from."""
 
     trace_id: int
     span_id: int
     is_sampled: bool = False
 
     def __str__(self) -> str:
-        """As it travels: version 00, with the one flag that we know."""
+        """Write it as it travels: version 00, with the one flag that we know."""
         return f"00-{self.trace_id:032x}-{self.span_id:016x}-{self.is_sampled:02x}"
 
     def next_step(self) -> "Traceparent":
-        """A span of our own in the same trace; nobody records it."""
+        """Make a span of our own in the same trace; nobody records it."""
         return Traceparent(self.trace_id, getrandbits(64) or 1)
 
 
@@ -58,5 +58,5 @@ def parse_headers(given: Sequence[bytes]) -> Traceparent | None:
 
 
 def begin() -> Traceparent:
-    """The first step of a trace that nobody records."""
+    """Make the first step of a trace that nobody records."""
     return Traceparent(getrandbits(128) or 1, getrandbits(64) or 1)

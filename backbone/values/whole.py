@@ -11,14 +11,14 @@ EXACT = 2**53
 
 
 def whole(value: Any) -> Any:
-    """The int that a float without a fraction stands for; anything else is given back as it is."""
+    """Return the int that a float without a fraction stands for, and anything else as it is."""
     if isinstance(value, float) and abs(value) < EXACT and value.is_integer():
         return int(value)
     return value
 
 
 def all_whole(value: Any) -> Any:
-    """The same for all numbers of a document."""
+    """Do the same for all numbers of a document."""
     if isinstance(value, dict):
         return {name: all_whole(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -33,7 +33,7 @@ MOST_UNREAD = 64 * 1024
 
 
 class State(ServerState):
-    """What the connections of a server share."""
+    """Holds what the connections of a server share."""
 
     draining = False
     """The process stops: each connection ends with its next answer."""
@@ -64,13 +64,13 @@ class Connection(HttpToolsProtocol):
     # What the transport tells
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client that then sends nothing is waited for as long as one that sends nothing more."""
+        """Wait for the first request as long as for a next one."""
         super().connection_made(transport)
         notice_when_gone(transport.get_extra_info("socket"))
         self._await_a_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whatever is unanswered need not be answered any more, and what has not begun does not begin."""
+        """Drop unanswered requests, and do not begin those that wait."""
         for cycle in (self._running, *(queued for queued, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 _hang_up(cycle)
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """A client may stop sending and still wait for answers. One that follows a stream has gone, as most have."""
+        """Go on answering a client that stopped sending; one that follows a stream counts as gone."""
         if self._is_idle() or (self._running and self._running.response_started):
             return None
         self._read_on(whole=True)
@@ -92,7 +92,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        """The hot path: one look at a size and at what waits beside what reading costs."""
+        """Parse what came (the hot path: it costs one look at a size and at what waits)."""
         if self._deaf:
             if self._parting:
                 self._parting.hear()
@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
             self._make_last(self.cycle)
 
     def shutdown(self) -> None:
-        """The process stops: the answer under way is the last one, or the next one if it comes soon."""
+        """Let the answer under way be the last one, or the next one if it comes soon: the process stops."""
         self._read_on(whole=True)
         if self._parting:
             self._parting.hurry()
@@ -158,12 +158,12 @@ class Connection(HttpToolsProtocol):
         self._overhead = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Trailers are left out: nobody may take them for headers (RFC 9110 6.5.1)."""
+        """Take a header; trailers are left out, so that nobody takes them for headers (RFC 9110 6.5.1)."""
         if self._phase is _Phase.HEAD:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Raises Problem, which comes out of the parser as the cause of its error."""
+        """Begin the request. Raises Problem, which comes out of the parser as the cause of its error."""
         if self.parser.should_upgrade():
             upgrades.check(self.parser.get_method())
             return  # it is read once more
@@ -202,7 +202,7 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app if cycle.scope["http_version"] != "1.0" else unframed(app, cycle))
 
     def on_response_complete(self) -> None:
-        """After a last answer, requests that wait behind it are left: the client was told that nothing follows."""
+        """Begin the next request; after a last answer leave those that wait: the client knows that nothing follows."""
         if self._parting:
             self.pipeline.clear()
             return
@@ -232,7 +232,7 @@ class Connection(HttpToolsProtocol):
         cycle.transport = cast(asyncio.Transport, last_words.LastWords(self.transport, self.linger))
 
     def _keep(self, cycle: RequestResponseCycle) -> None:
-        """The request is whole: unless its answer was earlier, more may follow."""
+        """Keep the connection after a whole request, unless its answer came earlier."""
         if not cycle.response_started:
             cycle.keep_alive = True
             cycle.transport = self.transport
@@ -248,7 +248,7 @@ class Connection(HttpToolsProtocol):
         self._answer(refusing(problem, self.app))
 
     def _give_up(self, cycle: RequestResponseCycle) -> bool:
-        """Whether a request that broke off in its body can still be answered; nobody goes on with it."""
+        """Tell whether a request that broke off in its body can still be answered; nobody goes on with it."""
         self.pipeline = type(self.pipeline)(each for each in self.pipeline if each[0] is not cycle)
         if not cycle.response_complete:
             _hang_up(cycle)
@@ -267,14 +267,14 @@ class Connection(HttpToolsProtocol):
     # Patience
 
     def _settled(self) -> None:
-        """No request is incomplete. Blank lines alone were none."""
+        """Note that no request is incomplete; blank lines alone were none."""
         self._unsettled = 0
         self._forget_deadline()
         if self._is_idle():
             self._await_a_request()
 
     def _await_the_rest(self, more: int) -> None:
-        """`more` bytes belong to the same request as what came before; 0 when one has begun with these."""
+        """Note that `more` bytes belong to the same request as what came before; 0 when one has begun with these."""
         self._overhead += more
         if self._overhead > framing.LARGEST_HEAD:
             self._refuse(framing.too_large(self.url if self._phase is _Phase.HEAD else b""))

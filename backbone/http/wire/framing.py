@@ -35,14 +35,14 @@ def check(version: str, method: bytes, target: bytes, headers: Headers) -> None:
 
 
 def check_size(target: bytes, headers: Headers) -> None:
-    """Raises Problem 414 or 431."""
+    """Refuse a head that is too large. Raises Problem 414 or 431."""
     size = len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
     if size > LARGEST_HEAD or len(target) > LARGEST_TARGET:
         raise too_large(target)
 
 
 def too_large(target: bytes) -> Problem:
-    """414 when it is the target's fault, else 431."""
+    """Make a 414 when it is the target's fault, else a 431."""
     if len(target) > LARGEST_TARGET:
         return Problem(414, "Target too long", f"A target may have {LARGEST_TARGET} bytes at most.")
     detail = f"Headers may have {LARGEST_HEAD} bytes at most, trailers and what surrounds chunks as well."
@@ -50,7 +50,7 @@ def too_large(target: bytes) -> Problem:
 
 
 def origin_form(target: bytes) -> bytes:
-    """A target as servers that are no proxies need it: path and query (RFC 9112 3.2.2)."""
+    """Reduce a target to path and query, as servers that are no proxies need it (RFC 9112 3.2.2)."""
     if target[:1] in (b"/", b"*"):
         return target
     parsed = httptools.parse_url(target)
@@ -58,12 +58,12 @@ def origin_form(target: bytes) -> bytes:
 
 
 def is_begun_soundly(data: bytes) -> bool:
-    """Whether data begins with a request line of HTTP/1, so that only its method can be unknown."""
+    """Tell whether data begins with a request line of HTTP/1, so that only its method can be unknown."""
     return _BEGUN.match(data) is not None
 
 
 def _check_host(version: str, given: Sequence[bytes]) -> None:
-    """RFC 9112 3.2: exactly one, and sound; only HTTP/1.0 may do without."""
+    """Require exactly one sound Host (RFC 9112 3.2); only HTTP/1.0 may do without."""
     if len(given) > 1 or (not given and version != "1.0"):
         raise malformed(f"Send one Host header, not {len(given)}.", "Host")
     if given and not is_host(given[0]):
@@ -71,7 +71,7 @@ def _check_host(version: str, given: Sequence[bytes]) -> None:
 
 
 def _check_codings(version: str, given: Sequence[bytes]) -> None:
-    """RFC 9112 6.1: what the parser lets through, and what a proxy before us may have understood otherwise."""
+    """Refuse transfer codings that a proxy before us may have understood otherwise (RFC 9112 6.1)."""
     if given and version == "1.0":
         raise malformed("HTTP/1.0 knows no Transfer-Encoding.", "Transfer-Encoding")
     if any(value.strip().lower() != b"chunked" for value in given):
@@ -80,7 +80,7 @@ def _check_codings(version: str, given: Sequence[bytes]) -> None:
 
 @lru_cache(maxsize=1024)
 def is_host(value: bytes) -> bool:
-    """Whether a Host header names a host, as RFC 3986 3.2.2 has it, with or without a port."""
+    """Tell whether a Host header names a host, as RFC 3986 3.2.2 has it, with or without a port."""
     found = _HOST.fullmatch(value)
     if found is None or int(found["port"] or 0) > _LARGEST_PORT:
         return False

@@ -12,7 +12,7 @@ LONGEST = 30.0
 
 
 class LastWords:
-    """The transport of an answer that is its connection's last; `linger` is called instead of a close."""
+    """Is the transport of a connection's last answer; `linger` is called instead of a close."""
 
     def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
         self._transport = transport
@@ -43,7 +43,7 @@ class HearingOut:
         self._heard = True
 
     def hurry(self) -> None:
-        """Look for the last time the next time."""
+        """Make the next look the last one."""
         self._until = self._loop.time()
 
     def _look_again(self) -> None:

@@ -14,7 +14,7 @@ from backbone.http.wire import framing
 
 
 def refusing(problem: Problem, app: object) -> ASGIApp:
-    """An application that answers everything with this problem, seen and shown like any answer of `app`."""
+    """Make an application that answers everything with this problem, counted and shown like any answer of `app`."""
 
     async def refuse(*_: object) -> None:
         raise problem
@@ -23,7 +23,7 @@ def refusing(problem: Problem, app: object) -> ASGIApp:
 
 
 def problem_of(error: httptools.HttpParserError, data: bytes) -> Problem:
-    """What we raised inside the parser, or what the parser says itself about the data."""
+    """Return the problem we raised inside the parser, or one for what the parser itself says about the data."""
     said = error.__context__
     if isinstance(said, Problem):
         return said
@@ -33,7 +33,7 @@ def problem_of(error: httptools.HttpParserError, data: bytes) -> Problem:
 
 
 def refused_cycle(connection: HttpToolsProtocol) -> RequestResponseCycle:
-    """What answers a request that the connection cannot read, or not to its end."""
+    """Make the cycle that answers a request which the connection cannot read, or not to its end."""
     return RequestResponseCycle(
         scope=cast(Any, _scope(connection)),
         transport=connection.transport,
@@ -50,7 +50,7 @@ def refused_cycle(connection: HttpToolsProtocol) -> RequestResponseCycle:
 
 
 def _scope(connection: HttpToolsProtocol) -> Scope:
-    """As much as is known of a request that is none."""
+    """Make a scope of as much as is known of a request that is none."""
     method = connection.parser.get_method()
     known = bool(connection.url) or method == b"HEAD"  # before it knows, the parser calls every method DELETE
     path = connection.url.split(b"?")[0]

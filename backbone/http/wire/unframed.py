@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 def unframed(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
-    """The application for one request of HTTP/1.0: its answer goes out as it is, whatever its length."""
+    """Make the application for one request of HTTP/1.0: its answer goes out as it is, whatever its length."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         is_open = False
