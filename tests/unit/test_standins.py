@@ -1,0 +1,29 @@
+"""The stand-in images of .ci/standins are those that the project names, in the same versions."""
+
+import os
+import re
+
+import pytest
+
+from local import ROOT
+from tests.servers import KAFKA_IMAGE, POSTGRES_IMAGE
+
+STANDINS = ROOT / ".ci/standins"
+DOCKERFILES = sorted(STANDINS.glob("*/Dockerfile"))
+
+
+def _named() -> set[str]:
+    """The images that compose, the Dockerfile and the tests pull."""
+    compose = re.findall(r"^    image: (\S+)", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    return {*compose, *base, POSTGRES_IMAGE, KAFKA_IMAGE}
+
+
+def test_each_image_that_is_pulled_has_a_stand_in() -> None:
+    built = {dockerfile.read_text().splitlines()[0].removeprefix("# image: ") for dockerfile in DOCKERFILES}
+    assert built == _named()
+
+
+@pytest.mark.parametrize("program", ["build", "stop", "kafka/run", "postgres/docker-entrypoint.sh"])
+def test_a_program_of_the_stand_ins_may_be_run(program: str) -> None:
+    assert os.access(STANDINS / program, os.X_OK)
