@@ -1,7 +1,6 @@
 """The FastAPI application that every service is."""
 
 from collections.abc import MutableMapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,6 +22,7 @@ from backbone.http.openapi import Application
 from backbone.http.problems import respond
 from backbone.http.routes import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
 from backbone.service import Service
+from backbone.version import VERSION
 
 
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
@@ -30,7 +30,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     application = Application(
         title=f"Sliceline {service.name}",
         description=f"{service.about} Every error is a problem document (RFC 9457).",
-        version=_version(),
+        version=VERSION,
         contact=CONTACT,
         license_info=LICENSE,
         servers=SERVERS,
@@ -100,10 +100,3 @@ _TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
     "exclude": _is_operation,
 }
-
-
-def _version() -> str:
-    try:
-        return version("sliceline")
-    except PackageNotFoundError:  # run from a clone, where nothing is installed
-        return "0.1.0"

@@ -1,9 +1,10 @@
 """The command line: `./sliceline --help` lists it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from backbone.version import VERSION
 from cli.bench import bench
 from cli.contracts import contracts
 from cli.discard import discard
@@ -40,6 +41,22 @@ ON_THE_SHOP = (up, down, restart, status, logs, events, psql, order, seed, redri
 for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
 app.command(context_settings=PASS_ON)(test)
+
+
+def tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Tell the version.", is_eager=True, callback=tell_version)
+    ] = False,
+) -> None:
+    """Take what concerns no command."""
+
 
 if __name__ == "__main__":
     app(prog_name="./sliceline")

@@ -24,7 +24,8 @@ def overview() -> str:
     """All commands, a line each."""
     lines = [f"  {name:<10}{_sentence(function)}" for name, function in commands().items()]
     usage = "Usage: ./sliceline COMMAND [ARGS]...      ./sliceline COMMAND --help says more of one"
-    return "\n".join([INTRODUCTION, "", usage, "", *lines])
+    version = "  --version Tell the version."
+    return "\n".join([INTRODUCTION, "", usage, "", *lines, "", version])
 
 
 def help_of(name: str) -> str:

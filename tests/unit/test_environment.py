@@ -25,7 +25,8 @@ def fresh(tmp_path: Path) -> Path:
     """A clone in which no command was given yet."""
     for name in ("sliceline", "requirements.lock", "requirements.local.lock"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "cli", tmp_path / "cli", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("backbone", "cli"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
