@@ -14,8 +14,14 @@ ALL = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
 def test(context: typer.Context) -> None:
     """Run all tests, in two processes side by side. They start servers of their own on free ports.
 
-    Whatever follows goes to pytest instead: `./sliceline test tests/unit`, `./sliceline test -k cancel -x`.
+    `./sliceline test --cov` also measures what they reach. Whatever else follows goes to pytest instead:
+    `./sliceline test tests/unit`, `./sliceline test -k cancel -x`.
     SLICELINE_TEST_SERVERS=docker or local chooses which; unset, Docker is used where an engine answers.
     """
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "pytest", *(context.args or ALL)])  # noqa: S606 (our command)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "pytest", *for_pytest(context.args)])  # noqa: S606 (our command)
+
+
+def for_pytest(given: list[str]) -> list[str]:
+    """Add what runs all tests side by side, unless more is asked than to measure their coverage."""
+    return [*ALL, *given] if all(each.startswith("--cov") for each in given) else given
