@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.stage import PASSWORD, Stage
-from cli import programs as cli_programs
-from cli.layout import Layout
 from local import ports, probes
+from local import programs as local_programs
+from local.layout import Layout
 from local.ports import free_port
 from local.program import Program, python
 
@@ -64,9 +64,9 @@ def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None =
     layout = free_layout(stage.folder, postgres=stage.postgres, kafka=stage.bootstrap)
     rate = {"SLICELINE_PROVIDER_RATE": str(provider_rate), **(env or {})}
     everything = [
-        *cli_programs.sandbox(layout),
-        *cli_programs.services(layout, PASSWORD),
-        *cli_programs.robot(layout, delay=0),
+        *local_programs.sandbox(layout),
+        *local_programs.services(layout, PASSWORD),
+        *local_programs.robot(layout, delay=0),
     ]
     return {program.name: replace(program, env={**program.env, **rate}) for program in everything}
 

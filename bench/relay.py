@@ -17,7 +17,7 @@ from bench.peers import debezium
 from bench.result import Results, Row, figures
 from bench.rounds import Contestant, Sample, Series, interleave
 from bench.stage import Stage
-from cli import topics
+from deployment import topics
 from local.program import Program, Server
 
 

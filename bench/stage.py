@@ -15,8 +15,8 @@ import asyncpg
 
 from bench import meter
 from bench.meter import Meter, Reading
-from cli.addresses import database_url
-from cli.migrate import migrate
+from deployment.addresses import database_url
+from deployment.migrate import migrate
 from local import HOME, kafka, postgres
 from local.ports import free_port
 from local.program import Program, Server, last_lines, options, python, run

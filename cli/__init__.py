@@ -1,8 +1,1 @@
 """The commands of ./sliceline, one file each."""
-
-NOTE = "note: "
-"""Begins a line of a step that somebody should read, also when all went well."""
-
-OLD_EVENTS = "SLICELINE_OLD_EVENTS"
-"""The setting that tells what tables do that are older than the topics beside them."""
-OLD_EVENTS_CHOICES = ("read", "skip")

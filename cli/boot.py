@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cli import NOTE, programs
-from cli.layout import Layout
-from local import ports, processes, state
+from deployment import NOTE
+from local import ports, processes, programs, state
+from local.layout import Layout
 from local.processes import dies_with_parent, identity_of
 from local.program import Program, last_lines, python
 from local.state import Row, State
@@ -115,7 +115,7 @@ class Run:
             "SLICELINE_KAFKA": self.layout.bootstrap(),
             "SLICELINE_PASSWORD": password,
         }
-        await self._step("tables", python("-m", "cli.migrate"), env=addresses)
+        await self._step("tables", python("-m", "deployment.migrate"), env=addresses)
         self.state.rows["tables"].state = "ready"
         self._changed()
 

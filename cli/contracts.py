@@ -8,8 +8,8 @@ def contracts() -> None:
 
     Where something is wrong nothing is written: each thing is told in a sentence, and the exit code is 1.
     """
-    from cli.catalogue import committed, generated
-    from cli.objections import load_services, objections
+    from deployment.catalogue import committed, generated
+    from deployment.objections import load_services, objections
 
     services, unloaded = load_services()
     if wrong := list(dict.fromkeys([*unloaded, *objections(services)])):

@@ -2,10 +2,10 @@
 
 import os
 
-from cli import programs
-from cli.addresses import database_url
-from cli.layout import layout_for
 from cli.running import Shop
+from deployment.addresses import database_url
+from local import programs
+from local.layout import layout_for
 from local.ports import HOST
 
 COMPOSE_PASSWORD = "sliceline"  # noqa: S105 (docker-compose.yml says it to everybody, and publishes to this machine only)

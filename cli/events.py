@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import console, fail
-from cli.layout import layout_for
 from cli.running import known_service, running_shop
+from local.layout import layout_for
 from services import CATALOGUE
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from cli.console import fail
-from cli.layout import Layout, layout_for
 from local import HOME, ROOT, probes, state
+from local.layout import Layout, layout_for
 from local.state import Row
 from services import CATALOGUE
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import OLD_EVENTS, OLD_EVENTS_CHOICES
 from cli.console import console, fail
-from cli.layout import HIGHEST_OFFSET, Layout, layout_for
+from deployment import OLD_EVENTS, OLD_EVENTS_CHOICES
 from local import ROOT, state
+from local.layout import HIGHEST_OFFSET, Layout, layout_for
 from local.program import last_lines, python
 from services import CATALOGUE
 

@@ -1,4 +1,4 @@
-"""Real Postgres and real Kafka without Docker, and the supervisor of all processes."""
+"""What runs on this machine without Docker: real Postgres and Kafka, the programs of `up`, and their supervisor."""
 
 from pathlib import Path
 

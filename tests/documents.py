@@ -9,7 +9,7 @@ from backbone.application import create_application
 from backbone.context import Context
 from backbone.service import Service
 from backbone.storage.database import Database
-from cli.catalogue import all_services
+from deployment.catalogue import all_services
 
 
 def document_of(service: Service[Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cli.addresses import database_url
-from cli.migrate import migrate
+from deployment.addresses import database_url
+from deployment.migrate import migrate
 from local import probes
 from local.ports import HOST, free_port
 from local.program import Program, last_lines, options, python

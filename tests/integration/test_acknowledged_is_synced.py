@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from cli import migrate, topics
+from deployment import migrate, topics
 from local import kafka as local_kafka
 from local.kafka import Kafka
 from services import CATALOGUE

@@ -17,9 +17,9 @@ from backbone.consuming.places import Places
 from backbone.consuming.reread import reread
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Database
-from cli import migrate
-from cli.belonging import DoNotBelong, Kept, kept_by, settle
-from cli.migrate import Repartitioned
+from deployment import migrate
+from deployment.belonging import DoNotBelong, Kept, kept_by, settle
+from deployment.migrate import Repartitioned
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, create_topic, eventually, running
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from cli.layout import FIXED
+from local.layout import FIXED
 from local.ports import free_port
 from services import CATALOGUE
 from services.orders.service import SERVICE

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from backbone.publishing.relay import Relay
 from cli.__main__ import app
-from cli.layout import Layout
 from cli.running import Shop
+from local.layout import Layout
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, running
 

@@ -16,7 +16,7 @@ from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
-from cli import topics
+from deployment import topics
 from services.orders.jobs import DELAY_WATCH, JOBS
 from services.orders.service import SERVICE
 from tests.clocks import off_by

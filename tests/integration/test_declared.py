@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from backbone.declared import objections
 from backbone.events import contracts
-from cli import catalogue
 from cli.__main__ import app
+from deployment import catalogue
 from services import CATALOGUE
 from tests.throwaway import ThrowAway, throwaway
 

@@ -14,7 +14,7 @@ from schemathesis.config import SchemathesisConfig
 
 from backbone.events import contracts
 from backbone.service import Service
-from cli.catalogue import all_services
+from deployment.catalogue import all_services
 from tests.conftest import NewDatabase
 from tests.documents import document_of
 from tests.integration.one_service import fed, serving

@@ -243,10 +243,10 @@ Migrating = Callable[[], "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def migrating(pantry: Pantry, postgres: str, kafka: str) -> Migrating:
-    """`python -m cli.migrate` as `up` and compose run it, where the pantry is all there is."""
+    """`python -m deployment.migrate` as `up` and compose run it, where the pantry is all there is."""
     start = (
         f"import services; services.__path__.append({str(pantry.folder.parent.parent)!r}); "
-        f"services.CATALOGUE = {{{pantry.name!r}: 1}}; from cli.migrate import main; main()"
+        f"services.CATALOGUE = {{{pantry.name!r}: 1}}; from deployment.migrate import main; main()"
     )
     told = {"SLICELINE_POSTGRES_URL": postgres, "SLICELINE_KAFKA": kafka, "PYTHONPATH": str(ROOT)}
 

@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.record.util import calc_crc32c
 
 from backbone.events.envelope import LARGEST_SEQUENCE
-from cli import published
-from cli.belonging import DoNotBelong, settle
+from deployment import published
+from deployment.belonging import DoNotBelong, settle
 from tests.conftest import NewDatabase
 from tests.integration.test_belonging import kept, start
 from tests.integration.test_parking import Record, record_of, send, send_raw, with_header

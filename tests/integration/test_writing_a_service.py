@@ -19,8 +19,8 @@ from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.service import Service
 from backbone.settings import Settings
-from cli.objections import load_services
-from cli.objections import objections as of_all
+from deployment.objections import load_services
+from deployment.objections import objections as of_all
 from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed

@@ -8,7 +8,7 @@ import pytest
 from backbone.events.compatibility import unreadable
 from backbone.events.contracts import SCHEMAS, schema_of, schemas_of
 from backbone.events.envelope import parse_type
-from cli.catalogue import CONSUMERS, EVENTS, all_services, committed, flows, generated, views
+from deployment.catalogue import CONSUMERS, EVENTS, all_services, committed, flows, generated, views
 from services import CATALOGUE
 
 SERVICES = all_services()

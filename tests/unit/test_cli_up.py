@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.boot import Run
 from cli.display import Display
-from cli.layout import Layout
 from local import state
+from local.layout import Layout
 from local.processes import identity_of
 from local.program import python
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-import cli
+import deployment
 from local import ROOT
 
 VARIABLE = r"[A-Z][A-Z0-9_]*"
@@ -19,9 +19,10 @@ def _of_compose() -> dict[str, str]:
 
 
 def _of_the_command_line() -> set[str]:
-    """The names in cli/ that are asked of the environment, some by a constant's name."""
-    words = [word for file in (ROOT / "cli").glob("*.py") for word in READ.findall(file.read_text())]
-    return {name for word in words if (name := getattr(cli, word, word)).startswith("SLICELINE_")}
+    """The names that commands, and what they run, ask of the environment, some by a constant's name."""
+    files = (file for folder in ("cli", "deployment", "local") for file in (ROOT / folder).glob("*.py"))
+    words = [word for file in files for word in READ.findall(file.read_text())]
+    return {name for word in words if (name := getattr(deployment, word, word)).startswith("SLICELINE_")}
 
 
 def test_the_example_names_just_what_compose_and_the_command_line_read() -> None:

@@ -16,7 +16,7 @@ from cli import outline
 from cli.__main__ import app
 from local import ROOT
 
-OURS = {"backbone", "bench", "cli", "local", "sandbox", "services"}
+OURS = {"backbone", "bench", "cli", "deployment", "local", "sandbox", "services"}
 PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from backbone.service import Service
 from backbone.settings import Settings
-from cli.catalogue import all_services
+from deployment.catalogue import all_services
 from tests.documents import document_of
 
 SERVICES = all_services()

@@ -1,8 +1,8 @@
 import os
 import socket
 
-from cli.layout import Layout
 from local import ports
+from local.layout import Layout
 from services import CATALOGUE
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from cli.catalogue import all_services
-from cli.reference import reference
+from deployment.catalogue import all_services
+from deployment.reference import reference
 
 ROWS = [line for line in reference(all_services()) if line.startswith("| `")]
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from backbone.version import VERSION
 from cli.__main__ import app
-from cli.catalogue import all_services
+from deployment.catalogue import all_services
 from local import ROOT
 from tests.documents import document_of
 

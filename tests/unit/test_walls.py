@@ -11,7 +11,7 @@ import pytest
 from local.program import python
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("backbone", "services", "sandbox", "local", "cli")
+OURS = ("backbone", "services", "sandbox", "deployment", "local", "cli")
 DECISIONS = sorted(ROOT.glob("services/*/decisions.py"))
 
 CLOCKS = {"now", "utcnow", "today"}
@@ -57,7 +57,10 @@ def test_only_the_relay_has_a_kafka_producer(uses: Callable[[Path], bool], holde
 
 @pytest.mark.parametrize(
     ("module", "unwanted"),
-    [("services.orders.service", ("httpx", "rich", "psutil")), ("cli.migrate", ("pydantic", "pygments", "rich"))],
+    [
+        ("services.orders.service", ("httpx", "rich", "psutil")),
+        ("deployment.migrate", ("pydantic", "pygments", "rich")),
+    ],
 )
 def test_a_process_loads_only_what_it_uses(module: str, unwanted: Sequence[str]) -> None:
     """Some libraries look for others that happen to be there. Each takes a twentieth of a start; `up` starts many."""

@@ -18,8 +18,8 @@ from backbone.consuming.broker import Log, survey
 from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
 from backbone.storage.sql import ANEW
-from cli import OLD_EVENTS, published
-from cli.published import Report
+from deployment import OLD_EVENTS, published
+from deployment.published import Report
 
 
 class DoNotBelong(Exception):

@@ -5,9 +5,9 @@ import os
 import secrets
 from pathlib import Path
 
-from cli.addresses import database_url
-from cli.layout import Layout
+from deployment.addresses import database_url
 from local import kafka, postgres, probes
+from local.layout import Layout
 from local.ports import HOST
 from local.program import Program, python
 from services import CATALOGUE

@@ -12,7 +12,7 @@ from backbone.events.contracts import SCHEMAS, Schema, consumer_schema, schema_o
 from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload
 from backbone.service import Service
-from cli.reference import REFERENCE, reference
+from deployment.reference import REFERENCE, reference
 from local import ROOT
 from services import CATALOGUE
 

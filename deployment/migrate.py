@@ -1,4 +1,4 @@
-"""Databases, roles, topics and tables of every service: `python -m cli.migrate`, before anything else runs.
+"""Databases, roles, topics and tables of every service: `python -m deployment.migrate`, before anything else runs.
 
 Harmless when run again, and when run twice at once. Told by the environment: SLICELINE_POSTGRES_URL (a superuser's
 address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION, and
@@ -18,10 +18,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from backbone.running.gather_or_cancel import gather_or_cancel
-from cli import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
-from cli.addresses import database_url, without_password
-from cli.belonging import DoNotBelong, Kept, kept_by, settle
-from cli.published import Report
+from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
+from deployment.addresses import database_url, without_password
+from deployment.belonging import DoNotBelong, Kept, kept_by, settle
+from deployment.published import Report
 from services import CATALOGUE
 
 T = TypeVar("T")

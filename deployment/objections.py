@@ -8,7 +8,7 @@ from backbone.events import contracts
 from backbone.events.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
 from backbone.events.envelope import is_type, parse_type
 from backbone.running.pulse import describe
-from cli.catalogue import Services, readers, service_of
+from deployment.catalogue import Services, readers, service_of
 from services import CATALOGUE
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -1,0 +1,8 @@
+"""What concerns all services at once: their servers made ready for them, and who says what to whom."""
+
+NOTE = "note: "
+"""Begins a line of a step that somebody should read, also when all went well."""
+
+OLD_EVENTS = "SLICELINE_OLD_EVENTS"
+"""The setting that tells what tables do that are older than the topics beside them."""
+OLD_EVENTS_CHOICES = ("read", "skip")
