@@ -13,11 +13,10 @@ from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload
 from backbone.service import Service
 from deployment.reference import REFERENCE, reference
-from local import ROOT
 from services import CATALOGUE
 
 CONSUMERS = SCHEMAS / "consumers"
-EVENTS = ROOT / "docs" / "events.md"
+EVENTS = REFERENCE.with_name("events.md")
 
 INTRODUCTION = """\
 # The events

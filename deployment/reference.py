@@ -6,12 +6,12 @@ from typing import Any
 from prometheus_client import REGISTRY
 from pydantic.fields import FieldInfo
 
+from backbone.events.contracts import SCHEMAS
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage import gauges
-from local import ROOT
 
-REFERENCE = ROOT / "docs" / "reference.md"
+REFERENCE = SCHEMAS.parent / "docs" / "reference.md"
 INTRODUCTION = """\
 # Settings and metrics
 

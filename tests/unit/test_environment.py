@@ -80,16 +80,22 @@ def test_running_takes_nothing_that_only_tests_and_benches_need() -> None:
     assert others & _pinned("requirements.local.lock").keys() == set()
 
 
-@pytest.mark.parametrize("package", sorted(OURS - {"bench"}))
-def test_the_environment_to_run_in_has_all_that_is_imported(package: str) -> None:
-    there = _pinned("requirements.local.lock").keys()
+@pytest.mark.parametrize(
+    ("lock", "package"),
+    [
+        *(("requirements.local.lock", package) for package in sorted(OURS - {"bench"})),
+        *(("requirements.image.lock", package) for package in ("backbone", "deployment", "services")),
+    ],
+)
+def test_the_environment_to_run_in_has_all_that_is_imported(lock: str, package: str) -> None:
+    there = _pinned(lock).keys()
     distributions = packages_distributions()
-    imported = {name for file in (ROOT / package).rglob("*.py") for name in _imports(file)} - OURS
+    imported = {name for file in (ROOT / package).rglob("*.py") for name in imports(file)} - OURS
     foreign = {name: {each.lower().replace("_", "-") for each in distributions.get(name, ())} for name in imported}
     assert {name for name, homes in foreign.items() if homes and not homes & there} == set()
 
 
-def _imports(file: Path) -> Iterator[str]:
+def imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (each.name.partition(".")[0] for each in node.names)

@@ -1,28 +1,18 @@
-"""What the image contains: all that its programs import, and nothing of ./sliceline beside it."""
+"""What the image contains: every package of ours that its programs import, and nothing of ./sliceline beside it."""
 
-import ast
-from collections.abc import Iterator
+import re
 
 from local import ROOT
+from tests.unit.test_environment import OURS, imports
+
+COPIED = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")} & OURS
+STARTED = re.findall(r"command: \[(\w+)\.", (ROOT / "docker-compose.yml").read_text())
 
 
-def _imported(file: str) -> Iterator[str]:
-    """The files of deployment/ that one of them imports."""
-    for node in ast.walk(ast.parse((ROOT / file).read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "deployment":
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            yield from (path for name in names if (ROOT / (path := f"{str(name).replace('.', '/')}.py")).exists())
+def _imported_by(package: str) -> set[str]:
+    """The other packages of ours that one of them imports."""
+    return {name for file in (ROOT / package).rglob("*.py") for name in imports(file)} & OURS - {package}
 
 
-def _needed(file: str) -> set[str]:
-    seen, due = {"deployment/__init__.py"}, [file]
-    while due:
-        if (each := due.pop()) not in seen:
-            seen.add(each)
-            due += _imported(each)
-    return seen
-
-
-def test_the_image_has_what_migrate_imports_and_no_more_of_its_room() -> None:
-    lines = (ROOT / ".dockerignore").read_text().split()
-    assert {line[1:] for line in lines if line.startswith("!deployment/")} == _needed("deployment/migrate.py")
+def test_the_image_has_the_packages_that_its_programs_are_made_of_and_no_others() -> None:
+    assert {*STARTED, *(name for package in COPIED for name in _imported_by(package))} == COPIED
