@@ -1,5 +1,6 @@
 """./sliceline with its data somewhere else: `python -m bench.elsewhere DIRECTORY up …`."""
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -7,11 +8,10 @@ import local
 
 
 def main() -> None:
+    """Run the command line as it is, in a process of which it takes the directory over when it is loaded."""
     local.HOME = Path(sys.argv[1])
-    # Only now: what is imported here takes the directory over.
-    from cli.__main__ import app
-
-    app(sys.argv[2:], prog_name="./sliceline")
+    del sys.argv[1]
+    runpy.run_module("cli", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
