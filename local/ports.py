@@ -41,10 +41,10 @@ def is_free(port: int) -> bool:
     return not accepts(port)
 
 
-def accepts(port: int, timeout: float = 0.5) -> bool:
+def accepts(port: int) -> bool:
     """Whether somebody accepts connections on this port of the loopback address."""
     try:
-        with socket.create_connection((HOST, port), timeout):
+        with socket.create_connection((HOST, port), timeout=0.5):
             return True
     except OSError:
         return False

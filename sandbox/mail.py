@@ -58,16 +58,15 @@ class Mail:
 
 
 class Inbox:
-    """The last `kept` mails. Its `handle_DATA` is what aiosmtpd calls for each message."""
+    """The last KEPT mails. Its `handle_DATA` is what aiosmtpd calls for each message."""
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+    def __init__(self) -> None:
         self._mails: dict[str, Mail] = {}
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         mail = read_mail(envelope)
         self._mails[mail.id] = mail
-        if len(self._mails) > self._kept:
+        if len(self._mails) > KEPT:
             del self._mails[next(iter(self._mails))]
         return "250 Message accepted"
 

@@ -23,11 +23,10 @@ Location = tuple[int | str, ...]
 
 
 class Bodies:
-    """ASGI: reads the body, whatever way it comes, and lets only sound JSON of at most `largest` bytes through."""
+    """ASGI: reads the body, whatever way it comes, and lets only sound JSON of at most LARGEST bytes through."""
 
-    def __init__(self, app: ASGIApp, largest: int = LARGEST) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.largest = largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem: 400, 413, 415 or 422."""
@@ -45,7 +44,7 @@ class Bodies:
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """Read the whole body; None when the client went away. What is too large is not read on."""
-        if headers.get("content-length", "0").rjust(20, "0") > str(self.largest).rjust(20, "0"):
+        if headers.get("content-length", "0").rjust(20, "0") > str(LARGEST).rjust(20, "0"):
             raise self._too_large()
         chunks: list[bytes] = []
         size = 0
@@ -56,13 +55,13 @@ class Bodies:
                 return None
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > self.largest:
+            if size > LARGEST:
                 raise self._too_large()
             more = message.get("more_body", False)
         return b"".join(chunks)
 
     def _too_large(self) -> Problem:
-        return Problem(413, "Body too large", f"A body may have {self.largest} bytes at most.", field="body")
+        return Problem(413, "Body too large", f"A body may have {LARGEST} bytes at most.", field="body")
 
 
 def check_json(body: bytes) -> Any:

@@ -39,11 +39,6 @@ class CommandRequest:
     key: str | None
 
     @property
-    def settings(self) -> Any:
-        """The service's own settings."""
-        return self.context.settings
-
-    @property
     def correlationid(self) -> str:
         """The id that all this command begins has in common; what goes on with an older story keeps that one's."""
         return str(self.request.state.correlationid)

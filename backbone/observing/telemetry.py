@@ -23,6 +23,8 @@ Attributes = Mapping[str, AttributeValue]
 
 MOST_LINKS = 128
 """What a span keeps by default (OTEL_SPAN_LINK_COUNT_LIMIT)."""
+LAST_SPANS_WITHIN = 1.5
+"""Seconds."""
 _recording = True
 _tracer = trace.get_tracer("sliceline")
 
@@ -50,11 +52,11 @@ def is_recording() -> bool:
     return _recording
 
 
-def stop(provider: TracerProvider, within: float = 1.5) -> None:
-    """Send what is still held, but for so many seconds at most: a collector may be away, and a process has to end."""
+def stop(provider: TracerProvider) -> None:
+    """Send what is still held, but only for a moment: a collector may be away, and a process has to end."""
     ending = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
     ending.start()
-    ending.join(within)
+    ending.join(LAST_SPANS_WITHIN)
 
 
 @contextmanager

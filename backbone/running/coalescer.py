@@ -25,6 +25,7 @@ MOST = 256
 PATIENCE = timedelta(milliseconds=500)
 """How long a flush should wait for a lock: all who are in it wait, so one that is locked out is to be found soon."""
 AGAIN = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(seconds=1), within=timedelta(seconds=10))
+"""How long a flush that meets passing faults is repeated."""
 
 Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
 """Serves many calls at once: for each, in their order, what it returns or raises."""
@@ -33,11 +34,10 @@ Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
 class Coalescer(Generic[T, R]):
     """Serves calls of one kind, one flush at a time."""
 
-    def __init__(self, name: str, flush: Flush[T, R], again: RetryPolicy = AGAIN) -> None:
-        """`name` is for the logs; `again` says how long a flush that meets passing faults is repeated."""
+    def __init__(self, name: str, flush: Flush[T, R]) -> None:
+        """`name` is for the logs."""
         self._name = name
         self._flush = flush
-        self._again = again
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
@@ -89,7 +89,7 @@ class Coalescer(Generic[T, R]):
                 if not is_passing(error) or (is_locked_out(error) and not unknown):
                     raise
                 unknown = unknown or is_unknown(error)
-                delay = self._again.next_delay(attempt, timedelta(seconds=loop.time() - began))
+                delay = AGAIN.next_delay(attempt, timedelta(seconds=loop.time() - began))
                 if delay is None:
                     if unknown:  # what an earlier try wrote may be there, whatever this one met
                         raise CommitUnknown from error

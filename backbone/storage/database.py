@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable, event
+from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -49,12 +49,6 @@ class Tx:
         self.now = now
         self._outgoing: list[outbox.Row] = []
         self._jobs: dict[tuple[str, str], job_rows.Row | None] = {}
-
-    async def execute(
-        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        """Run a SQLAlchemy Core statement inside this transaction."""
-        return await self.connection.execute(statement, parameters)
 
     def publish(self, *payloads: Payload, key: str, subject: str | None = None, cause: Cause | None = None) -> None:
         """Put one happening into the outbox at commit; several payloads are its versions and share an occurrence.
