@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ from bench.meter import Meter, Reading
 from deployment.addresses import database_url
 from deployment.migrate import migrate
 from local import HOME, kafka, postgres
-from local.ports import free_port
 from local.program import Program, Server, last_lines, options, python, run
 
 FOLDER = HOME / "bench"
 PASSWORD = "sliceline"
 # As a small server would have it. Durability is Postgres's default: fsync and synchronous_commit are on.
 POSTGRES = {
-    "wal-level": "logical",  # Debezium reads the log; ours do not need it, but both shall pay for it
-    "shared-buffers": "256MB",
-    "max-wal-size": "4GB",
-    "logical-decoding-work-mem": "256MB",
+    **postgres.SETTINGS,
+    "wal_level": "logical",  # Debezium reads the log; ours do not need it, but both shall pay for it
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "logical_decoding_work_mem": "256MB",
 }
 
 
@@ -61,24 +61,16 @@ class Stage:
         self.pids: dict[str, int] = {}
         self._stack = stack
         tell("starting Postgres and Kafka")
-        self.postgres = self._start_postgres()
+        database = postgres.start(folder / "postgres", settings=POSTGRES)
+        stack.callback(database.stop)
+        self.postgres = database.url
         self.kafka = kafka.start(folder / "kafka")
         stack.callback(self.kafka.stop)
-        self.pids["kafka"] = self.kafka.server.pid
+        self.pids |= {"postgres": database.server.pid, "kafka": self.kafka.server.pid}
 
     @property
     def bootstrap(self) -> str:
         return self.kafka.bootstrap
-
-    def _start_postgres(self) -> str:
-        directory, port = self.folder / "postgres", free_port()
-        postgres.prepare(directory)
-        program = postgres.program(directory, port)
-        settings = [f"--{name}={value}" for name, value in POSTGRES.items()]
-        server = run(replace(program, command=(*program.command, *settings)), directory / "server.log")
-        self._stack.callback(server.stop)
-        self.pids["postgres"] = server.pid
-        return postgres.url(directory, port)
 
     def migrate(self) -> None:
         """Every service's database and topic, as `up` makes them."""

@@ -13,7 +13,6 @@ from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload
 from backbone.service import Service
 from deployment.reference import REFERENCE, reference
-from services import CATALOGUE
 
 CONSUMERS = SCHEMAS / "consumers"
 EVENTS = REFERENCE.with_name("events.md")
@@ -33,11 +32,6 @@ def service_of(name: str) -> Service[Any]:
     """The service of this name."""
     service: Service[Any] = import_module(f"services.{name}.service").SERVICE
     return service
-
-
-def all_services() -> Services:
-    """Every service by its name, in the catalogue's order."""
-    return {name: service_of(name) for name in CATALOGUE}
 
 
 def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:

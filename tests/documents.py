@@ -9,7 +9,7 @@ from backbone.application import create_application
 from backbone.context import Context
 from backbone.service import Service
 from backbone.storage.database import Database
-from deployment.catalogue import all_services
+from tests.all_services import SERVICES
 
 
 def document_of(service: Service[Any]) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def document_of(service: Service[Any]) -> dict[str, Any]:
 
 def write_all(folder: Path) -> None:
     """Write each service's document to `folder`."""
-    for name, service in all_services().items():
+    for name, service in SERVICES.items():
         (folder / f"{name}.json").write_text(json.dumps(document_of(service), indent=2))
 
 

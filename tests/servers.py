@@ -79,16 +79,16 @@ def another_kafka(kind: str) -> Iterator[str]:
         try:
             yield kafka.bootstrap
         finally:
-            kafka.kill()
+            kafka.server.kill()
 
 
 @contextmanager
 def _local() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory, ExitStack() as stack:
         postgres = local_postgres.start(Path(directory) / "postgres")
-        stack.callback(postgres.kill)
+        stack.callback(postgres.server.kill)
         kafka = local_kafka.start(Path(directory) / "kafka")
-        stack.callback(kafka.kill)  # their data goes anyway, and a clean stop takes seconds
+        stack.callback(kafka.server.kill)  # their data goes anyway, and a clean stop takes seconds
         yield Servers(postgres.url, kafka.bootstrap)
 
 

@@ -38,8 +38,8 @@ class Servers:
         raise refusal
 
     def end(self) -> None:
-        self.kafka.kill()
-        self.postgres.kill()
+        self.kafka.server.kill()
+        self.postgres.server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ async def test_orders_are_accepted_while_kafka_is_away_and_completed_when_it_is_
     await shop.system.robot()
     customers = Customers(shop)
     await customers.order(10)
-    servers.kafka.kill()
+    servers.kafka.server.kill()
     await customers.order(10)
     await until(lambda: _is_missed(shop, "orders"), "orders misses Kafka", PATIENCE)
     await customers.order(5)
@@ -83,7 +83,7 @@ async def test_no_accepted_order_is_lost_when_postgres_is_killed_under_load(shop
     customers = Customers(shop)
     placing = [customers.ordering(10)]
     await until(lambda: _some(customers), "somebody was accepted", PATIENCE)
-    servers.postgres.kill()
+    servers.postgres.server.kill()
     placing.append(customers.ordering(10))
     await until(lambda: _is_missed(shop, "orders"), "orders misses Postgres", PATIENCE)
     servers.start_postgres()

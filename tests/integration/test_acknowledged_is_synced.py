@@ -65,7 +65,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A broker whose files can be looked at, wherever the other tests have theirs."""
     kafka = local_kafka.start(tmp_path_factory.mktemp("kafka"))
     yield kafka
-    kafka.kill()
+    kafka.server.kill()
 
 
 async def _unsynced_after(kafka: Kafka, topic: str, data: Path) -> int:

@@ -70,7 +70,7 @@ async def test_a_damaged_record_is_parked_and_the_others_flow_on(
             assert (key, offset) == ("@0:1", 1)
             assert "Invalid CRC" in str(error)
     finally:
-        await asyncio.to_thread(kafka.kill)
+        await asyncio.to_thread(kafka.server.kill)
 
 
 def damage(log: Path, batch: int) -> None:

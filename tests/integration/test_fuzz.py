@@ -14,12 +14,11 @@ from schemathesis.config import SchemathesisConfig
 
 from backbone.events import contracts
 from backbone.service import Service
-from deployment.catalogue import all_services
+from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.documents import document_of
 from tests.integration.one_service import fed, serving
 
-SERVICES = all_services()
 PROBLEM = "application/problem+json"
 SAMPLE_ORDER = "0193a5c0-8e00-7a3c-9d51-0242ac120002"
 KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "margherita"}

@@ -36,7 +36,7 @@ async def test_postgres_that_was_killed_keeps_what_was_committed(tmp_path: Path)
         assert await run_sql(first.url, "SHOW fsync") == "on"
         await run_sql(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     finally:
-        first.kill()
+        first.server.kill()
     second = postgres.start(tmp_path / "pg", free_port())
     try:
         assert await run_sql(second.url, "SELECT answer FROM kept") == 42
@@ -56,7 +56,7 @@ async def test_kafka_that_was_killed_keeps_its_topics_and_may_move_to_other_port
     try:
         await topics(first.bootstrap, create="kept.events")
     finally:
-        first.kill()
+        first.server.kill()
     second = kafka.start(tmp_path / "kafka")
     try:
         assert "kept.events" in await topics(second.bootstrap)
@@ -76,7 +76,7 @@ def test_a_start_of_kafka_takes_over_the_classes_that_the_first_one_wrote_down(
             [classes] = tmp_path.glob("*.classes")
             assert f"-XX:AOTCache={classes}" in psutil.Process(broker.server.pid).cmdline()
         finally:
-            broker.kill()
+            broker.server.kill()
     assert not outdated.exists()
 
 

@@ -2,9 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -13,10 +11,9 @@ from backbone.application import create_application
 from backbone.context import Context
 from backbone.http.problems import type_of
 from backbone.http.routes.kinds import KINDS
-from backbone.service import Service
 from backbone.storage.database import Database
 from local import ROOT
-from services import CATALOGUE
+from tests.all_services import SERVICES
 
 
 def raised_in(folder: Path) -> Iterator[str]:
@@ -29,13 +26,8 @@ def raised_in(folder: Path) -> Iterator[str]:
                     yield str(title.value)
 
 
-def service_of(name: str) -> Service[Any]:
-    service: Service[Any] = import_module(f"services.{name}.service").SERVICE
-    return service
-
-
 async def asked(name: str, *paths: str) -> list[httpx.Response]:
-    service = service_of(name)
+    service = SERVICES[name]
     url = "postgresql://nobody@127.0.0.1:9/nothing"
     context = Context(service.settings(database_url=url), Database(url, name))
     transport = httpx.ASGITransport(create_application(service, context))
@@ -48,14 +40,14 @@ def test_every_problem_of_the_backbone_is_described() -> None:
     assert {"Malformed request", "Too many requests", "Headers too large"} <= titles <= KINDS.keys()
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", SERVICES)
 def test_every_problem_of_a_service_is_described_and_no_other(name: str) -> None:
-    assert set(raised_in(ROOT / "services" / name)) == service_of(name).problems.keys()
+    assert set(raised_in(ROOT / "services" / name)) == SERVICES[name].problems.keys()
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", SERVICES)
 async def test_the_type_of_every_problem_leads_to_what_it_means(name: str) -> None:
-    titles = [*KINDS, *service_of(name).problems]
+    titles = [*KINDS, *SERVICES[name].problems]
     for title, answer in zip(titles, await asked(name, *map(type_of, titles)), strict=True):
         assert answer.status_code == 200
         assert answer.json()["type"] == type_of(title)

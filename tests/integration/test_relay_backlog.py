@@ -209,7 +209,7 @@ async def thing_with_its_own_broker(
         async with things(url, broker.bootstrap, directory / "schemas") as thing:
             yield thing, broker
     finally:
-        broker.kill()
+        broker.server.kill()
 
 
 async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
@@ -220,7 +220,7 @@ async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
         count = await fall_behind(thing)
         async with running(relay_of(thing)):
             await asyncio.sleep(0.15)
-            broker.kill()
+            broker.server.kill()
             await thing.publish("key-0", *range(EACH, EACH + 100))
             port = int(broker.bootstrap.rsplit(":", 1)[1])
             again = await asyncio.to_thread(local_kafka.start, tmp_path / "kafka", port)
@@ -228,7 +228,7 @@ async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
                 assert_complete_and_in_order(await thing.published(count + 100))
                 await eventually(lambda: outbox_is_empty(thing))
             finally:
-                again.kill()
+                again.server.kill()
 
 
 async def test_a_backlog_is_taken_by_the_index_though_the_plan_was_made_for_an_empty_outbox(thing: Things) -> None:

@@ -8,10 +8,10 @@ import pytest
 from backbone.events.compatibility import unreadable
 from backbone.events.contracts import SCHEMAS, schema_of, schemas_of
 from backbone.events.envelope import parse_type
-from deployment.catalogue import CONSUMERS, EVENTS, all_services, committed, flows, generated, views
+from deployment.catalogue import CONSUMERS, EVENTS, committed, flows, generated, views
 from services import CATALOGUE
+from tests.all_services import SERVICES
 
-SERVICES = all_services()
 PUBLISHED = {payload.TYPE for service in SERVICES.values() for payload in service.publishes}
 REMEDY = "Run ./sliceline contracts and commit what it writes."
 

@@ -14,10 +14,9 @@ from pydantic import BaseModel
 
 from backbone.service import Service
 from backbone.settings import Settings
-from deployment.catalogue import all_services
+from tests.all_services import SERVICES
 from tests.documents import document_of
 
-SERVICES = all_services()
 Operation = dict[str, Any]
 router = APIRouter()
 

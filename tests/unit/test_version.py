@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from backbone.version import VERSION
 from cli.__main__ import app
-from deployment.catalogue import all_services
 from local import ROOT
+from tests.all_services import SERVICES
 from tests.documents import document_of
 
 
@@ -36,4 +36,4 @@ def test_the_version_needs_no_environment(tmp_path: Path) -> None:
 
 
 def test_the_openapi_document_of_a_service_tells_the_version() -> None:
-    assert document_of(all_services()["orders"])["info"]["version"] == VERSION
+    assert document_of(SERVICES["orders"])["info"]["version"] == VERSION
