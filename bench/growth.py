@@ -127,7 +127,7 @@ async def _race(stage: Stage, url: str, count: int) -> Sample:
     connection = await asyncpg.connect(url)
     held = connection.transaction()
     await held.start()
-    assert await connection.fetchval(sql.RELAY_LOCK)
+    assert await sql.RELAY_LOCK.fetchval(connection)
     with ExitStack() as stack:
         stack.enter_context(stage.running(programs.service(stage, "orders", "relay", database=url, label="relay")))
         stage.calm()

@@ -72,8 +72,8 @@ class BatchProcessor:
             if row is None:
                 return False
             await self._handle(tx, await self._admit(tx, [parking.incoming_of(row, self.views)]))
-            await tx.raw.execute(sql.LETTER_DELETE, row["id"])
-            await tx.raw.execute(sql.OPEN_KEY, self._name, topic, key)
+            await sql.LETTER_DELETE.execute(tx.raw, id=row["id"])
+            await sql.OPEN_KEY.execute(tx.raw, consumer=self._name, topic=topic, key=key)
         return True
 
     async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Event[Any]]:
@@ -124,7 +124,7 @@ class BatchProcessor:
         Raises Fenced when the stored offsets are not where the batch begins.
         """
         steps = [(*place, *batch.ranges[place]) for place in sorted(batch.ranges)]
-        rows = await tx.raw.fetch(sql.OFFSETS_MOVE, self._name, *map(list, zip(*steps, strict=True)))
+        rows = await sql.OFFSETS_MOVE.fetch(tx.raw, consumer=self._name, step=steps)
         if len(rows) < len(steps):
             raise Fenced
         return bool(rows[0]["some_parked"])

@@ -18,14 +18,14 @@ async def discard(tx: Tx, consumer: str, letter: int, *, by: str, reason: str) -
     Locks the parked key as consumer and redrive do. The key stays parked until what waits behind is redriven; where
     nothing does it is open again.
     """
-    row = await tx.raw.fetchrow(sql.LETTER, consumer, letter)
+    row = await sql.LETTER.fetchrow(tx.raw, consumer=consumer, id=letter)
     if row is None:
         return None
-    await tx.raw.fetch(sql.PARKED_LOCK, consumer, [row["topic"]], [row["key"]])
-    gone = await tx.raw.fetchrow(sql.LETTER_DISCARD, letter, by, reason)
+    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(row["topic"], row["key"])])
+    gone = await sql.LETTER_DISCARD.fetchrow(tx.raw, id=letter, by=by, reason=reason)
     if gone is not None:
         await inbox.give_up(tx, consumer, parking.letter_of(row))
-        await tx.raw.execute(sql.OPEN_KEY, consumer, row["topic"], row["key"])
+        await sql.OPEN_KEY.execute(tx.raw, consumer=consumer, topic=row["topic"], key=row["key"])
     return gone
 
 

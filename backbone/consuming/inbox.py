@@ -14,8 +14,7 @@ async def claim(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Inc
     if not incoming:
         return []
     first = {_identity(each): at for at, each in reversed(list(enumerate(incoming)))}
-    names, occurrences = zip(*first, strict=True)
-    rows = await tx.raw.fetch(sql.INBOX_CLAIM, consumer, list(names), list(occurrences))
+    rows = await sql.INBOX_CLAIM.fetch(tx.raw, consumer=consumer, happening=first)
     return [incoming[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
 
 
@@ -29,7 +28,7 @@ async def give_up(tx: Tx, consumer: str, record: Record) -> None:
         name = name_without_version(event.type)
     except SlicelineError:
         return
-    await tx.raw.execute(sql.INBOX_CLAIM, consumer, [name], [event.occurrenceid])
+    await sql.INBOX_CLAIM.execute(tx.raw, consumer=consumer, happening=[(name, event.occurrenceid)])
 
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
@@ -37,8 +36,7 @@ async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming])
     broken = [each.record for each in incoming if each.broken]
     if not broken:
         return list(incoming)
-    columns = zip(*((each.topic, each.partition, each.offset, each.key, each.value) for each in broken), strict=True)
-    rows = await tx.raw.fetch(sql.DISCARDED_PLACES, consumer, *map(list, columns))
+    rows = await sql.DISCARDED_PLACES.fetch(tx.raw, consumer=consumer, broken=broken)
     gone = {(row["topic"], row["partition"], row["offset"]) for row in rows}
     return [each for each in incoming if not each.broken or (*each.place, each.record.offset) not in gone]
 

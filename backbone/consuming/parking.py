@@ -27,7 +27,7 @@ async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Inco
     if not incoming:
         return []
     keys = sorted({(each.record.topic, each.key) for each in incoming})
-    rows = await tx.raw.fetch(sql.PARKED_LOCK, consumer, *map(list, zip(*keys, strict=True)))
+    rows = await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
     parked = {(row["topic"], row["key"]) for row in rows}
     if not parked:
         return list(incoming)
@@ -39,7 +39,7 @@ async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Inco
 
 async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
     """Write one event as a dead letter and park its key."""
-    await tx.raw.execute(sql.PARK_KEY, consumer, incoming.record.topic, incoming.key)
+    await sql.PARK_KEY.execute(tx.raw, consumer=consumer, topic=incoming.record.topic, key=incoming.key)
     await _write_letter(tx, consumer, incoming, describe(error))
     metrics.PARKED.inc()
     logger.error(
@@ -67,18 +67,18 @@ async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | 
     record = incoming.record
     headers = [(printable(name), _text_of(value)) for name, value in record.headers]
     declared = declared_type(record)
-    await tx.raw.execute(
-        sql.DEAD_LETTER,
-        consumer,
-        record.topic,
-        record.partition,
-        record.offset,
-        incoming.key,
-        declared and printable(declared),
-        error and printable(error),
-        orjson.dumps(headers).decode(),
-        record.key,
-        record.value,
+    await sql.DEAD_LETTER.execute(
+        tx.raw,
+        consumer=consumer,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=incoming.key,
+        type=declared and printable(declared),
+        error=error and printable(error),
+        headers=orjson.dumps(headers).decode(),
+        record_key=record.key,
+        value=record.value,
     )
 
 
@@ -93,11 +93,11 @@ def _bytes_of(text: str | None) -> bytes | None:
 
 async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:
     """Lock a parked key and return its first dead letter; open a key that has none left."""
-    if not await tx.raw.fetch(sql.PARKED_LOCK, consumer, [topic], [key]):
+    if not await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(topic, key)]):
         return None
-    row = await tx.raw.fetchrow(sql.LETTER_OLDEST, consumer, topic, key)
+    row = await sql.LETTER_OLDEST.fetchrow(tx.raw, consumer=consumer, topic=topic, key=key)
     if row is None:
-        await tx.raw.execute(sql.OPEN_KEY, consumer, topic, key)
+        await sql.OPEN_KEY.execute(tx.raw, consumer=consumer, topic=topic, key=key)
     return row
 
 
@@ -114,5 +114,5 @@ def letter_of(row: asyncpg.Record) -> Letter:
 
 async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:
     """Return the parked (topic, key) pairs of a consumer, oldest first; only those of `key` when it is given."""
-    rows = await database.fetch(sql.PARKED_KEYS, consumer, key)
+    rows = await sql.PARKED_KEYS.fetch(database, consumer=consumer, key=key)
     return [(row["topic"], row["key"]) for row in rows]

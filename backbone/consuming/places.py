@@ -92,7 +92,7 @@ class Places:
 
         The database first: a log only grows, so that what was stored before it was asked for is within it.
         """
-        rows = await self._database.fetch(sql.OFFSETS_READ, self._consumer)
+        rows = await sql.OFFSETS_READ.fetch(self._database, consumer=self._consumer)
         stored = {(row["topic"], row["partition"]): _stored(row) for row in rows}
         topics, logs = await survey(client, names)
         changed = {place: epoch for place, log in logs.items() if (epoch := _ended(stored.get(place), log)) is not None}
@@ -121,7 +121,7 @@ class Places:
         ]
         if not rows:
             return []
-        taken = await tx.raw.fetch(sql.OFFSETS_PLACE, self._consumer, *map(list, zip(*rows, strict=True)))
+        taken = await sql.OFFSETS_PLACE.fetch(tx.raw, consumer=self._consumer, place=rows)
         return [(row["topic"], row["partition"]) for row in taken]
 
     async def checked(self, now: Now, positions: Mapping[PartitionId, int]) -> None:
@@ -133,7 +133,7 @@ class Places:
             if (stored.epoch, stored.checked) != (log.epoch, position)
         ]
         if rows:
-            await self._database.fetch(sql.OFFSETS_CHECKED, self._consumer, *map(list, zip(*rows, strict=True)))
+            await sql.OFFSETS_CHECKED.fetch(self._database, consumer=self._consumer, place=rows)
 
     async def say(self, broken: Break) -> None:
         """Store and log a break, unless it is stored already and not yet acknowledged."""
@@ -143,8 +143,9 @@ class Places:
             _say(broken)
 
     async def _write(self, tx: Tx, broken: Break) -> bool:
-        row = await tx.raw.fetchrow(sql.LOG_BREAK, self._consumer, *broken.place, broken.what, broken.said)
-        return row is not None
+        topic, partition = broken.place
+        about = {"topic": topic, "partition": partition, "what": broken.what, "said": broken.said}
+        return await sql.LOG_BREAK.fetchrow(tx.raw, consumer=self._consumer, **about) is not None
 
 
 def _stored(row: asyncpg.Record) -> Stored:

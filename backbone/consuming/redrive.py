@@ -66,4 +66,4 @@ async def _blame(database: Database, consumer: str, topic: str, key: str, error:
     async with database.transaction() as tx:
         row = await parking.oldest(tx, consumer, topic, key)
         if row is not None:
-            await tx.raw.execute(sql.LETTER_BLAME, row["id"], printable(describe(error)))
+            await sql.LETTER_BLAME.execute(tx.raw, id=row["id"], error=printable(describe(error)))

@@ -18,8 +18,8 @@ class KeysAreParked(SlicelineError):
 async def reread(database: Database, consumer: str, topic: str | None) -> list[str]:
     """Set a consumer's offsets of a topic, or of all, to the beginning; return which topics. Raises KeysAreParked."""
     async with database.transaction() as tx:
-        moved = {row["topic"] for row in await tx.raw.fetch(sql.OFFSETS_ANEW, consumer, topic)}
-        parked = {row["topic"] for row in await tx.raw.fetch(sql.PARKED_KEYS, consumer, None)}
+        moved = {row["topic"] for row in await sql.OFFSETS_ANEW.fetch(tx.raw, consumer=consumer, topic=topic)}
+        parked = {row["topic"] for row in await sql.PARKED_KEYS.fetch(tx.raw, consumer=consumer, key=None)}
         if moved & parked:
             raise KeysAreParked
     for each in sorted(moved):

@@ -38,13 +38,13 @@ async def renew(database: Database, job: Job, lasting: timedelta) -> None:
 
     Raises LeaseLost when the job is not ours any more.
     """
-    if not await database.fetch(sql.JOB_RENEW, job.id, job.lease, lasting):
+    if not await sql.JOB_RENEW.fetch(database, id=job.id, lease=job.lease, lasting=lasting):
         raise LeaseLost
 
 
 async def lock(tx: Tx, job: Job) -> None:
     """Lock the job until the transaction ends. Raises LeaseLost when it is not ours any more."""
-    if not await tx.raw.fetch(sql.JOB_LOCK, job.id, job.lease):
+    if not await sql.JOB_LOCK.fetch(tx.raw, id=job.id, lease=job.lease):
         raise LeaseLost
 
 

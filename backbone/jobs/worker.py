@@ -23,6 +23,7 @@ from backbone.running.hurry import hurried
 from backbone.running.pulse import RESTART, Pulse, describe, keep_running, report
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT
+from backbone.storage.statement import Statement
 
 POLL = 0.5
 """Seconds between looks for due jobs; a job scheduled in this process is seen at once."""
@@ -85,7 +86,7 @@ class Worker:
             self._database.wakeups.jobs(self._kind).set()
 
     async def _claim(self, most: int) -> list[Job]:
-        rows = await self._database.fetch(sql.JOB_CLAIM, self._kind, self._work.lease, most)
+        rows = await sql.JOB_CLAIM.fetch(self._database, kind=self._kind, lease=self._work.lease, most=most)
         return [_job(row) for row in rows]
 
     async def _do(self, job: Job) -> None:
@@ -103,7 +104,7 @@ class Worker:
             outcome = await self._run(job)
             await self._settled(Done(job, outcome, cause))
         except Postpone as later:
-            await self._record(sql.JOB_POSTPONE, job, later.delay)
+            await self._record(sql.JOB_POSTPONE, job, delay=later.delay)
             return "postponed"
         except LeaseLost:
             logger.info("a job was no longer ours", action="job-lease-lost")
@@ -146,8 +147,7 @@ class Worker:
             if telling := [each for each in done if each.outcome is not None]:
                 await self._work.settle(telling, tx)
             # The jobs' rows come after the rows of the settlement, in the order in which consumers lock them.
-            jobs = [each.job for each in done]
-            ours = await tx.raw.fetch(sql.JOBS_SETTLE, [job.id for job in jobs], [job.lease for job in jobs])
+            ours = await sql.JOBS_SETTLE.fetch(tx.raw, done=[each.job for each in done])
             if len(ours) < len(done):
                 raise LeaseLost
         return [None] * len(done)
@@ -156,7 +156,7 @@ class Worker:
         delay = self._work.retry.next_delay(job.attempt, self._database.now() - job.first_attempt_at)
         if delay is not None:
             report(self.pulse.name, error, delay)
-            await self._record(sql.JOB_RETRY, job, delay, describe(error))
+            await self._record(sql.JOB_RETRY, job, delay=delay, error=describe(error))
             return "retried"
         logger.error("a job was given up", action="job-exhausted", error=describe(error), exc_info=error)
         try:
@@ -169,14 +169,14 @@ class Worker:
 
     async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:
         if self._work.exhausted is None:
-            await self._record(sql.JOB_PARK, job, describe(error))
+            await self._record(sql.JOB_PARK, job, error=describe(error))
         else:
             await self._settling.join(Done(job, self._work.exhausted(job), cause))
 
-    async def _record(self, statement: str, job: Job, *arguments: Any) -> None:
+    async def _record(self, statement: Statement, job: Job, **given: Any) -> None:
         """Run a statement about the job; if even this fails, the lease's end makes the job due again."""
         try:
-            await self._database.fetch(statement, job.id, job.lease, *arguments)
+            await statement.fetch(self._database, id=job.id, lease=job.lease, **given)
         except Exception as error:
             report(self.pulse.name, error, self._work.lease)
 

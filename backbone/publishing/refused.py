@@ -9,30 +9,39 @@ from dataclasses import dataclass
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.storage.database import Database, Tx
-from backbone.storage.sql import OUTBOX_COLUMNS
+from backbone.storage.statement import Statement
+from backbone.storage.tables import outbox
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtext('sliceline.relay'))"
+LOCK = Statement("SELECT pg_advisory_xact_lock(hashtext('sliceline.relay'))")
 
-SET_ASIDE = f"""
-WITH refused AS (DELETE FROM outbox WHERE id = $1 RETURNING {OUTBOX_COLUMNS})
-INSERT INTO refused_events ({OUTBOX_COLUMNS}, error) SELECT {OUTBOX_COLUMNS}, $2 FROM refused
+SET_ASIDE = Statement(
+    """
+WITH refused AS (DELETE FROM outbox WHERE id = :id RETURNING :outbox.*)
+INSERT INTO refused_events (:outbox.columns, error) SELECT :outbox.columns, :error FROM refused
 RETURNING aggregateid AS key, type
-"""  # noqa: S608  our own text
+""",
+    outbox=outbox,
+)
 
-BRING_BACK = f"""
-WITH back AS (DELETE FROM refused_events WHERE $1::text IS NULL OR aggregateid = $1 RETURNING {OUTBOX_COLUMNS})
-INSERT INTO outbox ({OUTBOX_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {OUTBOX_COLUMNS} FROM back ORDER BY position
+BRING_BACK = Statement(
+    """
+WITH back AS (DELETE FROM refused_events WHERE :key::text IS NULL OR aggregateid = :key RETURNING :outbox.columns)
+INSERT INTO outbox (:outbox.columns) OVERRIDING SYSTEM VALUE SELECT :outbox.columns FROM back ORDER BY position
 RETURNING position
-"""  # noqa: S608  our own text
+""",
+    outbox=outbox,
+)
 
-DISCARD = "DELETE FROM refused_events WHERE id = $1 AND error IS NOT NULL RETURNING aggregateid AS key, type"
+DISCARD = Statement("""
+DELETE FROM refused_events WHERE id = :id AND error IS NOT NULL RETURNING aggregateid AS key, type
+""")
 
 
 async def set_aside(database: Database, id: str, error: str) -> None:  # noqa: A002  the attribute's name
     """Move an event from the outbox to the refused ones, and close its key."""
     async with database.transaction() as tx:
-        await tx.raw.execute(LOCK)
-        row = await tx.raw.fetchrow(SET_ASIDE, id, error)
+        await LOCK.execute(tx.raw)
+        row = await SET_ASIDE.fetchrow(tx.raw, id=id, error=error)
     if row is not None:
         metrics.REFUSED.inc()
         logger.error(
@@ -48,7 +57,7 @@ async def set_aside(database: Database, id: str, error: str) -> None:  # noqa: A
 async def retry(database: Database, key: str | None) -> int:
     """Move the refused events of a key, or all, back into the outbox; return how many."""
     async with database.transaction() as tx:
-        await tx.raw.execute(LOCK)
+        await LOCK.execute(tx.raw)
         count = await _bring_back(tx, key)
     database.wakeups.committed(count > 0, frozenset())
     return count
@@ -69,9 +78,11 @@ async def discard(tx: Tx, id: str) -> Discarded | None:  # noqa: A002
 
     Readers of the key then miss one `sequence`.
     """
-    await tx.raw.execute(LOCK)
-    row = await tx.raw.fetchrow(DISCARD, id)
-    return row and Discarded(id, row["type"], row["key"], await _bring_back(tx, row["key"]))
+    await LOCK.execute(tx.raw)
+    row = await DISCARD.fetchrow(tx.raw, id=id)
+    if row is None:
+        return None
+    return Discarded(id, row["type"], row["key"], await _bring_back(tx, row["key"]))
 
 
 def tell(database: Database, gone: Discarded, *, actor: str, reason: str) -> None:
@@ -89,4 +100,4 @@ def tell(database: Database, gone: Discarded, *, actor: str, reason: str) -> Non
 
 
 async def _bring_back(tx: Tx, key: str | None) -> int:
-    return len(await tx.raw.fetch(BRING_BACK, key))
+    return len(await BRING_BACK.fetch(tx.raw, key=key))

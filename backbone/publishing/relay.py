@@ -100,7 +100,7 @@ class Relay:
         self._more = False
         with suppress(_Outdated):
             async with self._database.transaction() as tx:
-                if await tx.raw.fetchval(sql.RELAY_LOCK):
+                if await sql.RELAY_LOCK.fetchval(tx.raw):
                     await self._publish_taken(tx)
 
     async def _publish_taken(self, tx: Tx) -> None:
@@ -118,7 +118,8 @@ class Relay:
 
     async def _take(self, tx: Tx) -> list[asyncpg.Record]:
         sifted = self._some_refused
-        rows = await tx.raw.fetch(sql.RELAY_TAKE_OPEN if sifted else sql.RELAY_TAKE, self._size)
+        take = sql.RELAY_TAKE_OPEN if sifted else sql.RELAY_TAKE
+        rows = await take.fetch(tx.raw, most=self._size)
         self._more = len(rows) == self._size
         if rows:
             self._some_refused = rows[0]["some_refused"]

@@ -11,30 +11,31 @@ import asyncpg
 
 from backbone.storage import sql
 from backbone.storage.database import Database
+from backbone.storage.statement import Statement
 
 MOST = 10_000
 """Rows that a look counts of each sort; where there are more, it says this many."""
 PATIENCE = timedelta(minutes=1)
 """How long something may fail, or wait with nobody at it, before a person is needed."""
 
-# One statement, and each part of it reads an index from its end or at most $1 rows: a scrape must cost nothing. The
-# kinds are found by leaping from one to the next, so that those of which no code is left are seen too. Jobs in hand
-# are those with a lease that has not ended.
-LOOK = """
+# One statement, and each part of it reads an index from its end or so many rows at most: a scrape must cost nothing.
+# The kinds are found by leaping from one to the next, so that those of which no code is left are seen too. Jobs in
+# hand are those with a lease that has not ended.
+LOOK = Statement("""
 WITH RECURSIVE kinds AS (
   SELECT min(kind) AS kind FROM jobs
   UNION ALL
   SELECT (SELECT min(kind) FROM jobs WHERE kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL
 ), outbox_now AS (
-  SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS bounded) AS waiting,
+  SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT :most) AS bounded) AS waiting,
          (SELECT time FROM outbox ORDER BY position LIMIT 1) AS since
 ), refusals AS (
-  SELECT (SELECT count(*) FROM (SELECT FROM refused_events LIMIT $1) AS bounded) AS refused,
+  SELECT (SELECT count(*) FROM (SELECT FROM refused_events LIMIT :most) AS bounded) AS refused,
          (SELECT refused_at FROM refused_events ORDER BY position LIMIT 1) AS refused_since,
          (SELECT error FROM refused_events WHERE error IS NOT NULL ORDER BY position DESC LIMIT 1) AS refused_error
 ), letters AS (
-  SELECT (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT $1) AS bounded) AS events,
-         (SELECT count(*) FROM (SELECT FROM parked_keys LIMIT $1) AS bounded) AS keys,
+  SELECT (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT :most) AS bounded) AS events,
+         (SELECT count(*) FROM (SELECT FROM parked_keys LIMIT :most) AS bounded) AS keys,
          (SELECT parked_at FROM dead_letters ORDER BY id LIMIT 1) AS since,
          (SELECT error FROM dead_letters WHERE error IS NOT NULL ORDER BY id DESC LIMIT 1) AS error
 )
@@ -44,20 +45,20 @@ SELECT now() AS at, outbox_now.waiting, outbox_now.since AS waiting_since,
 FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
   kinds JOIN LATERAL (
     SELECT
-      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() LIMIT $1)
-         AS bounded) AS due,
+      (SELECT count(*) FROM (SELECT FROM jobs
+         WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() LIMIT :most) AS bounded) AS due,
       (SELECT due FROM jobs WHERE kind = kinds.kind AND parked_at IS NULL AND due <= now() ORDER BY due LIMIT 1)
          AS due_since,
-      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND lease IS NOT NULL AND due > now() LIMIT $1)
-         AS bounded) AS in_hand,
       (SELECT count(*) FROM (SELECT FROM jobs
-         WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL LIMIT $1) AS bounded) AS failing,
+         WHERE kind = kinds.kind AND lease IS NOT NULL AND due > now() LIMIT :most) AS bounded) AS in_hand,
+      (SELECT count(*) FROM (SELECT FROM jobs
+         WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL LIMIT :most) AS bounded) AS failing,
       (SELECT first_attempt_at FROM jobs WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL
          ORDER BY first_attempt_at LIMIT 1) AS failing_since,
       (SELECT error FROM jobs WHERE kind = kinds.kind AND error IS NOT NULL AND parked_at IS NULL
          ORDER BY first_attempt_at DESC LIMIT 1) AS failing_error,
-      (SELECT count(*) FROM (SELECT FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL LIMIT $1) AS bounded)
-         AS given_up,
+      (SELECT count(*) FROM (SELECT FROM jobs
+         WHERE kind = kinds.kind AND parked_at IS NOT NULL LIMIT :most) AS bounded) AS given_up,
       (SELECT parked_at FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL ORDER BY parked_at LIMIT 1)
          AS given_up_since,
       (SELECT error FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL ORDER BY parked_at DESC LIMIT 1)
@@ -65,7 +66,7 @@ FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
   ) AS numbers ON true
 ) AS jobs ON jobs.kind IS NOT NULL
 ORDER BY jobs.kind
-"""
+""")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Backlog:
 
 async def look(database: Database) -> Backlog:
     """Read what waits now."""
-    rows = await database.fetch(LOOK, MOST)
+    rows = await LOOK.fetch(database, most=MOST)
     first = rows[0]
     return Backlog(
         at=first["at"],
@@ -138,7 +139,7 @@ async def look(database: Database) -> Backlog:
         ),
         parked=Parked(first["events"], first["keys"], first["parked_since"], first["parked_error"]),
         jobs=[_jobs_of(row) for row in rows if row["kind"] is not None],
-        log_breaks=[LogBreak(**row) for row in await database.fetch(sql.LOG_BREAKS)],
+        log_breaks=[LogBreak(**row) for row in await sql.LOG_BREAKS.fetch(database)],
     )
 
 

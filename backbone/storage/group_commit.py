@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from backbone.events.payload import Cause
 from backbone.running.coalescer import PATIENCE, Coalescer
 from backbone.storage.database import Database, Tx
-from backbone.storage.idempotency import Claim, KeyReused, Name, Reply, StoredReply, claim_all
+from backbone.storage.idempotency import Claim, KeyReused, Name, Replied, Reply, StoredReply, claim_all
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class GroupCommit(Generic[T]):
     async def _flush(self, commands: Sequence[PendingCommand[T]]) -> Sequence[Reply | Exception]:
         first = _first_of_each_key(commands)
         async with self._database.transaction(patience=PATIENCE) as tx:
-            known = await claim_all(tx, [(each.claim, each.reply) for each in first if each.claim])
+            known = await claim_all(tx, [Replied(each.claim, each.reply) for each in first if each.claim])
             fresh = [each for each in first if each.claim is None or each.claim.name not in known]
             if fresh:
                 await self._write(tx, fresh)

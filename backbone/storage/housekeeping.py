@@ -9,6 +9,7 @@ from backbone.running.pulse import Pulse, keep_running
 from backbone.settings import Settings
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT, Database
+from backbone.storage.statement import Statement
 
 EVERY = timedelta(minutes=10)
 
@@ -41,12 +42,12 @@ class Housekeeping:
         await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
 
-    async def _prune(self, statement: str, older_than: timedelta) -> None:
+    async def _prune(self, statement: Statement, older_than: timedelta) -> None:
         await prune(self._database, statement, older_than, lambda: self.pulse.beat(LONGEST_WAIT))
 
 
 async def prune(
-    database: Database, statement: str, older_than: timedelta, beat: Callable[[], None] = lambda: None
+    database: Database, statement: Statement, older_than: timedelta, beat: Callable[[], None] = lambda: None
 ) -> int:
     """Delete what nobody will ask for again, some thousands in a transaction; returns how many.
 
@@ -56,7 +57,7 @@ async def prune(
     while True:
         beat()
         async with database.transaction() as tx:
-            deleted = int((await tx.raw.execute(statement, older_than)).removeprefix("DELETE "))
+            deleted = int((await statement.execute(tx.raw, age=older_than)).removeprefix("DELETE "))
         total += deleted
         if deleted == 0:
             return total

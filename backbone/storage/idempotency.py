@@ -5,14 +5,16 @@ draft-ietf-httpapi-idempotency-key-header. `scope` is method and path. `meaning`
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import asyncpg
 
 from backbone.errors import SlicelineError
-from backbone.storage import sql
 from backbone.storage.database import Tx
+from backbone.storage.statement import Statement, rows
+from backbone.storage.tables import idempotency_keys
 
 Name = tuple[str, str]
 
@@ -56,6 +58,13 @@ class StoredReply:
         return self.meaning == claim.meaning
 
 
+class Replied(NamedTuple):
+    """A claim whose reply is known beforehand."""
+
+    claim: Claim
+    reply: Reply
+
+
 class KeyReused(SlicelineError):
     """The Idempotency-Key was used for another request."""
 
@@ -64,12 +73,50 @@ class KeyReused(SlicelineError):
         self.key = key
 
 
+# Waits for a concurrent twin, whose row is not yet visible, until it ends. DO UPDATE and not DO NOTHING: only so the
+# same statement also returns a row that is there already, and no housekeeping can delete it in between. A committed
+# row always has a status, so one without is ours, claimed a moment ago.
+_CLAIM = Statement("""
+INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, meaning)
+VALUES (:scope, :key, :fingerprint, :meaning)
+ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
+RETURNING fingerprint, meaning, status, headers::text AS headers, body
+""")
+
+_KEEP = Statement("""
+UPDATE idempotency_keys SET status = :status, headers = :headers::text::jsonb, body = :body
+WHERE scope = :scope AND key = :key
+""")
+
+# The same for many keys whose answers are known beforehand. A row that was there has been updated, so it has an xmax.
+_CLAIM_ALL = Statement(
+    """
+INSERT INTO idempotency_keys AS kept (:new.columns) SELECT :new.* FROM :new ORDER BY scope, key
+ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
+RETURNING scope, key, fingerprint, meaning, status, headers::text AS headers, body, xmax = 0 AS is_new
+""",
+    new=rows(
+        idempotency_keys,
+        without=("created_at",),
+        scope="claim.scope",
+        key="claim.key",
+        fingerprint="claim.fingerprint",
+        meaning="claim.meaning",
+        status="reply.status",
+        headers=lambda replied: _headers(replied.reply),
+        body="reply.body",
+    ),
+)
+
+
 async def claim(tx: Tx, wanted: Claim) -> Reply | None:
     """Claim one key, waiting for a concurrent twin to end; returns what is kept under it already.
 
     None: the key is ours, and `keep` has to follow in this transaction. Raises KeyReused.
     """
-    row = await tx.raw.fetchrow(sql.KEY_CLAIM, wanted.scope, wanted.key, wanted.fingerprint, wanted.meaning)
+    row = await _CLAIM.fetchrow(
+        tx.raw, scope=wanted.scope, key=wanted.key, fingerprint=wanted.fingerprint, meaning=wanted.meaning
+    )
     assert row is not None  # noqa: S101  DO UPDATE always returns its row
     if row["status"] is None:
         return None
@@ -81,26 +128,25 @@ async def claim(tx: Tx, wanted: Claim) -> Reply | None:
 
 async def keep(tx: Tx, wanted: Claim, reply: Reply) -> None:
     """Keep the answer under a key claimed before."""
-    headers = json.dumps(dict(reply.headers))
-    await tx.raw.execute(sql.KEY_KEEP, wanted.scope, wanted.key, reply.status, headers, reply.body)
-
-
-async def claim_all(tx: Tx, wanted: Sequence[tuple[Claim, Reply]]) -> dict[Name, StoredReply]:
-    """Claim many different keys with their answers in one sorted sweep; returns those that were taken before."""
-    if not wanted:
-        return {}
-    ordered = sorted(wanted, key=lambda each: each[0].name)
-    rows = await tx.raw.fetch(
-        sql.KEYS_CLAIM,
-        [claim.scope for claim, _ in ordered],
-        [claim.key for claim, _ in ordered],
-        [claim.fingerprint for claim, _ in ordered],
-        [claim.meaning for claim, _ in ordered],
-        [reply.status for _, reply in ordered],
-        [json.dumps(dict(reply.headers)) for _, reply in ordered],
-        [reply.body for _, reply in ordered],
+    await _KEEP.execute(
+        tx.raw,
+        scope=wanted.scope,
+        key=wanted.key,
+        status=reply.status,
+        headers=_headers(reply),
+        body=reply.body,
     )
-    return {(row["scope"], row["key"]): _kept(row) for row in rows if not row["is_new"]}
+
+
+async def claim_all(tx: Tx, wanted: Iterable[Replied]) -> dict[Name, StoredReply]:
+    """Claim many different keys with their answers in one sorted sweep; returns those that were taken before."""
+    new = sorted(wanted, key=lambda each: each.claim.name)
+    found = await _CLAIM_ALL.fetch(tx.raw, new=new) if new else []
+    return {(row["scope"], row["key"]): _kept(row) for row in found if not row["is_new"]}
+
+
+def _headers(reply: Reply) -> str:
+    return json.dumps(dict(reply.headers))
 
 
 def _kept(row: asyncpg.Record) -> StoredReply:

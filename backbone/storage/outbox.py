@@ -22,8 +22,22 @@ from backbone.storage import sql
 LARGEST = 64 * 1024
 _GIVEN = ("key", "subject", "correlationid", "causationid", "traceparent")
 
-Row = tuple[str, str, str, str, str, str, str | None, str, str | None, str]
-"""id, key, type, subject, dataschema, correlationid, causationid, occurrenceid, traceparent, data"""
+
+class Row(msgspec.Struct):
+    """What is the event's own in a row of the table `outbox`."""
+
+    id: str
+    aggregateid: str
+    type: str
+    subject: str
+    dataschema: str
+    correlationid: str
+    causationid: str | None
+    occurrenceid: str
+    traceparent: str | None
+    payload: str
+    following: int = 0
+    """How many of the same key come after it in its transaction."""
 
 
 class TooLarge(SlicelineError):
@@ -53,17 +67,17 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
     occurrence = new_id()
     traceparent = _create(service, key, cause)
     return [
-        (
-            new_id(),
-            key,
-            _owned(service, each.TYPE),
-            subject,
-            contracts.dataschema(each.TYPE),
-            cause.correlationid,
-            cause.causationid,
-            occurrence,
-            traceparent,
-            _data(each),
+        Row(
+            id=new_id(),
+            aggregateid=key,
+            type=_owned(service, each.TYPE),
+            subject=subject,
+            dataschema=contracts.dataschema(each.TYPE),
+            correlationid=cause.correlationid,
+            causationid=cause.causationid,
+            occurrenceid=occurrence,
+            traceparent=traceparent,
+            payload=_data(each),
         )
         for each in payloads
     ]
@@ -98,17 +112,15 @@ def _create(service: str, key: str, cause: Cause) -> str | None:
 async def write(raw: asyncpg.Connection[Any], service: str, now: datetime, outgoing: Sequence[Row]) -> None:
     """Number a transaction's rows within their keys and insert them, in one statement."""
     if outgoing:
-        await raw.execute(sql.PUBLISH, service, now, *map(list, zip(*outgoing, strict=True)), _following(outgoing))
+        _count_following(outgoing)
+        await sql.PUBLISH.execute(raw, service=service, now=now, event=outgoing)
 
 
-def _following(outgoing: Sequence[Row]) -> list[int]:
-    """For each row, how many of the same key come after it."""
+def _count_following(outgoing: Sequence[Row]) -> None:
     seen: Counter[str] = Counter()
-    following = []
-    for _, key, *_ in reversed(outgoing):
-        following.append(seen[key])
-        seen[key] += 1
-    return following[::-1]
+    for row in reversed(outgoing):
+        row.following = seen[row.aggregateid]
+        seen[row.aggregateid] += 1
 
 
 def _owned(service: str, event_type: str) -> str:

@@ -20,7 +20,7 @@ async def test_no_more_jobs_are_claimed_than_asked_for(new_database: NewDatabase
 
     async with database.transaction() as tx:
         await tx.raw.execute(NESTED_LOOP)
-        claimed = await tx.raw.fetch(sql.JOB_CLAIM, "charge", timedelta(minutes=1), 4)
+        claimed = await sql.JOB_CLAIM.fetch(tx.raw, kind="charge", lease=timedelta(minutes=1), most=4)
     await database.close()
 
     assert len(claimed) == 4

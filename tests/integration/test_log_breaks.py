@@ -28,6 +28,6 @@ async def test_a_break_that_several_replicas_notice_at_once_is_written_down_and_
     await second
     assert len(await thing.database.fetch("SELECT FROM log_breaks")) == 1
     assert metrics.UNREAD.labels(thing.topic)._value.get() == 0  # the first, who says it, has not yet
-    await thing.database.fetch(sql.LOG_BREAKS_ACKNOWLEDGE)
+    await sql.LOG_BREAKS_ACKNOWLEDGE.fetch(thing.database)
     await places.say(broken)
     assert await breaks(thing) == {"gone": 1}

@@ -74,11 +74,11 @@ async def pause(database: Database) -> None:
 
 
 async def claim(database: Database) -> None:
-    await database.fetch(sql.JOB_CLAIM, "charge", timedelta(minutes=1), 1)
+    await sql.JOB_CLAIM.fetch(database, kind="charge", lease=timedelta(minutes=1), most=1)
 
 
 async def renewal(database: Database) -> None:
-    await database.fetch(sql.JOB_RENEW, 1, LEASE, timedelta(minutes=1))
+    await sql.JOB_RENEW.fetch(database, id=1, lease=LEASE, lasting=timedelta(minutes=1))
 
 
 @pytest.mark.parametrize("write", [slot, pause, claim, renewal])

@@ -134,7 +134,7 @@ async def test_nothing_is_brought_back_while_a_relay_works(thing: Things) -> Non
     async with running(relay_of(thing)):
         await eventually(lambda: _refused(thing, 1))
     async with thing.database.transaction() as tx:
-        await tx.raw.execute(refused.LOCK)
+        await refused.LOCK.execute(tx.raw)
         async with _operator(thing) as client:
             answer = await client.post("/refused-events/retry", json={})
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)

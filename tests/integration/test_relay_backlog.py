@@ -235,8 +235,8 @@ async def test_a_backlog_is_taken_by_the_index_though_the_plan_was_made_for_an_e
     async def take() -> int:
         """Take as the relay does; tells how many rows of the outbox were read one after the other for it."""
         async with thing.database.transaction() as tx:  # one after the other, so on one connection
-            assert await tx.raw.fetchval(sql.RELAY_LOCK)
-            assert await tx.raw.fetch(sql.RELAY_TAKE, 1000)
+            assert await sql.RELAY_LOCK.fetchval(tx.raw)
+            assert await sql.RELAY_TAKE.fetch(tx.raw, most=1000)
             return int(await tx.raw.fetchval(READ_ROW_BY_ROW))
 
     for number in range(8):  # from the sixth time on a plan is kept

@@ -36,9 +36,9 @@ async def list_jobs(
 async def retry_job(job: JobId, context: Ctx) -> dict[str, int]:
     """Start a parked job anew, its attempts counted from one, once whatever was wrong with it is mended."""
     async with context.turns.of(f"job {job}"), context.database.for_commands.transaction() as tx:
-        kind = await tx.raw.fetchval(sql.JOB_RESTART, job)
+        kind = await sql.JOB_RESTART.fetchval(tx.raw, id=job)
         if kind is None:
-            raise _refusal(job, known=await tx.raw.fetchval(sql.JOB_KIND, job) is not None)
+            raise _refusal(job, known=await sql.JOB_KIND.fetchval(tx.raw, id=job) is not None)
     context.database.wakeups.jobs(kind).set()
     return {"id": job}
 

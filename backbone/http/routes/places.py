@@ -46,6 +46,6 @@ def routes(name: str) -> APIRouter:
     async def acknowledge_log_breaks(context: Ctx) -> dict[str, int]:
         """Note that somebody has seen to the places that did not fit their topics; tells how many there were."""
         async with context.turns.of(_TURN):
-            return {"acknowledged": len(await context.database.for_commands.fetch(sql.LOG_BREAKS_ACKNOWLEDGE))}
+            return {"acknowledged": len(await sql.LOG_BREAKS_ACKNOWLEDGE.fetch(context.database.for_commands))}
 
     return router
