@@ -92,16 +92,18 @@ class Rows:
         return f"{name}::{self._types[at]} AS {name}" if _is_sent_as_text(self.columns[at]) else name
 
 
-def rows(*columns: Table | Column, without: Collection[str] = (), **sources: str | Get) -> Rows:
+def rows(*columns: Table | Column, without: Collection[str] = (), within: str = "", **sources: str | Get) -> Rows:
     """Rows given as objects that have an attribute for each column, of its name or as `sources` says.
 
-    `sources` names an attribute ("order", "total.amount") or computes the value; a table stands for its columns but
-    those named in `without`. What Postgres has no arrays of is sent as text: JSON, and arrays like "{a,b}".
+    `sources` names an attribute ("order", "total.amount") or computes the value; all others are attributes of the one
+    that `within` names. A table stands for its columns but those named in `without`. What Postgres has no arrays of is
+    sent as text: JSON, and arrays like "{a,b}".
     """
+    prefix = f"{within}." if within else ""
     chosen = [column for column in _flat(columns) if column.key not in without]
     if unknown := (sources.keys() | set(without)) - {column.key for column in _flat(columns)}:
         raise TypeError(f"There is no column {', '.join(sorted(unknown))} among those of these rows")
-    paths = [sources.get(str(column.key), str(column.key)) for column in chosen]
+    paths = [sources.get(str(column.key), f"{prefix}{column.key}") for column in chosen]
     return Rows(chosen, (attrgetter(path) if isinstance(path, str) else path for path in paths))
 
 
@@ -165,13 +167,12 @@ class Statement:
         return f"${self._number(name, _alone, 1)}"
 
     def _of_rows(self, name: str, part: str | None, rows: Rows) -> str:
-        number = self._number(name, rows.arrays, len(rows.columns))
         keys = [column.key for column in rows.columns]
-        if part in keys:
-            return rows.array(number, keys.index(part))
         match part:
             case None | "numbered":
-                return rows.unnested(name, number, numbered=part is not None)
+                return rows.unnested(name, self._number(name, rows.arrays, len(keys)), numbered=part is not None)
+            case _ if part in keys:
+                return rows.array(self._number(name, rows.arrays, len(keys)), keys.index(part))
             case "changes" | "excluded":
                 return rows.changes(name if part == "changes" else part)
         return _of_columns(name, part, rows.of_table)

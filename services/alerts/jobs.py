@@ -8,7 +8,7 @@ from backbone.events.payload import Cause
 from backbone.jobs.work import Done, Job, Work
 from backbone.running.retry import FOR_EVER
 from backbone.storage.database import Tx
-from services.alerts import decisions, tables
+from services.alerts import decisions, store
 from services.alerts.decisions import Alert
 from services.alerts.events import Kind
 from services.alerts.settings import Settings
@@ -28,7 +28,7 @@ async def measure(_: Job, context: Context[Settings]) -> timedelta:
 
 async def look(done: Sequence[Done], tx: Tx) -> None:
     """End what is over, and tell what happened meanwhile; look again at what is not, when it will be."""
-    alerts = await tables.lock_all(tx, {each.job.data["sku"] for each in done})
+    alerts = await store.lock_all(tx, {each.job.data["sku"] for each in done})
     changed: list[Alert] = []
     for each in done:
         alert = alerts.get((each.job.data["sku"], each.job.data["kind"]))
@@ -41,7 +41,7 @@ async def look(done: Sequence[Done], tx: Tx) -> None:
         if after.quiet_since is not None:
             due = after.quiet_since + each.outcome
             tx.schedule(QUIET, each.job.key, each.job.data, due=due, cause=each.cause)
-    await tables.save_all(tx, changed)
+    await store.save_all(tx, changed)
 
 
 JOBS = {QUIET: Work(measure, look, FOR_EVER)}

@@ -7,15 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select, select
 
-from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
-from services.delivery import tables
+from services.delivery import store
 from services.delivery.decisions import OPEN, Button, Delivery, Status, WrongButton, press
 from services.delivery.events import Fulfilment
-from services.delivery.tables import deliveries
 
 router = APIRouter()
 
@@ -77,9 +75,8 @@ class Pressed(BaseModel):
 @router.get("/deliveries", response_model=DeliveryPage)
 async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
     """Deliveries of confirmed orders, the oldest order first."""
-    async with db.reading() as connection:
-        rows = (await connection.execute(_listing(page, status))).all()
-    return page.answer([DeliveryView.model_validate(row) for row in rows], key=lambda each: each.order)
+    found = await store.list_page(db, page, _statuses(status))
+    return page.answer([DeliveryView.model_validate(each) for each in found], key=lambda each: each.order)
 
 
 @router.post("/deliveries/{order}/dispatched", response_model=DeliveryView)
@@ -134,7 +131,7 @@ async def _press_all(tx: Tx, orders: Sequence[str], button: Button, by: str) -> 
 
 async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> dict[str, Delivery | Problem]:
     """Press for each order; its delivery as it is from now on, or why it stays as it was."""
-    deliveries = await tables.lock_all(tx, orders)
+    deliveries = await store.lock_all(tx, orders)
     outcomes: dict[str, Delivery | Problem] = {}
     for order in orders:
         delivery = deliveries.get(order)
@@ -149,15 +146,12 @@ async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> d
         deliveries[order] = outcomes[order] = decision.delivery
         for told in decision.events:
             tx.publish(told, key=order, cause=tx.cause.within(delivery.correlationid))
-    await tables.save_all(tx, [each for each in outcomes.values() if isinstance(each, Delivery)])
+    await store.save_all(tx, [each for each in outcomes.values() if isinstance(each, Delivery)])
     return outcomes
 
 
-def _listing(page: Page, status: Filter | None) -> Select[Any]:
-    d = deliveries.c
-    query = select(d.order_id.label("order"), d.status, d.fulfilment, d.address, d.customer_name, d.created_at, d.by)
-    query = query.order_by(d.order_id).limit(page.limit + 1)
-    query = query.where(d.fulfilment.is_not(None))  # else begun by the oven, and not yet known as an order
-    if status:
-        query = query.where(d.status.in_(OPEN if status is Filter.OPEN else (status,)))
-    return query.where(d.order_id > page.after) if page.after else query
+def _statuses(wanted: Filter | None) -> tuple[Status, ...]:
+    """Those that a filter lets through; none without one."""
+    if wanted is None:
+        return ()
+    return OPEN if wanted is Filter.OPEN else (Status(wanted),)

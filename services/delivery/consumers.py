@@ -7,14 +7,14 @@ from typing import Any
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
-from services.delivery import decisions, tables
+from services.delivery import decisions, store
 from services.delivery.decisions import Delivery
 from services.delivery.events import OrderCancellationRequested, OrderCancelled, OrderConfirmed, PizzaBaked
 
 
 async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     """Learn, cancel and close as the events say; a button pressed meanwhile waits, or is waited for."""
-    deliveries = await tables.begin_all(tx, {event.data.order for event in events})
+    deliveries = await store.begin_all(tx, {event.data.order for event in events})
     changed: dict[str, Delivery] = {}
     for event in events:
         order = event.data.order
@@ -25,7 +25,7 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
         deliveries[order] = changed[order] = decision.delivery
         for told in decision.events:
             tx.publish(told, key=order, cause=event.cause)
-    await tables.save_all(tx, changed.values())
+    await store.save_all(tx, changed.values())
 
 
 HANDLERS: Handlers = dict.fromkeys(

@@ -7,14 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select, select
 
-from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
-from services.kitchen import tables
+from services.kitchen import store
 from services.kitchen.decisions import OPEN, Button, Status, Ticket, WrongButton, press
-from services.kitchen.tables import tickets
 
 router = APIRouter()
 
@@ -79,9 +77,8 @@ class Pressed(BaseModel):
 @router.get("/tickets", response_model=TicketPage)
 async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
     """Tickets, the oldest order first."""
-    async with db.reading() as connection:
-        rows = (await connection.execute(_listing(page, status))).all()
-    return page.answer([TicketView.model_validate(row) for row in rows], key=lambda ticket: ticket.order)
+    found = await store.list_page(db, page, _statuses(status))
+    return page.answer([TicketView.model_validate(each) for each in found], key=lambda ticket: ticket.order)
 
 
 @router.post("/tickets/{order}/prepared", response_model=TicketView)
@@ -124,7 +121,7 @@ async def _press_all(tx: Tx, orders: Sequence[str], button: Button, by: str) -> 
 
 async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> dict[str, Ticket | Problem]:
     """Press for each order; its ticket as it is from now on, or why it stays as it was."""
-    tickets = await tables.lock_all(tx, orders)
+    tickets = await store.lock_all(tx, orders)
     outcomes: dict[str, Ticket | Problem] = {}
     for order in orders:
         ticket = tickets.get(order)
@@ -139,14 +136,12 @@ async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> d
         tickets[order] = outcomes[order] = decision.ticket
         for told in decision.events:
             tx.publish(told, key=order, cause=tx.cause.within(ticket.correlationid))
-    await tables.save_all(tx, (each for each in outcomes.values() if isinstance(each, Ticket)))
+    await store.save_all(tx, [each for each in outcomes.values() if isinstance(each, Ticket)])
     return outcomes
 
 
-def _listing(page: Page, status: Filter | None) -> Select[Any]:
-    t = tickets.c
-    query = select(t.order_id.label("order"), t.status, t.lines, t.created_at, t.by)
-    query = query.order_by(t.order_id).limit(page.limit + 1)
-    if status:
-        query = query.where(t.status.in_(OPEN if status is Filter.OPEN else (status,)))
-    return query.where(t.order_id > page.after) if page.after else query
+def _statuses(wanted: Filter | None) -> tuple[Status, ...]:
+    """Those that a filter lets through; none without one."""
+    if wanted is None:
+        return ()
+    return OPEN if wanted is Filter.OPEN else (Status(wanted),)

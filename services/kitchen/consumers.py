@@ -7,14 +7,14 @@ from typing import Any
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
-from services.kitchen import decisions, tables
+from services.kitchen import decisions, store
 from services.kitchen.decisions import Ticket
 from services.kitchen.events import OrderCancellationRequested, OrderConfirmed
 
 
 async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     """Open tickets and decide cancellations; a button pressed meanwhile waits, or is waited for."""
-    tickets = await tables.lock_all(tx, {event.data.order for event in events})
+    tickets = await store.lock_all(tx, {event.data.order for event in events})
     changed: dict[str, Ticket] = {}
     for event in events:
         order = event.data.order
@@ -25,7 +25,7 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
             tickets[order] = changed[order] = ticket
             for told in decision.events:
                 tx.publish(told, key=order, cause=event.cause)
-    await tables.save_all(tx, changed.values())
+    await store.save_all(tx, changed.values())
 
 
 HANDLERS: Handlers = dict.fromkeys((OrderConfirmed, OrderCancellationRequested), BatchHandler(hear))

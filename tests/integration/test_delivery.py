@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backbone.ids import new_id
-from services.delivery import decisions, tables
+from services.delivery import decisions, store
 from services.delivery.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
@@ -77,7 +77,7 @@ async def test_both_facts_in_one_batch_are_enough(delivery: Fed) -> None:
 async def test_two_replicas_that_learn_of_the_same_orders_wait_for_each_other_in_one_order(delivery: Fed) -> None:
     async def learn(orders: list[str]) -> None:
         async with delivery.database.transaction() as tx:
-            await tables.begin_all(tx, orders)
+            await store.begin_all(tx, orders)
 
     for _ in range(5):
         orders = [new_id() for _ in range(3000)]
@@ -150,9 +150,9 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(delivery: Fed) 
     order = new_id()
     await delivery.feed(confirmed(order, baked=False))
     async with delivery.database.transaction() as tx:
-        known = await tables.begin_all(tx, [order])
+        known = await store.begin_all(tx, [order])
         decision = decisions.cancellation_requested(known[order])
-        await tables.save_all(tx, [decision.delivery])
+        await store.save_all(tx, [decision.delivery])
         tx.publish(*decision.events, key=order)
         pressing = asyncio.create_task(press(delivery, order, "dispatched"))
         await until_a_lock_is_awaited(delivery.database)

@@ -7,7 +7,7 @@ import pytest
 
 from backbone.ids import new_id
 from backbone.storage.database import Tx
-from services.kitchen import decisions, tables
+from services.kitchen import decisions, store
 from services.kitchen.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
@@ -120,7 +120,7 @@ async def test_what_has_started_is_not_cancelled(kitchen: Fed) -> None:
 
 
 async def write(tx: Tx, decision: decisions.Decision) -> None:
-    await tables.save_all(tx, [decision.ticket])
+    await store.save_all(tx, [decision.ticket])
     for event in decision.events:
         tx.publish(event, key=decision.ticket.order)
 
@@ -128,7 +128,7 @@ async def write(tx: Tx, decision: decisions.Decision) -> None:
 async def test_a_button_pressed_while_cancelling_waits_and_loses(kitchen: Fed) -> None:
     order = await waiting_ticket(kitchen)
     async with kitchen.database.transaction() as tx:
-        await write(tx, decisions.cancel((await tables.lock_all(tx, [order]))[order]))
+        await write(tx, decisions.cancel((await store.lock_all(tx, [order]))[order]))
         pressing = asyncio.create_task(kitchen.client.post(f"/tickets/{order}/prepared"))
         await until_a_lock_is_awaited(kitchen.database)
     assert (await pressing).status_code == 409
@@ -138,7 +138,7 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(kitchen: Fed) -
 async def test_a_cancellation_that_comes_while_a_button_is_pressed_waits_and_is_refused(kitchen: Fed) -> None:
     order = await waiting_ticket(kitchen)
     async with kitchen.database.transaction() as tx:
-        ticket = (await tables.lock_all(tx, [order]))[order]
+        ticket = (await store.lock_all(tx, [order]))[order]
         await write(tx, decisions.press(ticket, decisions.Button.PREPARED, "ann"))
         cancelling = asyncio.create_task(kitchen.feed(cancel(order)))
         await until_a_lock_is_awaited(kitchen.database)

@@ -128,6 +128,17 @@ def test_a_value_comes_from_the_attribute_or_the_function_that_is_named() -> Non
     assert rows(shelves.c.sku, sku=lambda each: each.name.upper()).arrays([thing]) == [["A"]]
 
 
+def test_values_may_be_within_another() -> None:
+    named = SimpleNamespace(sku="a", shelf=Shelf("?", 1, 10))
+    assert rows(shelves, within="shelf", sku="sku").arrays([named]) == [["a"], [1], [10]]
+
+
+def test_rows_that_are_only_listed_are_no_argument() -> None:
+    statement = Statement("SELECT :s.columns FROM shelves WHERE sku = :sku", s=rows(shelves, without=("pieces",)))
+    assert statement.text == 'SELECT sku, "offset" FROM shelves WHERE sku = $1'
+    assert statement.arguments({"sku": "a"}) == ["a"]
+
+
 def test_a_source_for_a_column_that_there_is_not_is_refused() -> None:
     with pytest.raises(TypeError, match="no column peaces"):
         rows(shelves, peaces="pieces")
