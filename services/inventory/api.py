@@ -1,21 +1,19 @@
 """Stock and recipes over HTTP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from sqlalchemy import Select, select
 
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import WHOLE, Line, Name
-from services.inventory import decisions, warehouse
+from services.inventory import decisions, store
 from services.inventory.decisions import CrossedLimits, Level, NotEnough
 from services.inventory.events import StockLine
-from services.inventory.tables import recipes, stock
 
 router = APIRouter()
 
@@ -131,22 +129,17 @@ class KnownRecipe(Recipe):
 @router.get("/stock", response_model=StockPage)
 async def list_stock(db: Db, page: Paging) -> Any:
     """All stock, by SKU."""
-    query: Select[Any] = select(stock).order_by(stock.c.sku).limit(page.limit + 1)
-    if page.after is not None:
-        query = query.where(stock.c.sku > page.after)
-    async with db.reading() as connection:
-        found = (await connection.execute(query)).mappings().all()
-    return page.answer([_shown(row) for row in found], key=lambda level: level.sku)
+    found = await store.list_levels(db, page)
+    return page.answer([_shown(sku, level) for sku, level in found], key=lambda level: level.sku)
 
 
 @router.get("/stock/{sku}", response_model=StockLevel)
 async def get_stock(sku: Sku, db: Db) -> StockLevel:
     """One SKU's level."""
-    async with db.reading() as connection:
-        row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().first()
-    if row is None:
+    level = await store.find_level(db, sku)
+    if level is None:
         raise _unknown_sku(sku)
-    return _shown(row)
+    return _shown(sku, level)
 
 
 @router.patch("/stock/{sku}", response_model=StockLevel)
@@ -175,11 +168,10 @@ async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
 @router.get("/recipes/{item}", response_model=KnownRecipe)
 async def get_recipe(item: Item, db: Db) -> Any:
     """What one piece of an item uses up; an item without a recipe uses up one piece of itself, and is a 404 here."""
-    async with db.reading() as connection:
-        found = await connection.scalar(select(recipes.c.ingredients).where(recipes.c.item == item))
+    found = await store.find_recipe(db, item)
     if found is None:
         raise Problem(404, "No such recipe", f"{item!r} has no recipe: it uses up one piece of itself.")
-    return {"item": item, "ingredients": found}
+    return {"item": item, "ingredients": [structs.asdict(each) for each in found]}
 
 
 @router.put("/recipes/{item}", response_model=KnownRecipe)
@@ -187,29 +179,29 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     """Orders placed from now on use it; what is reserved already stays as it is."""
 
     async def effect(tx: Tx) -> Answer:
-        known = await warehouse.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
+        known = await store.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
         for place, ingredient in enumerate(body.ingredients):
             if ingredient.sku not in known:
                 raise _unknown_ingredient(place, ingredient.sku)
         lines = [StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients]
-        await warehouse.write_recipe(tx, item, lines)
+        await store.save_recipe(tx, item, lines)
         return Answer(KnownRecipe(item=item, ingredients=body.ingredients))
 
     return await command.run(effect)
 
 
 async def _locked(tx: Tx, sku: str) -> Level:
-    levels = await warehouse.lock_levels(tx, [sku])
+    levels = await store.lock_levels(tx, [sku])
     if sku not in levels:
         raise _unknown_sku(sku)
     return levels[sku]
 
 
 async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
-    await warehouse.save_levels(tx, {sku: before}, {sku: after})
+    await store.save_levels(tx, {sku: before}, {sku: after})
     for change in decisions.changes({sku: before}, {sku: after}, channel, reason):
         tx.publish(change, key=sku)
-    return Answer(_shown({"sku": sku, **structs.asdict(after)}))
+    return Answer(_shown(sku, after))
 
 
 def _limited(level: Level, body: Limits) -> Level:
@@ -233,8 +225,8 @@ def _adjusted(level: Level, body: Adjustment) -> Level:
         ) from error
 
 
-def _shown(row: Mapping[Any, Any]) -> StockLevel:
-    return StockLevel(available=row["on_hand"] - row["reserved"], **row)
+def _shown(sku: str, level: Level) -> StockLevel:
+    return StockLevel(sku=sku, available=level.available, **structs.asdict(level))
 
 
 def _unknown_sku(sku: str) -> Problem:

@@ -6,7 +6,7 @@ from typing import Any
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
-from services.inventory import decisions, warehouse
+from services.inventory import decisions, store
 from services.inventory.decisions import Fact, Recipes, Stock
 from services.inventory.events import OrderCancelled, OrderCompleted, OrderPlaced, OrderRejected, StockLevelChanged
 
@@ -14,11 +14,11 @@ from services.inventory.events import OrderCancelled, OrderCompleted, OrderPlace
 async def move_stock(events: Sequence[Event[Any]], tx: Tx) -> None:
     """Reserve, release and sell in the order of the events; every change of a level is told, also one undone later."""
     facts: list[Fact] = [event.data for event in events]
-    recipes = await warehouse.read_recipes(tx, {line.item for fact in _placed(facts) for line in fact.lines})
+    recipes = await store.find_recipes(tx, {line.item for fact in _placed(facts) for line in fact.lines})
     before = await _lock(tx, recipes, facts)
     after, told = decisions.fold(before, recipes, facts)
-    await warehouse.save_levels(tx, before.levels, after.levels)
-    await warehouse.save_reservations(tx, before.reservations, after.reservations)
+    await store.save_levels(tx, before.levels, after.levels)
+    await store.save_reservations(tx, before.reservations, after.reservations)
     for event, payloads in zip(events, told, strict=True):
         for payload in payloads:
             key = payload.sku if isinstance(payload, StockLevelChanged) else event.data.order
@@ -27,10 +27,10 @@ async def move_stock(events: Sequence[Event[Any]], tx: Tx) -> None:
 
 async def _lock(tx: Tx, recipes: Recipes, facts: Sequence[Fact]) -> Stock:
     """The reservations of these orders, then all levels that can change; each kind in one sorted sweep."""
-    reservations = await warehouse.lock_reservations(tx, {fact.order for fact in facts})
+    reservations = await store.lock_reservations(tx, {fact.order for fact in facts})
     skus = {part.sku for fact in _placed(facts) for part in decisions.needs(recipes, fact.lines)}
     skus |= {line.sku for reservation in reservations.values() for line in reservation.lines}
-    return Stock(await warehouse.lock_levels(tx, skus), reservations)
+    return Stock(await store.lock_levels(tx, skus), reservations)
 
 
 def _placed(facts: Sequence[Fact]) -> list[OrderPlaced]:

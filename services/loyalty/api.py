@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Select, select
 
 from backbone.http import Db, Page, Paging
 from backbone.http.pages import bad_cursor
 from backbone.values.fields import Key
-from services.loyalty.tables import accounts, entries
+from services.loyalty import store
 
 router = APIRouter()
 
@@ -37,8 +36,7 @@ class PointsView(BaseModel):
 @router.get("/customers/{customer:path}/points", response_model=PointsView)
 async def get_points(customer: CustomerId, db: Db, page: Paging) -> Any:
     """Points and their history, the newest first; somebody unknown has none."""
-    async with db.reading() as connection:
-        rows = (await connection.execute(_account(customer, _before(page), page.limit))).all()
+    rows = await store.list_entries(db, customer, _before(page), page.limit + 1)
     history = page.answer([row for row in rows if row.number is not None], key=lambda row: str(row.number))
     return {
         "customer": customer,
@@ -54,20 +52,3 @@ def _before(page: Page) -> int | None:
     if not page.after.isdecimal() or len(page.after) > 18:
         raise bad_cursor()
     return int(page.after)
-
-
-def _account(customer: str, before: int | None, limit: int) -> Select[Any]:
-    """Balance and history in one statement, so that both are of the same moment; one row without an entry at least."""
-    columns = (
-        accounts.c.points.label("total"),
-        entries.c.number,
-        entries.c.order_id.label("order"),
-        entries.c.points,
-        entries.c.balance,
-        entries.c.earned_at.label("at"),
-    )
-    shown = entries.c.customer_id == accounts.c.customer_id
-    if before is not None:
-        shown &= entries.c.number < before
-    query = select(*columns).select_from(accounts.outerjoin(entries, shown)).where(accounts.c.customer_id == customer)
-    return query.order_by(entries.c.number.desc()).limit(limit + 1)

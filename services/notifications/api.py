@@ -5,12 +5,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Select, select
 
-from backbone.http import Db, Page, Paging
+from backbone.http import Db, Paging
 from backbone.values.fields import Key
+from services.notifications import store
 from services.notifications.decisions import Kind
-from services.notifications.tables import notifications
 
 router = APIRouter()
 
@@ -43,13 +42,5 @@ async def list_notifications(
     db: Db, page: Paging, about: Annotated[Key | None, Query(description="An order or a SKU")] = None
 ) -> Any:
     """Mails, the newest happening first."""
-    async with db.reading() as connection:
-        rows = (await connection.execute(_listing(page, about))).all()
-    return page.answer([NotificationView.model_validate(row) for row in rows], key=lambda view: view.id)
-
-
-def _listing(page: Page, about: str | None) -> Select[Any]:
-    query = select(notifications).order_by(notifications.c.id.desc()).limit(page.limit + 1)
-    if about is not None:
-        query = query.where(notifications.c.about == about)
-    return query.where(notifications.c.id < page.after) if page.after else query
+    found = [NotificationView.model_validate(row) for row in await store.list_page(db, page, about)]
+    return page.answer(found, key=lambda view: view.id)

@@ -17,10 +17,10 @@ from backbone.running.hurry import hurried
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
 from backbone.values.texts import is_email, one_line
-from services.notifications import tables
+from services.notifications import store
 from services.notifications.decisions import NO_ADDRESS
 from services.notifications.settings import Settings
-from services.notifications.tables import Queued
+from services.notifications.store import Queued
 
 SEND = "send"
 # Of each step of the conversation, of a whole one, and of the mails of one flush: a job may wait for the flush before
@@ -84,7 +84,7 @@ class _Flush:
 async def _send_all(context: Context[Settings], jobs: Sequence[Job]) -> Sequence[Outcome | Exception]:
     """What is due at the same moment goes over one connection, as long as it holds."""
     names = [job.key for job in jobs]
-    mails = await tables.queued(context.database, names)
+    mails = await store.find_queued(context.database, names)
     over = asyncio.get_running_loop().time() + FLUSH_SECONDS
     flush = _Flush(context, dict(zip(names, jobs, strict=True)), mails, over)
     while flush.next():
@@ -185,7 +185,7 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
     outcomes = {each.job.key: each.outcome for each in done}
     sent = {name: outcome.recipient for name, outcome in outcomes.items() if isinstance(outcome, Sent)}
     failed = {name: one_line(outcome.reason) for name, outcome in outcomes.items() if isinstance(outcome, Failed)}
-    told = await tables.settle(tx, sent, failed)
+    told = await store.settle_all(tx, sent, failed)
     for each in done:
         if payloads := told.get(each.job.key):
             tx.publish(*payloads, key=each.job.key, cause=each.cause)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from backbone.ids import new_id
-from services.inventory import warehouse
+from services.inventory import store
 from services.inventory.decisions import Reservation
 from services.inventory.events import StockLine
 from services.inventory.service import SERVICE
@@ -212,7 +212,7 @@ async def test_an_end_and_a_promise_that_another_replica_wrote_meanwhile_are_dec
     for first, second in permutations([promised, Reservation((), "released"), Reservation((), "sold")], 2):
         order = new_id()
         async with inventory.database.transaction() as tx:
-            await warehouse.save_reservations(tx, {}, {order: first})
+            await store.save_reservations(tx, {}, {order: first})
         if {first.status, second.status} != {"released", "sold"}:  # two ends are the same to whoever comes later
             with pytest.raises(asyncpg.SerializationError):
                 await _save_unseen(inventory, order, second)
@@ -220,7 +220,7 @@ async def test_an_end_and_a_promise_that_another_replica_wrote_meanwhile_are_dec
 
 async def _save_unseen(inventory: Fed, order: str, reservation: Reservation) -> None:
     async with inventory.database.transaction() as tx:
-        await warehouse.save_reservations(tx, {}, {order: reservation})
+        await store.save_reservations(tx, {}, {order: reservation})
 
 
 async def test_the_same_occurrence_delivered_twice_reserves_once(inventory: Fed) -> None:

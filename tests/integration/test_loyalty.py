@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from backbone.ids import new_id
-from services.loyalty import tables
+from services.loyalty import store
 from services.loyalty.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
@@ -85,7 +85,7 @@ async def test_replicas_that_meet_on_the_same_customers_lose_nothing(loyalty: Fe
 async def test_replicas_lock_the_same_customers_in_one_order(loyalty: Fed) -> None:
     async def lock(customers: list[str]) -> None:
         async with loyalty.database.transaction() as tx:
-            await tables.lock_balances(tx, customers)
+            await store.begin_all(tx, customers)
 
     for _ in range(5):
         customers = [new_id() for _ in range(3000)]

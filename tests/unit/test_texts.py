@@ -15,7 +15,7 @@ from backbone.events.envelope import unfit
 from backbone.values.fields import Email, Key, Name
 from backbone.values.texts import EMAIL, LINE, is_email, is_line, one_line
 from services.notifications.jobs import letter
-from services.notifications.tables import Queued
+from services.notifications.store import Queued
 
 FAMILY = "👩\u200d👩\u200d👧\u200d👦"
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"

@@ -1,0 +1,135 @@
+"""Stock, recipes and reservations in the database."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+from sqlalchemy import select
+
+from backbone.http import Page
+from backbone.storage.database import Database, Tx
+from backbone.storage.statement import Statement, rows
+from services.inventory.decisions import Level, Levels, Recipes, Reservation
+from services.inventory.events import StockLine
+from services.inventory.tables import reservations, stock
+
+
+class _Level(NamedTuple):
+    sku: str
+    level: Level
+
+
+class _Reservation(NamedTuple):
+    order: str
+    reservation: Reservation
+
+
+_LOCK_LEVELS = Statement(
+    "SELECT :s.* FROM stock AS s WHERE sku = ANY(:skus::text[]) ORDER BY sku FOR NO KEY UPDATE",
+    s=stock,
+)
+_SAVE_LEVELS = Statement(
+    "UPDATE stock SET :new.changes FROM :new WHERE stock.sku = new.sku",
+    new=rows(stock, without=("initial",), within="level", sku="sku"),
+)
+_LOCK_RESERVATIONS = Statement("""
+    SELECT order_id, lines::text, status FROM reservations
+    WHERE order_id = ANY(:orders::text[]) ORDER BY order_id FOR UPDATE
+""")
+# An order that is placed and ends within one batch is new here, and closed already. What is known here was locked, and
+# keeps its lines or its status; a row that differs in both was written by another replica since we looked.
+_SAVE_RESERVATIONS = Statement(
+    """
+    INSERT INTO reservations (:new.columns, reserved_at, closed_at)
+    SELECT :new.*, :now::timestamptz, CASE WHEN status <> 'open' THEN :now::timestamptz END FROM :new ORDER BY order_id
+    ON CONFLICT (order_id) DO UPDATE SET :new.excluded, closed_at = excluded.closed_at
+    WHERE reservations.lines = excluded.lines OR reservations.status = excluded.status
+    """,
+    new=rows(
+        reservations,
+        without=("reserved_at", "closed_at"),
+        within="reservation",
+        order_id="order",
+        lines=lambda new: _encode(new.reservation.lines),
+    ),
+)
+_FIND_RECIPES = Statement("SELECT item, ingredients::text FROM recipes WHERE item = ANY(:items::text[])")
+_SAVE_RECIPE = Statement("""
+    INSERT INTO recipes (item, ingredients) VALUES (:item, :ingredients::text::jsonb)
+    ON CONFLICT (item) DO UPDATE SET ingredients = excluded.ingredients
+""")
+
+
+async def lock_levels(tx: Tx, skus: Collection[str]) -> dict[str, Level]:
+    """The levels of those of `skus` that exist, locked in sorted order until the transaction ends."""
+    found = await _LOCK_LEVELS.fetch(tx.raw, skus=list(skus)) if skus else []
+    return {row["sku"]: _level(**row) for row in found}
+
+
+async def save_levels(tx: Tx, before: Levels, after: Levels) -> None:
+    """Write those levels that are not what they were. `lock_levels` has locked their rows."""
+    if changed := [_Level(sku, new) for sku, new in after.items() if new != before[sku]]:
+        await _SAVE_LEVELS.execute(tx.raw, new=changed)
+
+
+async def find_level(database: Database, sku: str) -> Level | None:
+    """One SKU's level."""
+    async with database.reading() as connection:
+        row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().one_or_none()
+    return _level(**row) if row else None
+
+
+async def list_levels(database: Database, page: Page) -> list[tuple[str, Level]]:
+    """The SKUs of a page and their levels, by SKU."""
+    query = select(stock).order_by(stock.c.sku).limit(page.limit + 1)
+    if page.after is not None:
+        query = query.where(stock.c.sku > page.after)
+    async with database.reading() as connection:
+        return [(row["sku"], _level(**row)) for row in (await connection.execute(query)).mappings()]
+
+
+async def lock_reservations(tx: Tx, orders: Collection[str]) -> dict[str, Reservation]:
+    """What these orders were promised, open or not, locked in sorted order until the transaction ends."""
+    found = await _LOCK_RESERVATIONS.fetch(tx.raw, orders=list(orders))
+    return {row["order_id"]: Reservation(_decode(row["lines"]), row["status"]) for row in found}
+
+
+async def save_reservations(tx: Tx, before: Mapping[str, Reservation], after: Mapping[str, Reservation]) -> None:
+    """Write those reservations that are new or not what they were.
+
+    Raises SerializationError, which passes: what seemed new is not, and has to be decided again.
+    """
+    if changed := [_Reservation(order, new) for order, new in after.items() if new != before.get(order)]:
+        written = await _SAVE_RESERVATIONS.execute(tx.raw, new=changed, now=tx.now)
+        if written != f"INSERT 0 {len(changed)}":
+            raise asyncpg.SerializationError("Another replica has heard of one of these orders at the same moment.")
+
+
+async def find_recipes(tx: Tx, items: Collection[str]) -> Recipes:
+    """The recipes of those of `items` that have one."""
+    found = await _FIND_RECIPES.fetch(tx.raw, items=list(items)) if items else []
+    return {row["item"]: _decode(row["ingredients"]) for row in found}
+
+
+async def find_recipe(database: Database, item: str) -> Sequence[StockLine] | None:
+    """The recipe of one item, if it has one."""
+    found = await _FIND_RECIPES.fetch(database, items=[item])
+    return _decode(found[0]["ingredients"]) if found else None
+
+
+async def save_recipe(tx: Tx, item: str, ingredients: Sequence[StockLine]) -> None:
+    """Write the recipe of an item, new or not."""
+    await _SAVE_RECIPE.execute(tx.raw, item=item, ingredients=_encode(ingredients))
+
+
+def _level(sku: str, **numbers: Any) -> Level:  # noqa: ARG001  the key of what is made
+    return Level(**numbers)
+
+
+def _encode(lines: Sequence[StockLine]) -> str:
+    return msgspec.json.encode(lines).decode()
+
+
+def _decode(text: str) -> tuple[StockLine, ...]:
+    return msgspec.json.decode(text, type=tuple[StockLine, ...])

@@ -1,0 +1,65 @@
+"""Accounts and their history in the database."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from backbone.storage.database import Database, Tx
+from backbone.storage.statement import Statement, rows, tuples
+from services.loyalty.decisions import Credit
+from services.loyalty.tables import accounts, entries
+
+# A customer's orders lie in several partitions, so two replicas may open the same account. ON CONFLICT
+# DO UPDATE locks the rows that exist even where its WHERE is false; those are then not written.
+_BEGIN_ALL = Statement("""
+    INSERT INTO accounts AS known (customer_id) SELECT unnest(:customers::text[])
+    ON CONFLICT (customer_id) DO UPDATE SET points = known.points WHERE false
+""")
+_BALANCES = Statement("SELECT customer_id, points FROM accounts WHERE customer_id = ANY(:customers::text[])")
+_SAVE = Statement(
+    """
+    WITH credited AS (
+        UPDATE accounts SET :balance.changes FROM :balance WHERE accounts.customer_id = balance.customer_id
+    )
+    INSERT INTO entries (:earned.columns, earned_at) SELECT :earned.*, :now FROM :earned.numbered ORDER BY ordinal
+    """,
+    balance=tuples(accounts),
+    earned=rows(entries, without=("number", "earned_at"), order_id="order"),
+)
+
+
+async def begin_all(tx: Tx, customers: Iterable[str]) -> dict[str, int]:
+    """The points of these customers, locked in sorted order; an account not yet known begins here, empty."""
+    names = sorted(set(customers))
+    await _BEGIN_ALL.execute(tx.raw, customers=names)
+    return {row["customer_id"]: row["points"] for row in await _BALANCES.fetch(tx.raw, customers=names)}
+
+
+async def save(tx: Tx, credit: Credit) -> None:
+    """Write the new balances and the history that led to them."""
+    earned = [each for each in credit.earned if each]
+    await _SAVE.execute(tx.raw, balance=credit.balances.items(), earned=earned, now=tx.now)
+
+
+async def list_entries(database: Database, customer: str, before: int | None, most: int) -> Sequence[Row[Any]]:
+    """Balance and history, the newest first, of the same moment; of an account at least one row, without an entry."""
+    async with database.reading() as connection:
+        found: Sequence[Row[Any]] = (await connection.execute(_account(customer, before, most))).all()
+        return found
+
+
+def _account(customer: str, before: int | None, most: int) -> Select[Any]:
+    columns = (
+        accounts.c.points.label("total"),
+        entries.c.number,
+        entries.c.order_id.label("order"),
+        entries.c.points,
+        entries.c.balance,
+        entries.c.earned_at.label("at"),
+    )
+    shown = entries.c.customer_id == accounts.c.customer_id
+    if before is not None:
+        shown &= entries.c.number < before
+    query = select(*columns).select_from(accounts.outerjoin(entries, shown)).where(accounts.c.customer_id == customer)
+    return query.order_by(entries.c.number.desc()).limit(most)
