@@ -5,12 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
-from sqlalchemy import select
 
 from backbone.http import Db, Problem
 from backbone.values.fields import Key
+from services.payments import store
 from services.payments.decisions import Status
-from services.payments.tables import payments
 
 router = APIRouter()
 
@@ -44,8 +43,7 @@ class PaymentView(BaseModel):
 @router.get("/payments/{order}")
 async def get_payment(order: OrderId, db: Db) -> PaymentView:
     """How the payment of an order stands."""
-    async with db.reading() as connection:
-        row = (await connection.execute(select(payments).where(payments.c.order_id == order))).one_or_none()
+    row = await store.find(db, order)
     if row is None:
         raise Problem(404, "No such payment", f"No payment is known for order {order}.")
     return PaymentView(

@@ -115,7 +115,7 @@ async def _begin(context: Context[Settings], orders: Sequence[str]) -> Sequence[
     async with context.database.transaction(patience=PATIENCE) as tx:
         before = await store.lock_all(tx, orders)
         begun = {order: decisions.begun(payment, tx.now) for order, payment in before.items()}
-        await store.save_all(tx, filter(None, begun.values()))
+        await store.save_all(tx, [each for each in begun.values() if each])
     return [
         Attempt(payment, is_first=before[order].first_attempt_at is None) if (payment := begun.get(order)) else None
         for order in orders
@@ -141,7 +141,7 @@ async def _not_attempted(attempt: Attempt, job: Job, context: Context[Settings])
     if not attempt.is_first:
         return
     async with context.database.transaction() as tx:
-        payment = await store.locked(tx, attempt.payment.order)
+        payment = await store.lock(tx, attempt.payment.order)
         await lock(tx, job)
         if payment and (waiting := decisions.refused_for_rate(payment)):
             await store.save(tx, waiting)

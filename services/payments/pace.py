@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from backbone.jobs.work import Postpone
 from backbone.storage.database import Database
+from services.payments import store
 
 # What is left of the limit is for the uneven time that calls take to get there.
 SHARE_OF_LIMIT = 0.95
@@ -17,24 +18,6 @@ SHARE_OF_LIMIT = 0.95
 PATIENCE = timedelta(seconds=8)
 # Who wakes so many seconds late has missed its slot: after a stall of the process all would call at once otherwise.
 MISSED = 0.5
-
-# Evaluated again when it had to wait for the row, so two callers never get the same slot. Neither a slot nor a pause
-# need reach the disk before the next caller has the row: all payments would wait for that. After a crash of the server
-# at most the slots of a moment are given out again, to others than their callers, and the provider asks again to pause.
-RESERVE = """
-UPDATE pace SET next_at = greatest(next_at, clock_timestamp()) + $1::interval
-FROM set_config('synchronous_commit', 'off', true)
-WHERE next_at < clock_timestamp() + $2::interval
-RETURNING extract(epoch FROM next_at - $1::interval - clock_timestamp())::float8
-"""
-NEXT = "SELECT extract(epoch FROM next_at - clock_timestamp())::float8 FROM pace"
-IS_HELD = "SELECT held_until > clock_timestamp() FROM pace"
-HOLD = """
-UPDATE pace SET next_at = greatest(next_at, clock_timestamp() + $1::interval),
-                held_until = greatest(held_until, clock_timestamp() + $1::interval)
-FROM set_config('synchronous_commit', 'off', true)
-"""
-
 
 Rest = Callable[[float], Awaitable[None]]
 """Waits so many seconds, or raises what ends the waiting."""
@@ -54,26 +37,21 @@ async def take_slot(
     while (wait := await _reserve(database, interval, patience)) > 0:
         slot = clock() + wait
         await rest(wait)
-        if not await _is_held(database) and clock() < slot + MISSED:
+        if not await store.is_held(database) and clock() < slot + MISSED:
             return
 
 
 async def hold_off(database: Database, limit: float, pause: timedelta) -> None:
     """Let no replica call for as long as the provider asked."""
     if limit:
-        await database.fetch(HOLD, pause)
+        await store.hold_off(database, pause)
 
 
 async def _reserve(database: Database, interval: timedelta, patience: timedelta) -> float:
     """The seconds until the slot that is now ours."""
-    if reserved := await database.fetch(RESERVE, interval, patience):
-        return float(reserved[0][0])
-    [(ahead,)] = await database.fetch(NEXT)
+    reserved = await store.reserve_slot(database, interval, patience)
+    if reserved is not None:
+        return reserved
     # Back before the line is empty, so that no slot is lost.
-    raise Postpone(max(timedelta(seconds=ahead) - patience / 2, timedelta(seconds=1)))
-
-
-async def _is_held(database: Database) -> bool:
-    """Whether the provider asked for a pause while we slept."""
-    [(held,)] = await database.fetch(IS_HELD)
-    return bool(held)
+    ahead = timedelta(seconds=await store.find_next_slot(database))
+    raise Postpone(max(ahead - patience / 2, timedelta(seconds=1)))

@@ -1,68 +1,114 @@
-"""Payments in the database."""
+"""Payments, and the pace of calls to the provider, in the database."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
+from sqlalchemy import Row, select
 
 from backbone.events.payload import Cause
-from backbone.storage.database import Tx
+from backbone.storage.database import Database, Tx
+from backbone.storage.statement import Statement, rows
 from services.payments.decisions import Change, Payment, Status
 from services.payments.events import Money
+from services.payments.tables import payments
 
-_LOCK_ALL = """
-    SELECT order_id, customer, amount, currency, status, reason, first_attempt_at
-    FROM payments WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE
-"""
+_ROWS = rows(
+    payments,
+    without=("created_at", "changed_at"),
+    order_id="order",
+    amount="amount.amount",
+    currency="amount.currency",
+)
+_LOCK_ALL = Statement(
+    "SELECT :p.columns FROM payments WHERE order_id = ANY(:orders::text[]) ORDER BY order_id FOR UPDATE",
+    p=_ROWS,
+)
 # A payment keeps its customer, except that the end of an order not yet heard of has none: a row with another one was
 # written by another replica since we looked.
-_SAVE_ALL = """
-    INSERT INTO payments (order_id, customer, amount, currency, status, reason, first_attempt_at, changed_at)
-    SELECT new.*, $8::timestamptz
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[]) AS new
-    ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-        first_attempt_at = excluded.first_attempt_at, changed_at = excluded.changed_at
+_SAVE_ALL = Statement(
+    """
+    INSERT INTO payments (:new.columns, changed_at) SELECT :new.*, :now::timestamptz FROM :new
+    ON CONFLICT (order_id) DO UPDATE SET :new.excluded, changed_at = excluded.changed_at
     WHERE payments.customer = excluded.customer
-"""
+    """,
+    new=_ROWS,
+)
+# Evaluated again when it had to wait for the row, so two callers never get the same slot. Neither a slot nor a pause
+# need reach the disk before the next caller has the row: all payments would wait for that. After a crash of the server
+# at most the slots of a moment are given out again, to others than their callers, and the provider asks again to pause.
+_RESERVE_SLOT = Statement("""
+    UPDATE pace SET next_at = greatest(next_at, clock_timestamp()) + :interval::interval
+    FROM set_config('synchronous_commit', 'off', true)
+    WHERE next_at < clock_timestamp() + :patience::interval
+    RETURNING extract(epoch FROM next_at - :interval::interval - clock_timestamp())::float8
+""")
+_NEXT_SLOT = Statement("SELECT extract(epoch FROM next_at - clock_timestamp())::float8 FROM pace")
+_IS_HELD = Statement("SELECT held_until > clock_timestamp() FROM pace")
+_HOLD_OFF = Statement("""
+    UPDATE pace SET next_at = greatest(next_at, clock_timestamp() + :pause::interval),
+                    held_until = greatest(held_until, clock_timestamp() + :pause::interval)
+    FROM set_config('synchronous_commit', 'off', true)
+""")
 
 
 async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Payment]:
-    """These orders' payments, locked in sorted order, so that two transactions never wait in a ring."""
-    rows = await tx.raw.fetch(_LOCK_ALL, list(orders))
-    return {row["order_id"]: _payment(**row) for row in rows}
+    """These orders' payments, those that exist, locked in sorted order until the transaction ends."""
+    found = await _LOCK_ALL.fetch(tx.raw, orders=list(orders))
+    return {row["order_id"]: _payment(**row) for row in found}
 
 
-async def locked(tx: Tx, order: str) -> Payment | None:
+async def lock(tx: Tx, order: str) -> Payment | None:
     """The payment of an order, locked until the transaction ends."""
     return (await lock_all(tx, [order])).get(order)
 
 
-async def save_all(tx: Tx, payments: Iterable[Payment]) -> None:
+async def save_all(tx: Tx, changed: Collection[Payment]) -> None:
     """Write payments as they are now, new or not.
 
     Raises SerializationError, which passes: what seemed new is not, and has to be decided again.
     """
-    rows = [
-        (
-            each.order,
-            each.customer,
-            each.amount.amount,
-            each.amount.currency,
-            each.status,
-            each.reason,
-            each.first_attempt_at,
-        )
-        for each in payments
-    ]
-    if rows:
-        written = await tx.raw.execute(_SAVE_ALL, *map(list, zip(*rows, strict=True)), tx.now)
-        if written != f"INSERT 0 {len(rows)}":
+    if changed:
+        written = await _SAVE_ALL.execute(tx.raw, new=changed, now=tx.now)
+        if written != f"INSERT 0 {len(changed)}":
             raise asyncpg.SerializationError("Another replica has heard of one of these orders at the same moment.")
 
 
 async def save(tx: Tx, payment: Payment) -> None:
     """Write one payment."""
     await save_all(tx, [payment])
+
+
+async def find(database: Database, order: str) -> Row[Any] | None:
+    """The payment of an order, with the times at which it was made and changed."""
+    async with database.reading() as connection:
+        query = select(payments).where(payments.c.order_id == order)
+        found: Row[Any] | None = (await connection.execute(query)).one_or_none()
+        return found
+
+
+async def reserve_slot(database: Database, interval: timedelta, patience: timedelta) -> float | None:
+    """The seconds until the slot that is now ours; None when the next one is further away than `patience`."""
+    found = await _RESERVE_SLOT.fetch(database, interval=interval, patience=patience)
+    return float(found[0][0]) if found else None
+
+
+async def find_next_slot(database: Database) -> float:
+    """The seconds until the next slot that is nobody's yet."""
+    [(ahead,)] = await _NEXT_SLOT.fetch(database)
+    return float(ahead)
+
+
+async def is_held(database: Database) -> bool:
+    """Whether the provider asked for a pause that is not over."""
+    [(held,)] = await _IS_HELD.fetch(database)
+    return bool(held)
+
+
+async def hold_off(database: Database, pause: timedelta) -> None:
+    """Give no slot out for so long."""
+    await _HOLD_OFF.fetch(database, pause=pause)
 
 
 def tell(tx: Tx, change: Change, cause: Cause) -> None:
