@@ -2,23 +2,21 @@
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Response
-from sqlalchemy import Select, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backbone.http import Answer, Command, Db, Page, Paging, Problem
+from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
 from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
 from backbone.storage.database import Tx
+from backbone.storage.statement import Session
 from backbone.values.fields import Key
-from services.orders import decisions, tables
+from services.orders import decisions, store
 from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
 from services.orders.decisions import Decision, TooLate
 from services.orders.following import find, following
 from services.orders.jobs import keep_watch
-from services.orders.order import Document, Entry, Order, Status, document
+from services.orders.order import Document, Order, Status, document
 from services.orders.placing import PLACING, going_on
 
 router = APIRouter()
@@ -29,12 +27,6 @@ PROBLEMS = {
 }
 
 OrderId = Annotated[Key, Path(description="The order's id")]
-
-# One statement, so that the order and its timeline are of the same moment.
-DOCUMENT = text(f"""
-SELECT {tables.COLUMNS}, (SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline
-FROM orders AS o WHERE o.id = :id
-""")  # noqa: S608  our own names
 
 
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
@@ -58,17 +50,14 @@ async def list_orders(
     customer: Annotated[Key | None, Query(description="Only orders of this customer.")] = None,
 ) -> Any:
     """Orders, the newest first."""
-    async with db.reading() as connection:
-        rows = (await connection.execute(_listing(page, status, customer))).mappings().all()
-    views = [OrderView.model_validate(tables.order_of(row)) for row in rows]
+    views = [OrderView.model_validate(each) for each in await store.list_page(db, page, status, customer)]
     return page.answer(views, key=lambda view: view.id)
 
 
 @router.get("/orders/{order}", response_model=OrderDocument)
 async def get_order(order: OrderId, db: Db) -> Any:
     """An order with everything that has happened to it."""
-    async with db.reading() as connection:
-        return (await _read(connection, order))[1]
+    return await _shown(db, order)
 
 
 @router.get("/orders/{order}/stream", response_class=EventStream, responses=STREAMED)
@@ -86,25 +75,20 @@ async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId 
 @router.get("/menu", response_model=MenuPage)
 async def get_menu(db: Db, page: Paging, context: Ctx) -> Any:
     """What can be ordered, and at which price."""
-    query = select(tables.menu).order_by(tables.menu.c.item).limit(page.limit + 1)
-    if page.after:
-        query = query.where(tables.menu.c.item > page.after)
-    async with db.reading() as connection:
-        rows = (await connection.execute(query)).mappings().all()
-    items = [tables.menu_item_of(row, context.settings.currency) for row in rows]
+    items = await store.list_menu(db, context.settings.currency, page)
     return page.answer(items, key=lambda item: item.item)
 
 
 async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
-    order = (await tables.load(tx.raw, [order_id])).get(order_id)
+    order = await store.lock(tx, order_id)
     if order is None:
         raise _unknown(order_id)
     decision = _decide_cancellation(order, reason, tx)
     if decision.entries:
         cause = tx.cause.within(order.correlationid)
-        await tables.apply(tx, decision, cause)
+        await store.apply(tx, decision, cause)
         keep_watch(tx, order, decision.order, cause)
-    return going_on((await _read(tx.connection, order_id))[1])
+    return going_on(await _shown(tx.raw, order_id))
 
 
 def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
@@ -114,22 +98,11 @@ def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
         raise Problem(409, "Too late to cancel", str(late)) from None
 
 
-def _listing(page: Page, status: Status | None, customer: str | None) -> Select[Any]:
-    columns = tables.orders.c
-    query = select(tables.orders).order_by(columns.id.desc()).limit(page.limit + 1)
-    if status:
-        query = query.where(columns.status == status)
-    if customer is not None:
-        query = query.where(columns.customer_id == customer)
-    return query.where(columns.id < page.after) if page.after else query
-
-
-async def _read(connection: AsyncConnection, order: str) -> tuple[Order, Document]:
-    row = (await connection.execute(DOCUMENT, {"id": order})).mappings().one_or_none()
-    if row is None:
+async def _shown(session: Session, order: str) -> Document:
+    found = await store.find(session, order)
+    if found is None:
         raise _unknown(order)
-    found = tables.order_of(row)
-    return found, document(found, msgspec.convert(row["timeline"], list[Entry]))
+    return document(*found)
 
 
 def _unknown(order: str) -> Problem:

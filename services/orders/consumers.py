@@ -6,7 +6,7 @@ from typing import Any
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event, Payload
 from backbone.storage.database import Tx
-from services.orders import decisions, tables
+from services.orders import decisions, store
 from services.orders.events import (
     DeliveryCancelled,
     DeliveryRefusedCancellation,
@@ -27,9 +27,7 @@ from services.orders.events import (
 )
 from services.orders.jobs import keep_watch
 from services.orders.order import Entry, Fact, News
-
-Line = tuple[str, Entry]
-"""A line of the timeline, with its order's id."""
+from services.orders.store import TimelineEntry
 
 # What each event tells, and the sentence it leaves in the timeline.
 FACTS: Mapping[type[Payload], tuple[Fact, str]] = {
@@ -57,20 +55,20 @@ async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
 
     All rows are locked in one sorted sweep and written in one statement. Facts about unknown orders are only kept.
     """
-    before = await tables.load(tx.raw, (event.data.order for event in events))
-    orders, entries, kept = dict(before), list[Line](), list[Line]()
+    before = await store.lock_all(tx, (event.data.order for event in events))
+    orders, entries, kept = dict(before), list[TimelineEntry](), list[TimelineEntry]()
     for event in events:
         order_id, news = event.data.order, _news(event)
         if order_id not in orders:
-            kept.append((order_id, Entry(None, news.at, news.event, news.text)))
+            kept.append(TimelineEntry(order_id, Entry(None, news.at, news.event, news.text)))
             continue
         decision = decisions.learn(orders[order_id], news, tx.now)
         keep_watch(tx, orders[order_id], decision.order, event.cause)
-        tables.publish(tx, decision, event.cause)
+        store.publish(tx, decision, event.cause)
         orders[order_id] = decision.order
-        entries += ((order_id, entry) for entry in decision.entries)
-    await tables.save(tx.raw, list(orders.values()), entries)
-    await tables.keep(tx.raw, kept)
+        entries += (TimelineEntry(order_id, entry) for entry in decision.entries)
+    await store.save_all(tx, orders.values(), entries)
+    await store.add_entries(tx, kept)
 
 
 def _news(event: Event[Any]) -> News:

@@ -2,26 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
-
-import msgspec
 
 from backbone.context import Context
 from backbone.http.answers import to_json
 from backbone.running.following import MOST, Following, Version
 from backbone.storage.database import Database
-from services.orders import tables
+from services.orders import store
 from services.orders.decisions import expected_for
-from services.orders.order import Entry, document
-
-# The order and its timeline are of the same moment, because one statement reads both.
-_NEWER = f"""
-SELECT {", ".join(f"o.{column.name}" for column in tables.orders.columns)},
-       (SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline,
-       clock_timestamp() - o.stepped_at AS since
-FROM unnest($1::text[], $2::int[]) AS seen(id, version)
-JOIN orders AS o ON o.id = seen.id AND o.version > seen.version LIMIT {MOST}
-"""  # noqa: S608  the columns are ours
+from services.orders.order import Entry, Order, document
 
 
 async def find(context: Context[Any], ids: Sequence[str]) -> Sequence[Version | None]:
@@ -36,13 +26,10 @@ def following(context: Context[Any]) -> Following:
 
 
 async def _newer(database: Database, seen: Mapping[str, int]) -> Sequence[Version]:
-    rows = await database.fetch(_NEWER, list(seen), list(seen.values()))
-    return [_version(row) for row in rows]
+    return [_version(*each) for each in await store.list_newer(database, seen, MOST)]
 
 
-def _version(row: Any) -> Version:
-    order = tables.order_of(row)
-    shown = to_json(document(order, msgspec.convert(row["timeline"], list[Entry])))
+def _version(order: Order, entries: Sequence[Entry], since: timedelta) -> Version:
     more = expected_for(order)
-    over_at = None if more is None else asyncio.get_running_loop().time() + (more - row["since"]).total_seconds()
-    return Version(order.id, order.version, shown, over_at)
+    over_at = None if more is None else asyncio.get_running_loop().time() + (more - since).total_seconds()
+    return Version(order.id, order.version, to_json(document(order, entries)), over_at)

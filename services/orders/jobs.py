@@ -8,7 +8,7 @@ from backbone.events.payload import Cause
 from backbone.jobs.work import Done, Job, Work
 from backbone.running.retry import FOR_EVER
 from backbone.storage.database import Tx
-from services.orders import decisions, tables
+from services.orders import decisions, store
 from services.orders.order import Order
 from services.orders.settings import Settings
 
@@ -31,7 +31,7 @@ async def watch(_: Job, context: Context[Settings]) -> timedelta:
 
 async def look(done: Sequence[Done], tx: Tx) -> None:
     """Mark the orders that are late, and watch on those that are not yet."""
-    orders = await tables.load(tx.raw, (each.job.key for each in done))
+    orders = await store.lock_all(tx, (each.job.key for each in done))
     for each in done:
         order, limit = orders.get(each.job.key), each.outcome
         if order is None or order.ended or order.delayed:
@@ -40,7 +40,7 @@ async def look(done: Sequence[Done], tx: Tx) -> None:
         if decision is None:
             tx.schedule(DELAY_WATCH, order.id, due=order.stepped_at + limit, cause=each.cause)
         else:
-            await tables.apply(tx, decision, each.cause)
+            await store.apply(tx, decision, each.cause)
 
 
 JOBS = {DELAY_WATCH: Work(watch, look, FOR_EVER)}

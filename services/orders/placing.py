@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import select
-
 from backbone.context import Context
 from backbone.http import Answer
 from backbone.http.grouped import GroupedCommand
@@ -15,7 +13,7 @@ from backbone.http.problems import invalid
 from backbone.ids import new_id
 from backbone.storage.database import Database, Tx
 from backbone.storage.group_commit import PendingCommand
-from services.orders import decisions, tables
+from services.orders import decisions, store
 from services.orders.bodies import NewOrder
 from services.orders.decisions import Decision, UnknownItems
 from services.orders.jobs import DELAY_WATCH
@@ -59,20 +57,18 @@ def going_on(shown: Document) -> Answer:
 
 async def write(tx: Tx, commands: Sequence[PendingCommand[Accepted]]) -> None:
     """Orders, timelines, events and watches of many orders; those that are there already are left alone."""
-    created = await tables.create(tx, [(each.item.decision, each.cause) for each in commands])
+    created = await store.add_all(tx, [(each.item.decision, each.cause) for each in commands])
     for each in commands:
         decision, late_at = each.item
         if decision.order.id in created:
-            tables.publish(tx, decision, each.cause)
+            store.publish(tx, decision, each.cause)
             tx.schedule(DELAY_WATCH, decision.order.id, due=late_at, cause=each.cause)
 
 
 async def _current_menu(database: Database, currency: str) -> Menu:
     read_at, menu = _menus.get(database, (0.0, {}))
     if not menu or time.monotonic() - read_at > MENU_KEPT:
-        async with database.reading() as connection:
-            rows = (await connection.execute(select(tables.menu))).mappings().all()
-        menu = {row["item"]: tables.menu_item_of(row, currency) for row in rows}
+        menu = {each.item: each for each in await store.list_menu(database, currency)}
         _menus[database] = (time.monotonic(), menu)
     return menu
 

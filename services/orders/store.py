@@ -1,0 +1,212 @@
+"""Orders, their timelines and the menu in the database."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import select
+
+from backbone.events.payload import Cause
+from backbone.http import Page
+from backbone.storage.database import Database, Tx
+from backbone.storage.statement import Session, Statement, rows
+from services.orders.decisions import Decision
+from services.orders.events import Customer, Line, Money
+from services.orders.order import Entry, Fact, MenuItem, Order, Status
+from services.orders.tables import menu, orders, timeline
+
+
+class TimelineEntry(NamedTuple):
+    """A line of the timeline, with its order's id."""
+
+    order: str
+    entry: Entry
+
+
+class Placed(NamedTuple):
+    """A new order, with what all events about it will have in common."""
+
+    order: Order
+    correlationid: str
+
+
+class Newer(NamedTuple):
+    """An order with its timeline, and how long it has stood where it stands."""
+
+    order: Order
+    entries: Sequence[Entry]
+    since: timedelta
+
+
+def _facts(order: Order) -> str:
+    """In braces, as Postgres writes arrays: it has no arrays of arrays of different lengths."""
+    return f"{{{','.join(sorted(order.facts))}}}"
+
+
+_ENTRIES = rows(timeline, without=("position",), within="entry", order_id="order")
+
+# Rows are locked in sorted order, so that two batches never wait for each other in a ring.
+_LOCK_ALL = Statement("SELECT :o.* FROM orders AS o WHERE id = ANY(:ids) ORDER BY id FOR UPDATE", o=orders)
+
+# New orders with the beginnings of their timelines, the path of every accepted order. One that is there already (the
+# same flush once more, after a commit nobody heard of) is left alone and not returned.
+_ADD_ALL = Statement(
+    """
+    WITH created AS (
+      INSERT INTO orders (:placed.columns) SELECT :placed.* FROM :placed ON CONFLICT (id) DO NOTHING RETURNING id
+    ), entries AS (
+      INSERT INTO timeline (:entry.columns) SELECT :entry.* FROM :entry JOIN created ON created.id = entry.order_id
+    )
+    SELECT id FROM created
+    """,
+    placed=rows(
+        orders,
+        within="order",
+        customer_id="order.customer.id",
+        customer_name="order.customer.name",
+        customer_email="order.customer.email",
+        lines=lambda placed: msgspec.json.encode(placed.order.lines).decode(),
+        currency="order.total.currency",
+        total="order.total.amount",
+        facts=lambda placed: _facts(placed.order),
+        correlationid="correlationid",
+    ),
+    entry=_ENTRIES,
+)
+
+# What can change of many orders, and their new entries in the order given.
+_SAVE_ALL = Statement(
+    """
+    WITH entries AS (INSERT INTO timeline (:entry.columns) SELECT :entry.* FROM :entry)
+    UPDATE orders AS o SET :row.changes FROM :row WHERE o.id = row.id
+    """,
+    entry=_ENTRIES,
+    row=rows(
+        orders.c.id,
+        orders.c.status,
+        orders.c.reason,
+        orders.c.facts,
+        orders.c.stepped_at,
+        orders.c.delayed,
+        orders.c.version,
+        facts=_facts,
+    ),
+)
+_ADD_ENTRIES = Statement("INSERT INTO timeline (:entry.columns) SELECT :entry.* FROM :entry", entry=_ENTRIES)
+
+# One statement, so that the order and its timeline are of the same moment.
+_TIMELINE = "(SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline"
+_FIND = Statement(f"SELECT :o.*, {_TIMELINE} FROM orders AS o WHERE o.id = :id", o=orders)  # noqa: S608  our own text
+_LIST_NEWER = Statement(
+    f"""
+    SELECT :o.*, {_TIMELINE}, clock_timestamp() - o.stepped_at AS since
+    FROM unnest(:ids::text[], :versions::int[]) AS seen(id, version)
+    JOIN orders AS o ON o.id = seen.id AND o.version > seen.version LIMIT :most
+    """,  # noqa: S608  our own text
+    o=orders,
+)
+
+
+async def lock(tx: Tx, order: str) -> Order | None:
+    """An order, locked until the transaction ends."""
+    return (await lock_all(tx, [order])).get(order)
+
+
+async def lock_all(tx: Tx, ids: Iterable[str]) -> dict[str, Order]:
+    """Those of the orders that exist, locked in sorted order until the transaction ends."""
+    found = await _LOCK_ALL.fetch(tx.raw, ids=sorted(set(ids)))
+    return {row["id"]: _order(row) for row in found}
+
+
+async def add_all(tx: Tx, decided: Sequence[tuple[Decision, Cause]]) -> set[str]:
+    """Write new orders with the beginnings of their timelines; returns the ids of those that were not there yet."""
+    placed = [Placed(decision.order, cause.correlationid) for decision, cause in decided]
+    entries = [TimelineEntry(decision.order.id, entry) for decision, _ in decided for entry in decision.entries]
+    created = await _ADD_ALL.fetch(tx.raw, placed=placed, entry=entries)
+    return {row["id"] for row in created}
+
+
+async def save_all(tx: Tx, changed: Collection[Order], entries: Sequence[TimelineEntry]) -> None:
+    """Write what has changed of these orders, and new lines of their timelines."""
+    if changed:
+        await _SAVE_ALL.execute(tx.raw, row=changed, entry=entries)
+
+
+async def add_entries(tx: Tx, entries: Sequence[TimelineEntry]) -> None:
+    """Write lines of timelines alone: those of orders that are not known."""
+    if entries:
+        await _ADD_ENTRIES.execute(tx.raw, entry=entries)
+
+
+async def apply(tx: Tx, decision: Decision, cause: Cause) -> None:
+    """Write a decision about an order that exists, and publish what it says."""
+    order = decision.order
+    await save_all(tx, [order], [TimelineEntry(order.id, entry) for entry in decision.entries])
+    publish(tx, decision, cause)
+
+
+def publish(tx: Tx, decision: Decision, cause: Cause) -> None:
+    """Publish what a decision says happened."""
+    for happening in decision.happenings:
+        tx.publish(*happening, key=decision.order.id, cause=cause)
+
+
+async def find(session: Session, order: str) -> tuple[Order, list[Entry]] | None:
+    """An order with its timeline."""
+    found = await _FIND.fetch(session, id=order)
+    return (_order(found[0]), _entries(found[0])) if found else None
+
+
+async def list_page(database: Database, page: Page, status: Status | None, customer: str | None) -> list[Order]:
+    """The orders of a page, the newest first; those that stand there, and of this customer, where that is given."""
+    query = select(orders).order_by(orders.c.id.desc()).limit(page.limit + 1)
+    if status:
+        query = query.where(orders.c.status == status)
+    if customer is not None:
+        query = query.where(orders.c.customer_id == customer)
+    if page.after:
+        query = query.where(orders.c.id < page.after)
+    async with database.reading() as connection:
+        return [_order(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def list_newer(database: Database, seen: Mapping[str, int], most: int) -> list[Newer]:
+    """Those of the orders that are of a newer version than was seen."""
+    ids, versions = list(seen), list(seen.values())
+    found = await _LIST_NEWER.fetch(database, ids=ids, versions=versions, most=most)
+    return [Newer(_order(row), _entries(row), row["since"]) for row in found]
+
+
+async def list_menu(database: Database, currency: str, page: Page | None = None) -> list[MenuItem]:
+    """The menu, or a page of it, by item."""
+    query = select(menu).order_by(menu.c.item)
+    if page:
+        query = query.limit(page.limit + 1)
+        query = query.where(menu.c.item > page.after) if page.after else query
+    async with database.reading() as connection:
+        found = (await connection.execute(query)).mappings()
+        return [MenuItem(row["item"], row["name"], Money(row["price"], currency), row["baked"]) for row in found]
+
+
+def _order(row: Any) -> Order:
+    return Order(
+        id=row["id"],
+        customer=Customer(row["customer_id"], row["customer_name"], row["customer_email"]),
+        fulfilment=row["fulfilment"],
+        address=row["address"],
+        lines=msgspec.convert(row["lines"], tuple[Line, ...]),
+        total=Money(row["total"], row["currency"]),
+        status=Status(row["status"]),
+        reason=row["reason"],
+        facts=frozenset(map(Fact, row["facts"])),
+        placed_at=row["placed_at"],
+        stepped_at=row["stepped_at"],
+        delayed=row["delayed"],
+        version=row["version"],
+        correlationid=row["correlationid"],
+    )
+
+
+def _entries(row: Any) -> list[Entry]:
+    return msgspec.convert(row["timeline"], list[Entry])
