@@ -15,9 +15,9 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from backbone.consuming.broker import Log, survey
+from backbone.consuming.sql import ANEW
 from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
-from backbone.storage.sql import ANEW
 from deployment import OLD_EVENTS, published
 from deployment.published import Report
 

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.trace import Span, SpanKind
 from structlog.contextvars import bound_contextvars
 
-from backbone.consuming import inbox, parking
+from backbone.consuming import inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming
 from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers
 from backbone.errors import SlicelineError
@@ -20,7 +20,6 @@ from backbone.events.payload import Cause, Event
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import Attributes, messaging, trace_id_of, traceparent_of
-from backbone.storage import sql
 from backbone.storage.database import Database, Tx
 
 

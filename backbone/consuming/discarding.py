@@ -6,9 +6,8 @@ by its place.
 
 import asyncpg
 
-from backbone.consuming import inbox, parking
+from backbone.consuming import inbox, parking, sql
 from backbone.observing.logs import logger
-from backbone.storage import sql
 from backbone.storage.database import Tx
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from backbone.consuming import sql
 from backbone.consuming.batch import Incoming, Record
 from backbone.errors import SlicelineError
 from backbone.events.envelope import from_record, name_without_version
-from backbone.storage import sql
 from backbone.storage.database import Tx
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import asyncpg
 import orjson
 
+from backbone.consuming import sql
 from backbone.consuming.batch import Incoming, Letter, declared_type, printable, read
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import trace_id_of
 from backbone.running.pulse import describe
-from backbone.storage import sql
 from backbone.storage.database import Database, Tx
 
 WAITING = None

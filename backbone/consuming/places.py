@@ -13,11 +13,11 @@ from uuid import UUID
 import asyncpg
 from aiokafka.client import AIOKafkaClient
 
+from backbone.consuming import sql
 from backbone.consuming.broker import Log, Topic, epoch_ends, survey
 from backbone.events.topics import PartitionId
 from backbone.observing import metrics
 from backbone.observing.logs import logger
-from backbone.storage import sql
 from backbone.storage.database import Database, Tx
 
 ANOTHER_LOG, CUT_BACK, GONE, MORE_PARTITIONS = "another-log", "cut-back", "gone", "more-partitions"

@@ -1,6 +1,6 @@
 """Redrive: handle dead letters again, key by key and in order, after whatever was wrong with them was mended."""
 
-from backbone.consuming import parking
+from backbone.consuming import parking, sql
 from backbone.consuming.batch import printable
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.handlers import Handlers
@@ -8,7 +8,6 @@ from backbone.errors import SlicelineError
 from backbone.observing.logs import logger
 from backbone.running.faults import is_locked_out, is_passing
 from backbone.running.pulse import describe
-from backbone.storage import sql
 from backbone.storage.database import Database
 
 

@@ -5,9 +5,9 @@ been handled, and are repetitions. Beside a running consumer it is safe, because
 hand; within seconds it seeks anew.
 """
 
+from backbone.consuming import sql
 from backbone.errors import SlicelineError
 from backbone.observing.logs import logger
-from backbone.storage import sql
 from backbone.storage.database import Database
 
 

@@ -1,19 +1,9 @@
 """The hot statements, each with the reason for its shape. They go to asyncpg as they stand, once names are numbers."""
 
-from sqlalchemy import BigInteger, DateTime, Integer, column
+from sqlalchemy import DateTime, Integer, column
 
 from backbone.storage.statement import Statement, rows, tuples
-from backbone.storage.tables import (
-    consumer_offsets,
-    dead_letters,
-    inbox,
-    jobs,
-    outbox,
-    parked_keys,
-)
-
-ANEW = -1
-"""Stored instead of an offset: somebody wishes the log to be read from its beginning (see `reread.py`)."""
+from backbone.storage.tables import jobs, outbox
 
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
@@ -88,72 +78,6 @@ FROM taken ORDER BY position
     outbox=outbox,
 )
 
-# Moves the offsets of a batch's partitions from where it begins to where it ends, and locks them until it commits: a
-# second owner of a partition waits here, then finds that the offset has moved, and gets no row for it. Locks are taken
-# in sorted order. A batch that got all of its rows also knows whether any key is parked: whoever parks one moves the
-# offset of the same partition in the same transaction, and a batch begins where a commit ended that we have seen.
-_PLACE = (consumer_offsets.c.topic, consumer_offsets.c.partition)
-OFFSETS_MOVE = Statement(
-    """
-INSERT INTO consumer_offsets AS o (consumer, :step.columns)
-SELECT :consumer, :step.* FROM :step ORDER BY topic, partition
-ON CONFLICT (consumer, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
-WHERE o.next_offset = (SELECT start FROM :step WHERE step.topic = o.topic AND step.partition = o.partition)
-RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked
-""",
-    step=tuples(*_PLACE, column("start", BigInteger), consumer_offsets.c.next_offset),
-)
-
-OFFSETS_READ = Statement("""
-SELECT topic, partition, next_offset, log, leader_epoch, checked_offset FROM consumer_offsets WHERE consumer = :consumer
-""")
-
-# Takes places in the logs there are now. Who read a row that has moved since gets nothing for it, and looks again. How
-# far the log had been read stays known where the place goes back: for a while Kafka's account says so too.
-OFFSETS_PLACE = Statement(
-    """
-INSERT INTO consumer_offsets AS o (consumer, :place.columns, checked_offset)
-SELECT :consumer, :place.*, next_offset FROM :place ORDER BY topic, partition
-ON CONFLICT (consumer, topic, partition) DO UPDATE
-  SET next_offset = excluded.next_offset, log = excluded.log, leader_epoch = excluded.leader_epoch,
-      checked_offset = excluded.checked_offset,
-      reached_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
-                            THEN greatest(o.reached_offset, o.next_offset) END
-WHERE o.next_offset = (SELECT was FROM :place WHERE place.topic = o.topic AND place.partition = o.partition)
-RETURNING topic, partition
-""",
-    place=tuples(
-        *_PLACE,
-        column("was", BigInteger),
-        consumer_offsets.c.next_offset,
-        consumer_offsets.c.log,
-        consumer_offsets.c.leader_epoch,
-    ),
-)
-
-# What a look has found to fit: up to here the log was part of this epoch.
-OFFSETS_CHECKED = Statement(
-    """
-UPDATE consumer_offsets AS o SET leader_epoch = fits.leader_epoch, checked_offset = fits.checked_offset
-FROM (SELECT :place.* FROM :place ORDER BY topic, partition) AS fits
-WHERE o.consumer = :consumer AND o.topic = fits.topic AND o.partition = fits.partition AND o.log = fits.log
-""",
-    place=tuples(*_PLACE, consumer_offsets.c.log, consumer_offsets.c.leader_epoch, consumer_offsets.c.checked_offset),
-)
-
-# -1 asks for the beginning: whoever reads there is fenced off and seeks it. No row is deleted, for a missing one would
-# let the running batch pass.
-OFFSETS_ANEW = Statement("""
-UPDATE consumer_offsets SET next_offset = -1, reached_offset = greatest(reached_offset, next_offset)
-WHERE consumer = :consumer AND (:topic::text IS NULL OR topic = :topic) RETURNING topic
-""")
-
-# Several replicas may notice the same; one waits for the other's commit, and gets no row.
-LOG_BREAK = Statement("""
-INSERT INTO log_breaks (consumer, topic, partition, what, said) VALUES (:consumer, :topic, :partition, :what, :said)
-ON CONFLICT (consumer, topic, partition, what, said) WHERE acknowledged_at IS NULL DO NOTHING RETURNING id
-""")
-
 LOG_BREAKS = Statement("""
 SELECT topic, what, count(DISTINCT partition) AS partitions, min(noticed_at) AS since,
        (array_agg(said ORDER BY id))[1] AS said
@@ -164,40 +88,8 @@ LOG_BREAKS_ACKNOWLEDGE = Statement("""
 UPDATE log_breaks SET acknowledged_at = now() WHERE acknowledged_at IS NULL RETURNING id
 """)
 
-# What is returned is new; an occurrence that is already there was handled before.
-INBOX_CLAIM = Statement(
-    """
-INSERT INTO inbox (consumer, :happening.columns)
-SELECT :consumer, :happening.* FROM :happening ORDER BY name, occurrence
-ON CONFLICT DO NOTHING RETURNING name, occurrence
-""",
-    happening=tuples(inbox.c.name, inbox.c.occurrence),
-)
-
 INBOX_PRUNE = Statement("""
 DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - :age::interval LIMIT 5000)
-""")
-
-# The consumer and a redrive both take this lock, so that no event of the key slips between them.
-PARKED_LOCK = Statement(
-    """
-SELECT topic, key FROM parked_keys
-WHERE consumer = :consumer AND (topic, key) IN (SELECT :wanted.* FROM :wanted)
-ORDER BY topic, key FOR UPDATE
-""",
-    wanted=tuples(parked_keys.c.topic, parked_keys.c.key),
-)
-
-PARK_KEY = Statement("""
-INSERT INTO parked_keys (consumer, topic, key) VALUES (:consumer, :topic, :key) ON CONFLICT DO NOTHING
-""")
-
-# A place is known with the log it is in: the offset of the same transaction's batch tells which.
-DEAD_LETTER = Statement("""
-INSERT INTO dead_letters (consumer, topic, partition, "offset", key, type, error, headers, record_key, value, log)
-SELECT :consumer, :topic, :partition, :offset, :key, :type, :error, :headers, :record_key, :value,
-       (SELECT log FROM consumer_offsets WHERE consumer = :consumer AND topic = :topic AND partition = :partition)
-ON CONFLICT DO NOTHING
 """)
 
 # The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.
@@ -272,63 +164,6 @@ WHERE id = :id AND parked_at IS NOT NULL RETURNING kind
 """)
 
 JOB_KIND = Statement("SELECT kind FROM jobs WHERE id = :id")
-
-PARKED_KEYS = Statement("""
-SELECT topic, key FROM parked_keys WHERE consumer = :consumer AND (:key::text IS NULL OR key = :key)
-ORDER BY parked_at, topic, key
-""")
-
-LETTER_OLDEST = Statement("""
-SELECT id, topic, partition, "offset", headers, record_key, value FROM dead_letters
-WHERE consumer = :consumer AND topic = :topic AND key = :key ORDER BY id LIMIT 1
-""")
-
-LETTER_DELETE = Statement("DELETE FROM dead_letters WHERE id = :id")
-
-LETTER = Statement("""
-SELECT topic, partition, "offset", key, headers, record_key, value FROM dead_letters
-WHERE consumer = :consumer AND id = :id
-""")
-
-LETTER_DISCARD = Statement(
-    """
-WITH gone AS (DELETE FROM dead_letters AS letter WHERE id = :id RETURNING :letter.*)
-INSERT INTO discarded_letters (:letter.columns, discarded_by, reason)
-SELECT :letter.columns, :by, :reason FROM gone RETURNING topic, partition, "offset", key, type, error
-""",
-    letter=dead_letters,
-)
-
-# A place alone does not tell: after a log was cut back another record may have it. A letter that code parked which
-# knew no logs is of the log there is.
-DISCARDED_PLACES = Statement(
-    """
-SELECT broken.topic, broken.partition, broken."offset" FROM :broken
-JOIN consumer_offsets AS o
-  ON o.consumer = :consumer AND o.topic = broken.topic AND o.partition = broken.partition
-JOIN discarded_letters AS gone
-  ON gone.consumer = :consumer AND gone.topic = broken.topic AND gone.partition = broken.partition
-     AND gone."offset" = broken."offset" AND coalesce(gone.log, o.log) = o.log
-WHERE gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS NOT DISTINCT FROM broken.value
-""",
-    broken=rows(
-        dead_letters.c.topic,
-        dead_letters.c.partition,
-        dead_letters.c.offset,
-        dead_letters.c.record_key,
-        dead_letters.c.value,
-        record_key="key",
-    ),
-)
-
-LETTER_BLAME = Statement("UPDATE dead_letters SET error = :error WHERE id = :id")
-
-# Said in the transaction that takes a letter away: a key never stays closed with nothing behind it.
-OPEN_KEY = Statement("""
-DELETE FROM parked_keys
-WHERE consumer = :consumer AND topic = :topic AND key = :key
-  AND NOT EXISTS (SELECT FROM dead_letters WHERE consumer = :consumer AND topic = :topic AND key = :key)
-""")
 
 KEYS_PRUNE = Statement("""
 DELETE FROM idempotency_keys WHERE ctid IN (

@@ -6,7 +6,7 @@ import pytest
 
 from backbone.consuming.broker import Log
 from backbone.consuming.places import ANOTHER_LOG, CUT_BACK, GONE, Stored, resume
-from backbone.storage.sql import ANEW
+from backbone.consuming.sql import ANEW
 
 PLACE = ("things.events", 0)
 ID = uuid4()
