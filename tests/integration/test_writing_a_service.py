@@ -111,5 +111,13 @@ def test_what_it_reads_and_publishes_has_contracts(surveys: Service[Any]) -> Non
 
 def test_the_page_shows_every_file_of_the_service(surveys: Service[Any]) -> None:
     shown = {name for name, _ in BLOCK.findall((ROOT / "docs" / "writing-a-service.md").read_text())}
-    assert {Path(name).name for name in shown} >= {"events.py", "consumers.py", "jobs.py", "api.py", "service.py"}
+    assert {Path(name).name for name in shown} >= {
+        "events.py",
+        "tables.py",
+        "store.py",
+        "consumers.py",
+        "jobs.py",
+        "api.py",
+        "service.py",
+    }
     assert contracts.schemas_of("surveys") == [DUE]

@@ -55,6 +55,17 @@ def test_only_the_relay_has_a_kafka_producer(uses: Callable[[Path], bool], holde
     assert [path.relative_to(ROOT).as_posix() for path in files if uses(path)] == [holder]
 
 
+def asks_the_database(path: Path) -> bool:
+    return any(word.startswith("sqlalchemy") or word.endswith(".Statement") for word in words(path)) or bool(
+        {"fetch", "fetchrow", "fetchval", "executemany"} & set(calls(path))
+    )
+
+
+def test_a_service_has_its_sql_in_its_store_and_nowhere_else() -> None:
+    asking = {path.name for path in ROOT.glob("services/*/*.py") if asks_the_database(path)}
+    assert asking == {"store.py", "tables.py"}
+
+
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
