@@ -116,7 +116,9 @@ def tuples(*columns: Table | Column) -> Rows:
 class Statement:
     """One statement; its arguments are given by name. Raises TypeError for one that is missing or that it has not."""
 
-    def __init__(self, text: str, **named: Table | Rows) -> None:
+    def __init__(self, text: str, /, **named: Table | Rows) -> None:
+        if unknown := named.keys() - {token["name"] for token in _TOKEN.finditer(text)}:
+            raise TypeError(f"The statement does not name {', '.join(sorted(unknown))}")
         self._named = named
         self._numbers: dict[str, int] = {}
         self._takes: dict[str, Callable[[Any], Iterable[Any]]] = {}

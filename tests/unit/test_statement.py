@@ -139,13 +139,15 @@ def test_rows_that_are_only_listed_are_no_argument() -> None:
     assert statement.arguments({"sku": "a"}) == ["a"]
 
 
-def test_a_source_for_a_column_that_there_is_not_is_refused() -> None:
+def test_names_of_nothing_are_refused() -> None:
     with pytest.raises(TypeError, match="no column peaces"):
         rows(shelves, peaces="pieces")
     with pytest.raises(TypeError, match="new has no column peaces"):
         Statement(":new.peaces", new=rows(shelves))
+    with pytest.raises(TypeError, match="does not name old"):
+        Statement("SELECT :new.*", new=rows(shelves), old=rows(shelves))
     with pytest.raises(TypeError, match=r":old.pieces is of no table and no rows"):
-        Statement(":old.pieces", new=rows(shelves))
+        Statement(":old.pieces, :new.pieces", new=rows(shelves))
 
 
 def test_tuples_have_their_columns_in_order() -> None:
