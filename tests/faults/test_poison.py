@@ -13,8 +13,10 @@ from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from deployment.catalogue import readers
 from local import state
 from local.processes import identity_of
+from tests.all_services import SERVICES
 from tests.faults.customers import PATIENCE, Customers
 from tests.invariants import assert_sound
 from tests.processes import Process
@@ -33,7 +35,7 @@ async def test_a_broken_contract_is_parked_and_the_others_flow_on(
     customers, key = Customers(shop), f"poison-{uuid4().hex}"
     shop.spoilt.add(key)
     before = customers.ordering(10)
-    async with _swept_up(shop, key, ["inventory", "payments"]):
+    async with _swept_up(shop, key, readers(SERVICES)[PLACED]):
         for _ in range(2):
             await _send(shop, key, PLACED, {"order": key, "lines": "many"})
         await before
@@ -49,15 +51,15 @@ async def test_a_broken_contract_is_parked_and_the_others_flow_on(
 
 
 async def test_what_waits_behind_a_broken_event_is_done_when_that_is_out_of_the_way(shop: Shop) -> None:
-    readers = ["inventory", "loyalty"]
+    listeners = readers(SERVICES)[COMPLETED]
     order = await shop.place({"water": 1})
     await shop.wait_for_status(order, "confirmed", within=PATIENCE)
-    async with _swept_up(shop, order, readers):
+    async with _swept_up(shop, order, listeners):
         await _send(shop, order, COMPLETED, {}, sequence=b"first")
-        for service in readers:
+        for service in listeners:
             await _letters(shop, service, order, 1)
         customer = (await shop.complete(order, within=PATIENCE))["customer"]["id"]
-        for service in readers:
+        for service in listeners:
             first, _ = await _letters(shop, service, order, 2)
             await _fails_again_with_the_new_error(shop, service, order, first["id"])
             await shop.fetch(service, "DELETE FROM dead_letters WHERE id = $1", first["id"])

@@ -166,7 +166,7 @@ async def _serve(server: Server, context: Context[Any], listening: socket.socket
 
 
 def _envelope(event_type: str, data: Data, sequence: int, story: str) -> Envelope:
-    key = data.get("order") or data["sku"]  # an order, or a SKU for levels of stock
+    key = data.get("order") or data.get("sku") or str(next(iter(data.values())))  # what it is about comes first
     return Envelope(
         id=new_id(),
         type=event_type,

@@ -1,7 +1,6 @@
 """Every service's API, fuzzed from its own OpenAPI description: what it says is what it does, whatever comes."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,12 +11,12 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 
-from backbone.events import contracts
 from backbone.service import Service
 from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.documents import document_of
 from tests.integration.one_service import fed, serving
+from tests.samples import sample_of
 
 PROBLEM = "application/problem+json"
 SAMPLE_ORDER = "0193a5c0-8e00-7a3c-9d51-0242ac120002"
@@ -125,9 +124,4 @@ async def _happen(service: Service[Any], url: str) -> None:
     heard = [view.TYPE for view in service.handlers if "cancel" not in view.TYPE and "reject" not in view.TYPE]
     async with fed(service, lambda _: url) as reading:
         for event_type in heard:
-            await reading.feed((event_type, json.loads(_sample(event_type))))
-
-
-def _sample(event_type: str) -> bytes:
-    _, owner, name = event_type.split(".", 2)
-    return (contracts.SCHEMAS / owner / "samples" / f"{name}.json").read_bytes()
+            await reading.feed((event_type, sample_of(event_type)))

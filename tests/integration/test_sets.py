@@ -9,10 +9,13 @@ import pytest
 from sqlalchemy import DateTime, MetaData, select, text
 
 from backbone.consuming.handlers import BatchHandler
+from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, FakeRecord, Fed, fed
+from tests.samples import sample_of
 
-SERVICES = ("inventory", "payments", "kitchen", "delivery", "loyalty", "alerts", "notifications")
+LISTENERS = [name for name in SERVICES if name != "orders"]
+"""Orders takes facts about an order that it has accepted itself, and nobody can tell it of one."""
 ORDERS = [f"order-{number}" for number in range(8)]
 CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
 PRICE = {"amount": 1250, "currency": "GBP"}
@@ -77,13 +80,20 @@ FACTS: dict[str, Callable[[random.Random, str], Data]] = {
 }
 
 
+def drawn_as(event_type: str, chance: random.Random, order: str) -> Data:
+    """Data of an event; of one that nothing above draws, the golden sample, told of this order."""
+    draw = FACTS.get(event_type.split(".")[2])
+    sample = sample_of(event_type)
+    return draw(chance, order) if draw else {**sample, next(iter(sample)): order}
+
+
 def facts(service: Fed, chance: random.Random) -> list[FakeRecord]:
     """A mixture of all that the service reads, most of it in a sensible order and some of it in none."""
     types = [view.TYPE for view in service.service.handlers]
     drawn = [(chance.choice(types), order) for order in ORDERS for _ in range(chance.randint(0, 4))]
     chance.shuffle(drawn)
     first = [(types[0], order) for order in ORDERS[:6]]
-    return [service.record(each, FACTS[each.split(".")[2]](chance, order)) for each, order in first + drawn]
+    return [service.record(each, drawn_as(each, chance, order)) for each, order in first + drawn]
 
 
 def parts(records: Sequence[FakeRecord], chance: random.Random) -> list[Sequence[FakeRecord]]:
@@ -106,7 +116,7 @@ async def everything(service: Fed) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", LISTENERS)
 async def test_a_batch_at_once_is_the_same_as_its_events_one_by_one(
     new_database: NewDatabase, name: str, seed: int
 ) -> None:
