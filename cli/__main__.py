@@ -11,6 +11,7 @@ from cli.discard import discard
 from cli.down import down
 from cli.events import events
 from cli.logs import logs
+from cli.new import new
 from cli.order import order
 from cli.outline import INTRODUCTION
 from cli.psql import psql
@@ -19,6 +20,7 @@ from cli.reread import reread
 from cli.reset import reset
 from cli.restart import restart
 from cli.seed import seed
+from cli.several import SeveralWords
 from cli.status import status
 from cli.test import test
 from cli.up import up
@@ -40,6 +42,7 @@ app = typer.Typer(
 ON_THE_SHOP = (up, down, restart, status, logs, events, psql, order, seed, redrive, reread, discard, reset)
 for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
+app.command(cls=SeveralWords)(new)
 app.command(context_settings=PASS_ON)(test)
 
 

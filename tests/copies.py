@@ -1,0 +1,57 @@
+"""Copies of the project, for tests that change it: `./sliceline new`, and what the README does."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from local import ROOT
+from local.program import python
+
+POSTGRES = '''
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """The server of whoever runs these tests."""
+    return "{url}"
+'''
+
+
+def _tracked() -> list[str]:
+    """The files of the project, also those not committed yet."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def copy_of_the_project(tree: Path, postgres: str) -> Path:
+    """Copy all of it to an empty folder; the integration tests there use this Postgres."""
+    for name in _tracked():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+    with (tree / "tests" / "integration" / "conftest.py").open("a") as conftest:
+        conftest.write(POSTGRES.format(url=postgres))
+    return tree
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """What a process has to know to run the copy's code instead of ours."""
+    return {**os.environ, "PYTHONPATH": str(tree)}
+
+
+def run(tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a copy, to its end."""
+    return subprocess.run(python(*arguments), cwd=tree, env=environment(tree), capture_output=True, text=True)
+
+
+def files(tree: Path) -> dict[str, bytes]:
+    """What a person would see in the tree."""
+    unseen = re.compile(r"(^|/)(__pycache__|\.[a-z_]+)/")
+    there = {str(path.relative_to(tree)): path for path in tree.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in there.items() if not unseen.search(name)}
