@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,19 +16,35 @@ from backbone.ids import new_id
 from backbone.service import Service
 from local import ROOT
 from tests.conftest import NewDatabase
+from tests.copies import copy_of_the_project, run
 from tests.integration.one_service import fed
 
-BLOCK = re.compile(r"^```python\n# (services/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTION = (ROOT / "README.md").read_text().split("## Add a listener\n")[1].split("\n## ")[0]
+COMMANDS = [line.split() for line in re.findall(r"^    \./sliceline (.+)$", SECTION, re.MULTILINE)]
+PATCHES = re.findall(r"^```diff\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Path:
+    """The project after what the README says until the service is to be started."""
+    tree = copy_of_the_project(tmp_path_factory.mktemp("readme"), postgres)
+    _succeed(tree, COMMANDS[0])
+    for patch in PATCHES:
+        subprocess.run(["git", "apply", "-"], cwd=tree, input=patch, text=True, check=True)
+    return tree
+
+
+def _succeed(tree: Path, command: list[str]) -> None:
+    name, *arguments = command
+    module = ("pytest", "-q") if name == "test" else ("cli", name)
+    done = run(tree, "-m", *module, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
-def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service[Any]]:
-    """The README's service, from files of its code blocks beside our own services."""
-    for name, code in BLOCK.findall((ROOT / "README.md").read_text()):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(code)
-    monkeypatch.setattr(services, "__path__", [*services.__path__, str(tmp_path / "services")])
+def listener(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service[Any]]:
+    """The README's service, beside our own."""
+    monkeypatch.setattr(services, "__path__", [*services.__path__, str(tree / "services")])
     yield importlib.import_module("services.bestsellers.service").SERVICE
     for name in [name for name in sys.modules if name.startswith("services.bestsellers")]:
         del sys.modules[name]
@@ -40,9 +57,21 @@ async def test_the_listener_of_the_readme_counts_what_sells(listener: Service[An
         await bestsellers.deliver(confirmed)
         await bestsellers.deliver(confirmed)  # it may come twice, and counts once
         await bestsellers.feed(("sliceline.orders.order-confirmed.v2", order_of(("margherita", 3))))
-        async with bestsellers.database.transaction() as tx:
-            sold = await tx.raw.fetch("SELECT item, pieces FROM sold ORDER BY item")
-    assert [tuple(row) for row in sold] == [("cola", 1), ("margherita", 5)]
+        sold = (await bestsellers.client.get("/bestsellers")).json()["items"]
+    assert sold == [{"name": "cola", "total": 1}, {"name": "margherita", "total": 5}]
+
+
+def test_the_commands_that_check_the_listener_find_nothing(tree: Path) -> None:
+    assert [name for name, *_ in COMMANDS] == ["new", "contracts", "test", "up", "psql"]
+    for command in COMMANDS[1:3]:
+        _succeed(tree, command)
+    for check in (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["pytest", "-q", "tests/unit/test_catalogue.py"],
+    ):
+        done = run(tree, "-m", *check)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def order_of(*lines: tuple[str, int]) -> dict[str, Any]:
