@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,36 +18,65 @@ from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.service import Service
 from backbone.settings import Settings
-from deployment.objections import load_services
-from deployment.objections import objections as of_all
 from local import ROOT
 from tests.conftest import NewDatabase
+from tests.copies import copy_of_the_project, run
 from tests.integration.one_service import Fed, fed
 from tests.integration.things import eventually, running
 
-BLOCK = re.compile(r"^`(\S+/\S+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = (ROOT / "docs" / "writing-a-service.md").read_text()
+BLOCK = re.compile(r"^[^\n]*`(\S+/\S+)`[^\n]*:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = dict(BLOCK.findall(PAGE))
 COMPLETED = "sliceline.orders.order-completed.v1"
 DUE = "sliceline.surveys.survey-due.v1"
 
 
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Path:
+    """The project after all that the page says."""
+    tree = copy_of_the_project(tmp_path_factory.mktemp("page"), postgres)
+    [arguments] = re.findall(r"^    \./sliceline (new .+)$", PAGE, re.MULTILINE)
+    _succeed(tree, "cli", *arguments.split())
+    for gone in re.findall(r"^    rm (.+)$", PAGE, re.MULTILINE):
+        for name in gone.split():
+            (tree / name).unlink()
+    for name, content in BLOCKS.items():
+        (tree / name).write_text(content)
+    _succeed(tree, "cli", "contracts")
+    return tree
+
+
+def _succeed(tree: Path, *arguments: str) -> None:
+    done = run(tree, "-m", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture
-def surveys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service[Any]]:
-    """The page's service, from files of its blocks beside our own services and contracts."""
-    shutil.copytree(contracts.SCHEMAS, tmp_path / "schemas")
-    for name, content in BLOCK.findall((ROOT / "docs" / "writing-a-service.md").read_text()):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-    monkeypatch.setattr(contracts, "SCHEMAS", tmp_path / "schemas")
-    monkeypatch.setattr(services, "__path__", [*services.__path__, str(tmp_path / "services")])
+def surveys(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service[Any]]:
+    """The page's service, beside our own, with the contracts there."""
+    monkeypatch.setattr(contracts, "SCHEMAS", tree / "schemas")
+    monkeypatch.setattr(services, "__path__", [*services.__path__, str(tree / "services")])
     yield importlib.import_module("services.surveys.service").SERVICE
     for name in [name for name in sys.modules if name.startswith("services.surveys")]:
         del sys.modules[name]
 
 
-def test_its_contracts_are_complete(surveys: Service[Any]) -> None:
-    said = of_all({**load_services()[0], surveys.name: surveys})
-    assert [each for each in said if surveys.name in each] == []
+TESTS = ["test_surveys", "test_migrations", "test_problem_kinds"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy", f"--cache-dir={ROOT / '.mypy_cache'}", "services/surveys", "tests/integration/test_surveys.py"),
+        ("pytest", "-q", "tests/unit/test_catalogue.py", "tests/unit/test_contracts.py"),
+        ("pytest", "-q", "-k", "surveys", *(f"tests/integration/{name}.py" for name in TESTS)),
+    ],
+    ids=["lint", "format", "types", "contracts", "tests"],
+)
+def test_the_page_s_files_pass_what_all_have_to(tree: Path, command: tuple[str, ...]) -> None:
+    _succeed(tree, *command)
 
 
 async def _completed(service: Fed) -> str:
@@ -109,15 +137,7 @@ def test_what_it_reads_and_publishes_has_contracts(surveys: Service[Any]) -> Non
     assert objections(surveys) == []
 
 
-def test_the_page_shows_every_file_of_the_service(surveys: Service[Any]) -> None:
-    shown = {name for name, _ in BLOCK.findall((ROOT / "docs" / "writing-a-service.md").read_text())}
-    assert {Path(name).name for name in shown} >= {
-        "events.py",
-        "tables.py",
-        "store.py",
-        "consumers.py",
-        "jobs.py",
-        "api.py",
-        "service.py",
-    }
+def test_the_page_shows_every_file_of_the_service(surveys: Service[Any], tree: Path) -> None:
+    files = {path.relative_to(tree).as_posix() for path in (tree / "services" / "surveys").rglob("*.py")}
+    assert files <= BLOCKS.keys()
     assert contracts.schemas_of("surveys") == [DUE]
