@@ -17,6 +17,7 @@ from backbone.settings import Settings
 from backbone.storage import sql
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping, prune
+from backbone.storage.statement import Statement
 from local.ports import HOST
 from tests.conftest import NewDatabase
 from tests.integration.test_parking import Record, consumer_of, letters, record_of, send_raw
@@ -111,7 +112,7 @@ async def test_a_relay_whose_database_does_not_answer_does(thing: Things) -> Non
 
 async def test_housekeeping_that_prunes_for_long_does(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backbone.storage.housekeeping.EVERY", timedelta(seconds=1))
-    slow = "DELETE FROM inbox WHERE received_at < now() - $1::interval AND pg_sleep(5) IS NOT NULL"
+    slow = Statement("DELETE FROM inbox WHERE received_at < now() - :age::interval AND pg_sleep(5) IS NOT NULL")
     monkeypatch.setattr(sql, "INBOX_PRUNE", slow)
     await thing.database.fetch(
         "INSERT INTO inbox (consumer, name, occurrence, received_at) VALUES ('a', 'b', 'c', now() - interval '1 year')"
