@@ -28,6 +28,13 @@ contract of an event is its schema, `schemas/<service>/<event>.v<N>.json`; what 
 Services = dict[str, Service[Any]]
 
 
+def sample_of(event_type: str) -> dict[str, Any]:
+    """Read the data of an event's golden sample."""
+    service, event, version = parse_type(event_type)
+    found: dict[str, Any] = orjson.loads((SCHEMAS / service / "samples" / f"{event}.v{version}.json").read_bytes())
+    return found
+
+
 def service_of(name: str) -> Service[Any]:
     """The service of this name."""
     service: Service[Any] = import_module(f"services.{name}.service").SERVICE

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from backbone.events.contracts import SCHEMAS
 from backbone.events.envelope import parse_type
 from cli.making.wanted import Unwanted, View, Wanted, class_of
+from deployment.catalogue import sample_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 LINE = 120
@@ -170,10 +170,3 @@ def _subject(view: View) -> str:
 
 def _snake(class_name: str) -> str:
     return re.sub("(?<!^)(?=[A-Z])", "_", class_name).lower()
-
-
-def sample_of(event_type: str) -> dict[str, str]:
-    """Read the golden sample of an event."""
-    service, event, version = parse_type(event_type)
-    found: dict[str, str] = json.loads((SCHEMAS / service / "samples" / f"{event}.v{version}.json").read_bytes())
-    return found

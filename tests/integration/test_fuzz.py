@@ -12,11 +12,11 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from backbone.service import Service
+from deployment.catalogue import sample_of
 from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.documents import document_of
 from tests.integration.one_service import fed, serving
-from tests.samples import sample_of
 
 PROBLEM = "application/problem+json"
 SAMPLE_ORDER = "0193a5c0-8e00-7a3c-9d51-0242ac120002"

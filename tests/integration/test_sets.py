@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import DateTime, MetaData, select, text
 
 from backbone.consuming.handlers import BatchHandler
+from deployment.catalogue import sample_of
 from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, FakeRecord, Fed, fed
-from tests.samples import sample_of
 
 LISTENERS = [name for name in SERVICES if name != "orders"]
 """Orders takes facts about an order that it has accepted itself, and nobody can tell it of one."""

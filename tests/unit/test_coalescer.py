@@ -34,10 +34,10 @@ async def started(*calls: asyncio.Task[int]) -> None:
 
 async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own() -> None:
     doubling = Doubling()
-    gathering = Coalescer("doubling", doubling)
-    first = asyncio.create_task(gathering.join(1))
+    coalescer = Coalescer("doubling", doubling)
+    first = asyncio.create_task(coalescer.join(1))
     await until_served(doubling)
-    calls = [asyncio.create_task(gathering.join(number)) for number in (2, 300, 4)]
+    calls = [asyncio.create_task(coalescer.join(number)) for number in (2, 300, 4)]
     await started(*calls)
     doubling.go.set()
     assert (await first, await calls[0], await calls[2]) == (2, 4, 8)
@@ -48,10 +48,10 @@ async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own(
 
 async def test_who_has_given_up_is_not_served() -> None:
     doubling = Doubling()
-    gathering = Coalescer("doubling", doubling)
-    first = asyncio.create_task(gathering.join(1))
+    coalescer = Coalescer("doubling", doubling)
+    first = asyncio.create_task(coalescer.join(1))
     await until_served(doubling)
-    calls = [asyncio.create_task(gathering.join(number)) for number in (2, 3)]
+    calls = [asyncio.create_task(coalescer.join(number)) for number in (2, 3)]
     await started(*calls)
     calls[0].cancel()
     await started(*calls)

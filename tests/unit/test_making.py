@@ -18,7 +18,7 @@ from tests.all_services import SERVICES
 from tests.documents import document_of
 
 ALL = tuple(each for service in CATALOGUE for each in schemas_of(service))
-OURS = 'lint.isort.known-first-party = ["backbone", "services", "tests"]'
+OURS = 'lint.isort.known-first-party = ["backbone", "deployment", "services", "tests"]'
 LONGEST = "abcdefghijklmnopqrstuvwx"
 
 
