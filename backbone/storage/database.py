@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from backbone.decision import Decision
 from backbone.events.payload import Cause, Payload
 from backbone.ids import new_id
 from backbone.running.faults import CommitUnknown, is_passing, may_be_the_session
@@ -72,6 +73,19 @@ class Tx:
     def withdraw(self, kind: str, key: str) -> None:
         """Forget a job, also one that is running: it will not settle."""
         self._jobs[kind, key] = None
+
+    def apply(self, decision: Decision[Any], *, key: str, cause: Cause | None = None) -> None:
+        """Publish what a decision tells, and stop and start its jobs, under `key`. The state is the caller's to save.
+
+        Raises what `publish` raises.
+        """
+        for happening in decision.events:
+            versions = happening if isinstance(happening, tuple) else (happening,)
+            self.publish(*versions, key=key, cause=cause)
+        for kind in decision.stop:
+            self.withdraw(kind, key)
+        for job in decision.start:
+            self.schedule(job.kind, job.key or key, job.data, due=job.due, cause=cause)
 
     async def flush(self) -> tuple[bool, frozenset[str]]:
         """Write what was collected; tells whether events go out, and the kinds of the jobs that are due."""

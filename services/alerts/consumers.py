@@ -1,25 +1,30 @@
-"""What alerts does about levels of stock. The events of one SKU come in order and from one partition."""
+"""What alerts does about levels of stock: `decisions.FACTS` says what on which event.
+
+The events of one SKU come in order and from one partition.
+"""
 
 from collections.abc import Sequence
 
 from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.decision import Decision, fold
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
-from services.alerts import decisions, store
-from services.alerts.events import StockAlertRaised, StockLevelChanged
-from services.alerts.jobs import keep_quiet
+from services.alerts import store
+from services.alerts.decisions import FACTS, Alerts, Fact
 
 
-async def follow_levels(events: Sequence[Event[StockLevelChanged]], tx: Tx) -> None:
+async def follow_levels(events: Sequence[Event[Fact]], tx: Tx) -> None:
     """Raise and clear as the levels went, one by one: what is raised and cleared within a batch is told as both."""
+
+    def decide(alerts: Alerts | None, event: Event[Fact]) -> Decision[Alerts]:
+        return FACTS[type(event.data)](alerts, event.data, tx.now)
+
     before = await store.lock_all(tx, {event.data.sku for event in events})
-    after, told = decisions.follow(before, [event.data for event in events], tx.now)
-    await store.save_all(tx, [alert for name, alert in after.items() if alert != before.get(name)])
-    for event, payloads in zip(events, told, strict=True):
-        for payload in payloads:
-            tx.publish(payload, key=event.data.sku, cause=event.cause)
-            if isinstance(payload, StockAlertRaised):
-                keep_quiet(tx, payload.sku, payload.kind, event.cause)
+    followed = fold(before, events, lambda event: event.data.sku, decide)
+    for sku, event, decision in followed:
+        tx.apply(decision, key=sku, cause=event.cause)
+    after = ((before.get(sku, {}), alerts) for sku, alerts in followed.changed.items())
+    await store.save_all(tx, [alert for old, new in after for alert in new.values() if alert != old.get(alert.kind)])
 
 
-HANDLERS: Handlers = {StockLevelChanged: BatchHandler(follow_levels)}
+HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(follow_levels))

@@ -4,17 +4,23 @@ What an event says about the level before it plays no part: only what alerts its
 told of a SKU and a kind, it keeps quiet about the same for a while, and then says how often it happened again.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from backbone.decision import Decision, Start
+from backbone.events.payload import Payload
 from services.alerts.events import Kind, StockAlertCleared, StockAlertRaised, StockLevelChanged
 
 FEW = 3
 """Pieces: the least that stock has to move back over a line before that counts. Orders come and go by one or two."""
 KINDS: tuple[Kind, ...] = ("low", "out", "over")
+QUIET = "quiet"
+"""The job that ends the quiet time after an alert."""
+Fact = StockLevelChanged
 Told = tuple[StockAlertCleared | StockAlertRaised, ...]
 
 
@@ -36,8 +42,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 0
 
 
-Name = tuple[str, Kind]
-Alerts = Mapping[Name, Alert]
+Alerts = Mapping[Kind, Alert]
+"""All alerts about one SKU, active or past."""
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -47,16 +53,19 @@ class Crossing(msgspec.Struct, frozen=True):
     cleared: frozenset[Kind]
 
 
-def follow(alerts: Alerts, levels: Iterable[StockLevelChanged], now: datetime) -> tuple[Alerts, list[Told]]:
-    """The alerts after all levels in their order, and what is told of each."""
-    after = dict(alerts)
-    told: list[Told] = []
-    for level in levels:
-        active = {kind for kind in KINDS if (alert := after.get((level.sku, kind))) and alert.active}
-        crossing = judge(active, level)
-        before, after = after, after | _alerts_of(after, crossing, level, now)
-        told.append(_told_of(before, after, crossing, level))
-    return after, told
+def follow(alerts: Alerts | None, level: StockLevelChanged, now: datetime) -> Decision[Alerts]:
+    """Begin and end the alerts that a SKU's new level calls for, and keep quiet after each that is told."""
+    before = alerts or {}
+    crossing = judge({alert.kind for alert in before.values() if alert.active}, level)
+    after = {**before, **_alerts_of(before, crossing, level, now)}
+    told = _told_of(before, after, crossing, level)
+    raised = (each.kind for each in told if isinstance(each, StockAlertRaised))
+    # Due at once: the job itself knows how long, and settles on the time.
+    return Decision(after, told, start=tuple(_quiet(level.sku, kind) for kind in raised))
+
+
+FACTS: Mapping[type[Payload], Callable[[Alerts | None, Any, datetime], Decision[Alerts]]] = {StockLevelChanged: follow}
+"""What happens on which event."""
 
 
 def judge(active: Set[Kind], level: StockLevelChanged) -> Crossing:
@@ -69,17 +78,23 @@ def judge(active: Set[Kind], level: StockLevelChanged) -> Crossing:
     return Crossing(raised=begins - active, cleared=frozenset(active) - begins - holds)
 
 
-def end_quiet(alert: Alert, quiet: timedelta, now: datetime) -> tuple[Alert, Told]:
-    """The alert once the quiet time since it was told may be over, and what is to be told of what was held back.
+def end_quiet(alert: Alert, quiet: timedelta, now: datetime) -> Decision[Alert]:
+    """End the quiet time since the alert was told, if it is over, and tell what was held back.
 
     An alert that is over by then is told as raised and cleared: it happened. Whatever is told begins a new quiet time.
     """
-    if alert.quiet_since is None or now < alert.quiet_since + quiet:
-        return alert, ()
+    if alert.quiet_since is None:
+        return Decision(alert)
+    if now < alert.quiet_since + quiet:
+        return Decision(alert, start=(_quiet(alert.sku, alert.kind, alert.quiet_since + quiet),))
     if not alert.held:
-        return replace(alert, quiet_since=None), ()
+        return Decision(replace(alert, quiet_since=None))
     over = () if alert.active else (StockAlertCleared(sku=alert.sku, kind=alert.kind, available=alert.available),)
-    return replace(alert, quiet_since=now, held=0), (_told_again(alert), *over)
+    return Decision(
+        replace(alert, quiet_since=now, held=0),
+        (_told_again(alert), *over),
+        start=(_quiet(alert.sku, alert.kind, now + quiet),),
+    )
 
 
 def margin(line: int) -> int:
@@ -97,11 +112,15 @@ def over_clears_at(ceiling: int) -> int:
     return max(0, ceiling - margin(ceiling))
 
 
-def _alerts_of(alerts: Alerts, crossing: Crossing, level: StockLevelChanged, now: datetime) -> dict[Name, Alert]:
-    cleared = (alerts[level.sku, kind] for kind in crossing.cleared)
+def _quiet(sku: str, kind: Kind, due: datetime | None = None) -> Start:
+    return Start(QUIET, f"{sku} {kind}", {"sku": sku, "kind": kind}, due)
+
+
+def _alerts_of(alerts: Alerts, crossing: Crossing, level: StockLevelChanged, now: datetime) -> dict[Kind, Alert]:
+    cleared = (alerts[kind] for kind in crossing.cleared)
     ended = [replace(each, active=False, available=level.after.available, cleared_at=now) for each in cleared]
-    begun = [_begun(alerts.get((level.sku, kind)), kind, level, now) for kind in crossing.raised]
-    return {(alert.sku, alert.kind): alert for alert in (*ended, *begun)}
+    begun = [_begun(alerts.get(kind), kind, level, now) for kind in crossing.raised]
+    return {alert.kind: alert for alert in (*ended, *begun)}
 
 
 def _begun(earlier: Alert | None, kind: Kind, level: StockLevelChanged, now: datetime) -> Alert:
@@ -125,8 +144,8 @@ def _begun(earlier: Alert | None, kind: Kind, level: StockLevelChanged, now: dat
 def _told_of(before: Alerts, after: Alerts, crossing: Crossing, level: StockLevelChanged) -> Told:
     """What was held back is not told to be over either."""
     available = level.after.available
-    cleared = (kind for kind in sorted(crossing.cleared) if not before[level.sku, kind].held)
-    raised = (kind for kind in sorted(crossing.raised) if not after[level.sku, kind].held)
+    cleared = (kind for kind in sorted(crossing.cleared) if not before[kind].held)
+    raised = (kind for kind in sorted(crossing.raised) if not after[kind].held)
     return (
         *(StockAlertCleared(sku=level.sku, kind=kind, available=available) for kind in cleared),
         *(_raised(kind, level) for kind in raised),

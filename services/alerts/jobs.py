@@ -4,21 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from backbone.context import Context
-from backbone.events.payload import Cause
 from backbone.jobs.work import Done, Job, Work
 from backbone.running.retry import FOR_EVER
 from backbone.storage.database import Tx
 from services.alerts import decisions, store
-from services.alerts.decisions import Alert
-from services.alerts.events import Kind
+from services.alerts.decisions import QUIET, Alert
 from services.alerts.settings import Settings
-
-QUIET = "quiet"
-
-
-def keep_quiet(tx: Tx, sku: str, kind: Kind, cause: Cause) -> None:
-    """Due at once: the job itself knows how long, and settles on the time."""
-    tx.schedule(QUIET, f"{sku} {kind}", {"sku": sku, "kind": kind}, cause=cause)
 
 
 async def measure(_: Job, context: Context[Settings]) -> timedelta:
@@ -31,16 +22,12 @@ async def look(done: Sequence[Done], tx: Tx) -> None:
     alerts = await store.lock_all(tx, {each.job.data["sku"] for each in done})
     changed: list[Alert] = []
     for each in done:
-        alert = alerts.get((each.job.data["sku"], each.job.data["kind"]))
-        if alert is None or alert.quiet_since is None:
+        alert = alerts[each.job.data["sku"]].get(each.job.data["kind"])
+        if alert is None:
             continue
-        after, told = decisions.end_quiet(alert, each.outcome, tx.now)
-        changed.append(after)
-        for payload in told:
-            tx.publish(payload, key=alert.sku, cause=each.cause)
-        if after.quiet_since is not None:
-            due = after.quiet_since + each.outcome
-            tx.schedule(QUIET, each.job.key, each.job.data, due=due, cause=each.cause)
+        decision = decisions.end_quiet(alert, each.outcome, tx.now)
+        changed.append(decision.state)
+        tx.apply(decision, key=alert.sku, cause=each.cause)
     await store.save_all(tx, changed)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, select, tuple_
 from backbone.http import Page
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Statement, rows
-from services.alerts.decisions import Alert
+from services.alerts.decisions import Alert, Alerts
 from services.alerts.events import Kind
 from services.alerts.tables import alerts
 
@@ -25,10 +25,12 @@ _SAVE_ALL = Statement(
 )
 
 
-async def lock_all(tx: Tx, skus: Collection[str]) -> dict[tuple[str, Kind], Alert]:
-    """All alerts about these SKUs, active or past, locked in sorted order until the transaction ends."""
-    found = await _LOCK_ALL.fetch(tx.raw, skus=list(skus))
-    return {(row["sku"], row["kind"]): Alert(**row) for row in found}
+async def lock_all(tx: Tx, skus: Collection[str]) -> dict[str, Alerts]:
+    """Lock all alerts about these SKUs in sorted order until the transaction ends, and return them by SKU."""
+    found: dict[str, dict[Kind, Alert]] = {sku: {} for sku in skus}
+    for row in await _LOCK_ALL.fetch(tx.raw, skus=list(skus)):
+        found[row["sku"]][row["kind"]] = Alert(**row)
+    return dict(found)
 
 
 async def save_all(tx: Tx, changed: Sequence[Alert]) -> None:

@@ -1,6 +1,6 @@
 """Delivery over HTTP: what waits to leave, and the buttons of courier and counter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from backbone.http import Answer, Command, Db, Paging, Problem
+from backbone.http import Command, Db, Paging, Problem
+from backbone.http.buttons import Buttons
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
 from services.delivery import store
-from services.delivery.decisions import OPEN, Button, Delivery, Status, WrongButton, press
+from services.delivery.decisions import OPEN, Button, Delivery, Status, press
 from services.delivery.events import Fulfilment
 
 router = APIRouter()
@@ -82,72 +83,55 @@ async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None,
 @router.post("/deliveries/{order}/dispatched", response_model=DeliveryView)
 async def mark_order_dispatched(order: OrderId, command: Command) -> Response:
     """The courier has left with it."""
-    return await command.run(lambda tx: _press(tx, order, Button.DISPATCHED, command.actor))
+    return await BUTTONS.press(command, order, Button.DISPATCHED)
 
 
 @router.post("/deliveries/{order}/delivered", response_model=DeliveryView)
 async def mark_order_delivered(order: OrderId, command: Command) -> Response:
     """The courier has handed it over."""
-    return await command.run(lambda tx: _press(tx, order, Button.DELIVERED, command.actor))
+    return await BUTTONS.press(command, order, Button.DELIVERED)
 
 
 @router.post("/deliveries/{order}/collected", response_model=DeliveryView)
 async def mark_order_collected(order: OrderId, command: Command) -> Response:
     """The customer came for it."""
-    return await command.run(lambda tx: _press(tx, order, Button.COLLECTED, command.actor))
+    return await BUTTONS.press(command, order, Button.COLLECTED)
 
 
 @router.post("/deliveries/dispatched", response_model=Pressed)
 async def mark_orders_dispatched(body: Bag, command: Command) -> Response:
     """The same for many orders; one that is refused does not hold up the others."""
-    return await command.run(lambda tx: _press_all(tx, body.orders, Button.DISPATCHED, command.actor))
+    return await BUTTONS.press_all(command, body.orders, Button.DISPATCHED)
 
 
 @router.post("/deliveries/delivered", response_model=Pressed)
 async def mark_orders_delivered(body: Bag, command: Command) -> Response:
     """The same for many orders; one that is refused does not hold up the others."""
-    return await command.run(lambda tx: _press_all(tx, body.orders, Button.DELIVERED, command.actor))
+    return await BUTTONS.press_all(command, body.orders, Button.DELIVERED)
 
 
 @router.post("/deliveries/collected", response_model=Pressed)
 async def mark_orders_collected(body: Bag, command: Command) -> Response:
     """The same for many orders; one that is refused does not hold up the others."""
-    return await command.run(lambda tx: _press_all(tx, body.orders, Button.COLLECTED, command.actor))
+    return await BUTTONS.press_all(command, body.orders, Button.COLLECTED)
 
 
-async def _press(tx: Tx, order: str, button: Button, by: str) -> Answer:
-    [outcome] = (await _outcomes(tx, [order], button, by)).values()
-    if isinstance(outcome, Problem):
-        raise outcome
-    return Answer(DeliveryView.model_validate(outcome))
+def _pressed(items: list[DeliveryView], refused: Mapping[str, str]) -> Pressed:
+    return Pressed(items=items, refused=[Refused(order=order, reason=reason) for order, reason in refused.items()])
 
 
-async def _press_all(tx: Tx, orders: Sequence[str], button: Button, by: str) -> Answer:
-    outcomes = await _outcomes(tx, orders, button, by)
-    views = [DeliveryView.model_validate(each) for each in outcomes.values() if isinstance(each, Delivery)]
-    refused = [Refused(order=order, reason=str(each)) for order, each in outcomes.items() if isinstance(each, Problem)]
-    return Answer(Pressed(items=views, refused=refused))
+def _unknown(order: str) -> Problem:
+    return Problem(404, "No such delivery", f"No confirmed order {order} is known to delivery.")
 
 
-async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> dict[str, Delivery | Problem]:
-    """Press for each order; its delivery as it is from now on, or why it stays as it was."""
-    deliveries = await store.lock_all(tx, orders)
-    outcomes: dict[str, Delivery | Problem] = {}
-    for order in orders:
-        delivery = deliveries.get(order)
-        if delivery is None or delivery.fulfilment is None:
-            outcomes[order] = Problem(404, "No such delivery", f"No confirmed order {order} is known to delivery.")
-            continue
-        try:
-            decision = press(delivery, button, by)
-        except WrongButton as wrong:
-            outcomes[order] = Problem(409, "Wrong button", str(wrong))
-            continue
-        deliveries[order] = outcomes[order] = decision.delivery
-        for told in decision.events:
-            tx.publish(told, key=order, cause=tx.cause.within(delivery.correlationid))
-    await store.save_all(tx, [each for each in outcomes.values() if isinstance(each, Delivery)])
-    return outcomes
+async def _lock_confirmed(tx: Tx, orders: Sequence[str]) -> dict[str, Delivery]:
+    found = await store.lock_all(tx, orders)
+    return {order: delivery for order, delivery in found.items() if delivery.fulfilment is not None}
+
+
+BUTTONS = Buttons(
+    _lock_confirmed, store.save_all, press, _unknown, "Wrong button", DeliveryView.model_validate, _pressed
+)
 
 
 def _statuses(wanted: Filter | None) -> tuple[Status, ...]:

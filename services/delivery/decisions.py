@@ -1,10 +1,14 @@
 """What becomes of a delivery: when it may start, which button moves it on, and when it may be cancelled."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from backbone.errors import SlicelineError
+import msgspec
+from msgspec.structs import replace
+
+from backbone.decision import Decision, Refusal
 from backbone.events.payload import Payload
 from services.delivery.events import (
     CancellationRefused,
@@ -42,8 +46,7 @@ class Button(StrEnum):
     COLLECTED = "collected"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """All that is known about the way of one order; before its confirmation that is next to nothing."""
 
     order: str
@@ -58,23 +61,14 @@ class Delivery:
     correlationid: str | None = None  # of the order's story
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The delivery as it is from now on, and what the world is told about it."""
-
-    delivery: Delivery
-    events: tuple[Payload, ...] = ()
-
-
-class WrongButton(SlicelineError):
+class WrongButton(Refusal):
     """This button does not move the delivery on from where it is."""
 
     def __init__(self, delivery: Delivery, button: Button) -> None:
         super().__init__(f"An order for {delivery.fulfilment} that is {delivery.status} cannot become {button}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     fulfilment: Fulfilment
     before: Status
     after: Status
@@ -88,20 +82,7 @@ _MOVES = {
 }
 
 
-def heard(delivery: Delivery, fact: Fact) -> Decision:
-    """What a fact means for the order's delivery."""
-    match fact:
-        case OrderConfirmed():
-            return confirmed(delivery, fact)
-        case PizzaBaked():
-            return pizza_baked(delivery)
-        case OrderCancellationRequested():
-            return cancellation_requested(delivery)
-        case OrderCancelled():
-            return order_cancelled(delivery)
-
-
-def confirmed(delivery: Delivery, order: OrderConfirmed) -> Decision:
+def confirmed(delivery: Delivery, order: OrderConfirmed) -> Decision[Delivery]:
     """Learn what to bring where; it may start now unless something is still to be baked."""
     known = replace(
         delivery,
@@ -113,19 +94,19 @@ def confirmed(delivery: Delivery, order: OrderConfirmed) -> Decision:
     return Decision(_ready_when_startable(known))
 
 
-def pizza_baked(delivery: Delivery) -> Decision:
+def pizza_baked(delivery: Delivery, _: PizzaBaked) -> Decision[Delivery]:
     """Learn that the oven is done, perhaps before the confirmation is known here."""
     return Decision(_ready_when_startable(replace(delivery, baked=True)))
 
 
-def order_cancelled(delivery: Delivery) -> Decision:
+def order_cancelled(delivery: Delivery, _: OrderCancelled) -> Decision[Delivery]:
     """Close what has not started, also before its confirmation is known here; nothing is told."""
     if delivery.status in (Status.WAITING, Status.READY):
         return Decision(replace(delivery, status=Status.CANCELLED))
     return Decision(delivery)
 
 
-def cancellation_requested(delivery: Delivery) -> Decision:
+def cancellation_requested(delivery: Delivery, _: OrderCancellationRequested) -> Decision[Delivery]:
     """Cancel or refuse where nothing is baked; elsewhere the kitchen decides, and nothing is told."""
     if delivery.fulfilment is None or delivery.needs_baking or delivery.status is Status.CANCELLED:
         return Decision(delivery)
@@ -136,7 +117,16 @@ def cancellation_requested(delivery: Delivery) -> Decision:
     return Decision(delivery, (CancellationRefused(order=delivery.order, by=DELIVERY, reason=reason),))
 
 
-def press(delivery: Delivery, button: Button, by: str) -> Decision:
+FACTS: Mapping[type[Payload], Callable[[Delivery, Any], Decision[Delivery]]] = {
+    OrderConfirmed: confirmed,
+    PizzaBaked: pizza_baked,
+    OrderCancellationRequested: cancellation_requested,
+    OrderCancelled: order_cancelled,
+}
+"""What happens on which event."""
+
+
+def press(delivery: Delivery, button: Button, by: str) -> Decision[Delivery]:
     """Move the delivery on; the same button again changes and tells nothing. Raises WrongButton."""
     move = _MOVES[button]
     if delivery.status is move.after:

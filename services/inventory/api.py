@@ -199,8 +199,7 @@ async def _locked(tx: Tx, sku: str) -> Level:
 
 async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
     await store.save_levels(tx, {sku: before}, {sku: after})
-    for change in decisions.changes({sku: before}, {sku: after}, channel, reason):
-        tx.publish(change, key=sku)
+    tx.apply(decisions.changes({sku: before}, {sku: after}, channel, reason)[sku], key=sku)
     return Answer(_shown(sku, after))
 
 

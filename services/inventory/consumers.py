@@ -1,28 +1,30 @@
-"""What inventory does about orders: promise, take back, hand out. A batch of any mixture is one fold."""
+"""What inventory does when orders speaks: `decisions.FACTS` says what on which event.
+
+A batch of any mixture is one fold.
+"""
 
 from collections.abc import Sequence
-from typing import Any
 
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.inventory import decisions, store
-from services.inventory.decisions import Fact, Recipes, Stock
-from services.inventory.events import OrderCancelled, OrderCompleted, OrderPlaced, OrderRejected, StockLevelChanged
+from services.inventory.decisions import FACTS, Fact, Recipes, Stock
+from services.inventory.events import OrderPlaced
 
 
-async def move_stock(events: Sequence[Event[Any]], tx: Tx) -> None:
+async def move_stock(events: Sequence[Event[Fact]], tx: Tx) -> None:
     """Reserve, release and sell in the order of the events; every change of a level is told, also one undone later."""
-    facts: list[Fact] = [event.data for event in events]
+    facts = [event.data for event in events]
     recipes = await store.find_recipes(tx, {line.item for fact in _placed(facts) for line in fact.lines})
     before = await _lock(tx, recipes, facts)
-    after, told = decisions.fold(before, recipes, facts)
+    after, outcomes = decisions.fold(before, recipes, facts)
     await store.save_levels(tx, before.levels, after.levels)
     await store.save_reservations(tx, before.reservations, after.reservations)
-    for event, payloads in zip(events, told, strict=True):
-        for payload in payloads:
-            key = payload.sku if isinstance(payload, StockLevelChanged) else event.data.order
-            tx.publish(payload, key=key, cause=event.cause)
+    for event, outcome in zip(events, outcomes, strict=True):
+        tx.apply(outcome.order, key=event.data.order, cause=event.cause)
+        for sku, decision in outcome.levels.items():
+            tx.apply(decision, key=sku, cause=event.cause)
 
 
 async def _lock(tx: Tx, recipes: Recipes, facts: Sequence[Fact]) -> Stock:
@@ -37,6 +39,4 @@ def _placed(facts: Sequence[Fact]) -> list[OrderPlaced]:
     return [fact for fact in facts if isinstance(fact, OrderPlaced)]
 
 
-HANDLERS: Handlers = dict.fromkeys(
-    (OrderPlaced, OrderRejected, OrderCancelled, OrderCompleted), BatchHandler(move_stock)
-)
+HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(move_stock))

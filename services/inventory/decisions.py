@@ -4,12 +4,13 @@ Every function takes whole levels and returns whole new ones, so that one fact o
 stock before anything is written.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from backbone.decision import Decision
 from backbone.errors import SlicelineError
 from backbone.events.payload import Payload
 from services.inventory.events import (
@@ -69,11 +70,10 @@ class Stock(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What one fact changes, and what is told of it, in order."""
+    """What one fact decides: about its order (None: its reservation stays as it is), then about SKUs."""
 
-    levels: Levels = {}
-    reservation: Reservation | None = None
-    told: tuple[Payload, ...] = ()
+    order: Decision[Reservation | None] = Decision(None)
+    levels: Mapping[str, Decision[Level]] = {}
 
 
 class Reserved(msgspec.Struct, frozen=True):
@@ -105,71 +105,90 @@ class NotEnough(SlicelineError):
         self.level = level
 
 
-def fold(stock: Stock, recipes: Recipes, facts: Iterable[Fact]) -> tuple[Stock, list[tuple[Payload, ...]]]:
-    """The stock after all facts in their order, and what is told of each of them."""
+def fold(stock: Stock, recipes: Recipes, facts: Iterable[Fact]) -> tuple[Stock, list[Outcome]]:
+    """Decide by all facts in their order, each over the stock that those before it left."""
     levels, reservations = dict(stock.levels), dict(stock.reservations)
-    told = []
+    outcomes = []
     for fact in facts:
-        outcome = decide(levels, reservations.get(fact.order), recipes, fact)
-        levels |= outcome.levels
-        if outcome.reservation:
-            reservations[fact.order] = outcome.reservation
-        told.append(outcome.told)
-    return Stock(levels, reservations), told
+        outcome = FACTS[type(fact)](levels, reservations.get(fact.order), recipes, fact)
+        levels |= {sku: decision.state for sku, decision in outcome.levels.items()}
+        if outcome.order.state:
+            reservations[fact.order] = outcome.order.state
+        outcomes.append(outcome)
+    return Stock(levels, reservations), outcomes
 
 
-def decide(levels: Levels, reservation: Reservation | None, recipes: Recipes, fact: Fact) -> Outcome:
-    """What becomes of an order's `reservation`; an order is reserved once, and what is not open does not end.
-
-    An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
-    """
-    if isinstance(fact, OrderPlaced):
-        return _heard_of(levels, reservation, recipes, fact)
-    if reservation is None:
-        return Outcome(reservation=Reservation((), "sold" if isinstance(fact, OrderCompleted) else "released"))
-    if reservation.status != "open":
-        return Outcome()
-    if isinstance(fact, OrderCompleted):
-        return _completed(levels, reservation, fact)
-    return _given_up(levels, reservation, fact)
+# An order is reserved once, and what is not open does not end. An order may be heard to end before it is heard of: its
+# events can lie in two partitions when their number changed.
 
 
-def _heard_of(levels: Levels, before: Reservation | None, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+def placed(levels: Levels, before: Reservation | None, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+    """Reserve all that a new order needs, or reject it."""
     if before is None:
-        return _placed(levels, recipes, fact)
-    return _placed_after_its_end(levels, recipes, fact) if before == Reservation((), "sold") else Outcome()
+        return _reserved(levels, recipes, fact)
+    return _sold_unheard(levels, recipes, fact) if before == Reservation((), "sold") else Outcome()
 
 
-def _placed_after_its_end(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
-    """The pieces have left the house: promise and sell in one, as far as the books have them."""
-    placed = _placed(levels, recipes, fact)
-    if placed.reservation is None:
-        return placed
-    after = sell(placed.levels, placed.reservation.lines)
-    return Outcome(after, replace(placed.reservation, status="sold"), placed.told)
+def given_up(levels: Levels, before: Reservation | None, _: Recipes, fact: OrderRejected | OrderCancelled) -> Outcome:
+    """Release what an order that was rejected or cancelled had reserved."""
+    if before is None or before.status != "open":
+        return _remembered(before, "released")
+    ending = "cancelled" if isinstance(fact, OrderCancelled) else "rejected"
+    after = release(levels, before.lines)
+    released = StockReleased(order=fact.order, lines=before.lines)
+    return Outcome(
+        Decision(replace(before, status="released"), (released,)),
+        changes(levels, after, CHANNEL, f"order {fact.order} {ending}"),
+    )
 
 
-def _placed(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+def completed(levels: Levels, before: Reservation | None, _: Recipes, fact: OrderCompleted) -> Outcome:
+    """Sell what an order that was handed over had reserved."""
+    if before is None or before.status != "open":
+        return _remembered(before, "sold")
+    after = sell(levels, before.lines)
+    return Outcome(
+        Decision(replace(before, status="sold")),
+        changes(levels, after, CHANNEL, f"order {fact.order} completed"),
+    )
+
+
+FACTS: Mapping[type[Payload], Callable[[Levels, Reservation | None, Recipes, Any], Outcome]] = {
+    OrderPlaced: placed,
+    OrderRejected: given_up,
+    OrderCancelled: given_up,
+    OrderCompleted: completed,
+}
+"""What happens on which event, given the levels, the order's reservation and the recipes."""
+
+
+def _reserved(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
     decision = reserve(levels, recipes, fact.lines)
     if isinstance(decision, Rejected):
-        return Outcome(told=(StockRejected(order=fact.order, lines=decision.lines, short=decision.short),))
+        rejected = StockRejected(order=fact.order, lines=decision.lines, short=decision.short)
+        return Outcome(Decision(None, (rejected,)))
     reserved = StockReserved(order=fact.order, lines=decision.lines)
-    changed = changes(levels, decision.levels, CHANNEL, f"order {fact.order} placed")
-    return Outcome(decision.levels, Reservation(decision.lines), (reserved, *changed))
+    return Outcome(
+        Decision(Reservation(decision.lines), (reserved,)),
+        changes(levels, decision.levels, CHANNEL, f"order {fact.order} placed"),
+    )
 
 
-def _given_up(levels: Levels, open_: Reservation, fact: OrderRejected | OrderCancelled) -> Outcome:
-    ending = "cancelled" if isinstance(fact, OrderCancelled) else "rejected"
-    after = release(levels, open_.lines)
-    released = StockReleased(order=fact.order, lines=open_.lines)
-    changed = changes(levels, after, CHANNEL, f"order {fact.order} {ending}")
-    return Outcome(after, replace(open_, status="released"), (released, *changed))
+def _sold_unheard(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
+    """The pieces have left the house: promise and sell in one, as far as the books have them."""
+    outcome = _reserved(levels, recipes, fact)
+    reservation = outcome.order.state
+    if reservation is None:
+        return outcome
+    sold = sell({sku: decision.state for sku, decision in outcome.levels.items()}, reservation.lines)
+    return Outcome(
+        replace(outcome.order, state=replace(reservation, status="sold")),
+        {sku: replace(decision, state=sold[sku]) for sku, decision in outcome.levels.items()},
+    )
 
 
-def _completed(levels: Levels, open_: Reservation, fact: OrderCompleted) -> Outcome:
-    after = sell(levels, open_.lines)
-    changed = changes(levels, after, CHANNEL, f"order {fact.order} completed")
-    return Outcome(after, replace(open_, status="sold"), tuple(changed))
+def _remembered(before: Reservation | None, end: Literal["released", "sold"]) -> Outcome:
+    return Outcome() if before else Outcome(Decision(Reservation((), end)))
 
 
 def needs(recipes: Recipes, lines: Iterable[OrderLine]) -> tuple[StockLine, ...]:
@@ -225,21 +244,24 @@ def limit(level: Level, threshold: int | None, ceiling: int | None) -> Level:
     return replace(level, threshold=threshold, ceiling=ceiling)
 
 
-def changes(before: Levels, after: Levels, channel: str, reason: str) -> list[StockLevelChanged]:
-    """One event per SKU of `after` whose available, threshold or ceiling is not what it was."""
-    return [
-        StockLevelChanged(
-            sku=sku,
-            before=Availability(before[sku].available),
-            after=Availability(level.available),
-            threshold=level.threshold,
-            ceiling=level.ceiling,
-            channel=channel,
-            reason=reason,
-        )
-        for sku, level in after.items()
-        if _shown(level) != _shown(before[sku])
-    ]
+def changes(before: Levels, after: Levels, channel: str, reason: str) -> dict[str, Decision[Level]]:
+    """Decide that levels are as `after` says, and tell where available, threshold or ceiling is not what it was."""
+    return {sku: _change(sku, before[sku], level, channel, reason) for sku, level in after.items()}
+
+
+def _change(sku: str, before: Level, after: Level, channel: str, reason: str) -> Decision[Level]:
+    if _shown(after) == _shown(before):
+        return Decision(after)
+    told = StockLevelChanged(
+        sku=sku,
+        before=Availability(before.available),
+        after=Availability(after.available),
+        threshold=after.threshold,
+        ceiling=after.ceiling,
+        channel=channel,
+        reason=reason,
+    )
+    return Decision(after, (told,))
 
 
 def _available(stock: Levels, sku: str) -> int:

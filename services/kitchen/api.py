@@ -1,6 +1,6 @@
 """The kitchen over HTTP: what is to be baked, and the two buttons beside the oven."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from backbone.http import Answer, Command, Db, Paging, Problem
-from backbone.storage.database import Tx
+from backbone.http import Command, Db, Paging, Problem
+from backbone.http.buttons import Buttons
 from backbone.values.fields import Key
 from services.kitchen import store
-from services.kitchen.decisions import OPEN, Button, Status, Ticket, WrongButton, press
+from services.kitchen.decisions import OPEN, Button, Status, press
 
 router = APIRouter()
 
@@ -84,60 +84,36 @@ async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Qu
 @router.post("/tickets/{order}/prepared", response_model=TicketView)
 async def mark_ticket_prepared(order: OrderId, command: Command) -> Response:
     """The pizzas are topped; from here on the order is not cancelled any more."""
-    return await command.run(lambda tx: _press(tx, order, Button.PREPARED, command.actor))
+    return await BUTTONS.press(command, order, Button.PREPARED)
 
 
 @router.post("/tickets/{order}/baked", response_model=TicketView)
 async def mark_ticket_baked(order: OrderId, command: Command) -> Response:
     """Everything is out of the oven."""
-    return await command.run(lambda tx: _press(tx, order, Button.BAKED, command.actor))
+    return await BUTTONS.press(command, order, Button.BAKED)
 
 
 @router.post("/tickets/prepared", response_model=Pressed)
 async def mark_tickets_prepared(body: OvenLoad, command: Command) -> Response:
     """The same for many tickets; one that is refused does not hold up the others."""
-    return await command.run(lambda tx: _press_all(tx, body.orders, Button.PREPARED, command.actor))
+    return await BUTTONS.press_all(command, body.orders, Button.PREPARED)
 
 
 @router.post("/tickets/baked", response_model=Pressed)
 async def mark_tickets_baked(body: OvenLoad, command: Command) -> Response:
     """The same for many tickets; one that is refused does not hold up the others."""
-    return await command.run(lambda tx: _press_all(tx, body.orders, Button.BAKED, command.actor))
+    return await BUTTONS.press_all(command, body.orders, Button.BAKED)
 
 
-async def _press(tx: Tx, order: str, button: Button, by: str) -> Answer:
-    [outcome] = (await _outcomes(tx, [order], button, by)).values()
-    if isinstance(outcome, Problem):
-        raise outcome
-    return Answer(TicketView.model_validate(outcome))
+def _pressed(items: list[TicketView], refused: Mapping[str, str]) -> Pressed:
+    return Pressed(items=items, refused=[Refused(order=order, reason=reason) for order, reason in refused.items()])
 
 
-async def _press_all(tx: Tx, orders: Sequence[str], button: Button, by: str) -> Answer:
-    outcomes = await _outcomes(tx, orders, button, by)
-    tickets = [TicketView.model_validate(each) for each in outcomes.values() if isinstance(each, Ticket)]
-    refused = [Refused(order=order, reason=str(each)) for order, each in outcomes.items() if isinstance(each, Problem)]
-    return Answer(Pressed(items=tickets, refused=refused))
+def _unknown(order: str) -> Problem:
+    return Problem(404, "No such ticket", f"The kitchen has no ticket for order {order}.")
 
 
-async def _outcomes(tx: Tx, orders: Sequence[str], button: Button, by: str) -> dict[str, Ticket | Problem]:
-    """Press for each order; its ticket as it is from now on, or why it stays as it was."""
-    tickets = await store.lock_all(tx, orders)
-    outcomes: dict[str, Ticket | Problem] = {}
-    for order in orders:
-        ticket = tickets.get(order)
-        if ticket is None:
-            outcomes[order] = Problem(404, "No such ticket", f"The kitchen has no ticket for order {order}.")
-            continue
-        try:
-            decision = press(ticket, button, by)
-        except WrongButton as wrong:
-            outcomes[order] = Problem(409, "Wrong button", str(wrong))
-            continue
-        tickets[order] = outcomes[order] = decision.ticket
-        for told in decision.events:
-            tx.publish(told, key=order, cause=tx.cause.within(ticket.correlationid))
-    await store.save_all(tx, [each for each in outcomes.values() if isinstance(each, Ticket)])
-    return outcomes
+BUTTONS = Buttons(store.lock_all, store.save_all, press, _unknown, "Wrong button", TicketView.model_validate, _pressed)
 
 
 def _statuses(wanted: Filter | None) -> tuple[Status, ...]:

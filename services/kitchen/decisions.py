@@ -1,12 +1,15 @@
 """What becomes of a ticket: the one place where baking and cancelling meet."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from backbone.errors import SlicelineError
-from backbone.events.payload import Payload
+import msgspec
+from msgspec.structs import replace
+
+from backbone.decision import Decision, Refusal
+from backbone.events.payload import Event, Payload
 from services.kitchen.events import (
     CancellationRefused,
     OrderCancellationRequested,
@@ -16,6 +19,8 @@ from services.kitchen.events import (
     PizzaPrepared,
     TicketCancelled,
 )
+
+Fact = OrderConfirmed | OrderCancellationRequested
 
 KITCHEN = "kitchen"  # who decides about a cancellation: nobody pressed a button
 
@@ -35,14 +40,12 @@ class Button(StrEnum):
     BAKED = "baked"
 
 
-@dataclass(frozen=True, slots=True)
-class TicketLine:
+class TicketLine(msgspec.Struct, frozen=True):
     item: str
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True):
     order: str
     status: Status
     lines: tuple[TicketLine, ...]
@@ -51,15 +54,7 @@ class Ticket:
     correlationid: str | None = None  # of the order's story
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The ticket as it is from now on, and what the world is told about it."""
-
-    ticket: Ticket
-    events: tuple[Payload, ...] = ()
-
-
-class WrongButton(SlicelineError):
+class WrongButton(Refusal):
     """This button does not move the ticket on from where it is."""
 
     def __init__(self, ticket: Ticket, button: Button) -> None:
@@ -72,16 +67,30 @@ _MOVES: dict[Button, tuple[Status, Status, type[PizzaPrepared] | type[PizzaBaked
 }
 
 
-def heard(ticket: Ticket | None, fact: OrderConfirmed | OrderCancellationRequested, now: datetime) -> Decision | None:
-    """What a fact means for the order's ticket, if it has one; None where it means nothing.
+def confirmed(ticket: Ticket | None, event: Event[OrderConfirmed], now: datetime) -> Decision[Ticket] | None:
+    """Open the order's ticket, once, and where there is something to bake."""
+    opened = None if ticket else open_ticket(event.data.order, event.data.lines, now)
+    return Decision(replace(opened, correlationid=event.correlationid)) if opened else None
 
-    A cancellation without a ticket: nothing is baked, and delivery decides (orders' events about one order come in
-    order).
+
+def cancellation_requested(
+    ticket: Ticket | None, _event: Event[OrderCancellationRequested], _now: datetime
+) -> Decision[Ticket] | None:
+    """Cancel the order's ticket or refuse to.
+
+    Without a ticket nothing is baked, and delivery decides: orders' events about one order come in order.
     """
-    if isinstance(fact, OrderCancellationRequested):
-        return cancel(ticket) if ticket else None
-    opened = None if ticket else open_ticket(fact.order, fact.lines, now)
-    return Decision(opened) if opened else None
+    return cancel(ticket) if ticket else None
+
+
+Decide = Callable[[Ticket | None, Event[Any], datetime], Decision[Ticket] | None]
+"""Decides by an event about an order with this ticket, if it has one; None: nothing changes."""
+
+FACTS: Mapping[type[Payload], Decide] = {
+    OrderConfirmed: confirmed,
+    OrderCancellationRequested: cancellation_requested,
+}
+"""What happens on which event."""
 
 
 def open_ticket(order: str, lines: Sequence[OrderLine], now: datetime) -> Ticket | None:
@@ -90,7 +99,7 @@ def open_ticket(order: str, lines: Sequence[OrderLine], now: datetime) -> Ticket
     return Ticket(order, Status.WAITING, baked, now) if baked else None
 
 
-def press(ticket: Ticket, button: Button, by: str) -> Decision:
+def press(ticket: Ticket, button: Button, by: str) -> Decision[Ticket]:
     """Move the ticket on; the same button again changes and tells nothing. Raises WrongButton."""
     before, after, fact = _MOVES[button]
     if ticket.status is after:
@@ -100,7 +109,7 @@ def press(ticket: Ticket, button: Button, by: str) -> Decision:
     return Decision(replace(ticket, status=after, by=by), (fact(order=ticket.order, by=by),))
 
 
-def cancel(ticket: Ticket) -> Decision:
+def cancel(ticket: Ticket) -> Decision[Ticket]:
     """Cancel what nobody has started, refuse the rest; asked again after cancelling, nothing more is said."""
     if ticket.status is Status.CANCELLED:
         return Decision(ticket)

@@ -1,22 +1,26 @@
-"""What loyalty does when orders speaks."""
+"""What loyalty does when orders speaks: `decisions.FACTS` says what on which event."""
 
 from collections.abc import Sequence
 
 from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.decision import fold
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
-from services.loyalty import decisions, store
-from services.loyalty.events import OrderCompleted
+from services.loyalty import store
+from services.loyalty.decisions import FACTS, Credit, Fact
 
 
-async def credit_orders(events: Sequence[Event[OrderCompleted]], tx: Tx) -> None:
+async def credit_orders(events: Sequence[Event[Fact]], tx: Tx) -> None:
     """Credit any number of orders, in the order of the events."""
     balances = await store.begin_all(tx, (event.data.customer_id for event in events))
-    credit = decisions.credit(balances, (event.data for event in events))
-    await store.save(tx, credit)
-    for event, earned in zip(events, credit.earned, strict=True):
-        if earned:
-            tx.publish(earned, key=earned.customer_id, cause=event.cause)
+    credited = fold(balances, events, lambda event: event.data.customer_id, _decide)
+    for customer, event, credit in credited:
+        tx.apply(credit, key=customer, cause=event.cause)
+    await store.save_all(tx, credited.changed, [earned for _, _, credit in credited for earned in credit.events])
 
 
-HANDLERS: Handlers = {OrderCompleted: BatchHandler(credit_orders)}
+def _decide(balance: int | None, event: Event[Fact]) -> Credit | None:
+    return FACTS[type(event.data)](balance or 0, event.data)
+
+
+HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(credit_orders))

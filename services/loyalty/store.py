@@ -1,13 +1,13 @@
 """Accounts and their history in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Statement, rows, tuples
-from services.loyalty.decisions import Credit
+from services.loyalty.events import PointsEarned
 from services.loyalty.tables import accounts, entries
 
 # A customer's orders lie in several partitions, so two replicas may open the same account. ON CONFLICT
@@ -17,7 +17,7 @@ _BEGIN_ALL = Statement("""
     ON CONFLICT (customer_id) DO UPDATE SET points = known.points WHERE false
 """)
 _BALANCES = Statement("SELECT customer_id, points FROM accounts WHERE customer_id = ANY(:customers::text[])")
-_SAVE = Statement(
+_SAVE_ALL = Statement(
     """
     WITH credited AS (
         UPDATE accounts SET :balance.changes FROM :balance WHERE accounts.customer_id = balance.customer_id
@@ -36,10 +36,10 @@ async def begin_all(tx: Tx, customers: Iterable[str]) -> dict[str, int]:
     return {row["customer_id"]: row["points"] for row in await _BALANCES.fetch(tx.raw, customers=names)}
 
 
-async def save(tx: Tx, credit: Credit) -> None:
-    """Write the new balances and the history that led to them."""
-    earned = [each for each in credit.earned if each]
-    await _SAVE.execute(tx.raw, balance=credit.balances.items(), earned=earned, now=tx.now)
+async def save_all(tx: Tx, balances: Mapping[str, int], earned: Sequence[PointsEarned]) -> None:
+    """Write new balances, by customer, and the history that led to them."""
+    if earned:
+        await _SAVE_ALL.execute(tx.raw, balance=balances.items(), earned=earned, now=tx.now)
 
 
 async def list_entries(database: Database, customer: str, before: int | None, most: int) -> Sequence[Row[Any]]:

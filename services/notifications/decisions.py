@@ -1,8 +1,12 @@
 """What is written to whom, as pure functions. Whatever a person typed becomes one line of plain text here."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 
+import msgspec
+
+from backbone.decision import Decision, Start
 from backbone.events.payload import Payload
 from backbone.values.currencies import minor_digits
 from backbone.values.texts import is_email, one_line
@@ -17,6 +21,8 @@ from services.notifications.events import (
     StockAlertRaised,
 )
 
+SEND = "send"
+"""The job that hands a mail to the mail server."""
 NO_ADDRESS = "This is no address that a mail server would take."
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
@@ -34,8 +40,7 @@ class Kind(StrEnum):
     STOCK_ALERT = "stock-alert"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mail:
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """What to write. `recipient` None is the shop, whose address is known when it is sent."""
 
     kind: Kind
@@ -50,19 +55,10 @@ class Mail:
         return self.recipient is None or is_email(self.recipient)
 
 
-def mail_about(fact: Fact) -> Mail:
-    """The mail that a fact calls for."""
-    match fact:
-        case OrderConfirmed():
-            return confirmed(fact)
-        case OrderRejected():
-            return rejected(fact)
-        case OrderCancelled():
-            return cancelled(fact)
-        case OrderDelayed():
-            return delayed(fact)
-        case StockAlertRaised():
-            return stock_alert(fact)
+def mail_about(fact: Fact) -> Decision[Mail]:
+    """Write the mail that a fact calls for, and send it where a mail server can be asked to."""
+    mail = FACTS[type(fact)](fact)
+    return Decision(mail, start=(Start(SEND),) if mail.is_deliverable else ())
 
 
 def confirmed(fact: OrderConfirmed) -> Mail:
@@ -154,6 +150,16 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
         subject=f"{title}: {sku} ({fact.available} available)",
         body="\n".join([f"{title}{_often(fact.times)}.", "", *facts, ""]),
     )
+
+
+FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
+    OrderConfirmed: confirmed,
+    OrderRejected: rejected,
+    OrderCancelled: cancelled,
+    OrderDelayed: delayed,
+    StockAlertRaised: stock_alert,
+}
+"""What is written on which event."""
 
 
 def told_of(notification: str, kind: str, recipient: str, about: str) -> tuple[Payload, ...]:

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 import aiosmtplib
+import msgspec
 
 from backbone.context import Context
 from backbone.jobs.work import AT_ONCE, Done, Job, Postpone, Work, renew
@@ -18,11 +19,10 @@ from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
 from backbone.values.texts import is_email, one_line
 from services.notifications import store
-from services.notifications.decisions import NO_ADDRESS
+from services.notifications.decisions import NO_ADDRESS, SEND
 from services.notifications.settings import Settings
 from services.notifications.store import Queued
 
-SEND = "send"
 # Of each step of the conversation, of a whole one, and of the mails of one flush: a job may wait for the flush before
 # its own, each may end with a last conversation, and all that has to fit into its lease of a minute.
 STEP_SECONDS = 8.0
@@ -35,15 +35,13 @@ LAST_SECONDS = 4.0
 PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15), within=timedelta(days=3))
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """The mail server took it."""
 
     recipient: str
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """No mail server will ever deliver it."""
 
     reason: str

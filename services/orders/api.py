@@ -15,7 +15,6 @@ from services.orders import decisions, store
 from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
 from services.orders.decisions import Decision, TooLate
 from services.orders.following import find, following
-from services.orders.jobs import keep_watch
 from services.orders.order import Document, Order, Status, document
 from services.orders.placing import PLACING, going_on
 
@@ -85,9 +84,8 @@ async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
         raise _unknown(order_id)
     decision = _decide_cancellation(order, reason, tx)
     if decision.entries:
-        cause = tx.cause.within(order.correlationid)
-        await store.apply(tx, decision, cause)
-        keep_watch(tx, order, decision.order, cause)
+        await store.save_all(tx, [decision])
+        tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
     return going_on(await _shown(tx.raw, order_id))
 
 

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.decision import fold
 from backbone.events.payload import Event, Payload
 from backbone.storage.database import Tx
 from services.orders import decisions, store
+from services.orders.decisions import Decision
 from services.orders.events import (
     DeliveryCancelled,
     DeliveryRefusedCancellation,
@@ -25,8 +27,7 @@ from services.orders.events import (
     StockReserved,
     TicketCancelled,
 )
-from services.orders.jobs import keep_watch
-from services.orders.order import Entry, Fact, News
+from services.orders.order import Entry, Fact, News, Order
 from services.orders.store import TimelineEntry
 
 # What each event tells, and the sentence it leaves in the timeline.
@@ -55,26 +56,27 @@ async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
 
     All rows are locked in one sorted sweep and written in one statement. Facts about unknown orders are only kept.
     """
-    before = await store.lock_all(tx, (event.data.order for event in events))
-    orders, entries, kept = dict(before), list[TimelineEntry](), list[TimelineEntry]()
-    for event in events:
-        order_id, news = event.data.order, _news(event)
-        if order_id not in orders:
-            kept.append(TimelineEntry(order_id, Entry(None, news.at, news.event, news.text)))
-            continue
-        decision = decisions.learn(orders[order_id], news, tx.now)
-        keep_watch(tx, orders[order_id], decision.order, event.cause)
-        store.publish(tx, decision, event.cause)
-        orders[order_id] = decision.order
-        entries += (TimelineEntry(order_id, entry) for entry in decision.entries)
-    await store.save_all(tx, orders.values(), entries)
-    await store.add_entries(tx, kept)
+
+    def decide(order: Order | None, event: Event[Any]) -> Decision | None:
+        return decisions.learn(order, _news(event), tx.now) if order else None
+
+    orders = await store.lock_all(tx, (event.data.order for event in events))
+    decided = fold(orders, events, lambda event: event.data.order, decide)
+    for order, event, decision in decided:
+        tx.apply(decision, key=order, cause=event.cause)
+    await store.save_all(tx, [decision for _, _, decision in decided])
+    await store.add_entries(tx, [_kept(event) for event in events if event.data.order not in orders])
 
 
 def _news(event: Event[Any]) -> News:
     fact, text = FACTS[type(event.data)]
     why = getattr(event.data, "why", None)
     return News(fact, event.type, event.time, text.replace("{why}", why or ""), why)
+
+
+def _kept(event: Event[Any]) -> TimelineEntry:
+    news = _news(event)
+    return TimelineEntry(event.data.order, Entry(None, news.at, news.event, news.text))
 
 
 HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(learn))

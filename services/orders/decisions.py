@@ -7,9 +7,10 @@ once taken is a fact itself. A fact that comes late joins the timeline and chang
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import msgspec
 from msgspec.structs import replace
 
+from backbone import decision
+from backbone.decision import Refusal, Start
 from backbone.errors import SlicelineError
 from backbone.events.payload import Payload
 from services.orders.events import (
@@ -27,6 +28,8 @@ from services.orders.events import (
 )
 from services.orders.order import ENDS, Entry, Fact, MenuItem, News, Order, Status, Wanted
 
+DELAY_WATCH = "delay-watch"
+"""The job that looks whether an order's step takes too long."""
 LONGEST_REASON = 2000
 PAID_AND_RESERVED = frozenset({Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED})
 FAILED = frozenset({Fact.STOCK_REJECTED, Fact.PAYMENT_FAILED})
@@ -40,12 +43,10 @@ UNDONE_WITHIN = timedelta(hours=1)
 STARTED = HANDED_OVER | {Fact.PREPARED, Fact.BAKED, Fact.DISPATCHED, Fact.CANCELLATION_REFUSED}
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """The order as it is now, what joins its timeline, and what to publish: per happening, its versions."""
+class Decision(decision.Decision[Order], frozen=True):
+    """Holds what joins an order's timeline as well."""
 
-    order: Order
     entries: tuple[Entry, ...] = ()
-    happenings: tuple[tuple[Payload, ...], ...] = ()
 
 
 class UnknownItems(SlicelineError):
@@ -56,7 +57,7 @@ class UnknownItems(SlicelineError):
         self.lines = lines
 
 
-class TooLate(SlicelineError):
+class TooLate(Refusal):
     """The order has been started or has ended, so it cannot be cancelled."""
 
     def __init__(self, status: Status) -> None:
@@ -64,8 +65,10 @@ class TooLate(SlicelineError):
         self.status = status
 
 
-def place(order_id: str, wanted: Wanted, menu: Mapping[str, MenuItem], currency: str, now: datetime) -> Decision:
-    """A new order at the menu's prices. Raises UnknownItems."""
+def place(
+    order_id: str, wanted: Wanted, menu: Mapping[str, MenuItem], currency: str, limit: timedelta, now: datetime
+) -> Decision:
+    """Make a new order at the menu's prices, watched from when a step has taken `limit`. Raises UnknownItems."""
     if unknown := [number for number, (item, _) in enumerate(wanted.lines) if item not in menu]:
         raise UnknownItems(unknown)
     lines = tuple(_priced(wanted.lines, menu))
@@ -85,16 +88,17 @@ def place(order_id: str, wanted: Wanted, menu: Mapping[str, MenuItem], currency:
         version=1,
     )
     entry = _entry(order, OrderPlaced.TYPE, now, "The order was placed.")
-    return Decision(order, (entry,), ((_whole(OrderPlaced, order, order.total),),))
+    placed = _whole(OrderPlaced, order, order.total)
+    return Decision(order, (placed,), start=(Start(DELAY_WATCH, due=now + limit),), entries=(entry,))
 
 
 def learn(order: Order, news: News, now: datetime) -> Decision:
-    """The order after one more fact, with everything that follows from it."""
-    order = _knowing(order, news.fact, now)
-    decision = Decision(order, (_entry(order, news.event, news.at, news.text),))
-    while (fact := _follows(decision.order.facts)) is not None:
-        decision = _decide(decision, fact, news.reason, now)
-    return decision
+    """Add one more fact to the order, and decide everything that follows from it."""
+    known = _knowing(order, news.fact, now)
+    decided = Decision(known, entries=(_entry(known, news.event, news.at, news.text),))
+    while (fact := _follows(decided.state.facts)) is not None:
+        decided = _decide(decided, fact, news.reason, now)
+    return _watched(order, decided)
 
 
 def cancel(order: Order, reason: str, now: datetime) -> Decision:
@@ -102,21 +106,23 @@ def cancel(order: Order, reason: str, now: datetime) -> Decision:
     if order.status in (Status.CANCELLING, Status.CANCELLED):
         return Decision(order)
     if order.status is Status.PLACED:
-        return _decide(Decision(order), Fact.CANCELLED, reason, now)
+        return _watched(order, _decide(Decision(order), Fact.CANCELLED, reason, now))
     if order.status is Status.CONFIRMED and not order.facts & STARTED:
-        return _decide(Decision(order), Fact.CANCELLATION_REQUESTED, reason, now)
+        return _watched(order, _decide(Decision(order), Fact.CANCELLATION_REQUESTED, reason, now))
     raise TooLate(order.status)
 
 
 def delay(order: Order, limit: timedelta, now: datetime) -> Decision | None:
-    """Tell, once for each step, that it takes longer than `limit`. None: it does not, or that was told."""
-    if order.ended or order.delayed or now < order.stepped_at + limit:
+    """Tell, once for each step, that it takes longer than `limit`, or look again when it does. None: that was told."""
+    if order.ended or order.delayed:
         return None
+    if now < order.stepped_at + limit:
+        return Decision(order, start=(Start(DELAY_WATCH, due=order.stepped_at + limit),))
     seconds = round((now - order.stepped_at).total_seconds())
     reason = f"Still {order.status} after {seconds} seconds{_lacking(order)}."
     late = replace(_changed(order), delayed=True)
     payload = OrderDelayed(order=order.id, customer=order.customer, reason=reason)
-    return Decision(late, (_entry(late, OrderDelayed.TYPE, now, reason),), ((payload,),))
+    return Decision(late, (payload,), entries=(_entry(late, OrderDelayed.TYPE, now, reason),))
 
 
 def expected_for(order: Order) -> timedelta | None:
@@ -180,11 +186,21 @@ def _before_confirmation(facts: frozenset[Fact]) -> Fact | None:
 def _decide(before: Decision, fact: Fact, reason: str | None, now: datetime) -> Decision:
     """What was decided becomes a fact, a line of the timeline and an event."""
     announce, text = _ANNOUNCED[fact]
-    order = _knowing(before.order, fact, now)
-    order = replace(order, reason=_reason(fact, before.order, reason))
+    order = _knowing(before.state, fact, now)
+    order = replace(order, reason=_reason(fact, before.state, reason))
     payloads = announce(order)
     entry = _entry(order, payloads[-1].TYPE, now, text.replace("{reason}", (order.reason or "").rstrip(".")))
-    return Decision(order, (*before.entries, entry), (*before.happenings, payloads))
+    return Decision(order, (*before.events, payloads), entries=(*before.entries, entry))
+
+
+def _watched(before: Order, decided: Decision) -> Decision:
+    """Watch an ended order no more, and one that was late and has moved on again."""
+    if decided.state.ended:
+        return replace(decided, stop=(DELAY_WATCH,))
+    if before.delayed and not decided.state.delayed:
+        # Due at once: the job itself knows the limit and settles on the time.
+        return replace(decided, start=(Start(DELAY_WATCH),))
+    return decided
 
 
 def _reason(fact: Fact, before: Order, given: str | None) -> str | None:

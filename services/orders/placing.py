@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from backbone.context import Context
@@ -16,7 +14,6 @@ from backbone.storage.group_commit import PendingCommand
 from services.orders import decisions, store
 from services.orders.bodies import NewOrder
 from services.orders.decisions import Decision, UnknownItems
-from services.orders.jobs import DELAY_WATCH
 from services.orders.order import Document, MenuItem, document
 from services.orders.settings import Settings
 
@@ -27,27 +24,19 @@ Menu = Mapping[str, MenuItem]
 _menus: WeakKeyDictionary[Database, tuple[float, Menu]] = WeakKeyDictionary()
 
 
-class Accepted(NamedTuple):
-    """An order that is decided, and when to look whether its first step takes too long."""
-
-    decision: Decision
-    late_at: datetime
-
-
-async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Accepted, Answer]:
+async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, Answer]:
     """The order that a sound body amounts to. Raises Problem for what is not on the menu, or not our currency."""
     currency = context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
     menu = await _current_menu(context.database.for_queries, currency)
-    now = context.database.now()
+    now, limit = context.database.now(), context.settings.delay_after
     try:
-        decision = decisions.place(new_id(), body.wanted(), menu, currency, now)
+        decision = decisions.place(new_id(), body.wanted(), menu, currency, limit, now)
     except UnknownItems as unknown:
         message = "is not on the menu"
         raise invalid([{"field": f"lines.{line}.item", "message": message} for line in unknown.lines]) from None
-    accepted = Accepted(decision, now + context.settings.delay_after)
-    return accepted, going_on(document(decision.order, decision.entries))
+    return decision, going_on(document(decision.state, decision.entries))
 
 
 def going_on(shown: Document) -> Answer:
@@ -55,14 +44,12 @@ def going_on(shown: Document) -> Answer:
     return Answer(shown, 202, {"Location": f"/orders/{shown.id}", "Retry-After": "1"})
 
 
-async def write(tx: Tx, commands: Sequence[PendingCommand[Accepted]]) -> None:
+async def write(tx: Tx, commands: Sequence[PendingCommand[Decision]]) -> None:
     """Orders, timelines, events and watches of many orders; those that are there already are left alone."""
-    created = await store.add_all(tx, [(each.item.decision, each.cause) for each in commands])
+    created = await store.add_all(tx, [(each.item, each.cause) for each in commands])
     for each in commands:
-        decision, late_at = each.item
-        if decision.order.id in created:
-            store.publish(tx, decision, each.cause)
-            tx.schedule(DELAY_WATCH, decision.order.id, due=late_at, cause=each.cause)
+        if (order := each.item.state.id) in created:
+            tx.apply(each.item, key=order, cause=each.cause)
 
 
 async def _current_menu(database: Database, currency: str) -> Menu:

@@ -1,6 +1,6 @@
 """Orders, their timelines and the menu in the database."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -121,35 +121,25 @@ async def lock_all(tx: Tx, ids: Iterable[str]) -> dict[str, Order]:
 
 async def add_all(tx: Tx, decided: Sequence[tuple[Decision, Cause]]) -> set[str]:
     """Write new orders with the beginnings of their timelines; returns the ids of those that were not there yet."""
-    placed = [Placed(decision.order, cause.correlationid) for decision, cause in decided]
-    entries = [TimelineEntry(decision.order.id, entry) for decision, _ in decided for entry in decision.entries]
-    created = await _ADD_ALL.fetch(tx.raw, placed=placed, entry=entries)
+    placed = [Placed(decision.state, cause.correlationid) for decision, cause in decided]
+    created = await _ADD_ALL.fetch(tx.raw, placed=placed, entry=_new_entries(decision for decision, _ in decided))
     return {row["id"] for row in created}
 
 
-async def save_all(tx: Tx, changed: Collection[Order], entries: Sequence[TimelineEntry]) -> None:
-    """Write what has changed of these orders, and new lines of their timelines."""
-    if changed:
-        await _SAVE_ALL.execute(tx.raw, row=changed, entry=entries)
+async def save_all(tx: Tx, decided: Iterable[Decision]) -> None:
+    """Write locked orders as they are after these decisions, in their order, and the new lines of their timelines.
+
+    A decision that leaves no line has changed nothing of its order.
+    """
+    telling = [decision for decision in decided if decision.entries]
+    if changed := {decision.state.id: decision.state for decision in telling}:
+        await _SAVE_ALL.execute(tx.raw, row=changed.values(), entry=_new_entries(telling))
 
 
 async def add_entries(tx: Tx, entries: Sequence[TimelineEntry]) -> None:
     """Write lines of timelines alone: those of orders that are not known."""
     if entries:
         await _ADD_ENTRIES.execute(tx.raw, entry=entries)
-
-
-async def apply(tx: Tx, decision: Decision, cause: Cause) -> None:
-    """Write a decision about an order that exists, and publish what it says."""
-    order = decision.order
-    await save_all(tx, [order], [TimelineEntry(order.id, entry) for entry in decision.entries])
-    publish(tx, decision, cause)
-
-
-def publish(tx: Tx, decision: Decision, cause: Cause) -> None:
-    """Publish what a decision says happened."""
-    for happening in decision.happenings:
-        tx.publish(*happening, key=decision.order.id, cause=cause)
 
 
 async def find(session: Session, order: str) -> tuple[Order, list[Entry]] | None:
@@ -187,6 +177,10 @@ async def list_menu(database: Database, currency: str, page: Page | None = None)
     async with database.reading() as connection:
         found = (await connection.execute(query)).mappings()
         return [MenuItem(row["item"], row["name"], Money(row["price"], currency), row["baked"]) for row in found]
+
+
+def _new_entries(decided: Iterable[Decision]) -> list[TimelineEntry]:
+    return [TimelineEntry(decision.state.id, entry) for decision in decided for entry in decision.entries]
 
 
 def _order(row: Any) -> Order:

@@ -11,10 +11,15 @@ only by voiding its reference at the provider, which refuses every later charge 
 A payment that is not kept ends with exactly one of two events, refunded or voided, after which nothing more is told.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
+from backbone.decision import Decision, Start
 from backbone.events.payload import Payload
 from services.payments.events import (
     Money,
@@ -26,6 +31,8 @@ from services.payments.events import (
     PaymentRefunded,
     PaymentVoided,
 )
+
+Fact = OrderPlaced | OrderRejected | OrderCancelled
 
 NOTHING = Money(0, "XXX")
 """What is to be paid for an order that nobody has heard of: nothing, in the code that ISO 4217 has for no currency."""
@@ -51,8 +58,7 @@ class Task(StrEnum):
     VOID = "void"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payment:
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """One order's payment. The order's id is its reference at the provider, on every attempt."""
 
     order: str
@@ -63,36 +69,37 @@ class Payment:
     first_attempt_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """The payment as it is from now on, what to publish, and the jobs to start and to stop."""
-
-    payment: Payment
-    publish: tuple[Payload, ...] = ()
-    start: Task | None = None
-    stop: Task | None = None
+def order_placed(payment: Payment | None, fact: OrderPlaced) -> Decision[Payment] | None:
+    """Queue the payment of a new order, unless the order was heard to end before."""
+    return None if payment else placed(fact)
 
 
-def heard(payment: Payment | None, fact: OrderPlaced | OrderRejected | OrderCancelled) -> Change | None:
-    """What a fact means for the order's payment, in whatever order the two come.
+def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -> Decision[Payment] | None:
+    """Undo the payment of an order that ended unpaid, or remember the end of an order that nobody has heard of yet.
 
     An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
     """
-    if isinstance(fact, OrderPlaced):
-        return None if payment else placed(fact)
     return ended(payment, fact.reason) if payment else ended_unheard(fact)
 
 
-def placed(fact: OrderPlaced) -> Change:
+FACTS: Mapping[type[Payload], Callable[[Payment | None, Any], Decision[Payment] | None]] = {
+    OrderPlaced: order_placed,
+    OrderRejected: order_ended,
+    OrderCancelled: order_ended,
+}
+"""What happens on which event; None: nothing changes."""
+
+
+def placed(fact: OrderPlaced) -> Decision[Payment]:
     """Queue the payment of a new order."""
     payment = Payment(order=fact.order, customer=fact.customer.id, amount=fact.total)
-    return Change(payment=payment, start=Task.CHARGE)
+    return Decision(payment, start=(Start(Task.CHARGE),))
 
 
-def ended_unheard(fact: OrderRejected | OrderCancelled) -> Change:
+def ended_unheard(fact: OrderRejected | OrderCancelled) -> Decision[Payment]:
     """Remember the end of an order that nobody has heard of yet, so that it is never charged."""
     unknown = Payment(order=fact.order, customer="", amount=NOTHING, status=Status.WITHDRAWN, reason=fact.reason)
-    return Change(payment=unknown, publish=(_voided(unknown),))
+    return Decision(unknown, events=(_voided(unknown),))
 
 
 def begun(payment: Payment, now: datetime) -> Payment | None:
@@ -110,54 +117,54 @@ def refused_for_rate(payment: Payment) -> Payment | None:
     return replace(payment, first_attempt_at=None) if payment.status is Status.CHARGING else None
 
 
-def charged(payment: Payment) -> Change | None:
+def charged(payment: Payment) -> Decision[Payment] | None:
     """The provider says that it charged. A payment being voided ignores it: the void gives the money back."""
     if payment.status is not Status.CHARGING:
         return None
     received = PaymentReceived(order=payment.order, amount=payment.amount, reference=payment.order)
-    return Change(payment=replace(payment, status=Status.RECEIVED), publish=(received,))
+    return Decision(replace(payment, status=Status.RECEIVED), events=(received,))
 
 
-def declined(payment: Payment, reason: str) -> Change | None:
+def declined(payment: Payment, reason: str) -> Decision[Payment] | None:
     """The provider says that it will never charge under this reference."""
     if payment.status is not Status.CHARGING:
         return None
     failed = replace(payment, status=Status.FAILED, reason=reason)
-    return Change(payment=failed, publish=(_failed(failed), _voided(failed)))
+    return Decision(failed, events=(_failed(failed), _voided(failed)))
 
 
-def given_up(payment: Payment, reason: str) -> Change | None:
+def given_up(payment: Payment, reason: str) -> Decision[Payment] | None:
     """Wait no longer for the provider. Whether it charged is unknown, therefore the reference is voided."""
     if payment.status is not Status.CHARGING:
         return None
     voiding = replace(payment, status=Status.VOIDING, reason=reason)
-    return Change(payment=voiding, publish=(_failed(voiding),), start=Task.VOID)
+    return Decision(voiding, events=(_failed(voiding),), start=(Start(Task.VOID),))
 
 
-def ended(payment: Payment, reason: str | None) -> Change | None:
+def ended(payment: Payment, reason: str | None) -> Decision[Payment] | None:
     """The order was rejected or cancelled: nothing may stay charged."""
     if payment.status is Status.QUEUED:
         withdrawn = replace(payment, status=Status.WITHDRAWN, reason=reason)
-        return Change(payment=withdrawn, publish=(_voided(withdrawn),), stop=Task.CHARGE)
+        return Decision(withdrawn, events=(_voided(withdrawn),), stop=(Task.CHARGE,))
     if payment.status in (Status.CHARGING, Status.RECEIVED):
         voiding = replace(payment, status=Status.VOIDING, reason=reason)
-        return Change(payment=voiding, stop=Task.CHARGE, start=Task.VOID)
+        return Decision(voiding, stop=(Task.CHARGE,), start=(Start(Task.VOID),))
     return None
 
 
-def voided(payment: Payment) -> Change | None:
+def voided(payment: Payment) -> Decision[Payment] | None:
     """The provider says that nothing was charged, nor ever will be."""
     if payment.status is not Status.VOIDING:
         return None
-    return Change(payment=replace(payment, status=Status.VOIDED), publish=(_voided(payment),))
+    return Decision(replace(payment, status=Status.VOIDED), events=(_voided(payment),))
 
 
-def refunded(payment: Payment) -> Change | None:
+def refunded(payment: Payment) -> Decision[Payment] | None:
     """The provider says that it had charged and gave it back."""
     if payment.status is not Status.VOIDING:
         return None
     fact = PaymentRefunded(order=payment.order, amount=payment.amount, reference=payment.order, reason=payment.reason)
-    return Change(payment=replace(payment, status=Status.REFUNDED), publish=(fact,))
+    return Decision(replace(payment, status=Status.REFUNDED), events=(fact,))
 
 
 def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> bool:

@@ -2,18 +2,20 @@
 while it waits."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+import msgspec
+
 from backbone.context import Context
+from backbone.decision import Decision, fold
 from backbone.errors import SlicelineError
 from backbone.jobs.work import Done, Job, Postpone, Work, lock, rest
 from backbone.running.coalescer import PATIENCE
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
 from services.payments import decisions, pace, store
-from services.payments.decisions import Change, Payment, Task
+from services.payments.decisions import Payment, Task
 from services.payments.provider import (
     CALL_SECONDS,
     Absent,
@@ -40,12 +42,11 @@ class ProviderUnsure(SlicelineError):
     """The payment provider did not say what happened; it is asked again."""
 
 
-Decide = Callable[[Payment], Change | None]
+Decide = Callable[[Payment], Decision[Payment] | None]
 """What an outcome means for the payment as it stands when it is settled."""
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One run at a payment; `is_first` when no earlier one can have reached the provider."""
 
     payment: Payment
@@ -84,13 +85,15 @@ async def void(job: Job, context: Context[Settings]) -> Decide:
 async def settle(done: Sequence[Done], tx: Tx) -> None:
     """Decide by how the payments stand now, and write what changes."""
     payments = await store.lock_all(tx, {each.job.key for each in done})
-    changed: list[Payment] = []
-    for each in done:
-        payment = payments.get(each.job.key)
-        if payment and (change := each.outcome(payment)):
-            changed.append(change.payment)
-            store.tell(tx, change, each.cause)
-    await store.save_all(tx, changed)
+    decided = fold(payments, done, lambda each: each.job.key, _decide)
+    for order, each, decision in decided:
+        tx.apply(decision, key=order, cause=each.cause)
+    await store.save_all(tx, decided.changed.values())
+
+
+def _decide(payment: Payment | None, done: Done) -> Decision[Payment] | None:
+    decide: Decide = done.outcome
+    return decide(payment) if payment else None
 
 
 def _after_charging(outcome: Outcome, overdue: bool) -> Decide:

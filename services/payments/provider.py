@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -18,46 +17,39 @@ CALL_SECONDS = 10.0
 _LONGEST_PAUSE = timedelta(hours=1)
 
 
-@dataclass(frozen=True)
-class Charged:
+class Charged(msgspec.Struct, frozen=True):
     """Charged under this reference, and not given back."""
 
 
-@dataclass(frozen=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """Not charged: the customer's bank will not pay."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Voided:
+class Voided(msgspec.Struct, frozen=True):
     """Nothing is charged under this reference, nor ever will be. `refunded`: something was, and was given back."""
 
     refunded: bool
 
 
-@dataclass(frozen=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """The provider knows nothing of this reference."""
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The provider does not accept this request, and will not accept it again as it is."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Busy:
+class Busy(msgspec.Struct, frozen=True):
     """Refused for the rate of our calls; nothing was done."""
 
     retry_after: timedelta
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """No usable answer: it may have happened or not."""
 
     reason: str

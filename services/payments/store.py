@@ -7,10 +7,9 @@ from typing import Any
 import asyncpg
 from sqlalchemy import Row, select
 
-from backbone.events.payload import Cause
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Statement, rows
-from services.payments.decisions import Change, Payment, Status
+from services.payments.decisions import Payment, Status
 from services.payments.events import Money
 from services.payments.tables import payments
 
@@ -109,17 +108,6 @@ async def is_held(database: Database) -> bool:
 async def hold_off(database: Database, pause: timedelta) -> None:
     """Give no slot out for so long."""
     await _HOLD_OFF.fetch(database, pause=pause)
-
-
-def tell(tx: Tx, change: Change, cause: Cause) -> None:
-    """The events and the jobs of a decision whose row is saved in the same transaction."""
-    order = change.payment.order
-    for payload in change.publish:
-        tx.publish(payload, key=order, cause=cause)
-    if change.stop:
-        tx.withdraw(change.stop, order)
-    if change.start:
-        tx.schedule(change.start, order, cause=cause)
 
 
 def _payment(order_id: str, amount: int, currency: str, status: str, **row: Any) -> Payment:

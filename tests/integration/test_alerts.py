@@ -11,7 +11,8 @@ from sqlalchemy import text
 from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
-from services.alerts.jobs import JOBS, QUIET
+from services.alerts.decisions import QUIET
+from services.alerts.jobs import JOBS
 from services.alerts.service import SERVICE
 from services.alerts.settings import Settings
 from tests.conftest import NewDatabase

@@ -17,7 +17,8 @@ from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
 from deployment import topics
-from services.orders.jobs import DELAY_WATCH, JOBS
+from services.orders.decisions import DELAY_WATCH
+from services.orders.jobs import JOBS
 from services.orders.service import SERVICE
 from tests.clocks import off_by
 from tests.conftest import NewDatabase

@@ -6,6 +6,7 @@ import pytest
 
 from backbone.ids import new_id
 from services.delivery import decisions, store
+from services.delivery.events import OrderCancellationRequested
 from services.delivery.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
@@ -151,9 +152,9 @@ async def test_a_button_pressed_while_cancelling_waits_and_loses(delivery: Fed) 
     await delivery.feed(confirmed(order, baked=False))
     async with delivery.database.transaction() as tx:
         known = await store.begin_all(tx, [order])
-        decision = decisions.cancellation_requested(known[order])
-        await store.save_all(tx, [decision.delivery])
-        tx.publish(*decision.events, key=order)
+        decision = decisions.cancellation_requested(known[order], OrderCancellationRequested(order=order))
+        await store.save_all(tx, [decision.state])
+        tx.apply(decision, key=order)
         pressing = asyncio.create_task(press(delivery, order, "dispatched"))
         await until_a_lock_is_awaited(delivery.database)
     assert await pressing == 409

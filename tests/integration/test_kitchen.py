@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from backbone.decision import Decision
 from backbone.ids import new_id
 from backbone.storage.database import Tx
 from services.kitchen import decisions, store
+from services.kitchen.decisions import Ticket
 from services.kitchen.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
@@ -119,10 +121,9 @@ async def test_what_has_started_is_not_cancelled(kitchen: Fed) -> None:
     ]
 
 
-async def write(tx: Tx, decision: decisions.Decision) -> None:
-    await store.save_all(tx, [decision.ticket])
-    for event in decision.events:
-        tx.publish(event, key=decision.ticket.order)
+async def write(tx: Tx, decision: Decision[Ticket]) -> None:
+    await store.save_all(tx, [decision.state])
+    tx.apply(decision, key=decision.state.order)
 
 
 async def test_a_button_pressed_while_cancelling_waits_and_loses(kitchen: Fed) -> None:

@@ -16,7 +16,8 @@ from backbone.application import create_application
 from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
-from services.orders.jobs import DELAY_WATCH, JOBS
+from services.orders.decisions import DELAY_WATCH
+from services.orders.jobs import JOBS
 from services.orders.service import SERVICE
 from services.orders.settings import Settings
 from tests.conftest import NewDatabase

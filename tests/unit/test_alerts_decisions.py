@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backbone.decision import Decision, Start
+from backbone.events.payload import Payload
 from services.alerts import decisions
 from services.alerts.decisions import (
     FEW,
+    QUIET,
     Alert,
     Alerts,
     Crossing,
@@ -18,7 +21,8 @@ from services.alerts.decisions import (
     low_clears_at,
     over_clears_at,
 )
-from services.alerts.events import Availability, Kind, StockAlertRaised, StockLevelChanged
+from services.alerts.events import Availability, Kind, StockAlertCleared, StockAlertRaised, StockLevelChanged
+from tests.told import told
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 NOTHING: frozenset[Kind] = frozenset()
@@ -37,27 +41,42 @@ def crossing(*, raised: Set[Kind] = NOTHING, cleared: Set[Kind] = NOTHING) -> Cr
 HOUR = timedelta(hours=1)
 
 
+def fold(alerts: Alerts, levels: Iterable[StockLevelChanged], now: datetime) -> tuple[Alerts, list[Payload]]:
+    """The alerts after all levels in their order, and all that is told."""
+    events: list[Payload] = []
+    for level in levels:
+        decision = decisions.follow(alerts, level, now)
+        alerts = decision.state
+        events += told(decision)
+    return alerts, events
+
+
 def follow(*levels: StockLevelChanged) -> list[str]:
     """What is told while the levels go by, hours apart: +kind for raised, -kind for cleared."""
     alerts: Alerts = {}
-    told: list[decisions.Told] = []
+    events: list[Payload] = []
     for hours, level in enumerate(levels):
         now = NOW + hours * HOUR
-        alerts, of_level = decisions.follow(
-            {name: end_quiet(each, HOUR, now)[0] for name, each in alerts.items()}, [level], now
-        )
-        told += of_level
-    return signs(told)
+        quiet_over = {kind: end_quiet(each, HOUR, now).state for kind, each in alerts.items()}
+        alerts, of_level = fold(quiet_over, [level], now)
+        events += of_level
+    return signs(events)
 
 
 def at_once(*levels: StockLevelChanged) -> tuple[Alerts, list[str]]:
     """The same within a moment."""
-    alerts, told = decisions.follow({}, levels, NOW)
-    return alerts, signs(told)
+    alerts, events = fold({}, levels, NOW)
+    return alerts, signs(events)
 
 
-def signs(told: Iterable[decisions.Told]) -> list[str]:
-    return [("+" if isinstance(each, StockAlertRaised) else "-") + each.kind for payloads in told for each in payloads]
+def signs(events: Iterable[Payload]) -> list[str]:
+    alerts = (each for each in events if isinstance(each, StockAlertRaised | StockAlertCleared))
+    return [("+" if isinstance(each, StockAlertRaised) else "-") + each.kind for each in alerts]
+
+
+def again(due: datetime, kind: Kind = "low") -> tuple[Start, ...]:
+    """The quiet time begins, or goes on until then."""
+    return (Start(QUIET, f"dough {kind}", {"sku": "dough", "kind": kind}, due),)
 
 
 def test_low_begins_at_the_threshold_and_not_above_it() -> None:
@@ -102,46 +121,55 @@ FLAPPING = [
 def test_stock_that_swings_by_a_piece_or_two_for_hours_is_told_of_a_kind_once(
     levels: tuple[StockLevelChanged, ...],
 ) -> None:
-    told = follow(*levels * 10)
-    assert len(told) == len(set(told)) <= 2
-    assert not [each for each in told if each.startswith("-")]
+    seen = follow(*levels * 10)
+    assert len(seen) == len(set(seen)) <= 2
+    assert not [each for each in seen if each.startswith("-")]
+
+
+def test_whatever_is_told_as_raised_begins_a_quiet_time() -> None:
+    raised = decisions.follow({}, at(50), NOW)
+    assert raised.start == (Start(QUIET, "dough low", {"sku": "dough", "kind": "low"}),)
+    assert decisions.follow(raised.state, at(500), NOW).start == ()
 
 
 def test_the_same_again_within_the_quiet_time_is_counted_and_not_told() -> None:
     alerts, told = at_once(*[at(50), at(500)] * 5, at(50))
     assert told == ["+low", "-low"]
-    assert alerts["dough", "low"].held == 5
-    assert alerts["dough", "low"].active
+    assert alerts["low"].held == 5
+    assert alerts["low"].active
 
 
 def test_after_the_quiet_time_it_is_told_how_often_it_happened() -> None:
     alerts, _ = at_once(*[at(50), at(500)] * 5, at(40))
-    after, told = end_quiet(alerts["dough", "low"], HOUR, NOW + HOUR)
-    [raised] = told
+    decision = end_quiet(alerts["low"], HOUR, NOW + HOUR)
+    [raised] = decision.events
+    after = decision.state
     assert isinstance(raised, StockAlertRaised)
     assert (raised.kind, raised.available, raised.times) == ("low", 40, 5)
     assert (after.held, after.quiet_since) == (0, NOW + HOUR)
-    _, [over] = decisions.follow({("dough", "low"): after}, [at(500)], NOW + HOUR)
-    assert signs([over]) == ["-low"]
+    assert decision.start == again(NOW + 2 * HOUR)
+    assert signs(told(decisions.follow({"low": after}, at(500), NOW + HOUR))) == ["-low"]
 
 
 def test_what_was_held_back_and_is_over_is_told_as_both() -> None:
     alerts, _ = at_once(*[at(1001), at(500)] * 3)
-    _, told = end_quiet(alerts["dough", "over"], HOUR, NOW + HOUR)
-    assert signs([told]) == ["+over", "-over"]
-    assert [each.available for each in told] == [1001, 500]
+    events = told(end_quiet(alerts["over"], HOUR, NOW + HOUR))
+    assert signs(events) == ["+over", "-over"]
+    assert [getattr(each, "available", None) for each in events] == [1001, 500]
 
 
 def test_the_quiet_time_ends_without_a_word_where_nothing_was_held_back() -> None:
     alerts, _ = at_once(at(0))
-    after, told = end_quiet(alerts["dough", "out"], HOUR, NOW + HOUR)
-    assert (told, after.quiet_since, after.active) == ((), None, True)
-    assert end_quiet(after, HOUR, NOW + HOUR) == (after, ())
+    decision = end_quiet(alerts["out"], HOUR, NOW + HOUR)
+    after = decision.state
+    assert (decision, after.quiet_since, after.active) == (Decision(after), None, True)
+    assert end_quiet(after, HOUR, NOW + HOUR) == Decision(after)
 
 
 def test_the_quiet_time_is_not_over_before_its_end() -> None:
     alerts, _ = at_once(at(50), at(500), at(50))
-    assert end_quiet(alerts["dough", "low"], HOUR, NOW + HOUR - timedelta(seconds=1)) == (alerts["dough", "low"], ())
+    alert = alerts["low"]
+    assert end_quiet(alert, HOUR, NOW + HOUR - timedelta(seconds=1)) == Decision(alert, start=again(NOW + HOUR))
 
 
 def test_kinds_and_skus_are_quiet_for_themselves() -> None:
@@ -158,8 +186,8 @@ def test_an_alert_of_the_first_release_is_gone_on_with() -> None:
         sku="dough", kind="low", active=True, available=50, threshold=100, ceiling=1000, channel="orders",
         raised_at=NOW, cleared_at=None,
     )  # fmt: skip
-    _, told = decisions.follow({("dough", "low"): alert}, [at(500), at(50)], NOW)
-    assert signs(told) == ["-low", "+low"]
+    _, events = fold({"low": alert}, [at(500), at(50)], NOW)
+    assert signs(events) == ["-low", "+low"]
 
 
 def test_a_fall_through_the_threshold_straight_to_nothing_is_told_once_as_out() -> None:
@@ -196,18 +224,18 @@ levels = st.builds(at, st.integers(0, 30), st.integers(0, 20), st.integers(0, 40
 
 @given(st.lists(levels, max_size=30))
 def test_raised_and_cleared_take_turns_for_every_kind(passing: list[StockLevelChanged]) -> None:
-    for told in (follow(*passing), at_once(*passing)[1]):
+    for seen in (follow(*passing), at_once(*passing)[1]):
         for kind in ("low", "out", "over"):
-            found = [each[0] for each in told if each[1:] == kind]
+            found = [each[0] for each in seen if each[1:] == kind]
             assert found == ["+", "-"] * (len(found) // 2) + ["+"] * (len(found) % 2)
 
 
 @given(st.lists(levels, max_size=12), st.integers(0, 12))
 def test_levels_followed_at_once_come_to_the_same_as_in_two_parts(passing: list[StockLevelChanged], cut: int) -> None:
     before: Alerts = {}
-    middle, first = decisions.follow(before, passing[:cut], NOW)
-    end, second = decisions.follow(middle, passing[cut:], NOW)
-    assert (end, first + second) == decisions.follow(before, passing, NOW)
+    middle, first = fold(before, passing[:cut], NOW)
+    end, second = fold(middle, passing[cut:], NOW)
+    assert (end, first + second) == fold(before, passing, NOW)
 
 
 @given(st.sets(st.sampled_from(["low", "out", "over"])), levels)

@@ -5,20 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backbone.decision import Decision
 from backbone.events.payload import Payload
 from services.delivery import decisions
-from services.delivery.decisions import Button, Decision, Delivery, Status, WrongButton
+from services.delivery.decisions import Button, Delivery, Status, WrongButton
 from services.delivery.events import (
     CancellationRefused,
     Customer,
     DeliveryCancelled,
     Fulfilment,
+    OrderCancellationRequested,
+    OrderCancelled,
     OrderCollected,
     OrderConfirmed,
     OrderDelivered,
     OrderDispatched,
     OrderLine,
+    PizzaBaked,
 )
+from tests.told import told
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
 UNKNOWN = Delivery("o-1", NOW)
@@ -36,31 +41,31 @@ def order(*baked: bool, fulfilment: Fulfilment = "delivery") -> OrderConfirmed:
 
 
 def ready(fulfilment: Fulfilment = "delivery") -> Delivery:
-    return decisions.confirmed(UNKNOWN, order(False, fulfilment=fulfilment)).delivery
+    return decisions.confirmed(UNKNOWN, order(False, fulfilment=fulfilment)).state
 
 
-def step(known: Delivery, name: str, placed: OrderConfirmed) -> Decision:
+def step(known: Delivery, name: str, placed: OrderConfirmed) -> Decision[Delivery]:
     if name == "confirmed":
         return decisions.confirmed(known, placed)
     if name == "oven":
-        return decisions.pizza_baked(known)
+        return decisions.pizza_baked(known, PizzaBaked(order="o-1"))
     if name == "cancel":
-        return decisions.cancellation_requested(known)
+        return decisions.cancellation_requested(known, OrderCancellationRequested(order="o-1"))
     if name == "closed":
-        return decisions.order_cancelled(known)
+        return decisions.order_cancelled(known, OrderCancelled(order="o-1"))
     return decisions.press(known, Button(name), "ann")
 
 
 def run(names: Sequence[str], placed: OrderConfirmed) -> tuple[Delivery, list[Payload]]:
-    known, told = UNKNOWN, list[Payload]()
+    known, events = UNKNOWN, list[Payload]()
     for name in names:
         try:
             decision = step(known, name, placed)
         except WrongButton:
             continue
-        known = decision.delivery
-        told += decision.events
-    return known, told
+        known = decision.state
+        events += told(decision)
+    return known, events
 
 
 ORDERS = st.builds(
@@ -143,15 +148,15 @@ def test_a_cancelled_order_stays_closed_whatever_is_learnt_late(names: list[str]
 
 def test_a_delivery_is_dispatched_and_delivered_by_those_who_pressed() -> None:
     dispatched = decisions.press(ready(), Button.DISPATCHED, "ann")
-    delivered = decisions.press(dispatched.delivery, Button.DELIVERED, "bob")
+    delivered = decisions.press(dispatched.state, Button.DELIVERED, "bob")
     assert dispatched.events == (OrderDispatched(order="o-1", by="ann"),)
     assert delivered.events == (OrderDelivered(order="o-1", by="bob"),)
 
 
 def test_pressed_twice_is_the_first_ones_press() -> None:
     first = decisions.press(ready("collection"), Button.COLLECTED, "ann")
-    again = decisions.press(first.delivery, Button.COLLECTED, "bob")
-    assert again == Decision(first.delivery)
+    again = decisions.press(first.state, Button.COLLECTED, "bob")
+    assert again == Decision(first.state)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +174,15 @@ def test_the_wrong_button_is_refused_by_name(fulfilment: Fulfilment, button: But
 
 
 def test_nothing_is_pressed_before_it_is_baked() -> None:
-    waiting = decisions.confirmed(UNKNOWN, order(True)).delivery
+    waiting = decisions.confirmed(UNKNOWN, order(True)).state
     with pytest.raises(WrongButton, match="is waiting"):
         decisions.press(waiting, Button.DISPATCHED, "ann")
 
 
 def test_what_has_left_is_not_cancelled() -> None:
-    left = decisions.press(ready(), Button.DISPATCHED, "ann").delivery
-    decision = decisions.cancellation_requested(left)
-    assert decision.delivery == left
+    left = decisions.press(ready(), Button.DISPATCHED, "ann").state
+    decision = decisions.cancellation_requested(left, OrderCancellationRequested(order="o-1"))
+    assert decision.state == left
     (refused,) = decision.events
     assert isinstance(refused, CancellationRefused)
     assert refused.reason == "the order is already dispatched"

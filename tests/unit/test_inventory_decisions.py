@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from backbone.decision import Decision
+from backbone.events.payload import Payload
 from services.inventory import decisions
-from services.inventory.decisions import Fact, Level, NotEnough, Rejected, Reservation, Reserved, Stock
+from services.inventory.decisions import Fact, Level, NotEnough, Outcome, Rejected, Reservation, Reserved, Stock
 from services.inventory.events import (
     OrderCancelled,
     OrderCompleted,
@@ -21,6 +23,7 @@ from services.inventory.events import (
     StockLevelChanged,
     StockLine,
 )
+from tests.told import told
 
 SKUS = ("basil", "cola", "dough")
 RECIPES = {
@@ -35,6 +38,15 @@ def level(on_hand: int, threshold: int = 5, ceiling: int = 1000) -> Level:
 
 def reserved(stock: Mapping[str, Level], *lines: OrderLine) -> Reserved:
     return cast(Reserved, decisions.reserve(stock, RECIPES, lines))
+
+
+def levels_told(changes: Mapping[str, Decision[Level]]) -> list[StockLevelChanged]:
+    payloads = (payload for decision in changes.values() for payload in told(decision))
+    return [payload for payload in payloads if isinstance(payload, StockLevelChanged)]
+
+
+def all_told(outcome: Outcome) -> list[Payload]:
+    return [*told(outcome.order), *levels_told(outcome.levels)]
 
 
 def test_lines_are_multiplied_by_the_recipe_and_added_up_by_sku() -> None:
@@ -118,7 +130,7 @@ def test_a_limit_that_is_not_given_stays() -> None:
 def test_a_change_is_told_with_what_was_and_what_is_available() -> None:
     before = {"cola": level(10), "dough": level(10)}
     after = before | {"cola": decisions.adjust(before["cola"], -4)}
-    [change] = decisions.changes(before, after, "shop-till", "sold")
+    [change] = levels_told(decisions.changes(before, after, "shop-till", "sold"))
     assert (change.sku, change.before.available, change.after.available) == ("cola", 10, 6)
     assert (change.threshold, change.ceiling, change.channel, change.reason) == (5, 1000, "shop-till", "sold")
 
@@ -126,7 +138,7 @@ def test_a_change_is_told_with_what_was_and_what_is_available() -> None:
 def test_new_limits_are_told_too() -> None:
     before = {"cola": level(10)}
     after = {"cola": decisions.limit(before["cola"], 9, 99)}
-    [change] = decisions.changes(before, after, "staff", "limits set")
+    [change] = levels_told(decisions.changes(before, after, "staff", "limits set"))
     assert (change.before.available, change.after.available) == (10, 10)
     assert (change.threshold, change.ceiling) == (9, 99)
 
@@ -134,7 +146,7 @@ def test_new_limits_are_told_too() -> None:
 def test_a_sale_is_not_told_because_nothing_that_shows_has_changed() -> None:
     decision = reserved({"cola": level(10)}, OrderLine("cola", 7))
     sold = decisions.sell(decision.levels, decision.lines)
-    assert decisions.changes(decision.levels, sold, "orders", "completed") == []
+    assert levels_told(decisions.changes(decision.levels, sold, "orders", "completed")) == []
 
 
 items = st.sampled_from(["margherita", "bruschetta", "cola", "unicorn"])
@@ -164,21 +176,21 @@ facts: st.SearchStrategy[Fact] = st.one_of(
 @given(st.lists(facts, max_size=12), st.sets(st.integers(1, 11)))
 def test_facts_folded_at_once_come_to_the_same_as_in_any_parts(happened: list[Fact], cuts: set[int]) -> None:
     stock = Stock({sku: level(60) for sku in SKUS}, {})
-    at_once, told_at_once = decisions.fold(stock, RECIPES, happened)
+    at_once, decided_at_once = decisions.fold(stock, RECIPES, happened)
     borders = [0, *sorted(cuts), len(happened)]
-    told_in_parts = []
+    decided_in_parts = []
     for start, end in pairwise(borders):
-        stock, told = decisions.fold(stock, RECIPES, happened[start:end])
-        told_in_parts += told
-    assert (stock, told_in_parts) == (at_once, told_at_once)
+        stock, outcomes = decisions.fold(stock, RECIPES, happened[start:end])
+        decided_in_parts += outcomes
+    assert (stock, decided_in_parts) == (at_once, decided_at_once)
 
 
 @given(st.lists(facts, max_size=12))
 def test_what_is_told_of_levels_leads_from_the_first_to_the_last_without_a_gap(happened: list[Fact]) -> None:
     stock = Stock({sku: level(60) for sku in SKUS}, {})
-    after, told = decisions.fold(stock, RECIPES, happened)
+    after, outcomes = decisions.fold(stock, RECIPES, happened)
     shown = {sku: each.available for sku, each in stock.levels.items()}
-    for change in (each for payloads in told for each in payloads if isinstance(each, StockLevelChanged)):
+    for change in (change for outcome in outcomes for change in levels_told(outcome.levels)):
         assert change.before.available == shown[change.sku]
         shown[change.sku] = change.after.available
     assert shown == {sku: each.available for sku, each in after.levels.items()}
@@ -188,8 +200,8 @@ def test_an_order_that_is_placed_and_cancelled_in_one_go_is_told_as_both() -> No
     placed = OrderPlaced(order="o-1", lines=(OrderLine("cola", 60),))
     again = OrderPlaced(order="o-2", lines=(OrderLine("cola", 1),))
     stock = Stock({"cola": level(60)}, {})
-    after, told = decisions.fold(stock, {}, [placed, again, OrderCancelled(order="o-1")])
-    assert [type(each).__name__ for payloads in told for each in payloads] == [
+    after, outcomes = decisions.fold(stock, {}, [placed, again, OrderCancelled(order="o-1")])
+    assert [type(each).__name__ for outcome in outcomes for each in all_told(outcome)] == [
         "StockReserved",
         "StockLevelChanged",
         "StockRejected",
@@ -202,9 +214,9 @@ def test_an_order_that_is_placed_and_cancelled_in_one_go_is_told_as_both() -> No
 
 def test_an_order_is_reserved_once() -> None:
     placed = OrderPlaced(order="o-1", lines=(OrderLine("cola", 1),))
-    after, told = decisions.fold(Stock({"cola": level(60)}, {}), {}, [placed, OrderRejected(order="o-1"), placed])
+    after, outcomes = decisions.fold(Stock({"cola": level(60)}, {}), {}, [placed, OrderRejected(order="o-1"), placed])
     assert after.levels["cola"].available == 60
-    assert told[2] == ()
+    assert outcomes[2] == Outcome()
 
 
 class Warehouse(RuleBasedStateMachine):

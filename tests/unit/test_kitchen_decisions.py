@@ -14,6 +14,7 @@ from services.kitchen.events import (
     PizzaPrepared,
     TicketCancelled,
 )
+from tests.told import told
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
 PIZZA = OrderLine(item="margherita", quantity=2, baked=True)
@@ -30,19 +31,19 @@ def ticket(status: Status = Status.WAITING) -> Ticket:
 
 
 def run(steps: list[Step]) -> tuple[Ticket, list[Payload]]:
-    now, told = ticket(), list[Payload]()
+    now, events = ticket(), list[Payload]()
     for step in steps:
         try:
             decision = cancel(now) if step == "cancel" else press(now, Button(step), "ann")
         except WrongButton:
             continue
-        now = decision.ticket
-        told += decision.events
-    return now, told
+        now = decision.state
+        events += told(decision)
+    return now, events
 
 
-def count(told: list[Payload], kind: type[Payload]) -> int:
-    return sum(isinstance(event, kind) for event in told)
+def count(events: list[Payload], kind: type[Payload]) -> int:
+    return sum(isinstance(event, kind) for event in events)
 
 
 def test_a_ticket_holds_only_what_is_baked() -> None:
@@ -57,16 +58,16 @@ def test_an_order_without_anything_to_bake_gets_no_ticket() -> None:
 
 def test_both_buttons_in_order_bake_the_pizza_and_name_who_pressed() -> None:
     prepared = press(ticket(), Button.PREPARED, "ann")
-    baked = press(prepared.ticket, Button.BAKED, "bob")
+    baked = press(prepared.state, Button.BAKED, "bob")
     assert prepared.events == (PizzaPrepared(order="o-1", by="ann"),)
     assert baked.events == (PizzaBaked(order="o-1", by="bob"),)
-    assert baked.ticket.status is Status.BAKED
+    assert baked.state.status is Status.BAKED
 
 
 def test_pressed_twice_is_the_first_ones_press() -> None:
     first = press(ticket(), Button.PREPARED, "ann")
-    again = press(first.ticket, Button.PREPARED, "bob")
-    assert again.ticket == first.ticket
+    again = press(first.state, Button.PREPARED, "bob")
+    assert again.state == first.state
     assert again.events == ()
 
 
@@ -87,7 +88,7 @@ def test_the_wrong_button_is_refused_by_name(status: Status, button: Button) -> 
 @pytest.mark.parametrize("status", [Status.PREPARED, Status.BAKED])
 def test_what_has_started_is_not_cancelled(status: Status) -> None:
     decision = cancel(ticket(status))
-    assert decision.ticket.status is status
+    assert decision.state.status is status
     (refused,) = decision.events
     assert isinstance(refused, CancellationRefused)
     assert refused.reason.endswith(status)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backbone.decision import Start
 from backbone.events.payload import Payload
 from services.orders import decisions
-from services.orders.decisions import Decision, TooLate, UnknownItems
+from services.orders.decisions import DELAY_WATCH, Decision, TooLate, UnknownItems
 from services.orders.events import (
     Customer,
     Fulfilment,
@@ -27,6 +28,7 @@ from services.orders.events import (
     OrderRejected,
 )
 from services.orders.order import ENDS, Fact, MenuItem, News, Order, Status, Wanted
+from tests.told import told
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
 LIMIT = timedelta(minutes=5)
@@ -51,7 +53,7 @@ RANK = {
 
 def placed(fulfilment: Fulfilment = "delivery", items: Sequence[tuple[str, int]] = (("margherita", 2),)) -> Decision:
     customer = Customer("ada", "Ada", "ada@example.com")
-    return decisions.place("o1", Wanted(customer, fulfilment, "1 Mill Lane", items), MENU, "GBP", NOW)
+    return decisions.place("o1", Wanted(customer, fulfilment, "1 Mill Lane", items), MENU, "GBP", LIMIT, NOW)
 
 
 def news(fact: Fact, reason: str | None = None) -> News:
@@ -63,8 +65,8 @@ class Life:
 
     def __init__(self, start: Decision | None = None) -> None:
         first = start or placed()
-        self.order: Order = first.order
-        self.statuses = [first.order.status]
+        self.order: Order = first.state
+        self.statuses = [first.state.status]
         self.published: list[Payload] = []
         self.entries = list(first.entries)
         self._take(first)
@@ -88,10 +90,10 @@ class Life:
         return sum(isinstance(each, kinds) for each in self.published)
 
     def _take(self, decision: Decision) -> None:
-        self.order = decision.order
-        self.statuses.append(decision.order.status)
+        self.order = decision.state
+        self.statuses.append(decision.state.status)
         self.entries += decision.entries
-        self.published += [payload for happening in decision.happenings for payload in happening]
+        self.published += told(decision)
 
 
 def confirmed(start: Decision | None = None) -> Life:
@@ -100,10 +102,11 @@ def confirmed(start: Decision | None = None) -> Life:
 
 def test_an_order_is_placed_at_the_prices_of_the_menu() -> None:
     decision = placed(items=[("margherita", 2), ("cola", 1), ("cola", 3)])
-    assert decision.order.total == Money(3600, "GBP")
-    assert [line.item for line in decision.order.lines] == ["margherita", "cola", "cola"]
+    assert decision.state.total == Money(3600, "GBP")
+    assert [line.item for line in decision.state.lines] == ["margherita", "cola", "cola"]
     assert [entry.status for entry in decision.entries] == [Status.PLACED]
-    ((payload,),) = decision.happenings
+    (payload,) = decision.events
+    assert decision.start == (Start(DELAY_WATCH, due=NOW + LIMIT),)
     assert isinstance(payload, OrderPlaced)
     assert payload.lines[0].baked
     assert not payload.lines[1].baked
@@ -124,7 +127,9 @@ def test_one_good_fact_alone_confirms_nothing(facts: tuple[Fact, ...]) -> None:
 
 def test_both_versions_of_the_confirmation_are_one_happening() -> None:
     decision = decisions.learn(Life().learn(Fact.PAYMENT_RECEIVED).order, news(Fact.STOCK_RESERVED), NOW)
-    ((first, second),) = decision.happenings
+    [versions] = decision.events
+    assert isinstance(versions, tuple)
+    first, second = versions
     assert isinstance(second, OrderConfirmed)
     assert isinstance(first, OrderConfirmedV1)
     assert (second.total, first.total) == (Money(2400, "GBP"), 2400)
@@ -133,10 +138,10 @@ def test_both_versions_of_the_confirmation_are_one_happening() -> None:
 
 
 def test_a_rejection_says_why() -> None:
-    decision = decisions.learn(placed().order, news(Fact.STOCK_REJECTED, "Not enough in stock."), NOW)
-    ((payload,),) = decision.happenings
+    decision = decisions.learn(placed().state, news(Fact.STOCK_REJECTED, "Not enough in stock."), NOW)
+    [payload] = told(decision)
     assert isinstance(payload, OrderRejected)
-    assert payload.reason == decision.order.reason == "Not enough in stock."
+    assert payload.reason == decision.state.reason == "Not enough in stock."
     assert decision.entries[-1].text == "The order is rejected: Not enough in stock."
 
 
@@ -209,21 +214,33 @@ def test_what_was_started_or_has_ended_is_not_cancelled(life: Life) -> None:
         life.cancel()
 
 
+def watched_on(order: Order) -> Decision:
+    return Decision(order, start=(Start(DELAY_WATCH, due=order.stepped_at + LIMIT),))
+
+
+def test_an_order_that_ends_is_watched_no_more() -> None:
+    assert decisions.cancel(placed().state, "changed my mind", NOW).stop == (DELAY_WATCH,)
+    assert decisions.learn(placed().state, news(Fact.STOCK_REJECTED), NOW).stop == (DELAY_WATCH,)
+    assert decisions.learn(placed().state, news(Fact.STOCK_RESERVED), NOW).stop == ()
+
+
 def test_a_late_step_is_told_once_and_each_step_anew() -> None:
-    order = placed().order
-    assert decisions.delay(order, LIMIT, NOW + LIMIT / 2) is None
+    order = placed().state
+    assert decisions.delay(order, LIMIT, NOW + LIMIT / 2) == watched_on(order)
     late = decisions.delay(order, LIMIT, NOW + LIMIT)
     assert late is not None
-    ((payload,),) = late.happenings
+    (payload,) = late.events
     assert isinstance(payload, OrderDelayed)
     assert payload.reason == "Still placed after 300 seconds, waiting for stock and payment."
-    assert late.order.status is Status.PLACED
-    assert decisions.delay(late.order, LIMIT, NOW + 2 * LIMIT) is None
-    moved = late.order
+    assert late.state.status is Status.PLACED
+    assert decisions.delay(late.state, LIMIT, NOW + 2 * LIMIT) is None
+    moved = late.state
     for fact in (Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED):
-        moved = decisions.learn(moved, news(fact), NOW + 2 * LIMIT).order
-    assert decisions.delay(moved, LIMIT, NOW + 2.5 * LIMIT) is None
-    assert decisions.delay(moved, LIMIT, NOW + 3 * LIMIT) is not None
+        decision = decisions.learn(moved, news(fact), NOW + 2 * LIMIT)
+        moved = decision.state
+    assert decision.start == (Start(DELAY_WATCH),)
+    assert decisions.delay(moved, LIMIT, NOW + 2.5 * LIMIT) == watched_on(moved)
+    assert told(decisions.delay(moved, LIMIT, NOW + 3 * LIMIT) or placed())[0].TYPE == OrderDelayed.TYPE
 
 
 def test_an_ended_order_is_never_late() -> None:

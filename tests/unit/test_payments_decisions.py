@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from backbone.decision import Decision, Start
 from services.payments import decisions
-from services.payments.decisions import Change, Payment, Status, Task
+from services.payments.decisions import Payment, Status, Task
 from services.payments.events import (
     Customer,
     Money,
@@ -31,13 +32,13 @@ def standing(status: Status) -> Payment:
 
 
 def test_an_order_placed_is_queued_and_its_charge_scheduled() -> None:
-    change = decisions.placed(PLACED)
-    assert (change.payment.status, change.start, change.publish) == (Status.QUEUED, Task.CHARGE, ())
-    assert (change.payment.amount, change.payment.first_attempt_at) == (Money(2400, "GBP"), None)
+    decision = decisions.placed(PLACED)
+    assert (decision.state.status, decision.start, decision.events) == (Status.QUEUED, (Start(Task.CHARGE),), ())
+    assert (decision.state.amount, decision.state.first_attempt_at) == (Money(2400, "GBP"), None)
 
 
 def test_the_first_attempt_is_remembered_by_later_ones() -> None:
-    first = decisions.begun(decisions.placed(PLACED).payment, NOW)
+    first = decisions.begun(decisions.placed(PLACED).state, NOW)
     assert first is not None
     again = decisions.begun(first, NOW + timedelta(minutes=1))
     assert again == first
@@ -57,7 +58,7 @@ def test_what_is_decided_is_not_charged(status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.CHARGING}))
-def test_an_answer_that_comes_too_late_changes_nothing(status: Status) -> None:
+def test_an_answer_that_comes_too_late_decisions_nothing(status: Status) -> None:
     payment = standing(status)
     assert decisions.charged(payment) is None
     assert decisions.declined(payment, "no") is None
@@ -65,39 +66,43 @@ def test_an_answer_that_comes_too_late_changes_nothing(status: Status) -> None:
 
 
 def test_giving_up_says_that_it_failed_and_voids_what_may_have_been_charged() -> None:
-    change = decisions.given_up(standing(Status.CHARGING), "no answer")
-    assert change is not None
-    assert (change.payment.status, change.start) == (Status.VOIDING, Task.VOID)
+    decision = decisions.given_up(standing(Status.CHARGING), "no answer")
+    assert decision is not None
+    assert (decision.state.status, decision.start) == (Status.VOIDING, (Start(Task.VOID),))
     failed = PaymentFailed(order="o1", amount=Money(2400, "GBP"), reference="o1", reason="no answer")
-    assert change.publish == (failed,)
+    assert decision.events == (failed,)
 
 
 def test_what_never_began_is_withdrawn_without_asking_anybody() -> None:
-    change = decisions.ended(standing(Status.QUEUED), "no stock")
-    assert change is not None
-    assert (change.payment.status, change.stop, change.start) == (Status.WITHDRAWN, Task.CHARGE, None)
+    decision = decisions.ended(standing(Status.QUEUED), "no stock")
+    assert decision is not None
+    assert (decision.state.status, decision.stop, decision.start) == (Status.WITHDRAWN, (Task.CHARGE,), ())
 
 
 @pytest.mark.parametrize("status", [Status.CHARGING, Status.RECEIVED])
 def test_what_began_is_undone_only_by_voiding(status: Status) -> None:
-    change = decisions.ended(standing(status), "no stock")
-    assert change is not None
-    assert (change.payment.status, change.stop, change.start) == (Status.VOIDING, Task.CHARGE, Task.VOID)
+    decision = decisions.ended(standing(status), "no stock")
+    assert decision is not None
+    assert (decision.state.status, decision.stop, decision.start) == (
+        Status.VOIDING,
+        (Task.CHARGE,),
+        (Start(Task.VOID),),
+    )
 
 
 def test_a_refund_tells_why() -> None:
-    cancelled = decisions.ended(standing(Status.RECEIVED), "changed my mind")
+    cancelled = decisions.ended(standing(Status.RECEIVED), "decisiond my mind")
     assert cancelled is not None
-    change = decisions.refunded(cancelled.payment)
-    assert change is not None
-    [told] = change.publish
+    decision = decisions.refunded(cancelled.state)
+    assert decision is not None
+    [told] = decision.events
     assert isinstance(told, PaymentRefunded)
-    assert told.reason == "changed my mind"
+    assert told.reason == "decisiond my mind"
 
 
 def test_only_time_since_the_first_attempt_makes_a_payment_overdue() -> None:
     limit = timedelta(minutes=15)
-    queued = decisions.placed(PLACED).payment
+    queued = decisions.placed(PLACED).state
     assert not decisions.is_overdue(queued, NOW + timedelta(days=1), limit)
     assert not decisions.is_overdue(standing(Status.CHARGING), NOW + limit - timedelta(seconds=1), limit)
     assert decisions.is_overdue(standing(Status.CHARGING), NOW + limit, limit)
@@ -154,7 +159,7 @@ class Payments(RuleBasedStateMachine):
         self.row: Payment | None = None
         self.jobs: dict[Task, int] = {}
         self.runs: list[Run] = []
-        self.published: Counter[type] = Counter()
+        self.eventsed: Counter[type] = Counter()
         self.leases = count()
         self.cancelled = False
         self.moves = self.ends_after = 0
@@ -254,32 +259,32 @@ class Payments(RuleBasedStateMachine):
             del self.jobs[run.task]
             self._apply(self._decided(self.row, run))
 
-    def _decided(self, payment: Payment, run: Run) -> Change | None:
+    def _decided(self, payment: Payment, run: Run) -> Decision[Payment] | None:
         if run.answer is None:
             return None
         if run.task is Task.VOID:
             return decisions.refunded(payment) if run.answer == "refunded" else decisions.voided(payment)
         return decisions.charged(payment) if run.answer == "charged" else decisions.declined(payment, str(run.answer))
 
-    def _apply(self, change: Change | None) -> None:
-        if change is None:
+    def _apply(self, decision: Decision[Payment] | None) -> None:
+        if decision is None:
             return
-        self.row = change.payment
-        self.published.update(map(type, change.publish))
-        if change.stop:
-            self.jobs.pop(change.stop, None)
-        if change.start:
-            self.jobs[change.start] = next(self.leases)
+        self.row = decision.state
+        self.eventsed.update(map(type, decision.events))
+        for stopped in decision.stop:
+            self.jobs.pop(Task(stopped), None)
+        for started in decision.start:
+            self.jobs[Task(started.kind)] = next(self.leases)
 
     def _is_as_it_should_be(self) -> None:
         assert self.row
         kept = self.provider.charges - self.provider.refunds
-        received, failed = self.published[PaymentReceived], self.published[PaymentFailed]
+        received, failed = self.eventsed[PaymentReceived], self.eventsed[PaymentFailed]
         assert self.provider.charges <= 1
         assert kept == (1 if self.row.status is Status.RECEIVED else 0)
         assert received + failed <= 1
-        assert self.published[PaymentRefunded] == self.provider.refunds
-        assert self.published[PaymentRefunded] + self.published[PaymentVoided] == (0 if kept else 1)
+        assert self.eventsed[PaymentRefunded] == self.provider.refunds
+        assert self.eventsed[PaymentRefunded] + self.eventsed[PaymentVoided] == (0 if kept else 1)
         if self.cancelled:
             assert kept == 0
         else:
