@@ -1,4 +1,4 @@
-"""What every service stands on. It knows no pizza and imports nothing of ours."""
+"""Carries every service. It knows no pizza and imports nothing of ours."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""Libraries that are there are not always wanted: some are looked for by others that do as well without them."""
+"""Hides a library from one that would load it needlessly."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def absent(*modules: str) -> Iterator[None]:
-    """Have what is imported in this block not find these modules, unless they are loaded already."""
+    """Hide these modules from whatever is imported in the block, unless they are loaded already."""
     hidden = [name for name in modules if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # how Python says that there is none
     try:

@@ -1,4 +1,4 @@
-"""The FastAPI application that every service is."""
+"""Makes the FastAPI application that every service is."""
 
 from collections.abc import MutableMapping
 from typing import Any

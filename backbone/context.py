@@ -1,4 +1,4 @@
-"""What a running process of a service has at hand."""
+"""Gives the parts of a process what they share: settings, database, clients, coalescers, followings."""
 
 from __future__ import annotations
 

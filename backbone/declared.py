@@ -1,4 +1,4 @@
-"""Whether what a service says it reads and publishes can be: every TYPE has a schema, and each reader's view fits it.
+"""Checks what a service says it reads and publishes: every TYPE has a schema, and each reader's view fits it.
 
 Asked at every start, and by `./sliceline contracts` for all services at once. A typo would otherwise be silent: nobody
 publishes the misspelt type, the reader goes past the true one, and a writer finds out at its first event.

@@ -1,4 +1,4 @@
-"""The one root of every error of ours, so that a caller can tell them from everything else."""
+"""Defines the root of every error of ours, so that a caller can tell them from everything else."""
 
 
 class SlicelineError(Exception):

@@ -1,4 +1,4 @@
-"""Identifiers."""
+"""Makes identifiers."""
 
 import uuid_utils
 

@@ -1,4 +1,4 @@
-"""One process of a service: the parts its roles ask for, started together, watched, and stopped in good order."""
+"""Runs one process of a service: starts the parts its roles ask for, watches them, and stops them in good order."""
 
 import argparse
 import asyncio
@@ -49,7 +49,7 @@ class PartEnded(SlicelineError):
 
 
 class Part(Protocol):
-    """A part that runs until it is told to stop."""
+    """Is a part, which runs until it is told to stop."""
 
     pulse: Pulse
 

@@ -1,4 +1,4 @@
-"""What a service is made of: one value that puts its parts together."""
+"""Defines what a service is made of: one value that puts its parts together."""
 
 import sys
 from collections.abc import Mapping
@@ -32,6 +32,6 @@ class Service(Generic[S]):
 
     @property
     def about(self) -> str:
-        """What the service does, as its package says it."""
+        """The text with which the service's package says what it does."""
         package = sys.modules.get(f"services.{self.name}")
         return (package and package.__doc__) or f"The {self.name} service."

@@ -1,4 +1,4 @@
-"""What a process is told from outside, by environment variables that begin with SLICELINE_."""
+"""Reads what a process is told from outside, by environment variables that begin with SLICELINE_."""
 
 import re
 from datetime import timedelta

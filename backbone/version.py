@@ -1,3 +1,3 @@
-"""The version of Sliceline, which stands here and nowhere else."""
+"""Holds the version of Sliceline, which stands here and nowhere else."""
 
 VERSION = "0.1.0"

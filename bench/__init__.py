@@ -1,1 +1,1 @@
-"""Ours and what a user would pick instead, measured side by side: `./sliceline bench`."""
+"""Measures ours and what a user would pick instead, side by side: `./sliceline bench`."""

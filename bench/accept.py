@@ -1,4 +1,4 @@
-"""Accepting orders: how many a second, and how long the slowest wait.
+"""Measures how many orders a second are accepted, and how long the slowest wait.
 
 Ours does everything that an accepted order needs (Idempotency-Key, price, order, timeline, job, event in the outbox);
 the bare peer does one INSERT. What accepting costs when the same process also relays the events, as it does in
@@ -68,7 +68,7 @@ def judge(results: Results, series: Series, words: str, goal: float) -> None:
 
 
 def limit(stage: Stage) -> float:
-    """What the load can send at most: it must not be what is measured."""
+    """Measure how many requests a second the load can send at most: it must not be the limit."""
     program = programs.peer("nothing", "")
     with stage.running(replace(program, ready=lambda: True)):
         return load(stage, [program]).value
@@ -84,7 +84,7 @@ def contestant(stage: Stage, crew: Sequence[Program]) -> Contestant:
 
 
 def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None) -> Sample:
-    """Every connection busy for some seconds. Raises RuntimeError when an order was not accepted."""
+    """Keep every connection busy for some seconds. Raises RuntimeError when an order was not accepted."""
     answer, reading = stage.call(
         "bench.load",
         {

@@ -1,4 +1,4 @@
-"""The picture of a run: for every goal, how much of it was reached."""
+"""Draws a run: for every goal, how much of it was reached."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ REACHED, MISSED = "#2e7d32", "#c62828"
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Writes a bar per goal, as a share of the goal: what reaches the line at 1 is good."""
+    """Draw a bar for each row with a goal, as a share of the goal: what reaches the line at 1 is good."""
     judged = [row for row in rows if row.goal]
     chart = pygal.HorizontalBar(
         title="Measured / goal (logarithmic; 1 and above is good)",

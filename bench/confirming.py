@@ -1,4 +1,4 @@
-"""From accepted to confirmed on an idle machine, beside what that cannot be without: commits and Kafka hops.
+"""Measures the time from accepted to confirmed on an idle machine, beside what it must contain: a commit and a hop.
 
 Orders, inventory, payments and the provider (which sets no limit) run as in production. After each order one plain
 commit and one plain hop are measured, so that all three have met the same machine.
@@ -24,7 +24,7 @@ STATUS = "SELECT status FROM orders WHERE id = $1"
 
 @dataclass
 class Times:
-    """Milliseconds."""
+    """Holds the times found, in milliseconds, the same order's at the same place of each list."""
 
     confirmed: list[float] = field(default_factory=list)
     commits: list[float] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Times:
 
 
 def run(stage: Stage, results: Results) -> None:
-    """Adds what was found to the results."""
+    """Measure, and add rows, a note and samples to the results."""
     stage.tell("accepted to confirmed")
     house = programs.house(stage, provider_rate=0)
     with ExitStack() as stack:
@@ -77,7 +77,7 @@ async def _measure(stage: Stage, url: str) -> Times:
 
 
 async def _order(client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]") -> float:
-    """From the answer to the moment when the order can be seen to be confirmed."""
+    """Place an order; return the milliseconds from the answer to when the order can be seen to be confirmed."""
     answer = await client.post("/orders", json=programs.ORDER)
     accepted = time.perf_counter()
     order = answer.raise_for_status().json()["id"]

@@ -1,4 +1,4 @@
-"""Consuming events with effect once: inbox row, one stock update and the offset, all in the database.
+"""Measures consuming with effect once: inbox row, one stock update and the offset, all in the database.
 
 A topic is filled beforehand; a sample is what a fresh consumer gets through in a span of time.
 """
@@ -88,7 +88,7 @@ def _contestant(stage: Stage, total: int, name: str, program: Callable[[str], Pr
 
 
 async def watch(stage: Stage, url: str, total: int) -> Sample:
-    """From when the consumer is under way until so many are done or the time is up."""
+    """Measure the consumer from when it is under way until `total` events are done or the time is up."""
     span = stage.scale.of(8.0, 3.0)
     connection = await asyncpg.connect(url)
     try:
@@ -111,7 +111,7 @@ async def _progress(connection: "asyncpg.Connection[asyncpg.Record]", at_least: 
 
 
 def _check(stage: Stage, url: str) -> None:
-    """Every event that counts as done has had its effect, once."""
+    """Check that every event that counts as done has had its effect, once. Raises RuntimeError."""
     done, taken = stage.sql(url, DONE), stage.sql(url, TAKEN)
     if done != taken:
         raise RuntimeError(f"{done} events were done, but {taken} items were taken off the shelf")

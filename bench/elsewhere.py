@@ -1,4 +1,4 @@
-"""./sliceline with its data somewhere else: `python -m bench.elsewhere DIRECTORY up …`."""
+"""Runs ./sliceline with its data somewhere else: `python -m bench.elsewhere DIRECTORY up …`."""
 
 import runpy
 import sys
@@ -8,7 +8,7 @@ import local
 
 
 def main() -> None:
-    """Run the command line as it is, in a process of which it takes the directory over when it is loaded."""
+    """Set the data directory, then run the command line as it is: it reads the directory once, when it is loaded."""
     local.HOME = Path(sys.argv[1])
     del sys.argv[1]
     runpy.run_module("cli", run_name="__main__", alter_sys=True)

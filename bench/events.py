@@ -1,4 +1,4 @@
-"""Events to measure with: order-placed, as orders really publishes it, in any number."""
+"""Makes events to measure with: order-placed, as orders really publishes it, in any number."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ CUSTOMER = Customer("ada", "Ada Lovelace", "ada@example.com")
 
 
 def order_placed(order: str, item: str) -> Payload:
-    """One of an item."""
+    """Make the payload of an order of one pizza."""
     price = Money(1200, "GBP")
     return OrderPlaced(
         order=order,
@@ -35,7 +35,7 @@ def order_placed(order: str, item: str) -> Payload:
 
 
 def records(count: int, items: int, step: int = 1) -> Iterator[tuple[bytes, bytes, Headers]]:
-    """So many orders as Kafka records, spread over so many items, each a step after the other: sku-00000001 …"""
+    """Yield `count` orders as Kafka records, over `items` SKUs whose numbers are `step` apart: sku-00000001 …"""
     for number in range(count):
         order = new_id()
         payload = order_placed(order, f"sku-{(number % items + 1) * step:08}")
@@ -57,7 +57,7 @@ def records(count: int, items: int, step: int = 1) -> Iterator[tuple[bytes, byte
 
 
 async def fill_topic(bootstrap: str, count: int, items: int, step: int = 1) -> None:
-    """Publishes so many orders to the topic of orders."""
+    """Publish `count` orders to the topic of orders."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024)
     await producer.start()
     try:
@@ -69,7 +69,7 @@ async def fill_topic(bootstrap: str, count: int, items: int, step: int = 1) -> N
 
 
 class Ends:
-    """How many records topics hold: asked of the broker, which costs nobody anything."""
+    """Counts the records of topics by asking the broker for their ends, which costs nobody anything."""
 
     def __init__(self, bootstrap: str) -> None:
         self._client = AIOKafkaConsumer(bootstrap_servers=bootstrap)
@@ -87,7 +87,7 @@ class Ends:
         return sum(ends.values())
 
     async def newest(self, topic: str) -> Any:
-        """The record that was written last."""
+        """Return the record that was written last."""
         ends = await self._client.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
         found = []
         for place, end in ends.items():
@@ -98,7 +98,7 @@ class Ends:
         return max(found, key=lambda record: record.timestamp)
 
     async def reach(self, topic: str, count: int, timeout: float) -> int:
-        """Waits until there are so many. Raises TimeoutError."""
+        """Wait until the topic holds `count` records; return how many it holds. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             while (now := await self.count(topic)) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -106,7 +106,7 @@ class Ends:
 
 
 def outbox_rows(count: int) -> str:
-    """SQL that puts so many orders into an outbox, each with a key of its own, as tx.publish would."""
+    """Return SQL that puts `count` orders into an outbox, each with a key of its own, as tx.publish would."""
     payload = msgspec.json.encode(order_placed(new_id(), "margherita")).decode()
     return f"""
         INSERT INTO outbox (id, aggregatetype, aggregateid, type, source, subject, time, dataschema, correlationid,
@@ -119,7 +119,7 @@ def outbox_rows(count: int) -> str:
 
 
 async def readable(bootstrap: str) -> str:
-    """Whether our consumers could read what was published last, in words."""
+    """Say whether our consumers could read the record that was published last."""
     async with Ends(bootstrap) as ends:
         record = await ends.newest(TOPIC)
     try:

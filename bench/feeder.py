@@ -21,7 +21,7 @@ COMPLETED = ("ce_type", b"sliceline.orders.order-completed.v1")
 
 @dataclass
 class Shop:
-    """What is known of the orders; times in seconds."""
+    """Holds what is known of the orders; times in seconds."""
 
     most_open: int
     posted: dict[str, float] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Shop:
 
 
 async def customer(shop: Shop, port: int, requests: Requests, until: float) -> None:
-    """One connection that posts whenever there is room."""
+    """Post orders over one connection whenever there is room, until that moment."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         while time.perf_counter() < until:
@@ -63,7 +63,7 @@ async def customer(shop: Shop, port: int, requests: Requests, until: float) -> N
 
 
 async def _answer(reader: asyncio.StreamReader) -> bytes | None:
-    """The body of a success; None for anything else."""
+    """Read an answer; return the body of a success, None for anything else."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
     body = await reader.readexactly(int(length))
@@ -71,7 +71,7 @@ async def _answer(reader: asyncio.StreamReader) -> bytes | None:
 
 
 async def watch(shop: Shop, consumer: AIOKafkaConsumer) -> None:
-    """Notes what is completed, until cancelled."""
+    """Note which orders are completed, until cancelled."""
     while True:
         found = await consumer.getmany(timeout_ms=200)
         records = (record for place in found.values() for record in place)
@@ -111,7 +111,7 @@ async def run(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _drain(shop: Shop, customers: list["asyncio.Task[None]"]) -> float:
-    """Waits until every order is completed, two minutes at most; returns how long it took."""
+    """Wait until every order is completed, two minutes at most; return the seconds that it took."""
     began = time.perf_counter()
     while time.perf_counter() - began < 120:
         if shop.open == 0 and all(each.done() for each in customers):

@@ -1,4 +1,4 @@
-"""The whole shop at once: from POST to completed, and where the time goes.
+"""Measures the whole shop at once, from POST to completed, and where the time goes.
 
 Everything that `up` runs runs here. The provider sets no limit, the robot takes no time, mail is received; the number
 of open orders is held, so that what comes out is what the shop can sustain with nothing piling up.

@@ -1,4 +1,4 @@
-"""The same work on a system that has been used for long: a full warehouse, a long memory, a backlog.
+"""Measures the same work on a system that has been used for long: a full warehouse, a long memory, a backlog.
 
 Each of accept, relay and reserve runs on a database that is nearly empty and on one that has grown, in turn.
 """
@@ -44,7 +44,7 @@ ANEW = (
 
 @dataclass(frozen=True)
 class Size:
-    """How much has grown."""
+    """Says how much has grown, in rows."""
 
     skus: int
     inbox: int
@@ -87,7 +87,7 @@ def _load(stage: Stage, grown: dict[str, str], size: Size, orders: int) -> None:
 
 
 def _accepting(stage: Stage, grown: str) -> dict[str, Contestant]:
-    """Without the relay, which would take the backlog away."""
+    """Return the contestants that accept orders, without the relay, which would take the backlog away."""
     return {
         "grown": lambda: _accept(stage, grown),
         "empty": lambda: _accept(stage, stage.database("orders")),
@@ -111,7 +111,7 @@ def _relaying(stage: Stage, grown: str, size: Size) -> dict[str, Contestant]:
 
 
 def _relay(stage: Stage, url: str, backlog: int, count: int) -> Sample:
-    """The first `count` events out of a backlog of that size; what accepting left behind is first taken away."""
+    """Relay the first `count` events of a backlog of that size, which is restored first: accepting added to it."""
     surplus = stage.sql(url, "SELECT count(*) FROM outbox") - backlog
     if surplus > 0:
         stage.sql(url, LESSEN.format(count=surplus))
@@ -123,7 +123,7 @@ def _relay(stage: Stage, url: str, backlog: int, count: int) -> Sample:
 
 
 async def _race(stage: Stage, url: str, count: int) -> Sample:
-    """The relay is up and waits for its lock, which we hold; letting go of it is the starting gun."""
+    """Measure a relay that is up and waits for its lock, which we hold; letting go of it is the starting gun."""
     connection = await asyncpg.connect(url)
     held = connection.transaction()
     await held.start()
@@ -152,7 +152,7 @@ def _reserving(stage: Stage, grown: str, orders: int) -> dict[str, Contestant]:
 
 
 def _reserve(stage: Stage, url: str, anew: list[str], orders: int) -> Sample:
-    """Inventory reads the orders from the first one on."""
+    """Measure inventory as it reads the orders from the first one on."""
     stage.sql(url, *anew)
     stage.settle()
     with stage.running(programs.service(stage, "inventory", "consumers", database=url)):

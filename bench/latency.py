@@ -1,4 +1,4 @@
-"""How long an event is under way at 100 a second, and how long an order takes from accepted to confirmed when idle."""
+"""Measures how long an event travels at 100 a second, and how long an idle shop takes from accepted to confirmed."""
 
 import asyncio
 import time
@@ -72,7 +72,7 @@ def _sample(stage: Stage, database: str, *, relay: bool) -> Sample:
 
 
 async def _follow(stage: Stage, database: str, relay: bool) -> list[float]:
-    """The seconds from commit to arrival of every event, sorted."""
+    """Return the seconds from commit to arrival of every event, sorted."""
     request = {
         "database": database,
         "bootstrap": stage.bootstrap,

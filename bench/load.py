@@ -1,4 +1,4 @@
-"""The load: `python -m bench.load JSON` keeps connections busy with POSTs and prints what it saw as JSON.
+"""Is the load: `python -m bench.load JSON` keeps connections busy with POSTs and prints what it saw as JSON.
 
 It speaks just enough HTTP/1.1 for that, over prepared bytes, because a real client would be slower than the
 servers. The same for us and for everybody we are compared with. With a `rate` it sends at that pace whether or not
@@ -24,7 +24,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send, and for how long (seconds)."""
+    """Says what to send, and for how long (seconds)."""
 
     ports: list[int]
     path: str
@@ -36,7 +36,7 @@ class Plan:
 
 
 class Requests:
-    """POSTs that differ in nothing but their Idempotency-Key."""
+    """Makes POSTs that differ in nothing but their Idempotency-Key."""
 
     def __init__(self, plan: Plan) -> None:
         body = json.dumps(plan.body).encode()
@@ -54,7 +54,7 @@ class Requests:
 
 @dataclass
 class Tally:
-    """What came back. Latencies are those of successes, in seconds."""
+    """Counts what came back. Latencies are those of successes, in seconds."""
 
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     statuses: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ class Tally:
             self.latencies.append(seconds)
 
     def add(self, answers: "Tally") -> None:
-        """What one connection brought; nothing at all is a connection that the server closed."""
+        """Count one connection's answer; an empty one is a connection that the server closed."""
         self.latencies.extend(answers.latencies)
         self.statuses.update(answers.statuses or {"closed": 1})
 
@@ -86,12 +86,12 @@ class Tally:
 
 
 def percentile(ordered: "list[float] | array[float]", share: float) -> float:
-    """The value below which a share of the sorted values lies; 0 when there are none."""
+    """Return the value below which that share (0 to 1) of the sorted values lies; 0 when there are none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 class Exchange(asyncio.Protocol):
-    """One connection: sends a request, reads the answer, asks for what to do next."""
+    """Drives one connection: sends a request, reads the answer, asks what to do next."""
 
     def __init__(self, following: Callable[[], bytes | None], answered: Callable[[int, float], None]) -> None:
         self._following = following
@@ -137,7 +137,7 @@ class Exchange(asyncio.Protocol):
 
 
 def _length(received: bytes) -> int:
-    """The bytes of the whole answer, 0 while that cannot be told yet."""
+    """Return the length of the whole answer in bytes, 0 while that cannot be told yet."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return 0
@@ -148,7 +148,7 @@ def _length(received: bytes) -> int:
 
 
 async def closed_loop(plan: Plan) -> Tally:
-    """All connections busy all the time."""
+    """Keep all connections busy all the time."""
     tally, requests = Tally(), Requests(plan)
     began = time.perf_counter()
     deadline = began + plan.seconds
@@ -170,7 +170,7 @@ async def closed_loop(plan: Plan) -> Tally:
 
 
 async def open_loop(plan: Plan) -> Tally:
-    """A request every 1/rate seconds, come what may."""
+    """Send a request every 1/rate seconds, come what may."""
     tally, requests = Tally(), Requests(plan)
     began = time.perf_counter()
     asked = []

@@ -1,4 +1,4 @@
-"""What a span of time cost: CPU seconds by process, and how much the rest of the machine was in the way."""
+"""Measures what a span of time cost: CPU seconds by process, and how much the rest of the machine was in the way."""
 
 import os
 import time
@@ -14,7 +14,7 @@ TOLERATED = 0.15
 
 @dataclass(frozen=True)
 class Reading:
-    """One span: its length in seconds, CPU seconds by name, and the cores that others kept busy on average."""
+    """Holds one span: its length in seconds, CPU seconds by name, and the cores that others kept busy on average."""
 
     seconds: float
     cpu: Mapping[str, float] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Reading:
 
 
 class Meter:
-    """Counts from its making until `read`."""
+    """Counts CPU seconds from when it is made until `read`."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         """`pids`: the processes to tell apart, each together with all its children."""
@@ -54,13 +54,13 @@ class _Counters:
 
 
 def _machine_cpu() -> float:
-    """All CPU seconds since boot that were not idle; what another guest took from this machine counts too."""
+    """Return all CPU seconds since boot that were not idle; what another guest took from this machine counts too."""
     times = psutil.cpu_times()._asdict()
     return float(sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
 
 
 def tree_cpu(pid: int) -> float:
-    """CPU seconds of a process, of its living children, and of those that have ended and were waited for."""
+    """Return the CPU seconds of a process, of its living children, and of those that have ended and were waited for."""
     return float(sum(_cpu(process) for process in tree(pid)))
 
 
@@ -73,7 +73,7 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """The process and everything below it."""
+    """Return the process and all its descendants."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -82,7 +82,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def memory(pids: Iterable[int]) -> float:
-    """MiB of the processes and their children; pages shared by several are divided among them (PSS)."""
+    """Return the MiB of the processes and their children; pages shared by several are divided among them (PSS)."""
     processes = {process.pid: process for pid in pids for process in tree(pid)}
     return sum(_memory(process) for process in processes.values()) / MEBIBYTE
 
@@ -97,7 +97,7 @@ def _memory(process: psutil.Process) -> int:
 
 
 def calm(limit: float = 0.15, within: float = 30.0) -> None:
-    """Waits (seconds at most) until our own processes have nothing left to do."""
+    """Wait until our own processes have nothing left to do, for `within` seconds at most."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         before, began = tree_cpu(os.getpid()), time.perf_counter()

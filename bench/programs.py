@@ -1,4 +1,4 @@
-"""The processes that benches start: our services as they run in production, and the peers."""
+"""Describes the processes that benches start: our services as they run in production, and the peers."""
 
 import functools
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def service(
     label: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Program:
-    """A process of one of our services, on a port of its own and with its logs as in production."""
+    """Describe a process of one of our services, on a port of its own and with its logs as in production."""
     port = free_port()
     return Program(
         name=label or name,
@@ -48,7 +48,7 @@ def service(
 
 
 def peer(module: str, database: str, *, label: str | None = None, env: Mapping[str, str] | None = None) -> Program:
-    """A peer that serves HTTP."""
+    """Describe a peer that serves HTTP."""
     port = free_port()
     return Program(
         name=label or module,
@@ -60,7 +60,7 @@ def peer(module: str, database: str, *, label: str | None = None, env: Mapping[s
 
 
 def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None = None) -> dict[str, Program]:
-    """Everything that `up` runs, as `up` runs it, by name; the robot takes no time. A rate of 0 is no limit."""
+    """Describe everything that `up` runs, by name; the robot takes no time. A rate of 0 sets no limit."""
     layout = free_layout(stage.folder, postgres=stage.postgres, kafka=stage.bootstrap)
     rate = {"SLICELINE_PROVIDER_RATE": str(provider_rate), **(env or {})}
     everything = [
@@ -72,7 +72,7 @@ def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None =
 
 
 def free_layout(home: Path, *, postgres: str | None = None, kafka: str | None = None) -> Layout:
-    """The catalogue's ports, moved to where none of them is taken. Servers that are named are used."""
+    """Make a layout of the catalogue's ports, moved to where none is taken. Servers that are named are used."""
     for offset in range(20_000, 40_000, 500):
         layout = Layout(offset, postgres, kafka, home)
         if not ports.taken(layout.ports()):

@@ -19,7 +19,7 @@ from bench import events
 
 
 async def publish(database: Database, rate: float, seconds: float) -> dict[str, float]:
-    """An order each 1/rate seconds; returns the moment after each commit."""
+    """Publish an order each 1/rate seconds; return the moment after each commit, by key."""
     committed: dict[str, float] = {}
     began = time.perf_counter()
     for number in range(int(rate * seconds)):

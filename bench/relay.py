@@ -1,4 +1,4 @@
-"""Relaying: from a full outbox into Kafka, in order.
+"""Measures relaying, from a full outbox into Kafka, in order.
 
 The outbox is filled in one transaction; its commit is the starting gun, the last event in the topic the finish. Our
 relay and both Debeziums run and are warm by then; those whose turn it is not are at rest. All write to a topic whose
@@ -73,7 +73,7 @@ def _ours(stage: Stage, stack: ExitStack, count: int) -> Contestant:
 
 
 def _unsynced(stage: Stage, ours: Contestant) -> Contestant:
-    """Ours once more, while the broker leaves it to the kernel when an event comes to the disk."""
+    """Make ours a contestant once more, while the broker leaves it to the kernel when an event comes to the disk."""
 
     def measured() -> Sample:
         asyncio.run(_set(stage.bootstrap, topics.ARRIVAL))
@@ -117,7 +117,7 @@ def _debezium(stage: Stage, stack: ExitStack, results: Results, count: int, kind
 
 
 def _warm_ups(stage: Stage) -> int:
-    """As many as Java takes to compile what runs often; a quick run has no time for that."""
+    """Return in how many rounds Java compiles what runs often; a quick run has no time for that."""
     return int(stage.scale.of(4, 2))
 
 

@@ -1,4 +1,4 @@
-"""A figure with its ratio and its goal, and the collection that a run makes."""
+"""Holds a figure with its ratio and its goal, and the collection that a run makes."""
 
 import json
 import statistics
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the results. A ratio above the goal is good, also where less is better (see `better`)."""
+    """Is one line of the results. A ratio above the goal is good, also where less is better (see `better`)."""
 
     bench: str
     case: str
@@ -21,24 +21,24 @@ class Row:
     goal: float | None = None
 
     def line(self) -> str:
-        """As JSON, with the digits that a measurement is worth."""
+        """Write the row as JSON, with the digits that a measurement is worth."""
         return json.dumps({name: _rounded(value) for name, value in asdict(self).items()}, ensure_ascii=False)
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is reached; None without one."""
+        """Tell whether the goal is reached; None without one."""
         return None if self.goal is None else self.ratio >= self.goal
 
 
 def better(ours: float, theirs: float, *, less: bool = False) -> float:
-    """How many times better we are: with `less`, the smaller figure is the better one."""
+    """Compute how many times better we are: with `less`, the smaller figure is the better one."""
     above, below = (theirs, ours) if less else (ours, theirs)
     return above / below if below else 0.0
 
 
 @dataclass
 class Results:
-    """What one bench found: rows to judge, notes for people, and every sample behind them."""
+    """Holds what one bench found: rows to judge, notes for people, and every sample behind them."""
 
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -52,13 +52,13 @@ class Results:
 
 
 def figures(values: Mapping[str, float]) -> str:
-    """`name 1.23, other 4.56`, the largest first."""
+    """Write `name 1.23, other 4.56`, the largest first."""
     ordered = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{name} {short(value)}" for name, value in ordered)
 
 
 def short(value: float) -> str:
-    """Three digits that count, thousands kept whole."""
+    """Write three significant digits, with thousands kept whole."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

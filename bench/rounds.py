@@ -1,4 +1,4 @@
-"""Rounds: every contestant once, in turn, so that what slows the machine for a while slows all of them."""
+"""Measures in rounds: every contestant once, in turn, so that what slows the machine for a while slows all of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Sample:
-    """One contestant measured once: its figure, others found on the way, and what it cost."""
+    """Holds one measurement of a contestant: its figure, others found on the way, and what it cost."""
 
     value: float
     reading: Reading
@@ -23,7 +23,7 @@ Contestant = Callable[[], Sample]
 
 @dataclass
 class Series:
-    """The rounds that count. A ratio is taken within each round; the median of these is the result."""
+    """Holds the rounds that count. A ratio is taken within each round; the median of these is the result."""
 
     rounds: list[dict[str, Sample]]
     discarded: int = 0
@@ -33,16 +33,16 @@ class Series:
         return list(self.rounds[0])
 
     def value(self, name: str, figure: str = "") -> float:
-        """The median of a contestant's figure, or of another that its samples carry."""
+        """Return the median of a contestant's figure, or of another that its samples carry."""
         return median([self._figure(each[name], figure) for each in self.rounds])
 
     def ratio(self, ours: str, theirs: str, figure: str = "", *, less: bool = False) -> float:
-        """How many times better `ours` is than `theirs`."""
+        """Compute how many times better `ours` is than `theirs`."""
         pairs = [(self._figure(each[ours], figure), self._figure(each[theirs], figure)) for each in self.rounds]
         return median([better(*pair, less=less) for pair in pairs])
 
     def cpu(self, name: str) -> dict[str, float]:
-        """The median CPU seconds per second of each process while the contestant was measured."""
+        """Return the median CPU seconds per second of each process while the contestant was measured."""
         samples = [each[name] for each in self.rounds]
         cores = {
             part: median([each.reading.cpu[part] / each.reading.seconds for each in samples])
@@ -52,11 +52,11 @@ class Series:
 
     @property
     def disturbed(self) -> int:
-        """How many of the rounds that count were disturbed all the same, because no calmer one was to be had."""
+        """The number of rounds that count and yet were disturbed, because no calmer ones were to be had."""
         return sum(_foreign(each) > 0 for each in self.rounds)
 
     def account(self, results: Results, name: str) -> None:
-        """Leaves the samples in the results, and a note about disturbances."""
+        """Add the samples to the results, and a note about disturbances."""
         results.samples[name] = [{who: asdict(sample) for who, sample in each.items()} for each in self.rounds]
         if self.discarded or self.disturbed:
             results.note(
@@ -69,7 +69,7 @@ class Series:
 
 
 def interleave(contestants: Mapping[str, Contestant], rounds: int, tell: Progress, *, spare: int) -> Series:
-    """Measures every contestant once a round. Up to `spare` disturbed rounds are thrown away and repeated."""
+    """Measure every contestant once a round. Up to `spare` disturbed rounds are thrown away and repeated."""
     kept: list[dict[str, Sample]] = []
     thrown: list[dict[str, Sample]] = []
     while len(kept) < rounds:
@@ -90,11 +90,11 @@ def _round(contestants: Mapping[str, Contestant], which: str, tell: Progress) ->
 
 
 def _calmest(kept: list[dict[str, Sample]], thrown: list[dict[str, Sample]]) -> tuple[list[dict[str, Sample]], int]:
-    """Of all rounds the calmest: a thrown one takes the place of a kept one that was disturbed even more."""
+    """Choose the calmest rounds: a thrown one takes the place of a kept one that was disturbed even more."""
     everything = sorted(thrown + kept, key=_foreign)
     return everything[: len(kept)], len(thrown)
 
 
 def _foreign(found: Mapping[str, Sample]) -> float:
-    """How disturbed a round was; 0 when all of its samples are sound."""
+    """Return how many cores others kept busy in a round's worst sample; 0 when all of its samples are sound."""
     return max((each.reading.foreign for each in found.values() if each.reading.disturbed), default=0.0)

@@ -1,4 +1,4 @@
-"""A run: one bench after the other, each on servers of its own, and what is left of it afterwards."""
+"""Runs one bench after the other, each on servers of its own, and writes down what they found."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka
 
 @dataclass(frozen=True)
 class Watch:
-    """Whoever shows how a run goes: called before each bench, within it, and after it."""
+    """Holds what shows how a run goes: called before each bench, within it, and after it."""
 
     begin: Callable[[str], None]
     tell: Callable[[str], None]
@@ -30,7 +30,7 @@ class Watch:
 
 
 def run(names: Sequence[str], scale: Scale, watch: Watch) -> dict[str, Results]:
-    """Runs the benches named, in that order."""
+    """Run the benches named, in that order; return their results by name."""
     found: dict[str, Results] = {}
     for name in names:
         watch.begin(name)
@@ -47,7 +47,7 @@ def _run_one(name: str, scale: Scale, tell: Callable[[str], None]) -> Results:
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures are from."""
+    """Describe the machine and the versions that the figures are from."""
     return {
         "system": platform.platform(),
         "processor": _processor(),
@@ -67,7 +67,7 @@ def _processor() -> str:
 
 
 def write(found: dict[str, Results], scale: Scale) -> Iterable[Path]:
-    """The whole run as JSON and as a chart; returns where they are."""
+    """Write the whole run as JSON and as a chart; return their paths."""
     from bench.chart import draw
 
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ def _rush(stage: Stage, who: str, port: int | None) -> dict[str, Any]:
 
 
 def _kept(stage: Stage) -> dict[str, int]:
-    """How the payments stand, once payments has read all the orders there are."""
+    """Count the payments received and those waiting, once payments has read all orders."""
     stage.tell("looking where every order is")
     stage.calm()
     url, waiting = stage.database("payments"), "SELECT count(*) FROM payments WHERE status IN ('queued', 'charging')"
@@ -73,6 +73,6 @@ def _kept(stage: Stage) -> dict[str, int]:
 
 
 def _words(found: dict[str, Any]) -> str:
-    """`3,000 orders, of which …`."""
+    """Put what the load saw into words, from the orders that it sent to the slowest answers."""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(found["statuses"].items()))
     return f"{found['sent']:,} orders: {statuses}; p50 {found['p50']:,.0f} ms, p99 {found['p99']:,.0f} ms"

@@ -1,4 +1,4 @@
-"""A service made to be measured: for every order it takes one item off a shelf, once. `python -m bench.shelf`.
+"""Is a service made to be measured: for every order it takes one item off a shelf, once. `python -m bench.shelf`.
 
 Inbox, offsets, contracts, retries, parking: all of it is the backbone's, as in the services; only the effect is one
 UPDATE, so that it can be compared with a consumer that somebody else would write. SHELF=sets handles whole batches.

@@ -1,4 +1,4 @@
-"""Where a bench plays: Postgres and Kafka of its own, and the programs it starts; all gone when it ends."""
+"""Gives each bench Postgres and Kafka of its own, and runs the programs it starts; all gone when it ends."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ POSTGRES = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: `quick` keeps one bench under a minute."""
+    """Says how much is measured: `quick` keeps one bench under a minute."""
 
     quick: bool
 
@@ -47,12 +47,12 @@ class Scale:
 
     @property
     def spare(self) -> int:
-        """Disturbed rounds that may be thrown away; a quick run has no time to repeat any."""
+        """The number of disturbed rounds that may be thrown away; a quick run has no time to repeat any."""
         return 0 if self.quick else 5
 
 
 class Stage:
-    """The servers and whatever else runs. Made by `stage`, used from the main thread only."""
+    """Holds the servers and whatever else runs. Made by `stage`, used from the main thread only."""
 
     def __init__(self, folder: Path, scale: Scale, tell: Callable[[str], None], stack: ExitStack) -> None:
         self.folder = folder
@@ -73,26 +73,26 @@ class Stage:
         return self.kafka.bootstrap
 
     def migrate(self) -> None:
-        """Every service's database and topic, as `up` makes them."""
+        """Make every service's database and topic, as `up` does."""
         self.tell("making databases and topics")
         asyncio.run(migrate(self.postgres, self.bootstrap, PASSWORD, lambda _: None))
 
     def database(self, service: str) -> str:
-        """The address of a service's own database."""
+        """Return the address of a service's own database."""
         return database_url(self.postgres, service, PASSWORD)
 
     def new_database(self, name: str, *, like: str = "template0") -> str:
-        """A database of the superuser, empty or a copy; returns its address."""
+        """Make a database of the superuser, empty or a copy; return its address."""
         self.sql(self.postgres, f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
         return self.postgres.rpartition("/")[0] + f"/{name}"
 
     def sql(self, url: str, *statements: str) -> Any:
-        """Runs statements; returns the first value of the last one's first row."""
+        """Run statements; return the first value of the last one's first row."""
         return asyncio.run(_execute(url, statements))
 
     @contextmanager
     def running(self, program: Program) -> Iterator[Server]:
-        """The program beside the block; its log stays in the folder until the bench ends."""
+        """Run the program during the block; its log stays in the folder until the bench ends."""
         server = run(program, self.folder / f"{program.name}.log")
         self.pids[program.name] = server.pid
         try:
@@ -102,23 +102,23 @@ class Stage:
             server.stop()
 
     def start(self, program: Program) -> Server:
-        """The program, until the bench ends."""
+        """Run the program until the bench ends."""
         return self._stack.enter_context(self.running(program))
 
     def settle(self) -> None:
-        """Writes the pages that earlier samples left behind, and waits until nothing of ours has work left."""
+        """Write to disk the pages that earlier samples left behind, and wait until nothing of ours has work left."""
         self.sql(self.postgres, "CHECKPOINT")
         self.calm()
 
     def calm(self) -> None:
-        """Waits until nothing of ours has work left, for a while."""
+        """Wait until nothing of ours has work left, 30 seconds at most (quick: 3)."""
         meter.calm(within=self.scale.of(30.0, 3.0))
 
     def meter(self) -> Meter:
         return Meter(self.pids)
 
     def call(self, module: str, request: Mapping[str, Any], timeout: float = 600.0) -> tuple[Any, Reading]:
-        """Runs one of our modules to its end: JSON in as its argument, JSON out; and what that cost, by process."""
+        """Run one of our modules to its end, with JSON as its argument; return its JSON and what it cost by process."""
         clock = self.meter()
         with self.begin(module, request) as call:
             answer = call.answer(timeout)
@@ -126,7 +126,7 @@ class Stage:
 
     @contextmanager
     def begin(self, module: str, request: Mapping[str, Any]) -> Iterator["Call"]:
-        """Runs one of our modules beside the block."""
+        """Run one of our modules during the block."""
         log = self.folder / f"{module}.log"
         with log.open("ab") as output:
             process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -142,13 +142,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Call:
-    """A module of ours at work."""
+    """Holds a module of ours at work."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def answer(self, timeout: float = 600.0) -> Any:
-        """What it says at its end. Raises RuntimeError when it fails."""
+        """Wait for its end; return the JSON it printed. Raises RuntimeError when it fails."""
         said, _ = self.process.communicate(timeout=timeout)
         if self.process.returncode != 0:
             tail = "\n".join(last_lines(self.log, 20))
@@ -168,7 +168,7 @@ async def _execute(url: str, statements: Sequence[str]) -> Any:
 
 @contextmanager
 def stage(scale: Scale, tell: Callable[[str], None]) -> Iterator[Stage]:
-    """Servers on a new folder beside our other data, for it has to lie on a real disk; removed afterwards."""
+    """Start servers on a new folder beside our other data, for it has to lie on a real disk; remove it afterwards."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=FOLDER))
     try:
@@ -182,7 +182,7 @@ def stage(scale: Scale, tell: Callable[[str], None]) -> Iterator[Stage]:
 
 
 def _keep_logs(folder: Path) -> None:
-    """What the programs said before a bench failed, for whoever wants to know why."""
+    """Keep what the programs said before a bench failed, for whoever wants to know why."""
     kept = FOLDER / "failed"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir()

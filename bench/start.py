@@ -1,4 +1,4 @@
-"""`./sliceline up` on data that is there already, beside as many bare FastAPI processes; and the memory of it all."""
+"""Measures `./sliceline up` on data that is there, beside as many bare FastAPI processes, and the memory of all."""
 
 import shutil
 import time
@@ -48,7 +48,7 @@ def run(stage: Stage) -> Results:
 
 
 def _home(stage: Stage) -> Path:
-    """A data directory of its own, with what there is of Kafka: its jars, its classes as Java keeps them."""
+    """Make a data directory of its own, with what there is of Kafka: its jars, and its classes as Java keeps them."""
     home = stage.folder / "home"
     home.mkdir()
     for path in HOME.glob("kafka-*"):

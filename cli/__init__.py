@@ -1,1 +1,1 @@
-"""The commands of ./sliceline, one file each."""
+"""Holds the commands of ./sliceline, one file each."""

@@ -1,4 +1,4 @@
-"""The command line: `./sliceline --help` lists it."""
+"""Runs the command line; `./sliceline --help` lists the commands."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What a service answers, for the commands that ask one."""
+"""Reads what a service answers, for the commands that ask one."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def everything(client: "httpx.Client", path: str, **where: str) -> Iterator[dict[str, Any]]:
-    """Everything of a list, read page by page as it is needed."""
+    """Yield the items of a list, which is read page by page as they are needed."""
     after: dict[str, str] = {}
     while True:
         page = answer_of(client.get(path, params={"limit": "200"} | where | after))
@@ -21,19 +21,19 @@ def everything(client: "httpx.Client", path: str, **where: str) -> Iterator[dict
 
 
 def first_letter(client: "httpx.Client", key: str | None) -> dict[str, Any] | None:
-    """The oldest dead letter of a service, or of one key of it."""
+    """Return the oldest dead letter of a service, or of one key of it; None when there is none."""
     return next((letter for letter in everything(client, "/dead-letters") if key in (None, letter["key"])), None)
 
 
 def answer_of(response: "httpx.Response") -> Any:
-    """What a service answered; ends the command when it refused."""
+    """Return a response's JSON; end the command when the service refused."""
     if response.is_error:
         fail(f"{response.request.url.path} was refused with {response.status_code}: {_detail(response)}")
     return response.json()
 
 
 def _detail(response: "httpx.Response") -> str:
-    """What a problem document says in words; the text itself where it is none."""
+    """Return a problem document's words; the body itself where it is none."""
     try:
         problem = response.json()
         return str(problem.get("detail") or problem["title"])

@@ -1,4 +1,4 @@
-"""./sliceline bench: how fast we are, measured beside what a user would pick instead."""
+"""./sliceline bench: measure how fast we are beside what a user would pick instead."""
 
 import signal
 import sys
@@ -56,7 +56,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def _watch(total: int, json_lines: bool) -> Iterator["Watch"]:
-    """A progress bar on standard error; figures on standard output after each bench."""
+    """Show a progress bar on standard error, and each bench's figures on standard output after it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from bench.run import Watch

@@ -1,4 +1,4 @@
-"""One run of `up`: servers, tables and services as fast as the machine allows, kept running until told to stop."""
+"""Runs `up` once: starts servers, tables and services as fast as the machine allows, and keeps them running."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,14 @@ READY_SECONDS = 120.0
 
 
 class CannotStart(Exception):
-    """Why `up` gave up, in words for the person who called it."""
+    """`up` gave up; the message tells the person who called it why."""
 
 
 class Run:
     """Starts everything and keeps it running; `state` tells at any time how far it is."""
 
     def __init__(self, layout: Layout, robot_delay: float | None) -> None:
-        """Without a delay there is no robot."""
+        """`robot_delay` is how many seconds the robot takes for a step; without it there is no robot."""
         self.layout = layout
         self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset)
         self._robot_delay = robot_delay
@@ -36,7 +36,7 @@ class Run:
         self._stop = asyncio.Event()
 
     async def until_stopped(self) -> None:
-        """Runs until asked to stop. Raises CannotStart, with everything stopped, when it cannot get ready."""
+        """Run until asked to stop. Raises CannotStart, with everything stopped, when it cannot get ready."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_stop)
@@ -161,7 +161,7 @@ class Run:
 
 
 async def run_step(name: str, command: tuple[str, ...], show: Callable[[str], None], env: Mapping[str, str]) -> None:
-    """Runs a command to its end, showing each line it says; raises CannotStart when it fails.
+    """Run a command to its end and `show` each line it prints. Raises CannotStart when it fails.
 
     Cancelling ends the command.
     """
@@ -195,14 +195,14 @@ def with_log(reason: str, log: Path) -> str:
 
 
 def end_leftovers(layout: Layout) -> None:
-    """Ends what a killed supervisor left behind, known by pid and start time."""
+    """End the processes that a killed supervisor left behind, known by pid and start time."""
     last = state.read(layout.home)
     if last is not None:
         processes.end(last.leftovers())
 
 
 def check_ports(layout: Layout) -> None:
-    """Raises CannotStart naming every port that somebody else holds."""
+    """Check that all our ports are free. Raises CannotStart, naming every port that somebody else holds."""
     names = layout.ports()
     taken = ports.taken(names)
     if not taken:
@@ -215,7 +215,7 @@ def check_ports(layout: Layout) -> None:
 
 
 def _free_offset(layout: Layout) -> int:
-    """An offset that works now, or 1000 if none of the round ones does."""
+    """Return an offset at which all ports are free, or the next thousand if there is no round one."""
     for thousands in range(1, 20):
         moved = Layout(layout.offset + 1000 * thousands, layout.postgres_url, layout.kafka, layout.home)
         if not ports.taken(moved.ports()):

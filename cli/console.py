@@ -1,4 +1,4 @@
-"""Talking to the person at the terminal."""
+"""Talks to the person at the terminal."""
 
 import sys
 from typing import NoReturn
@@ -14,6 +14,6 @@ errors = Console(stderr=True)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Says on standard error why it did not work, and ends the command."""
+    """Say on standard error why it did not work, and end the command with the exit code."""
     errors.print(message, style="red" if errors.is_terminal else None, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)

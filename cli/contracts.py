@@ -1,4 +1,4 @@
-"""./sliceline contracts: holds the contracts to the code, and writes down who reads what of which event."""
+"""./sliceline contracts: check the contracts against the code, and write down who reads what of which event."""
 
 from cli.console import console, fail
 

@@ -1,4 +1,4 @@
-"""Where the databases of the running shop are, for the commands that ask them directly."""
+"""Finds the databases of the running shop, for the commands that ask them directly."""
 
 import os
 
@@ -12,7 +12,7 @@ COMPOSE_PASSWORD = "sliceline"  # noqa: S105 (docker-compose.yml says it to ever
 
 
 def url_of(shop: Shop, service: str) -> str:
-    """The address, with its password, of a service's own database under its own role."""
+    """Return the address, with its password, of a service's own database under its own role."""
     layout = layout_for(shop.port_offset)
     if shop.in_containers:
         password = os.environ.get("SLICELINE_PASSWORD") or COMPOSE_PASSWORD

@@ -1,4 +1,4 @@
-"""How a run of `up` looks in a terminal, and line by line where there is none."""
+"""Shows a run of `up`: as a table in a terminal, and line by line where there is none."""
 
 import time
 from types import TracebackType
@@ -34,7 +34,7 @@ class Display:
     """Shows a state whenever told to: as a live table on a terminal, else one line per change."""
 
     def __init__(self, console: Console, hint: str) -> None:
-        """The hint is printed below the addresses once all is ready."""
+        """`hint` is printed below the addresses once all is ready."""
         self._console = console
         self._hint = hint
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -106,12 +106,12 @@ class Display:
                 self._console.print(f"{row.name}: {row.state} {row.detail}".rstrip(), highlight=False)
 
     def _is_news(self, now: str, before: str) -> bool:
-        """A terminal showed the start as a picture; afterwards only what went wrong, and right again, is news."""
+        """Tell whether to print a change: on a terminal, which showed the start, only breaks and recoveries."""
         return not self._live or now in ("restarting", "failed") or (now == "ready" and before != "waiting")
 
 
 def addresses(state: State) -> Table:
-    """Where to find everything."""
+    """Make the table of where to find everything."""
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for title in ("", "address", "what"):
         table.add_column(title, style="" if title else "bold", no_wrap=title == "address")
@@ -122,7 +122,7 @@ def addresses(state: State) -> Table:
 
 
 def first_steps(state: State) -> str:
-    """The first thing to try, ready to be pasted."""
+    """Return the first commands to try, ready to be pasted."""
     orders = state.rows["orders"].address
     body = (
         '{"customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"}, "currency": "GBP",\n'

@@ -1,4 +1,4 @@
-"""./sliceline events: what the topics carry, as it goes by."""
+"""./sliceline events: show what the topics carry, as it goes by."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -42,7 +42,7 @@ def events(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is to be shown of the past: the last events, or the last ones of a key wherever they stand."""
+    """Says what to show of the past: the last events, or the last ones of a key wherever they stand."""
 
     key: str | None
     lines: int
@@ -73,7 +73,7 @@ async def _show(kafka: str, topics: list[str], wanted: _Wanted, follow: bool) ->
 
 @asynccontextmanager
 async def _reading(kafka: str, topics: list[str]) -> "AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]":
-    """A reader that belongs to no group, on every partition of the topics that are there."""
+    """Open a consumer that belongs to no group, on every partition of the topics that exist."""
     from aiokafka import AIOKafkaConsumer
 
     partitions = await _partitions(kafka, topics)
@@ -102,7 +102,7 @@ async def _partitions(kafka: str, topics: list[str]) -> "list[TopicPartition]":
 async def _seek(
     consumer: "AIOKafkaConsumer", partitions: "list[TopicPartition]", wanted: _Wanted
 ) -> "dict[TopicPartition, int]":
-    """Go to where the wanted past begins; returns where it ends, of the partitions that hold some of it."""
+    """Seek to where the wanted past begins; return where it ends, for the partitions that hold some of it."""
     beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
     for each in partitions:
         consumer.seek(each, wanted.start(beginnings[each], ends[each]))
@@ -110,7 +110,7 @@ async def _seek(
 
 
 async def _until(consumer: "AIOKafkaConsumer", ends: "dict[TopicPartition, int]") -> AsyncIterator[Any]:
-    """Everything before the ends; what comes after them is left for whoever follows."""
+    """Yield every record before the ends; later ones are left for whoever follows."""
     waiting = dict(ends)
     while waiting:
         for partition, records in (await consumer.getmany(*waiting, timeout_ms=500)).items():

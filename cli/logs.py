@@ -1,4 +1,4 @@
-"""./sliceline logs: what a process said."""
+"""./sliceline logs: show what a process said."""
 
 import time
 from pathlib import Path
@@ -42,7 +42,7 @@ def _follow(log: Path, position: int) -> None:
 
 
 def _print_from(log: Path, position: int) -> int:
-    """Prints what came after the position; a log that shrank was rotated and is read from its start."""
+    """Print what came after the position; a log that shrank was rotated and is read from its start."""
     if log.stat().st_size < position:
         position = 0
     with log.open("rb") as file:

@@ -1,4 +1,4 @@
-"""./sliceline new: makes a service that starts, with its tests, its page and its place in every list."""
+"""./sliceline new: make a service that starts, with its tests, its page and its place in every list."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What can be made."""
+    """Names what can be made."""
 
     SERVICE = "service"
 

@@ -40,7 +40,7 @@ def order(
 
 
 def parse_line(text: str) -> dict[str, Any]:
-    """`item` or `item:quantity` as an order line; ends the command when the quantity is no positive number."""
+    """Read `item` or `item:quantity` as an order line; end the command when the quantity is no positive number."""
     item, colon, quantity = text.partition(":")
     if not item or (colon and not (quantity.isascii() and quantity.isdecimal() and int(quantity) > 0)):
         fail(
@@ -65,7 +65,7 @@ def _place(client: "httpx.Client", body: dict[str, Any]) -> dict[str, Any]:
 
 
 def explain(status: int, body: bytes) -> str:
-    """Problem details (RFC 9457) in words: what is wrong with which field."""
+    """Put problem details (RFC 9457) into words: what is wrong with which field."""
     try:
         problem = json.loads(body)
         lines = [f"The order was refused ({status}): {problem.get('detail') or problem.get('title')}"]
@@ -87,7 +87,7 @@ def _follow(client: "httpx.Client", order_id: str) -> None:
 
 
 def _print_timeline(documents: Iterator[dict[str, Any]]) -> bool:
-    """Prints what is new in each document, and how it ended; False when the last one is not the end of the order."""
+    """Print what is new in each document, and how the order ended; return False while it has not ended."""
     document: dict[str, Any] = {"timeline": [], "status": None}
     for newer in documents:
         for entry in newer["timeline"][len(document["timeline"]) :]:
@@ -101,7 +101,7 @@ def _print_timeline(documents: Iterator[dict[str, Any]]) -> bool:
 
 
 def _documents(client: "httpx.Client", order_id: str) -> Iterator[dict[str, Any]]:
-    """The order as it changes, from the server-sent events of its stream."""
+    """Yield the order as it changes, from the server-sent events of its stream."""
     with client.stream("GET", f"/orders/{order_id}/stream", timeout=None) as answer:
         if answer.is_error:
             fail(explain(answer.status_code, answer.read()))

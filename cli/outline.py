@@ -1,4 +1,4 @@
-"""What the command line offers, read off the files of `cli` without running them: help before there is an environment.
+"""Reads what the command line offers off the files of `cli` without running them: help without an environment.
 
 Standard library only.
 """
@@ -14,14 +14,14 @@ WIDTH = 100
 
 
 def commands() -> dict[str, ast.FunctionDef]:
-    """The commands that `__main__` imports, each from a file of its own name."""
+    """Return the commands that `__main__` imports, each from a file of its own name."""
     main = ast.parse((HERE / "__main__.py").read_text())
     imported = (each for each in main.body if isinstance(each, ast.ImportFrom) and len(each.names) == 1)
     return {each.names[0].name: _function(each.names[0].name) for each in imported if _is_command(each)}
 
 
 def overview() -> str:
-    """All commands, a line each."""
+    """Write the help of all commands, a line each."""
     lines = [f"  {name:<10}{_sentence(function)}" for name, function in commands().items()]
     usage = "Usage: ./sliceline COMMAND [ARGS]...      ./sliceline COMMAND --help says more of one"
     version = "  --version Tell the version."
@@ -29,7 +29,7 @@ def overview() -> str:
 
 
 def help_of(name: str) -> str:
-    """One command: what it does, and what it can be told."""
+    """Write the help of one command: what it does, and its arguments and options."""
     function = commands()[name]
     about = [textwrap.fill(part, WIDTH) for part in (ast.get_docstring(function) or "").split("\n\n")]
     return "\n\n".join([f"Usage: ./sliceline {name}", *about, "\n".join(_parameters(function))]).rstrip()
@@ -55,7 +55,7 @@ def _parameters(function: ast.FunctionDef) -> Iterator[str]:
 
 
 def _parameter(name: str, told: ast.expr) -> Iterator[str]:
-    """A line about one `typer.Argument(...)` or `typer.Option(...)`."""
+    """Yield the line about one `typer.Argument(...)` or `typer.Option(...)`."""
     assert isinstance(told, ast.Call) and isinstance(told.func, ast.Attribute)  # noqa: S101, PT018 (all of ours are)
     keywords = {each.arg: str(each.value.value) for each in told.keywords if isinstance(each.value, ast.Constant)}
     given = [each.value for each in told.args if isinstance(each, ast.Constant)]

@@ -52,7 +52,7 @@ def _run(address: str, statement: str) -> None:
 
 
 async def _fetch(address: str, statement: str) -> tuple[list[Any], str | None]:
-    """The rows of one statement, and how the server says that it ended."""
+    """Return the rows of one statement, and how the server says that it ended."""
     import asyncpg
 
     connection = await asyncpg.connect(address, timeout=10)

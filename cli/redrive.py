@@ -37,7 +37,7 @@ def redrive(
 
 
 def _start_jobs(client: "httpx.Client", key: str | None) -> int:
-    """All that are parked; returns how many."""
+    """Start all parked jobs anew; return how many."""
     started = 0
     for job in everything(client, "/jobs", state="parked"):
         if key in (None, job["key"]):

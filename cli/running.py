@@ -1,4 +1,4 @@
-"""The shop that the other commands talk to: the one that `up` started here, or one in containers on the usual ports."""
+"""Finds the shop to talk to: the one that `up` started here, or one in containers on the usual ports."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ READY = {"mail": "/readyz"}
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop that runs, and its processes by name, as far as they can be seen from here."""
+    """Describes a shop that runs, and its processes by name, as far as they can be seen from here."""
 
     phase: str
     rows: Mapping[str, Row]
@@ -30,14 +30,14 @@ class Shop:
 
 
 def find() -> Shop | None:
-    """The shop of this folder, else the one whose services answer on the usual ports, else None."""
+    """Return the shop of this folder, else the one whose services answer on the usual ports, else None."""
     if state.is_running(HOME) and (now := state.read(HOME)):
         return Shop(now.phase, now.rows, now.port_offset)
     return _in_containers()
 
 
 def running_shop() -> Shop:
-    """The shop that runs; ends the command with advice when there is none."""
+    """Return the shop that runs; end the command with advice when there is none."""
     found = find()
     if found is None:
         fail("Sliceline is not running. Start it with: ./sliceline up")
@@ -45,7 +45,7 @@ def running_shop() -> Shop:
 
 
 def address_of(service: str) -> str:
-    """Where a service of the running shop answers HTTP."""
+    """Return the address at which a service of the running shop answers HTTP; end the command when it has none."""
     known_service(service)
     row = running_shop().rows.get(service)
     if row is None or not row.address:
@@ -54,13 +54,13 @@ def address_of(service: str) -> str:
 
 
 def known_service(service: str) -> None:
-    """Ends the command when there is no such service."""
+    """End the command with exit code 2 when there is no such service."""
     if service not in CATALOGUE:
         fail(f"There is no service '{service}'. There are: {', '.join(CATALOGUE)}.", code=2)
 
 
 def answers(row: Row) -> bool:
-    """Whether a process does its work, as far as it has a port to be asked at."""
+    """Tell whether a process is ready; one that has no port to be asked at counts as ready."""
     if row.port is None:
         return True
     if row.name in ASK:
@@ -69,7 +69,7 @@ def answers(row: Row) -> bool:
 
 
 def compose(*arguments: str) -> NoReturn:
-    """Becomes `docker compose` in the project's folder."""
+    """Become `docker compose` in the project's folder; end the command when there is no `docker`."""
     docker = shutil.which("docker")
     if docker is None:
         fail("The shop runs in containers, or from another folder, and there is no `docker` here to reach it with.")

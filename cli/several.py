@@ -1,4 +1,4 @@
-"""Options that take several words: `--reads order-completed order-rejected`."""
+"""Lets options take several words: `--reads order-completed order-rejected`."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from typer.core import TyperCommand
 
 
 class SeveralWords(TyperCommand):
-    """A command each of whose options takes all words up to the next option."""
+    """Is a command each of whose options takes all words up to the next option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Name the option before each of its words, as the parser wants it."""

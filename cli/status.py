@@ -1,4 +1,4 @@
-"""./sliceline status: where everything is, how it does, what waits, and what needs a person."""
+"""./sliceline status: show where everything is, how it does, what waits, and what needs a person."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +20,11 @@ UNKNOWN = "what waits there is not known: /backlog does not answer"
 
 @dataclass(frozen=True)
 class Health:
-    """One line of the status.
+    """Describes one process in the status.
 
-    `healthy` tells of the process, and `waiting` for what it waits, by its parts; `needs` tells of the work that does
-    not go on without a person. `parked` counts dead letters and jobs given up. `backlog` is what the service says of
-    its tables; None where there is nobody to ask.
+    `healthy` says whether the process does its work, and `waiting`, by its parts, what it waits for. `needs` says in
+    sentences what does not go on without a person. `parked` counts dead letters and jobs given up. `backlog` is the
+    service's answer at /backlog; None where there is nobody to ask.
     """
 
     name: str
@@ -95,18 +95,18 @@ def _health(row: Row, alive: bool) -> Health:
 
 
 def _waiting(row: Row) -> dict[str, str]:
-    """What a service that is not ready waits for, as it says itself."""
+    """Return what a service that is not ready waits for, as it says itself, by its parts."""
     problem = probes.get_json(row.port, "/health/ready", HTTPStatus.SERVICE_UNAVAILABLE) if row.port else None
     return problem["waiting"] if problem else {"process": "does not answer"}
 
 
 def _parked(backlog: dict[str, Any]) -> int:
-    """How many events and jobs wait parked."""
+    """Count the parked events and jobs."""
     return int(backlog["parked"]["events"] + sum(jobs["given_up"] for jobs in backlog["jobs"]))
 
 
 def _queues(backlog: dict[str, Any]) -> Iterator[str]:
-    """What waits its turn, whether it needs a person or not."""
+    """Yield a line for each queue that waits its turn, whether it needs a person or not."""
     outbox = backlog["outbox"]
     if outbox["waiting"]:
         yield f"{outbox['waiting']} in the outbox since {_time(outbox['since'])}"
@@ -119,7 +119,7 @@ def _queues(backlog: dict[str, Any]) -> Iterator[str]:
 
 
 def _time(moment: str) -> str:
-    """The time of day in UTC, of a moment in ISO 8601."""
+    """Return the time of day in UTC, of a moment in ISO 8601."""
     return f"{moment[11:19]}Z"
 
 

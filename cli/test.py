@@ -1,4 +1,4 @@
-"""./sliceline test: the tests, in this environment."""
+"""./sliceline test: run the tests, in this environment."""
 
 import os
 import sys
@@ -23,5 +23,5 @@ def test(context: typer.Context) -> None:
 
 
 def for_pytest(given: list[str]) -> list[str]:
-    """Add what runs all tests side by side, unless more is asked than to measure their coverage."""
+    """Add the options that run all tests in two processes, unless more is asked than to measure their coverage."""
     return [*ALL, *given] if all(each.startswith("--cov") for each in given) else given

@@ -1,4 +1,4 @@
-"""./sliceline up: everything, on this machine, without Docker."""
+"""./sliceline up: start everything, on this machine, without Docker."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ def up(
 
 
 def _say_running(layout: Layout, asked: int | None = None) -> None:
-    """Tells where it is; ends the command when that is not where it was `asked` to be."""
+    """Say where the shop is; end the command when that is not at the offset that was `asked` for."""
     from cli.display import addresses
 
     now = state.read(layout.home)
@@ -144,7 +144,7 @@ def _start_supervisor(layout: Layout, delay: float | None) -> "subprocess.Popen[
 
 
 def _follow(layout: Layout, process: "subprocess.Popen[bytes]", display: "Display") -> state.State | None:
-    """Shows the background run until it is ready or has ended."""
+    """Show the background run until it is ready or has ended."""
     while True:
         ended = process.poll() is not None
         now = state.read(layout.home)

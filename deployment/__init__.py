@@ -1,4 +1,4 @@
-"""What concerns all services at once: their servers made ready for them, and who says what to whom."""
+"""Looks at all services at once: makes their servers ready for them, and finds out who says what to whom."""
 
 NOTE = "note: "
 """Begins a line of a step that somebody should read, also when all went well."""

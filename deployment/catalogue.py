@@ -1,4 +1,4 @@
-"""All services at once: who says what, and who listens. Everything here is read off `publishes` and `handlers`."""
+"""Lists who publishes what and who reads it, over all services, as their `publishes` and `handlers` say."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -36,18 +36,18 @@ def sample_of(event_type: str) -> dict[str, Any]:
 
 
 def service_of(name: str) -> Service[Any]:
-    """The service of this name."""
+    """Load the service of this name."""
     service: Service[Any] = import_module(f"services.{name}.service").SERVICE
     return service
 
 
 def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:
-    """Everything that is listened to: the reader's name and its own view of the event."""
+    """Yield everything that is read: the reader's name and its own view of the event."""
     return ((name, view) for name, service in services.items() for view in service.handlers)
 
 
 def readers(services: Services) -> dict[str, list[str]]:
-    """The services that listen to each event type."""
+    """Return for each event type the names of the services that read it."""
     found: dict[str, list[str]] = defaultdict(list)
     for reader, view in views(services):
         found[view.TYPE].append(reader)
@@ -55,7 +55,7 @@ def readers(services: Services) -> dict[str, list[str]]:
 
 
 def flows(services: Services) -> dict[tuple[str, str], list[str]]:
-    """What travels from each writer to each reader: the events' names, without versions."""
+    """Return for each writer and reader the names, without versions, of the events that go from one to the other."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for reader, view in views(services):
         happening = name_without_version(view.TYPE).rpartition(".")[2]
@@ -64,7 +64,7 @@ def flows(services: Services) -> dict[tuple[str, str], list[str]]:
 
 
 def generated(services: Services) -> dict[Path, str]:
-    """What follows from the code, each file with its content: consumer contracts, catalogue of events, reference."""
+    """Return the files that follow from the code, with their content: consumer contracts, events, reference."""
     consumers = {
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
@@ -73,7 +73,7 @@ def generated(services: Services) -> dict[Path, str]:
 
 
 def committed() -> set[Path]:
-    """The generated files that are there."""
+    """List the generated files that exist."""
     return {path for path in (EVENTS, REFERENCE, *CONSUMERS.rglob("*.json")) if path.exists()}
 
 
@@ -115,7 +115,7 @@ def _fields(schema: Schema, definitions: Schema) -> Iterator[str]:
 
 
 def _kind(described: Schema, definitions: Schema) -> str:
-    """A schema in the words of its reader: `string or null`, `[{sku: string, quantity: integer}]`."""
+    """Put a schema in its reader's words: `string or null`, `[{sku: string, quantity: integer}]`."""
     if "$ref" in described:
         return _kind(definitions[described["$ref"].removeprefix("#/$defs/")], definitions)
     if choices := described.get("anyOf", described.get("oneOf")):

@@ -1,4 +1,4 @@
-"""What is wrong with the contracts, all at once: a sentence for each thing that somebody has to mend."""
+"""Finds everything that is wrong with the contracts at once, and says it: one sentence for each mistake to mend."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def load_services() -> tuple[Services, list[str]]:
-    """Every service that can be loaded by its name, and a sentence for each that cannot."""
+    """Load every service that can be loaded; return them by name, and a sentence for each that cannot."""
     services: Services = {}
     wrong = []
     for name in CATALOGUE:
@@ -37,7 +37,7 @@ def objections(services: Services) -> list[str]:
 
 
 def _about_publishing(services: Services) -> Iterator[str]:
-    """Schemas and payloads have to be listed in `publishes`: the catalogue is written from there."""
+    """Object to schemas and payloads that `publishes` does not list: the catalogue is written from there."""
     for name, service in services.items():
         published = {getattr(each, "TYPE", None) for each in service.publishes}
         for event_type in schemas_of(name):
@@ -112,7 +112,7 @@ def _objection_to(sample: Path, event_type: str) -> str | None:
 
 
 def _about_strays(folder: Path) -> Iterator[str]:
-    """Samples of what has no schema."""
+    """Object to samples that belong to no schema."""
     for sample in sorted((*folder.glob("*.json"), *folder.glob("invalid/*.json"))):
         event, version, *_ = sample.name.split(".")
         event_type = f"sliceline.{folder.parent.name}.{event}.{version}"

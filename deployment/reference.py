@@ -1,4 +1,4 @@
-"""The page of settings and metrics, read off the code that reads and counts them."""
+"""Writes the page of settings and metrics from the code that reads and counts them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ it; gauges of the backlog are read from the tables at each look, so they are the
 
 
 def reference(services: dict[str, Service[Any]]) -> Iterator[str]:
-    """The page's lines."""
+    """Return the page's lines."""
     yield INTRODUCTION
     yield from _settings(Settings, {})
     for name, service in services.items():

@@ -1,4 +1,4 @@
-"""What every topic's settings are, also those of topics that an earlier release made."""
+"""Sets every topic's settings, also those of topics that an earlier release made."""
 
 import asyncio
 import time
@@ -22,12 +22,12 @@ _SET_FOR_THE_TOPIC = 1
 
 
 def settings(replication: int) -> dict[str, str]:
-    """What a new topic is told."""
+    """Return a new topic's settings; `replication` is how many brokers keep its records."""
     return {"retention.ms": str(RETENTION // timedelta(milliseconds=1)), **ARRIVAL, **durability(replication)}
 
 
 def durability(replication: int) -> dict[str, str]:
-    """What makes an acknowledged event last through a power cut, where its outbox row's deletion does.
+    """Return the settings by which an acknowledged event outlasts a power cut, as the deletion of its outbox row does.
 
     Kafka itself never waits for the disk: it relies on other brokers. Two of three have an event before it is
     acknowledged; with fewer brokers than three it is on the disk of the one that acknowledges.
@@ -36,7 +36,7 @@ def durability(replication: int) -> dict[str, str]:
 
 
 async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], replication: int) -> None:
-    """Have topics that exist note arrival and last as well; what else somebody has set for them stays."""
+    """Set on existing topics what makes events last and note their arrival; what else somebody has set stays."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
     answers = await _described(admin, wanted) if wanted else []
     told = {topic: _own(entries) for answer in answers for _, _, _, topic, entries in answer.resources}
@@ -45,7 +45,7 @@ async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], re
 
 
 async def configure(admin: AIOKafkaAdminClient, due: Mapping[str, dict[str, str]]) -> None:
-    """Give topics these settings, and take from them all others that they were given. Raises KafkaError."""
+    """Replace all settings of each topic by the given ones. Raises KafkaError."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic, told) for topic, told in due.items()]
     for answer in await admin.alter_configs(wanted) if wanted else []:
         _check(answer)

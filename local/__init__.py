@@ -1,4 +1,4 @@
-"""What runs on this machine without Docker: real Postgres and Kafka, the programs of `up`, and their supervisor."""
+"""Runs real Postgres and Kafka, the programs of `up` and their supervisor on this machine, without Docker."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Postgres refuses to run as root, so root lends it another account; ordinary users run it as themselves."""
+"""Finds an account for Postgres, which refuses to run as root; ordinary users run it as themselves."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ CANDIDATES = ("postgres", "nobody")
 
 
 def server_account() -> Account | None:
-    """The account to run Postgres as; None means the current one."""
+    """Return the account to run Postgres as; None means the current one. Raises RuntimeError where root finds none."""
     if os.geteuid() != 0:
         return None
     for name in CANDIDATES:
@@ -25,7 +25,7 @@ def server_account() -> Account | None:
 
 
 def give(directory: Path, account: Account | None) -> None:
-    """Makes the account the owner of a directory and able to walk to it."""
+    """Make the account the owner of a directory and able to walk to it; None changes nothing."""
     if account is None:
         return
     os.chown(directory, account.uid, account.gid)
@@ -33,7 +33,7 @@ def give(directory: Path, account: Account | None) -> None:
 
 
 def open_way(path: Path, account: Account | None) -> None:
-    """Lets the account pass through (not list) the directories above the path."""
+    """Let the account pass through (not list) the directories above the path; None changes nothing."""
     if account is None:
         return
     for parent in path.resolve().parents:

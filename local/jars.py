@@ -1,4 +1,4 @@
-"""Kafka's jars, fetched once from Maven Central and checked against the recorded hashes.
+"""Fetches Kafka's jars once from Maven Central, and checks them against the recorded hashes.
 
 `python -m local.jars` fetches what is missing and prints its progress as `DONE TOTAL` lines.
 """
@@ -24,7 +24,7 @@ Report = Callable[[int, int], None]
 
 
 def classpath(report: Report) -> list[Path]:
-    """The jars of Kafka, downloaded when needed. `report` gets how many of how many are there.
+    """Return Kafka's jars, and download those that are missing. `report` is called with how many of how many are there.
 
     Later calls read the remembered list and load nothing. Raises RuntimeError when a jar cannot be had.
     """
@@ -40,7 +40,7 @@ def classpath(report: Report) -> list[Path]:
 
 
 def silently(_done: int, _total: int) -> None:
-    """For who does not want to be told."""
+    """Ignore the progress: a `report` for callers that show none."""
 
 
 def _list_file() -> Path:

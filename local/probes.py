@@ -1,4 +1,4 @@
-"""Is a server ready? Cheap questions, asked ten times a second while something starts."""
+"""Asks servers whether they are ready: cheap questions, asked ten times a second while something starts."""
 
 import http.client
 import json
@@ -16,12 +16,12 @@ __all__ = ["accepts", "get_json", "http_ready", "kafka", "nothing", "postgres"]
 
 
 def nothing() -> bool:
-    """For a process that serves nobody: ready once it runs."""
+    """Count a process that serves nobody as ready once it runs."""
     return True
 
 
 def http_ready(port: int, path: str = "/health/ready") -> bool:
-    """Whether GET answers 200."""
+    """Tell whether GET answers 200."""
     try:
         return _get(port, path)[0] == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
@@ -29,7 +29,7 @@ def http_ready(port: int, path: str = "/health/ready") -> bool:
 
 
 def get_json(port: int, path: str, expected: int = http.HTTPStatus.OK) -> Any:
-    """The JSON that GET answers with the expected status; None for everything else."""
+    """Return the JSON that GET answers with the expected status; None for everything else."""
     try:
         status, body = _get(port, path)
         return json.loads(body) if status == expected else None
@@ -38,13 +38,13 @@ def get_json(port: int, path: str, expected: int = http.HTTPStatus.OK) -> Any:
 
 
 def postgres(port: int) -> bool:
-    """Whether Postgres asks for a password yet; while it recovers it answers with an error instead."""
+    """Tell whether Postgres asks for a password yet; while it recovers it answers with an error instead."""
     fields = b"user\x00postgres\x00database\x00postgres\x00\x00"
     return _ask(port, struct.pack("!ii", 8 + len(fields), POSTGRES_PROTOCOL_3) + fields)[:1] == b"R"
 
 
 def kafka(port: int) -> bool:
-    """Whether the broker answers ApiVersions, which every client asks first."""
+    """Tell whether the broker answers ApiVersions, which every client asks first."""
     body = struct.pack("!hhih", KAFKA_API_VERSIONS, 0, 1, -1)
     return len(_ask(port, struct.pack("!i", len(body)) + body)) > 0
 

@@ -1,4 +1,4 @@
-"""Processes of ours: known by pid and start time, never by name."""
+"""Recognises processes of ours by pid and start time, never by name, and ends them."""
 
 import ctypes
 import os
@@ -18,19 +18,19 @@ TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Identity:
-    """One process and no other: a pid alone may be given to somebody else later."""
+    """Names one process and no other: a pid alone may be given to somebody else later."""
 
     pid: int
     started: float
 
 
 def identity_of(pid: int) -> Identity:
-    """The identity of a living process, for later runs to recognise it."""
+    """Return the identity of a living process, for later runs to recognise it. Raises psutil.NoSuchProcess."""
     return Identity(pid, _started(psutil.Process(pid)))
 
 
 def find(identity: Identity) -> psutil.Process | None:
-    """The process if it is still the same one and alive (a zombie is not)."""
+    """Return the process if it is still the same one and alive (a zombie is not), else None."""
     try:
         process = psutil.Process(identity.pid)
         same = abs(_started(process) - identity.started) < TOLERANCE
@@ -44,7 +44,7 @@ def is_alive(identity: Identity) -> bool:
 
 
 def end(identities: list[Identity], grace: float = 10.0) -> int:
-    """Ends those that still live: SIGTERM, then SIGKILL after the grace. Returns how many there were."""
+    """End the processes that still live, by SIGTERM and after `grace` seconds by SIGKILL; return how many lived."""
     alive = [process for identity in identities if (process := find(identity))]
     for process in alive:
         _signal(process, signal.SIGTERM)
@@ -56,7 +56,7 @@ def end(identities: list[Identity], grace: float = 10.0) -> int:
 
 
 def wait_for_end(identity: Identity, timeout: float) -> bool:
-    """Waits until the process is gone; False when it outlives the timeout (seconds)."""
+    """Wait until the process is gone; return False when it outlives the timeout (seconds)."""
     deadline = time.monotonic() + timeout
     while is_alive(identity):
         if time.monotonic() > deadline:
@@ -66,7 +66,7 @@ def wait_for_end(identity: Identity, timeout: float) -> bool:
 
 
 def dies_with_parent(number: int) -> Callable[[], None] | None:
-    """A preexec function: the child gets this signal when its parent dies, however that happens.
+    """Return a preexec function by which the child gets this signal when its parent dies, however that happens.
 
     Linux only; None elsewhere, where the next start ends the leftovers it finds in the recorded state.
     """
@@ -83,7 +83,7 @@ def dies_with_parent(number: int) -> Callable[[], None] | None:
 
 
 def _started(process: psutil.Process) -> float:
-    """When it began: on Linux in seconds since boot, because a clock that is corrected shifts all times of day."""
+    """Return its start time: on Linux in seconds since boot, for a clock that is corrected shifts all times of day."""
     if sys.platform != "linux":
         return process.create_time()
     try:

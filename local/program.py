@@ -1,4 +1,4 @@
-"""What it takes to run one process, and running one on its own (the tests do; `up` has the supervisor)."""
+"""Describes a process to run, and runs one on its own: tests do so, `up` has the supervisor."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ from local.processes import dies_with_parent
 
 
 class NotReady(Exception):
-    """A process ended, or did not get ready in time."""
+    """A process ended while starting, or was not ready in time."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The system user a process runs as."""
+    """Names the system user and group that a process runs as."""
 
     uid: int
     gid: int
@@ -28,7 +28,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Program:
-    """A process to run: its command, what it needs, how to tell that it is ready and how to stop it."""
+    """Describes a process to run: its command, what it needs, how to tell that it is ready and how to stop it."""
 
     name: str
     command: tuple[str, ...]
@@ -46,12 +46,12 @@ class Program:
 
 
 def python(*arguments: str) -> tuple[str, ...]:
-    """The command line for our own interpreter, never shadowed by the caller's directory."""
+    """Return a command line for our own interpreter, whose imports the caller's directory cannot shadow."""
     return (sys.executable, "-P", *arguments)
 
 
 def options(program: Program, log: IO[bytes]) -> dict[str, Any]:
-    """The arguments of Popen, for subprocess and asyncio alike: own process group, end with the parent.
+    """Return Popen's arguments, for subprocess and asyncio alike: own process group, end with the parent.
 
     Bytecode is written whatever the caller prefers: a dozen processes that each compile everything anew take seconds.
     """
@@ -71,7 +71,7 @@ def options(program: Program, log: IO[bytes]) -> dict[str, Any]:
 
 
 def complete(command: Sequence[str], directory: Path, account: Account | None = None) -> None:
-    """Runs a command to its end. Raises RuntimeError, with what it said, when it fails."""
+    """Run a command to its end. Raises RuntimeError, with the command's output, when it fails."""
     done = subprocess.run(  # noqa: S603 (our command)
         command,
         cwd=directory,
@@ -92,7 +92,7 @@ def _as_user(account: Account | None) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """A running program; `stop` ends it gently and `kill` as a power cut would."""
+    """Holds a running program; `stop` ends it gently and `kill` as a power cut would."""
 
     program: Program
     process: "subprocess.Popen[bytes]"
@@ -116,7 +116,7 @@ class Server:
 
 
 def run(program: Program, log: Path, timeout: float = 60.0) -> Server:
-    """Starts the program and returns when it is ready; its output goes to the log file.
+    """Start the program and return when it is ready; its output goes to the log file.
 
     Raises NotReady, with the end of the log, when it ends early or is not ready in time (seconds).
     """
@@ -132,7 +132,7 @@ def run(program: Program, log: Path, timeout: float = 60.0) -> Server:
 
 
 def await_ready(server: Server, timeout: float = 60.0) -> None:
-    """Returns when the program is ready. Raises NotReady, with the end of its log, when it ends or is late."""
+    """Wait until the program is ready. Raises NotReady, with the end of its log, when it ends or is late (seconds)."""
     deadline = time.monotonic() + timeout
     while not server.program.ready():
         if server.process.poll() is not None:
@@ -147,7 +147,7 @@ def await_ready(server: Server, timeout: float = 60.0) -> None:
 
 
 def last_lines(log: Path, count: int) -> list[str]:
-    """The end of a log file, at most its last 256 KiB; nothing when there is no such file."""
+    """Return the last `count` lines of a log file, of its last 256 KiB at most; none when there is no such file."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 256 * 1024))

@@ -1,4 +1,4 @@
-"""The processes of `up`: what each is started with."""
+"""Describes the processes of `up`, each as the Program that it is started as."""
 
 import functools
 import os
@@ -16,7 +16,7 @@ SERVERS, SANDBOX, SERVICES = 0, 1, 2
 
 
 def servers(layout: Layout) -> list[Program]:
-    """Postgres and Kafka, unless others are used."""
+    """Return Postgres and Kafka, unless others are used."""
     ours = []
     if not layout.postgres_url:
         ours.append(postgres.program(layout.folder("postgres"), layout.port("postgres")))
@@ -26,12 +26,12 @@ def servers(layout: Layout) -> list[Program]:
 
 
 def sandbox(layout: Layout) -> list[Program]:
-    """The world outside, as far as services call it."""
+    """Return what services call outside the shop: payment provider and mail server."""
     return [_provider(layout), _mail(layout)]
 
 
 def robot(layout: Layout, delay: float | None) -> list[Program]:
-    """The staff, which calls the services; nobody without a delay."""
+    """Return the robot that works as the staff, a step every `delay` seconds; none without a delay."""
     return [] if delay is None else [_robot(layout, delay)]
 
 
@@ -40,12 +40,12 @@ def services(layout: Layout, password: str) -> list[Program]:
 
 
 def admin_url(layout: Layout) -> str:
-    """The superuser's address of the Postgres server in use."""
+    """Return the superuser's address of the Postgres server in use."""
     return layout.postgres_url or postgres.url(layout.folder("postgres"), layout.port("postgres"))
 
 
 def role_password(layout: Layout) -> str:
-    """The password of every service's role: SLICELINE_PASSWORD, else one drawn once for this machine."""
+    """Return the password of every service's role: SLICELINE_PASSWORD, else one drawn once for this machine."""
     given = os.environ.get("SLICELINE_PASSWORD")
     return given or _drawn_once(layout.home / "password")
 

@@ -1,4 +1,4 @@
-"""What is running, in .sliceline/state.json, for `status`, `logs`, `down` and the next `up` to read."""
+"""Keeps what is running in .sliceline/state.json, where `status`, `logs`, `down` and the next `up` read it."""
 
 import fcntl
 import json
@@ -20,7 +20,7 @@ class AlreadyRunning(Exception):
 
 @dataclass
 class Row:
-    """One process, or one step on the way to it: what a person is shown in one line."""
+    """Describes one process, or one step on the way to it, in one line for a person."""
 
     name: str
     # waiting, working (done of total when known), starting, ready, restarting, stopped, failed
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass
 class State:
-    """One run of `up`, from its start to its end."""
+    """Describes one run of `up`, from its start to its end."""
 
     phase: str
     supervisor: Identity
@@ -50,19 +50,19 @@ class State:
     rows: dict[str, Row] = field(default_factory=dict)
 
     def leftovers(self) -> list[Identity]:
-        """The processes this run started, if they still live."""
+        """Return the processes that this run started; some may have ended."""
         return [identity for row in self.rows.values() if (identity := row.identity())]
 
 
 def write(home: Path, state: State) -> None:
-    """Replaces the file in one step, so that a reader never sees half of it."""
+    """Write the state, replacing the file in one step, so that a reader never sees half of it."""
     unfinished = home / "state.json.new"
     unfinished.write_text(json.dumps(asdict(state), indent=1))
     unfinished.replace(home / "state.json")
 
 
 def read(home: Path) -> State | None:
-    """The last run's state; None when there was none or it cannot be read."""
+    """Return the last run's state; None when there was none or it cannot be read."""
     try:
         return _from_json(json.loads((home / "state.json").read_text()))
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
@@ -76,7 +76,7 @@ def _from_json(content: dict[str, Any]) -> State:
 
 @contextmanager
 def hold(home: Path) -> Iterator[None]:
-    """Held by the supervisor for as long as it lives; the system lets go of it however it dies.
+    """Hold the directory's lock during the block; the system releases it however the supervisor dies.
 
     Raises AlreadyRunning.
     """
@@ -92,7 +92,7 @@ def hold(home: Path) -> Iterator[None]:
 
 
 def is_running(home: Path) -> bool:
-    """Whether a supervisor lives on this directory."""
+    """Tell whether a supervisor lives on this directory."""
     try:
         with hold(home):
             return False

@@ -1,4 +1,4 @@
-"""Keeps processes running: starts them, starts again what dies (ever later), and stops all in reverse order."""
+"""Keeps processes running: starts them, restarts those that die (ever later), and stops all in reverse order."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ class StartFailed(Exception):
 
 @dataclass
 class Backoff:
-    """Seconds to wait before the next start: 1, 2, 4 … 30, and 1 again after a long life."""
+    """Counts the seconds to wait before the next start: 1, 2, 4 … 30, and 1 again after a long life."""
 
     first: float = 1.0
     most: float = 30.0
@@ -41,7 +41,7 @@ class Backoff:
     _next: float = field(default=0.0, repr=False)
 
     def after(self, lived: float) -> float:
-        """The pause after a process that lived so many seconds."""
+        """Return the pause (seconds) after a process that lived so many seconds."""
         if lived >= self.forgiven_after or not self._next:
             self._next = self.first
         pause, self._next = self._next, min(self.most, self._next * 2)
@@ -50,7 +50,7 @@ class Backoff:
 
 @dataclass
 class Child:
-    """One supervised program and the process that runs it now."""
+    """Holds one supervised program and the process that runs it now."""
 
     program: Program
     row: Row
@@ -79,7 +79,7 @@ class Supervisor:
         self._rotator = asyncio.create_task(self._rotate_logs())
 
     def start(self, program: Program, row: Row) -> None:
-        """Starts the program and from now on keeps it running."""
+        """Start the program, and keep it running from now on."""
         row.address, row.port = program.address, program.port
         log = self._logs / f"{program.name}.log"
         child = Child(program, row, log, self._backoff())
@@ -87,7 +87,7 @@ class Supervisor:
         child.keeper = asyncio.create_task(self._keep(child), name=f"keep {program.name}")
 
     async def wait_ready(self, name: str, timeout: float) -> None:
-        """Returns once the program has been ready. Raises StartFailed when it keeps dying or is late (seconds)."""
+        """Wait until the program has been ready. Raises StartFailed when it keeps dying or is late (seconds)."""
         child = self._children[name]
         try:
             async with asyncio.timeout(timeout):
@@ -99,14 +99,14 @@ class Supervisor:
             raise StartFailed(name, child.gave_up)
 
     async def stop(self) -> None:
-        """Stops everything, later stages first, those of one stage together."""
+        """Stop everything, later stages first, those of one stage together."""
         for stage in sorted({child.program.stage for child in self._children.values()}, reverse=True):
             members = [child for child in self._children.values() if child.program.stage == stage]
             await asyncio.gather(*(self._stop(child) for child in members))
         self._rotator.cancel()
 
     def hurry(self) -> None:
-        """Whoever still has to stop, or is asked to from now on, is killed at once."""
+        """Kill at once whatever still has to stop, or is asked to from now on."""
         self._hurry.set()
 
     async def _keep(self, child: Child) -> None:
@@ -131,7 +131,7 @@ class Supervisor:
             return str(error)
 
     async def _live(self, child: Child) -> int:
-        """One life of the process, from start to end; returns its exit code."""
+        """Run the process from start to end; return its exit code."""
         with child.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(*child.program.command, **options(child.program, log))
         child.process = process
@@ -186,7 +186,7 @@ class Supervisor:
 
 
 def rotate(log: Path, limit: int = LOG_BYTES) -> None:
-    """Moves the content of a log that has grown too large to NAME.log.1.
+    """Move the content of a log with more than `limit` bytes to NAME.log.1.
 
     Copied and cut rather than renamed: the process keeps its (appending) file open.
     """

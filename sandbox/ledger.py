@@ -1,4 +1,4 @@
-"""The provider's books: every charge, refund, void and decline, in memory and, when asked, in a file.
+"""Keeps the provider's books: every charge, refund, void and decline, in memory and, when asked, in a file.
 
 No method awaits, so on one event loop each is atomic: whether a reference was voided is decided in the very
 step that would book its charge.
@@ -21,7 +21,7 @@ Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$", max_length=200)]
 
 
 class Money(BaseModel):
-    """Minor units (pence, cents) of an ISO 4217 currency."""
+    """Holds an amount in minor units (pence, cents) of an ISO 4217 currency."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     amount: Annotated[int, Field(strict=True, ge=1, le=10**12)]
@@ -29,7 +29,7 @@ class Money(BaseModel):
 
 
 class ChargeRequest(BaseModel):
-    """What a merchant asks for. `reference` is the merchant's own name for the payment."""
+    """Says what a merchant asks for. `reference` is the merchant's own name for the payment."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     reference: Reference
@@ -38,7 +38,7 @@ class ChargeRequest(BaseModel):
 
 
 class Entry(BaseModel):
-    """One line of the ledger. A void moves no money and has no amount; `key` is the idempotency key."""
+    """Is one line of the ledger. A void moves no money and has no amount; `key` is the idempotency key."""
 
     model_config = ConfigDict(frozen=True)
     id: str = Field(default_factory=lambda: uuid.uuid4().hex)
@@ -60,7 +60,7 @@ class Entry(BaseModel):
 
 @dataclass
 class Account:
-    """All that happened under one reference."""
+    """Holds all that happened under one reference."""
 
     reference: str
     entries: list[Entry] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Account:
 
     @property
     def owed(self) -> Money | None:
-        """What was charged and not yet given back, or None."""
+        """The money charged and not given back yet, or None."""
         left = self.total("charge") - self.total("refund")
         return Money(amount=left, currency=self.currency) if left else None
 
@@ -89,7 +89,7 @@ class Account:
 
 
 class Ledger:
-    """The accounts by reference. With a `path` every entry is also a JSON line there, read again at start."""
+    """Holds the accounts by reference. With a `path` every entry is also a JSON line there, read again at start."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.entries: list[Entry] = []
@@ -101,7 +101,7 @@ class Ledger:
         return self._accounts.get(reference)
 
     def charge(self, request: ChargeRequest, key: str | None, refusal: str | None) -> tuple[Account, Entry, bool]:
-        """Book a charge, or a decline when there is a `refusal`; the last value says whether it is new.
+        """Book a charge, or a decline when there is a `refusal`; the last value returned says whether it is new.
 
         The same idempotency key answers with the entry it made first. Another key under a reference already
         charged books a second charge: one charge per order is the merchant's duty.
@@ -120,7 +120,7 @@ class Ledger:
         return account, self._book(account, entry), True
 
     def void(self, reference: str) -> Account:
-        """From now on nothing is charged under `reference`; what was, is given back. Safe to repeat."""
+        """Refuse all charges under `reference` from now on, and give back what was charged. Safe to repeat."""
         account = self._account(reference)
         if not account.of("void"):
             self._book(account, Entry(kind="void", reference=reference))
@@ -192,7 +192,7 @@ def _same_currency(account: Account, request: ChargeRequest) -> None:
 
 
 def _refundable(account: Account, amount: Money | None) -> Money:
-    """The amount to refund. Raises Problem 422 when it is not covered by what was charged."""
+    """Return the amount to refund. Raises Problem 422 when it is not covered by what was charged."""
     charged = Money(amount=account.total("charge"), currency=account.currency)
     if amount and (amount.currency != charged.currency or amount.amount > charged.amount):
         errors = [{"field": "amount", "message": f"at most {charged.amount} {charged.currency}"}]

@@ -30,7 +30,7 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class Mail:
-    """One message as received; `message_id` without angle brackets, as Mailpit gives it."""
+    """Holds one message as received; `message_id` without angle brackets, as Mailpit gives it."""
 
     id: str
     message_id: str
@@ -58,7 +58,7 @@ class Mail:
 
 
 class Inbox:
-    """The last KEPT mails. Its `handle_DATA` is what aiosmtpd calls for each message."""
+    """Holds the last KEPT mails. aiosmtpd calls its `handle_DATA` for each message."""
 
     def __init__(self) -> None:
         self._mails: dict[str, Mail] = {}
@@ -84,7 +84,7 @@ class Inbox:
 
 
 def read_mail(envelope: Envelope) -> Mail:
-    """Addresses are the headers'; where a header is missing, those of the SMTP envelope."""
+    """Read a message. Addresses are the headers'; where a header is missing, those of the SMTP envelope."""
     raw = envelope.content if isinstance(envelope.content, bytes) else b""
     message = message_from_bytes(raw, EmailMessage, policy=policy.default)
     return Mail(
@@ -117,7 +117,7 @@ def _text(message: EmailMessage) -> str:
 
 
 class Connection(SMTP):
-    """One SMTP client; `open_now` holds those that are connected, so that stopping need not wait for them."""
+    """Serves one SMTP client; `open_now` holds those that are connected, so that stopping need not wait for them."""
 
     def __init__(self, inbox: Inbox, open_now: set["Connection"]) -> None:
         super().__init__(
@@ -203,7 +203,7 @@ ONE_MAIL = "<details><summary><b>{subject}</b> to {to} <small>{created}</small><
 
 
 def render(inbox: Inbox) -> str:
-    """The newest mails as a page; a click opens one."""
+    """Write the newest mails as a page; a click opens one."""
     mails = "\n".join(_render_mail(mail) for mail in inbox.newest(0, SHOWN))
     return PAGE.format(count=len(inbox), mails=mails)
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details."""
+"""Answers errors as RFC 9457 problem details."""
 
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 
 class Problem(Exception):
-    """An answer that is an error: `code` for programs, `detail` for people; `more` joins the body."""
+    """Is an answer that is an error: `code` for programs, `detail` for people; `more` is added to the body."""
 
     def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
         super().__init__(detail)
@@ -53,5 +53,5 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    """`("body", "amount", "currency")` becomes `amount.currency`."""
+    """Name a field: `("body", "amount", "currency")` becomes `amount.currency`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -23,7 +23,7 @@ Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class Moods(BaseModel):
-    """How the provider behaves. Every mood left out of a PUT is the default, which is fine weather."""
+    """Says how the provider behaves. Every mood left out of a PUT is the default, which is fine weather."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     slow_seconds: Seconds = 0  # a new charge takes this long until it is booked
@@ -36,7 +36,7 @@ class Moods(BaseModel):
 
 
 class Limits(BaseModel):
-    """Calls a second (0: no limit) and how many at once; the burst is one second's worth when left out."""
+    """Limits calls a second (0: no limit) and how many at once; the burst is one second's worth when left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     rate: Annotated[float, Field(ge=0)]
@@ -53,7 +53,7 @@ class RefundRequest(ReferenceOnly):
 
 
 class Provider:
-    """The state behind the HTTP API."""
+    """Holds the state behind the HTTP API."""
 
     def __init__(self, limits: Limits, ledger: Path | None = None) -> None:
         self.ledger = Ledger(ledger)
@@ -109,7 +109,7 @@ class Provider:
         return "insufficient_funds" if unlucky else None
 
     async def _stopped_within(self, seconds: float) -> bool:
-        """Wait, at most until the server is told to stop; True when it was."""
+        """Wait, at most until the server is told to stop; return True when it was."""
         if seconds:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), seconds)
@@ -131,7 +131,7 @@ def create_app(provider: Provider) -> FastAPI:
 
 
 def merchant_routes(provider: Provider) -> APIRouter:
-    """What a merchant calls. Everything here is limited by rate."""
+    """Make the routes that a merchant calls. All of them are limited by rate."""
     routes = APIRouter(tags=["merchant"], dependencies=[Depends(provider.admit)])
 
     @routes.post("/charges", status_code=201)
@@ -161,7 +161,7 @@ def merchant_routes(provider: Provider) -> APIRouter:
 
 
 def ledger_routes(provider: Provider) -> APIRouter:
-    """What tests and curious people read. Never limited, never in a mood."""
+    """Make the routes that tests and curious people read. Never limited, never in a mood."""
     routes = APIRouter(tags=["ledger"])
 
     @routes.get("/ledger")
@@ -185,7 +185,7 @@ def ledger_routes(provider: Provider) -> APIRouter:
 
 
 def control_routes(provider: Provider) -> APIRouter:
-    """What puts the provider in a mood. Never limited itself."""
+    """Make the routes that put the provider in a mood. Never limited themselves."""
     routes = APIRouter(tags=["control"])
 
     @routes.get("/moods")
@@ -216,7 +216,7 @@ def _charge_answer(account: Account, entry: Entry) -> dict[str, Any]:
 
 
 def _account_answer(account: Account) -> dict[str, Any]:
-    """Status, the first charge's id and amount, how many charges there are and what was given back."""
+    """Describe an account: status, the first charge's id and amount, how many charges, and what was given back."""
     charges = account.of("charge")
     first = charges[0].model_dump(mode="json") if charges else {}
     return {

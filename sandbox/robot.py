@@ -34,7 +34,7 @@ def delivery_button(delivery: Item) -> str | None:
 
 @dataclass(frozen=True)
 class Room:
-    """Where the robot works: `GET path?status=open` lists what is there, `POST path/button` presses it for some."""
+    """Describes one place of work: `GET path?status=open` lists its items, `POST path/button` presses it for some."""
 
     path: str
     button: Callable[[Item], str | None]
@@ -92,7 +92,7 @@ class Worker:
             page = page.copy_merge_params({"after": body["next"]})
 
     async def _press(self, button: str, items: Sequence[Item]) -> None:
-        """What is refused was pressed by somebody else, or its order was cancelled meanwhile."""
+        """Press a button for these items. Where it is refused, somebody else pressed it, or the order was cancelled."""
         later = time.monotonic() + PRESS_AGAIN
         self._due |= {_seen(item): later for item in items}
         path = f"{self._room.path}/{button}"
@@ -114,7 +114,7 @@ def _seen(item: Item) -> Seen:
 
 
 def client(url: str) -> httpx.AsyncClient:
-    """A client that goes straight to `url`, whatever proxy the environment names."""
+    """Make a client that goes straight to `url`, whatever proxy the environment names."""
     return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False)
 
 

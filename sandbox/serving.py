@@ -1,4 +1,4 @@
-"""What every sandbox server needs to start quietly and to stop when asked."""
+"""Starts sandbox servers quietly, and stops them when asked."""
 
 import argparse
 import contextlib
@@ -18,7 +18,7 @@ LARGEST_PORT = 65535
 
 
 class Server(uvicorn.Server):
-    """uvicorn without an access log. `release` is called when it begins to stop, to end what is held.
+    """Is uvicorn without an access log. `release` is called when it begins to stop, to end what is held.
 
     Stopping on SIGINT or SIGTERM is success: the process goes on after `run()` and exits with 0.
     """
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
 
 
 class Arguments(argparse.ArgumentParser):
-    """Flags whose defaults are environment variables, so that both are checked and explained alike."""
+    """Reads flags whose defaults are environment variables, so that both are checked and explained alike."""
 
     def __init__(self, module: str, description: str | None) -> None:
         super().__init__(prog=f"python -m {module}", description=description)
@@ -60,7 +60,7 @@ class Arguments(argparse.ArgumentParser):
 
 
 def not_negative(text: str) -> float:
-    """A number from 0 to `MOST`; anything else raises what argparse shows to the user."""
+    """Read a number from 0 to `MOST`; anything else raises what argparse shows to the user."""
     with contextlib.suppress(ValueError):
         if 0 <= (number := float(text)) <= MOST:
             return number
@@ -68,14 +68,14 @@ def not_negative(text: str) -> float:
 
 
 def port(text: str) -> int:
-    """A port to serve on, 0 for any that is free; anything else raises what argparse shows to the user."""
+    """Read a port to serve on, 0 for any that is free; anything else raises what argparse shows to the user."""
     if text.isascii() and text.isdecimal() and int(text) <= LARGEST_PORT:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {LARGEST_PORT}")
 
 
 def http_url(text: str) -> str:
-    """Where a server answers HTTP; anything else raises what argparse shows to the user."""
+    """Read the URL of a server that answers HTTP; anything else raises what argparse shows to the user."""
     with contextlib.suppress(ValueError):  # of a port that is none
         parts = urlsplit(text)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
@@ -84,7 +84,7 @@ def http_url(text: str) -> str:
 
 
 def log_to_stderr() -> None:
-    """Plain lines, and no line per request made or served."""
+    """Log plain lines to standard error, and no line per request made or served."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore", "mail.log"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

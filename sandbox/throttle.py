@@ -1,11 +1,11 @@
-"""How many calls the provider accepts."""
+"""Limits how many calls the provider accepts."""
 
 import math
 import time
 
 
 class TokenBucket:
-    """`rate` calls a second on average, `burst` at once. A rate of 0 sets no limit."""
+    """Admits `rate` calls a second on average, `burst` at once. A rate of 0 sets no limit."""
 
     def __init__(self, rate: float, burst: float | None = None) -> None:
         self.rate = rate
@@ -14,7 +14,7 @@ class TokenBucket:
         self._filled_at = time.monotonic()
 
     def take(self) -> int:
-        """Admit one call: 0, or the seconds (rounded up, at least 1) until one would be admitted."""
+        """Admit one call and return 0, or return the seconds (rounded up, at least 1) until one would be admitted."""
         if self.rate == 0:
             return 0
         self._fill()

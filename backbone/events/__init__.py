@@ -1,1 +1,1 @@
-"""Envelopes, payloads and contracts."""
+"""Defines envelopes, payloads and contracts."""

@@ -1,4 +1,4 @@
-"""Whether a reader can take everything a writer may say, judged from their JSON Schemas.
+"""Judges from two JSON Schemas whether a reader can take everything a writer may say.
 
 The writer's schema is taken as closed (it writes nothing its schema does not name), the reader's as open (it
 skips what it does not know). A reader of today is held against the writers of today and of every earlier

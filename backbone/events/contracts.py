@@ -1,4 +1,4 @@
-"""The contracts: one JSON Schema (2020-12) per event version, in schemas/<service>/<event>.v<N>.json.
+"""Loads and checks the contracts: one JSON Schema (2020-12) per event version, schemas/<service>/<event>.v<N>.json.
 
 An event is checked when it is published and again when it is read. Schemas are loaded when first asked for.
 """
@@ -43,7 +43,7 @@ class UnknownContract(SlicelineError):
 
 
 class BrokenSchema(SlicelineError):
-    """What stands in a schema's file is no JSON Schema."""
+    """A schema's file holds no JSON Schema."""
 
     def __init__(self, event_type: str, reason: str) -> None:
         super().__init__(f"Its schema, schemas/{_path_of(parse_type(event_type))}, is broken: {reason}")
@@ -51,7 +51,7 @@ class BrokenSchema(SlicelineError):
 
 
 def check(event_type: str, data: object) -> None:
-    """Hold data against its schema: JSON text as bytes, or what JSON text decodes to.
+    """Check data against its type's schema: JSON text as bytes, or what JSON text decodes to.
 
     Raises ContractBroken, which lists (dotted path, message) and never a value, or UnknownContract.
     """

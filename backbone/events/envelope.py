@@ -1,4 +1,4 @@
-"""The envelope of an event: CloudEvents 1.0.2, binary mode on Kafka.
+"""Writes events as Kafka records and reads them: CloudEvents 1.0.2 in binary mode.
 
 Attributes travel as headers, the data as the record's value, the partition key as the record's key. The
 values are plain UTF-8: percent-encoding belongs to the HTTP binding only.

@@ -1,4 +1,4 @@
-"""What a reader would lose: its schema and its writer's compared, and told in words.
+"""Compares a reader's schema with its writer's, and says in words what the reader would lose.
 
 Whether anything is lost is decided by `compatibility.py`, for the whole and again for each part; here is found out
 where and why, so that a sentence can say it.

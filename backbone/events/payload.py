@@ -1,4 +1,4 @@
-"""What travels between services, as a writer says it and as a handler sees it."""
+"""Defines what travels between services: payloads as a writer says them, events as a handler sees them."""
 
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar

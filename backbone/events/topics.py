@@ -1,4 +1,4 @@
-"""Topics: what their partitions are called, and how long they keep events."""
+"""Names the partitions of topics, and says how long topics keep events."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""HTTP: what every service's API is made of."""
+"""Makes the HTTP API of every service."""
 
 from backbone.http.answers import Answer
 from backbone.http.commands import Command

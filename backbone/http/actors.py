@@ -1,4 +1,4 @@
-"""Who acts: the X-Actor header, as events, timelines and mails name them."""
+"""Reads who acts from the X-Actor header; events, timelines and mails name them."""
 
 from pydantic import JsonValue
 

@@ -1,4 +1,4 @@
-"""JSON at the edges: what a command answers, and every document that the backbone writes itself."""
+"""Makes the answers of commands, and encodes every JSON document that the backbone writes itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _BODILESS = (204, 205, 304)
 
 @dataclass(frozen=True)
 class Answer:
-    """Is a command's success, kept under its Idempotency-Key and sent. To refuse, raise Problem, which rolls back."""
+    """Is a command's success, stored under its Idempotency-Key and sent. To refuse, raise Problem, which rolls back."""
 
     body: Any
     status: int = 200

@@ -1,4 +1,4 @@
-"""What a body must be before anybody looks into it: small, JSON, and sound down to the last character."""
+"""Refuses bodies that are too large, no JSON, or unsound in any character, before anybody looks into them."""
 
 import codecs
 import json
@@ -23,13 +23,13 @@ Location = tuple[int | str, ...]
 
 
 class Bodies:
-    """ASGI: reads the body, whatever way it comes, and lets only sound JSON of at most LARGEST bytes through."""
+    """ASGI: reads the body, in one piece or many, and lets only sound JSON of at most LARGEST bytes through."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Problem: 400, 413, 415 or 422."""
+        """Let a sound body through. Raises Problem: 400, 413, 415 or 422."""
         headers = Headers(scope=scope)
         if scope["type"] != "http" or not ("content-length" in headers or "transfer-encoding" in headers):
             await self.app(scope, receive, send)

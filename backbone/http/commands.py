@@ -1,4 +1,4 @@
-"""Commands: one transaction each, once per Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
+"""Runs commands: one transaction each, once per Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -62,7 +62,7 @@ class CommandRequest:
 
     @asynccontextmanager
     async def _transaction(self, turn: str | None) -> AsyncIterator[Tx]:
-        """Begin a transaction when it is the resource's turn: so commands on one row hold one connection, not all."""
+        """Begin a transaction when it is the resource's turn: commands on one row hold one connection, not all."""
         database = self.context.database
         if turn is None:
             async with database.for_bulk_commands.transaction(self.cause) as tx:

@@ -1,4 +1,4 @@
-"""What the process gave to the application, as routes get it."""
+"""Gives routes the context of their process."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Which pages may use the API from a browser: cross-origin requests, as the Fetch standard has them."""
+"""Lets pages of named origins use the API from a browser: cross-origin requests, as the Fetch standard has them."""
 
 from collections.abc import Sequence
 
@@ -24,17 +24,17 @@ class Cors(CORSMiddleware):
         super().__init__(app, allow_origins=origins, allow_methods=_METHODS, allow_headers=_SENT, expose_headers=_SHOWN)
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """204 in any case: what may not be is not named, so that the browser itself refuses it."""
+        """Answer 204 in any case: what is not allowed is not named, so that the browser itself refuses it."""
         told = super().preflight_response(request_headers).headers
         said = {name: value for name, value in told.items() if not name.startswith("content-")}
         return Response(status_code=204, headers=said)
 
 
 class Shown(Cors):
-    """ASGI: lets pages of these origins read what is answered, also to a preflight: for refusals of any request."""
+    """ASGI: lets pages of these origins read the answer to any request, also a refused preflight's."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Names the page's origin when it is an allowed one; where no page is allowed, nothing is said."""
+        """Name the page's origin in the answer when it is an allowed one."""
         if self.allow_origins:
             await self.simple_response(scope, receive, send, request_headers=Headers(scope=scope))
         else:

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents of all services say alike: problems, headers, tags, and who answers for it."""
+"""Holds what the OpenAPI documents of all services say alike: problems, headers, tags, and who answers for it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The express lane: a short way through the application for the requests that come by the thousand.
+"""Is the express lane: a short way through the application for the requests that come by the thousand.
 
 It takes a route's plain, well-formed requests. Whatever is not (a body in pieces, an odd header, a field that does
 not fit) goes the ordinary way with nothing done yet, so that every refusal is worded in one place. Both ways decide
@@ -49,7 +49,7 @@ class Express:
         self._lanes = {lane.path: _Lane(lane, context) for lane in lanes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A lane is taken by a POST to its path whose body came in one piece."""
+        """Send a POST down its path's lane if its body came in one piece, and all else to the application."""
         lane = self._lanes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         headers = _plain_headers(scope) if lane else None
         if lane is None or headers is None or lane.is_full():

@@ -1,4 +1,4 @@
-"""Commands that come so often that many are written in one transaction."""
+"""Describes commands that come so often that many are written in one transaction."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

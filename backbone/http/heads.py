@@ -1,4 +1,4 @@
-"""HEAD, wherever GET is (RFC 9110 9.3.2)."""
+"""Answers HEAD wherever GET is (RFC 9110 9.3.2)."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,7 +10,7 @@ class Heads:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The same status and headers, and no body; an answer that goes on for long ends at once."""
+        """Answer with GET's status and headers, and no body; an answer that goes on for long ends at once."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return

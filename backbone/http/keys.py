@@ -1,4 +1,4 @@
-"""The Idempotency-Key header: a string of structured fields (RFC 9651 3.3.3), or bare text, as most clients send it."""
+"""Reads the Idempotency-Key: a string of structured fields (RFC 9651 3.3.3), or bare text, as most clients send it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is refused before a route is looked for: too many requests at once, and text that nobody can keep."""
+"""Refuses, before a route is looked for, too many requests at once, and text that nobody can keep."""
 
 from urllib.parse import unquote_to_bytes
 
@@ -10,7 +10,7 @@ from backbone.http.wording import field_name
 
 
 class InFlight:
-    """ASGI: at most `most` requests at once; more are answered 429 at once instead of all becoming slow.
+    """ASGI: admits `most` requests at a time and answers any more with 429, instead of letting all become slow.
 
     Health and metrics always pass. An event stream that has begun waits and does not work, so it has a place among the
     `streams` instead, for as long as it lasts.
@@ -22,7 +22,7 @@ class InFlight:
         self.streams = _Places(streams, "event streams are open", retry_after=5)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Problem 429 when full."""
+        """Admit the request. Raises Problem 429 when full."""
         if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics")):
             await self.app(scope, receive, send)
             return
@@ -61,13 +61,13 @@ class _Places:
 
 
 class RequestTarget:
-    """ASGI: path and query must be UTF-8 once percent-decoded, and without NUL."""
+    """ASGI: refuses a path or query that is not UTF-8 once percent-decoded, or has a NUL."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Problem 400."""
+        """Let a sound target through. Raises Problem 400."""
         if scope["type"] == "http":
             if "%" in (path := instance_of(scope)):
                 _check("path", path.encode())

@@ -1,4 +1,4 @@
-"""What a request says, whatever bytes it says it in: a client that sends again may well serialise anew."""
+"""Tells whether two requests say the same, whatever the bytes: a client that sends again may serialise anew."""
 
 from hashlib import sha256
 from typing import Any
@@ -24,7 +24,7 @@ def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: 
 
 
 def meaning_of(parsed: Any) -> bytes:
-    """Write a document in canonical form: no blanks, members sorted by name, numbers by value."""
+    """Write a document in canonical form: no blanks, members sorted by name, numbers written by value."""
     canonical = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
     if b".0" in canonical or b"e+1" in canonical:  # 2.0 or 1e+16, where it is no text that looks so
         return orjson.dumps(_by_value(parsed), option=orjson.OPT_SORT_KEYS)

@@ -1,4 +1,4 @@
-"""What every request leaves behind: its correlation id, its share in the metrics, and a problem when it failed."""
+"""Gives every request a correlation id, counts it in the metrics, and makes its error a problem document."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ class Correlation:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Puts `correlationid` into the request's state and the log's context."""
+        """Put `correlationid` into the request's state and the log's context."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -57,7 +57,7 @@ class RequestMetrics:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Measured until the answer begins, so that a stream counts like any other."""
+        """Measure until the answer begins, so that a stream counts like any other."""
         began = time.perf_counter()
 
         async def measure(message: Message) -> None:
@@ -78,7 +78,7 @@ class ErrorsAsProblems:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An answer that has begun cannot be taken back: then the error goes on, and the server hangs up."""
+        """Answer an error, unless an answer has begun: then the error goes on, and the server hangs up."""
         started = False
 
         async def watch(message: Message) -> None:
@@ -109,7 +109,7 @@ def answerable(error: BaseException, context: Context[Any]) -> Exception:
 
 
 async def refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> int:
-    """Answer with the problem that an error is to a client, and log what is our fault; returns its status."""
+    """Answer with the problem that an error is to a client, and log what is our fault; return its status."""
     problem = problem_of(error, scope)
     if problem.status >= 500 and problem is not error:
         trace.get_current_span().record_exception(error)

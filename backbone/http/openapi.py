@@ -1,4 +1,4 @@
-"""The OpenAPI document, made truthful: every answer that an operation can give, errors and headers included."""
+"""Makes the OpenAPI document truthful: every answer that an operation can give, errors and headers included."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class Application(FastAPI):
     """Whose pages may read what it answers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Everything goes to the express lane first, which sends back to `ordinary` what is not for it."""
+        """Hand a request to the express lane first, which sends back to `ordinary` what is not for it."""
         await (self.express or self.ordinary)(scope, receive, send)
 
     async def ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +82,7 @@ def _tell_headers(operation: dict[str, Any]) -> None:
 
 
 def _tell_streams(responses: dict[str, Any]) -> None:
-    """FastAPI describes a stream by its items, as OpenAPI 3.2 can; to the 3.1 of this document it is one long text."""
+    """Describe streams as one long text, as OpenAPI 3.1 has to; FastAPI describes their items, as only 3.2 can."""
     for media in (media for said in responses.values() for media in said.get("content", {}).values()):
         if media.pop("itemSchema", None) is not None:
             media["schema"] = {"type": "string", "description": "Sent piece by piece, while there is more to come."}

@@ -1,4 +1,4 @@
-"""Lists come in pages; a page ends with the cursor of the next."""
+"""Answers lists by page; a page ends with the cursor of the next."""
 
 import base64
 from collections.abc import Callable, Sequence

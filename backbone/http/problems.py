@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the one form of every error over HTTP."""
+"""Makes problem details (RFC 9457), the one form of every error over HTTP."""
 
 import http
 import re

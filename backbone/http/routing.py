@@ -1,4 +1,4 @@
-"""Which routes a request's path belongs to, also when none was taken: refused before, or asked with another method."""
+"""Finds the routes of a request's path, also when none was taken: refused before, or asked with another method."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The client's trace, made sound before FastAPI's telemetry looks at it."""
+"""Makes the client's trace sound before FastAPI's telemetry looks at it."""
 
 from starlette.types import Scope
 

@@ -1,4 +1,4 @@
-"""What is wrong with a field, in plain words, from what Pydantic says about it."""
+"""Says in plain words what is wrong with a field, from what Pydantic says about it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,1 +1,1 @@
-"""Work outside a transaction, or later."""
+"""Does work outside a transaction, or later."""

@@ -1,4 +1,4 @@
-"""Jobs: what a service does outside or later. Written with the effect that asks for it, run by `worker.py`."""
+"""Describes jobs: work outside a transaction or later, written with the effect that asks for it, run by `worker.py`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""The worker: claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
+"""Claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Logs, metrics and traces."""
+"""Writes logs, metrics and traces."""

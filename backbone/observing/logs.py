@@ -1,4 +1,4 @@
-"""Structured logs: a sentence, a stable `action`, and the trace, order and event that the line is about."""
+"""Writes structured logs: a sentence, a stable `action`, and the trace, order and event that the line is about."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""What a process counts, under the names that dashboards use."""
+"""Defines what a process counts, under the names that dashboards use."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -1,4 +1,4 @@
-"""Traces: one from the HTTP request through outbox, topic, handlers and jobs (W3C traceparent is what travels)."""
+"""Keeps one trace from the HTTP request through outbox, topic, handlers and jobs, by W3C traceparent."""
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,1 +1,1 @@
-"""From the outbox to Kafka."""
+"""Publishes events from the outbox to Kafka."""

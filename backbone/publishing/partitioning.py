@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: what Kafka's Java client would choose, so that every producer agrees.
+"""Chooses a key's partition as Kafka's Java client would, so that every producer agrees.
 
 The hash is org.apache.kafka.common.utils.Utils.murmur2, which aiokafka has too. Key by key in Python it costs more than
 all else that the relay does for an event; here it is computed for many keys at once, each in a lane of 64 bits of one

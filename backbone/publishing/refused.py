@@ -1,4 +1,4 @@
-"""Refused events: what Kafka will not take for its own sake is set aside with its key, and all else goes on.
+"""Sets aside, with its key, an event that Kafka refuses for itself; all else goes on.
 
 Later events of the key wait behind it, at the positions that they had in the outbox, so that the order of the key holds
 whenever they come back. Whoever moves rows here or back holds the relay's lock: no relay carries the key meanwhile.

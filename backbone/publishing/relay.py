@@ -1,4 +1,4 @@
-"""The relay: takes the oldest rows out of the outbox, publishes them, and commits when Kafka has all of them.
+"""Runs the relay: takes the oldest rows out of the outbox, publishes them, and commits when Kafka has all of them.
 
 At least once and in order. A send that fails or times out is unknown: the transaction is rolled back, the rows are
 still there, and they are sent again by a new producer. Only one relay of a database works at a time.

@@ -1,1 +1,1 @@
-"""What runs for long: pulses, watchdog, faults, retries, coalescing."""
+"""Runs parts for long: pulses, watchdog, faults, retries, coalescing."""

@@ -1,4 +1,4 @@
-"""Coalescer: calls that come together are served together.
+"""Serves calls of one moment together.
 
 A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
 flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails

@@ -1,4 +1,4 @@
-"""Which errors pass by themselves (wait and try again) and which stay (park)."""
+"""Tells errors that pass by themselves (wait and try again) from those that stay (park)."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Following: one look, for all who follow something in this process, at what has changed.
+"""Looks at what has changed once for all who follow something in this process.
 
 A follower who looks alone costs a statement for each look, and a hundred of them take the database from everybody else.
 So all of them share one: a statement every quarter of a second for everything that is followed, on one connection, and

@@ -1,4 +1,4 @@
-"""Waiting for several things at once."""
+"""Waits for several things at once."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""Limits of time that become shorter when the process stops."""
+"""Limits time, and more tightly when the process stops."""
 
 import asyncio
 from collections.abc import AsyncIterator

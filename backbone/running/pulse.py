@@ -1,4 +1,4 @@
-"""The long-running parts of a process (relay, consumer, workers): kept running, watched, and asked how they are."""
+"""Keeps the long-running parts of a process (relay, consumer, workers) running, and lets others see how they are."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine

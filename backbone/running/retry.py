@@ -1,4 +1,4 @@
-"""When to try again. A policy is data that answers; the loop that asks knows nothing of it."""
+"""Says when to try again. A policy is data that answers; the loop that asks knows nothing of it."""
 
 from dataclasses import dataclass
 from datetime import timedelta

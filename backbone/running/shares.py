@@ -1,4 +1,4 @@
-"""Shares of a process's connections: who may hold how many at once, so that nobody can take them from all others.
+"""Shares out a process's connections: who may hold how many at once, so that nobody can take them from all others.
 
 A row that somebody holds keeps every command on it waiting, and each of them a connection. So commands have a share of
 their own, the commands on one resource only one connection of it and those on many resources at most half of it;

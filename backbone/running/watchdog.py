@@ -1,4 +1,4 @@
-"""The watchdog: a process in which a part no longer beats is ended, so that its supervisor starts it anew."""
+"""Ends a process in which a part no longer beats, so that its supervisor starts it anew."""
 
 import os
 import sys

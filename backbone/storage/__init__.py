@@ -1,1 +1,1 @@
-"""One service's database: transactions, outbox, idempotency, job rows, tables, migrations."""
+"""Holds one service's database: transactions, outbox, idempotency, job rows, tables, migrations."""

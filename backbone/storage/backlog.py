@@ -1,4 +1,4 @@
-"""The backlog: what waits in a service's tables, since when, why, and which of it needs a person.
+"""Reads the backlog: what waits in a service's tables, since when, why, and which of it needs a person.
 
 Read from the tables at each look, so that a restart forgets nothing and every replica tells the same.
 """
@@ -71,7 +71,7 @@ ORDER BY jobs.kind
 
 @dataclass(frozen=True)
 class Outbox:
-    """Events that are not published yet, and those that cannot be, since Kafka refuses them or one before them."""
+    """Counts events not published yet, and those that cannot be, since Kafka refuses them or one before them."""
 
     waiting: int
     since: datetime | None
@@ -82,7 +82,7 @@ class Outbox:
 
 @dataclass(frozen=True)
 class Parked:
-    """Events set aside, the keys that are closed, and the error of the last event that could not be handled."""
+    """Counts parked events and closed keys; `error` is that of the last event that could not be handled."""
 
     events: int
     keys: int
@@ -92,7 +92,7 @@ class Parked:
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs of one kind: due and waiting to be taken, in hand, failing and tried again, and given up."""
+    """Counts the jobs of one kind: due and waiting to be taken, in hand, failing and tried again, and given up."""
 
     kind: str
     due: int = 0
@@ -108,7 +108,7 @@ class Jobs:
 
 @dataclass(frozen=True)
 class LogBreak:
-    """Partitions of a topic that did not fit the stored places, unacknowledged; `said` tells of the first."""
+    """Counts partitions of a topic that did not fit the stored places, unacknowledged; `said` tells of the first."""
 
     topic: str
     what: str
@@ -119,7 +119,7 @@ class LogBreak:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits at one moment."""
+    """Holds what waits at one moment."""
 
     at: datetime
     outbox: Outbox
@@ -129,7 +129,7 @@ class Backlog:
 
 
 async def look(database: Database) -> Backlog:
-    """Read what waits now."""
+    """Read what waits now, in two statements."""
     rows = await LOOK.fetch(database, most=MOST)
     first = rows[0]
     return Backlog(

@@ -1,4 +1,4 @@
-"""One service's database: transactions that also hold what is published and scheduled in them."""
+"""Opens one service's database: transactions that also hold what is published and scheduled in them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LONGEST_WAIT = 2 * CONNECTING + STATEMENT
 
 
 class Tx:
-    """A transaction. What it publishes and schedules is written last, when every row lock is held."""
+    """Is a transaction. What it publishes and schedules is written last, when every row lock is held."""
 
     def __init__(
         self, connection: AsyncConnection, raw: asyncpg.Connection[Any], service: str, cause: Cause, now: datetime
@@ -71,7 +71,7 @@ class Tx:
         self._jobs[kind, key] = job_rows.row(kind, key, data or {}, due, cause or self.cause)
 
     def withdraw(self, kind: str, key: str) -> None:
-        """Forget a job, also one that is running: it will not settle."""
+        """Delete a job, also one that is running: its outcome will not be recorded."""
         self._jobs[kind, key] = None
 
     def apply(self, decision: Decision[Any], *, key: str, cause: Cause | None = None) -> None:
@@ -88,7 +88,7 @@ class Tx:
             self.schedule(job.kind, job.key or key, job.data, due=job.due, cause=cause)
 
     async def flush(self) -> tuple[bool, frozenset[str]]:
-        """Write what was collected; tells whether events go out, and the kinds of the jobs that are due."""
+        """Write what was collected; return whether events go out, and the kinds of the jobs that are due."""
         kinds = await job_rows.write(self.raw, self._jobs, self.now)
         await outbox.write(self.raw, self.service, self.now, self._outgoing)
         return bool(self._outgoing), kinds
@@ -102,7 +102,7 @@ class Wakeups:
         self._jobs: dict[str, asyncio.Event] = {}
 
     def jobs(self, kind: str) -> asyncio.Event:
-        """The event that is set when a job of this kind that is due was scheduled here."""
+        """Return the event that is set when a job of this kind that is due was scheduled here."""
         return self._jobs.setdefault(kind, asyncio.Event())
 
     def committed(self, published: bool, kinds: frozenset[str]) -> None:
@@ -114,7 +114,7 @@ class Wakeups:
 
 
 class Database:
-    """A pool of connections shared by SQLAlchemy Core and, on hot paths, by plain asyncpg."""
+    """Is a pool of connections shared by SQLAlchemy Core and, on hot paths, by plain asyncpg."""
 
     def __init__(self, url: str, service: str, size: int = 12) -> None:
         """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
@@ -142,7 +142,7 @@ class Database:
         self._share: Share | None = None
 
     def now(self) -> datetime:
-        """What the time is here: whatever is compared with a row's time, or becomes one, comes from this clock."""
+        """Return the database's time: whatever is compared with a row's time, or becomes one, comes from this clock."""
         return self._clock.now()
 
     @cached_property
@@ -174,9 +174,9 @@ class Database:
     async def transaction(
         self, cause: Cause | None = None, *, patience: timedelta | None = None, fresh: bool = False
     ) -> AsyncIterator[Tx]:
-        """All or nothing: commits at the end of the block, rolls back when it raises.
+        """Run the block in a transaction: commit at its end, roll back when it raises.
 
-        `patience`: how long it waits for a lock, where that is not what the session says. `fresh`: on a new connection.
+        `patience`: how long to wait for a lock, where that is not what the session says. `fresh`: on a new connection.
         Raises CommitUnknown.
         """
         async with self._lent(fresh=fresh) as (connection, raw):
@@ -187,7 +187,7 @@ class Database:
         self.wakeups.committed(*woken)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of one statement that commits by itself: a third of the round trips of a transaction.
+        """Return the rows of one statement that commits by itself: a third of the round trips of a transaction.
 
         Cut off, it may have committed.
         """
@@ -197,7 +197,7 @@ class Database:
 
     @asynccontextmanager
     async def _lent(self, *, fresh: bool = False) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
-        """A connection out of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back there."""
+        """Lend a connection of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back."""
         async with self.reading() as connection:
             if fresh:
                 await connection.invalidate()
@@ -213,7 +213,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for queries; each statement sees the newest committed state. Raises Full."""
+        """Lend a connection for queries; each statement sees the newest committed state. Raises Full."""
         async with self._turn(), self._engine.connect() as connection:
             if self._clock.is_doubtful():
                 await self._clock.ask(await _driver(connection))
@@ -229,7 +229,7 @@ class Database:
 
 @asynccontextmanager
 async def _begun(raw: asyncpg.Connection[Any], patience: timedelta | None) -> AsyncIterator[None]:
-    """A transaction around the block; how long it waits for locks is said in the message that begins it."""
+    """Run the block in a transaction; how long it waits for locks is said in the message that begins it."""
     limit = f"; SET LOCAL lock_timeout = {patience // timedelta(milliseconds=1)}" if patience else ""
     await raw.execute(f"BEGIN{limit}")
     try:
@@ -261,6 +261,6 @@ def _settle_session(dbapi_connection: Any, _record: Any) -> None:
 
 
 def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
-    """A connection that the server has closed meanwhile is replaced before anybody meets it."""
+    """Have the pool replace a connection that the server has closed, before anybody meets it."""
     if dbapi_connection.driver_connection.is_closed():
         raise DisconnectionError

@@ -1,4 +1,4 @@
-"""Gauges of the backlog: read from the tables at each scrape, so the same in every replica and after a restart."""
+"""Writes the backlog as gauges, read from the tables at each scrape: the same in every replica and after a restart."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -33,14 +33,14 @@ OF_JOBS: dict[str, tuple[str, NumberOfKind]] = {
 
 
 class _Gauges:
-    """Prometheus's client asks a collector for its metrics."""
+    """Is the collector that Prometheus's client asks for the gauges."""
 
     def __init__(self, backlog: Backlog | None, kinds: Iterable[str]) -> None:
         self._backlog = backlog
         self._kinds = kinds
 
     def collect(self) -> Iterator[Metric]:
-        """All gauges; without a backlog only the one that says so."""
+        """Yield all gauges; without a backlog only the one that says so."""
         read = _gauge("backlog_read", "1 when the tables could be read for this scrape")
         read.add_metric([], self._backlog is not None)
         yield read

@@ -1,4 +1,4 @@
-"""Group commit: commands that arrive together share one transaction, and each is answered after its commit.
+"""Writes commands that arrive together in one transaction (group commit), and answers each after the commit.
 
 What is already there, because a flush is run again or because a client sends again, is recognised by its
 Idempotency-Key or by its own id.
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PendingCommand(Generic[T]):
-    """A command that has been decided and waits to be written; `reply` is what it is answered once it is."""
+    """Is a command that has been decided and waits to be written; `reply` is sent after the commit."""
 
     item: T
     cause: Cause
@@ -39,13 +39,13 @@ class GroupCommit(Generic[T]):
         self._coalescer = Coalescer("group commit", self._flush)
 
     def __len__(self) -> int:
-        """How many wait for the flush after the one under way."""
+        """Count the commands that wait for the flush after the one under way."""
         return len(self._coalescer)
 
     async def join(self, pending: PendingCommand[T]) -> Reply:
-        """Go with the next flush; returns the reply, or that of the first one under the same key, once committed.
+        """Write the command with the next flush; return its reply, or that of the first under its key, once committed.
 
-        Raises KeyReused when the key was another request's, and whatever writing this very pending raises.
+        Raises KeyReused when the key was another request's, and whatever writing this very command raises.
         """
         return await self._coalescer.join(pending)
 
@@ -61,7 +61,7 @@ class GroupCommit(Generic[T]):
 
 
 def _first_of_each_key(commands: Sequence[PendingCommand[T]]) -> list[PendingCommand[T]]:
-    """Twins that came together: only the first is written, the others get its answer."""
+    """Choose the first command under each key: only it is written, and the others get its answer."""
     named = {each.claim.name if each.claim else id(each): each for each in reversed(commands)}
     return list(reversed(named.values()))
 

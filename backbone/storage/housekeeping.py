@@ -1,4 +1,4 @@
-"""What would grow for ever is pruned: the inbox, and answers kept under an Idempotency-Key."""
+"""Prunes what would grow for ever: the inbox, and the answers stored under an Idempotency-Key."""
 
 import asyncio
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class Housekeeping:
 async def prune(
     database: Database, statement: Statement, older_than: timedelta, beat: Callable[[], None] = lambda: None
 ) -> int:
-    """Delete what nobody will ask for again, some thousands in a transaction; returns how many.
+    """Delete what nobody will ask for again, some thousands in a transaction; return how many rows.
 
     `beat` is called before every transaction.
     """

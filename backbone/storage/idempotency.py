@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer under a key is kept in the transaction of its effect, and given again.
+"""Stores the first answer under an Idempotency-Key in the transaction of its effect, and gives it again.
 
 draft-ietf-httpapi-idempotency-key-header. `scope` is method and path. `meaning` is a digest of what the request says,
 `fingerprint` one of the bytes in which it said so: code of the release before compares that one, and kept no meaning.
@@ -21,7 +21,7 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request's claim to be the first under its key."""
+    """Is a request's claim to be the first under its key."""
 
     scope: str
     key: str
@@ -30,13 +30,13 @@ class Claim:
 
     @property
     def name(self) -> Name:
-        """What has to be unique."""
+        """The scope and key, which are unique together."""
         return self.scope, self.key
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it goes out and as it is kept."""
+    """Holds an answer as it is sent and as it is stored."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,21 +45,21 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """What stands under a key."""
+    """Holds what is stored under a key."""
 
     fingerprint: bytes
     meaning: bytes | None
     reply: Reply
 
     def is_for(self, claim: Claim) -> bool:
-        """Whether it was kept for the same request."""
+        """Tell whether it was stored for the same request."""
         if self.meaning is None:
             return self.fingerprint == claim.fingerprint
         return self.meaning == claim.meaning
 
 
 class Replied(NamedTuple):
-    """A claim whose reply is known beforehand."""
+    """Holds a claim whose reply is known beforehand."""
 
     claim: Claim
     reply: Reply
@@ -110,7 +110,7 @@ RETURNING scope, key, fingerprint, meaning, status, headers::text AS headers, bo
 
 
 async def claim(tx: Tx, wanted: Claim) -> Reply | None:
-    """Claim one key, waiting for a concurrent twin to end; returns what is kept under it already.
+    """Claim one key, waiting for a concurrent twin to end; return the reply that is stored under it already.
 
     None: the key is ours, and `keep` has to follow in this transaction. Raises KeyReused.
     """
@@ -127,7 +127,7 @@ async def claim(tx: Tx, wanted: Claim) -> Reply | None:
 
 
 async def keep(tx: Tx, wanted: Claim, reply: Reply) -> None:
-    """Keep the answer under a key claimed before."""
+    """Store the reply under a key that this transaction has claimed."""
     await _KEEP.execute(
         tx.raw,
         scope=wanted.scope,
@@ -139,7 +139,7 @@ async def keep(tx: Tx, wanted: Claim, reply: Reply) -> None:
 
 
 async def claim_all(tx: Tx, wanted: Iterable[Replied]) -> dict[Name, StoredReply]:
-    """Claim many different keys with their answers in one sorted sweep; returns those that were taken before."""
+    """Claim many different keys with their replies in one sorted sweep; return those that were taken before."""
     new = sorted(wanted, key=lambda each: each.claim.name)
     found = await _CLAIM_ALL.fetch(tx.raw, new=new) if new else []
     return {(row["scope"], row["key"]): _kept(row) for row in found if not row["is_new"]}

@@ -1,4 +1,4 @@
-"""How a transaction writes and withdraws jobs; `worker.py` runs them."""
+"""Writes and withdraws jobs in a transaction; `worker.py` runs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backbone.storage import sql
 
 
 class Row(msgspec.Struct):
-    """What a transaction puts into a row of the table `jobs`."""
+    """Holds what a transaction puts into a row of the table `jobs`."""
 
     kind: str
     key: str
@@ -28,7 +28,7 @@ class Row(msgspec.Struct):
 
 
 def row(kind: str, key: str, data: Mapping[str, Any], due: datetime | None, cause: Cause) -> Row:
-    """The row of one job."""
+    """Make the row of one job."""
     return Row(
         kind=kind,
         key=key,
@@ -43,7 +43,7 @@ def row(kind: str, key: str, data: Mapping[str, Any], due: datetime | None, caus
 async def write(
     raw: asyncpg.Connection[Any], jobs: Mapping[tuple[str, str], Row | None], now: datetime
 ) -> frozenset[str]:
-    """Write new jobs and delete withdrawn ones, both in sorted order; returns the kinds of those that are due."""
+    """Write new jobs and delete withdrawn ones, both in sorted order; return the kinds of those that are due."""
     rows = sorted((each for each in jobs.values() if each is not None), key=lambda each: (each.kind, each.key))
     withdrawn = sorted(name for name, each in jobs.items() if each is None)
     if withdrawn:

@@ -1,4 +1,4 @@
-"""The outbox: what a transaction publishes is a row of the same transaction. The relay takes it from there."""
+"""Writes what a transaction publishes as rows of the same transaction (outbox). The relay takes them from there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GIVEN = ("key", "subject", "correlationid", "causationid", "traceparent")
 
 
 class Row(msgspec.Struct):
-    """What is the event's own in a row of the table `outbox`."""
+    """Holds what is the event's own in a row of the table `outbox`."""
 
     id: str
     aggregateid: str
@@ -61,7 +61,10 @@ class ForeignEvent(SlicelineError):
 
 
 def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause) -> list[Row]:
-    """One outbox row per version of one happening, checked."""
+    """Make one outbox row per version of one happening.
+
+    Raises ContractBroken, TooLarge, UnfitAttribute, NewestFirst or ForeignEvent.
+    """
     _check_attributes(key, subject, cause)
     _check_order(payloads)
     occurrence = new_id()
@@ -84,7 +87,7 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
 
 
 def _check_attributes(key: str, subject: str, cause: Cause) -> None:
-    """All that comes from elsewhere; what a row has beside is made here."""
+    """Check the attributes that come from elsewhere; all others are made here."""
     given = (key, subject, cause.correlationid, cause.causationid, cause.traceparent)
     for name, value in zip(_GIVEN, given, strict=True):
         if value is not None and (reason := unfit(value)):
@@ -92,7 +95,7 @@ def _check_attributes(key: str, subject: str, cause: Cause) -> None:
 
 
 def _check_order(payloads: Sequence[Payload]) -> None:
-    """A reader's old release handles the first of them; where it skipped it, the next release takes the second."""
+    """Refuse versions out of order: a reader's release that skips the first leaves the second to the next one."""
     if len(payloads) > 1:
         versions = [parse_type(each.TYPE).version for each in payloads]
         if versions != sorted(versions):
@@ -100,7 +103,7 @@ def _check_order(payloads: Sequence[Payload]) -> None:
 
 
 def _create(service: str, key: str, cause: Cause) -> str | None:
-    """The span of the creation, that all which follows from the event hangs on; unrecorded, the cause's serves."""
+    """Make the span of the creation, under which all that follows hangs; where none is recorded, the cause's serves."""
     if not telemetry.is_recording() and cause.traceparent:
         return cause.traceparent
     about = {"messaging.message.conversation_id": cause.correlationid, "messaging.kafka.message.key": key}

@@ -1,4 +1,4 @@
-"""The sessions check: a connection of ours has to be one session of the server, from its first statement to its last.
+"""Checks that a connection of ours is one session of the server, from its first statement to its last.
 
 Statements are prepared once for a session and settings are made once for it. A pooler that gives each transaction
 whichever session is free breaks both, now and then and in ways that point elsewhere, so it is refused at the start.

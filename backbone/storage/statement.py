@@ -1,4 +1,4 @@
-"""SQL by name. A statement is written with names; the numbers that Postgres wants are made from them once, at import.
+"""Writes SQL by name: the numbers that Postgres wants are made from a statement's names once, at import.
 
 What may stand in its text, beside SQL:
 
@@ -48,14 +48,14 @@ _TOKEN = re.compile(
 
 
 class Session(Protocol):
-    """Where rows are asked for: a connection, or a database for a statement that commits by itself."""
+    """Is asked for rows: a connection, or a database for a statement that commits by itself."""
 
     def fetch(self, query: str, /, *arguments: Any) -> Awaitable[list[asyncpg.Record]]:
-        """The rows that a statement returns."""
+        """Return the rows of a statement."""
 
 
 class Rows:
-    """Many rows of the same columns. `gets` takes each column's value out of what a row is given as."""
+    """Describes many rows of the same columns; `gets` has, for each column, what takes its value from an item."""
 
     def __init__(self, columns: Iterable[Column], gets: Iterable[Get]) -> None:
         self.columns = tuple(columns)
@@ -64,16 +64,16 @@ class Rows:
         self._gets = tuple(gets)
 
     def arrays(self, given: Iterable[Any]) -> list[list[Any]]:
-        """One array for each column."""
+        """Return one array for each column."""
         items = list(given)
         return [list(map(get, items)) for get in self._gets]
 
     def array(self, number: int, at: int) -> str:
-        """The parameter that is the array of a column, where the first column's has this number."""
+        """Write the parameter that is a column's array; `number` is that of the first column's."""
         return f"${number + at}::{'text' if _is_sent_as_text(self.columns[at]) else self._types[at]}[]"
 
     def unnested(self, name: str, number: int, *, numbered: bool = False) -> str:
-        """The FROM item that these rows are called `name` in."""
+        """Write the FROM item in which these rows are called `name`."""
         arrays = ", ".join(self.array(number, at) for at in range(len(self.columns)))
         names = ", ".join([*map(_quoted, self.columns), *(["ordinal"] if numbered else [])])
         unnest = f"unnest({arrays}){' WITH ORDINALITY' if numbered else ''}"
@@ -83,7 +83,7 @@ class Rows:
         return f"(SELECT {', '.join(read)} FROM {unnest} AS sent({names})) AS {name}"  # noqa: S608  columns' names
 
     def changes(self, source: str) -> str:
-        """Let all columns but the key's be as in `source`."""
+        """Write the assignments that set all columns but the key's as in `source`."""
         changing = [_quoted(column) for column in self.of_table if not column.primary_key]
         return ", ".join(f"{name} = {source}.{name}" for name in changing)
 
@@ -93,11 +93,11 @@ class Rows:
 
 
 def rows(*columns: Table | Column, without: Collection[str] = (), within: str = "", **sources: str | Get) -> Rows:
-    """Rows given as objects that have an attribute for each column, of its name or as `sources` says.
+    """Describe rows given as objects: each column's value is an attribute of its name, or what `sources` says.
 
     `sources` names an attribute ("order", "total.amount") or computes the value; all others are attributes of the one
     that `within` names. A table stands for its columns but those named in `without`. What Postgres has no arrays of is
-    sent as text: JSON, and arrays like "{a,b}".
+    sent as text: JSON, and arrays like "{a,b}". Raises TypeError for a column that is not there.
     """
     prefix = f"{within}." if within else ""
     chosen = [column for column in _flat(columns) if column.key not in without]
@@ -108,13 +108,13 @@ def rows(*columns: Table | Column, without: Collection[str] = (), within: str = 
 
 
 def tuples(*columns: Table | Column) -> Rows:
-    """Rows given as tuples, with a value for each column in this order."""
+    """Describe rows given as tuples, with a value for each column in this order."""
     chosen = _flat(columns)
     return Rows(chosen, map(itemgetter, range(len(chosen))))
 
 
 class Statement:
-    """One statement; its arguments are given by name. Raises TypeError for one that is missing or that it has not."""
+    """Is one statement; its arguments are given by name. Raises TypeError for one that is missing or unknown."""
 
     def __init__(self, text: str, /, **named: Table | Rows) -> None:
         if unknown := named.keys() - {token["name"] for token in _TOKEN.finditer(text)}:
@@ -126,24 +126,24 @@ class Statement:
         self.text = _TOKEN.sub(self._written, text)
 
     async def fetch(self, session: Session, /, **given: Any) -> list[asyncpg.Record]:
-        """The rows that it returns."""
+        """Run it and return its rows."""
         return await session.fetch(self.text, *self.arguments(given))
 
     async def fetchrow(self, connection: asyncpg.Connection[Any], /, **given: Any) -> asyncpg.Record | None:
-        """The first row that it returns."""
+        """Run it and return its first row; None without one."""
         row: asyncpg.Record | None = await connection.fetchrow(self.text, *self.arguments(given))
         return row
 
     async def fetchval(self, connection: asyncpg.Connection[Any], /, **given: Any) -> Any:
-        """The first value of the first row that it returns."""
+        """Run it and return the first value of its first row; None without one."""
         return await connection.fetchval(self.text, *self.arguments(given))
 
     async def execute(self, connection: asyncpg.Connection[Any], /, **given: Any) -> str:
-        """What Postgres says it has done, as "UPDATE 3"."""
+        """Run it and return what Postgres says it has done, as "UPDATE 3"."""
         return await connection.execute(self.text, *self.arguments(given))
 
     def arguments(self, given: Mapping[str, Any]) -> list[Any]:
-        """What is given, in the order of the numbers."""
+        """Return the arguments given by name in the order of their numbers."""
         if given.keys() != self._takes.keys():
             raise TypeError(self._objection(given))
         return [argument for name, takes in self._takes.items() for argument in takes(given[name])]
@@ -180,7 +180,7 @@ class Statement:
         return _of_columns(name, part, rows.of_table)
 
     def _number(self, name: str, takes: Callable[[Any], Iterable[Any]], count: int) -> int:
-        """The number of an argument, or of the first of several, that has this name."""
+        """Return the number of the argument of this name, or of the first of its several arrays."""
         if name not in self._numbers:
             self._numbers[name], self._takes[name] = self._next, takes
             self._next += count
@@ -209,7 +209,7 @@ def _quoted(column: Column) -> str:
 
 
 def _type_of(column: Column) -> str:
-    """The type in Postgres; a value that is sent is of no collation."""
+    """Name a column's type in Postgres, without its collation: a value that is sent has none."""
     return str(column.type.compile(dialect=_DIALECT)).partition(" COLLATE")[0].lower()
 
 

@@ -1,4 +1,4 @@
-"""The tables that every service's database has beside its own."""
+"""Describes the tables that every service's database has beside its own."""
 
 from sqlalchemy import (
     BigInteger,

@@ -1,1 +1,1 @@
-"""The kinds of text and number, each defined once."""
+"""Defines the kinds of text and number, each once."""

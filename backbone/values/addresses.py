@@ -1,4 +1,4 @@
-"""Addresses as settings: what could never be reached is refused at the start, in plain words."""
+"""Checks addresses that are settings: one that could never be reached is refused at the start, in plain words."""
 
 import re
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The currencies of ISO 4217, as the package of that name keeps them, and the digits of their minor units."""
+"""Knows the currencies of ISO 4217, as the package of that name has them, and the digits of their minor units."""
 
 from functools import cache
 

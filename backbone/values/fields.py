@@ -1,4 +1,4 @@
-"""The kinds of text and number as fields of a body, a query or the settings."""
+"""Defines the kinds of text and number as fields of a body, a query or the settings."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-r"""Each kind of text, defined once: what one door takes, every later one takes too, be it body, query, key or mail.
+r"""Defines each kind of text once: what one door takes, every later one takes too, be it body, query, key or mail.
 
 The patterns mean the same to Python, to Pydantic and to whoever reads our OpenAPI documents (ECMA-262), hence no `\s`
 and no `\w`: the three differ about both.

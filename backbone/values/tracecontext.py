@@ -1,4 +1,4 @@
-"""W3C Trace Context's `traceparent`, read strictly and in one place: https://www.w3.org/TR/trace-context/
+"""Reads W3C Trace Context's `traceparent`, strictly and in one place: https://www.w3.org/TR/trace-context/
 
 Everything that comes from outside (a request's header, an event's attribute, a row of an older release) is read here,
 and what is carried on is written here, never the text that came.

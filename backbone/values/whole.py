@@ -1,4 +1,4 @@
-"""The one rule for whole numbers, wherever JSON comes in: a body, a contract, an event.
+"""Applies one rule for whole numbers wherever JSON comes in: a body, a contract, an event.
 
 JSON Schema counts every number without a fraction as an integer, however it is written: 1, 1.0 and 1e0 are the same
 (2020-12 Validation, 6.1.1). Contracts are checked so; the readers of bodies and events know `int` and `float` instead,

@@ -1,1 +1,1 @@
-"""What we are measured against: each a fair program as its users would write it."""
+"""Holds the programs we are measured against, each a fair one as its users would write it."""

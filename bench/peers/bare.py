@@ -1,4 +1,4 @@
-"""The bare peer: FastAPI, a Pydantic body, one INSERT. What most people would write first, and nothing more.
+"""Is the bare peer: FastAPI, a Pydantic body, one INSERT, as most people would write it first, and nothing more.
 
 The body has the fields and bounds of an order of ours; what it does not have is an outbox, an event, a price from
 the menu or an Idempotency-Key that means anything.

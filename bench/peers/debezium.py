@@ -1,4 +1,4 @@
-"""Debezium's outbox event router on Kafka Connect (standalone), reading our own outbox table from Postgres's log.
+"""Runs Debezium's outbox event router on Kafka Connect (standalone): it reads our outbox table from Postgres's log.
 
 Every header of our envelope is a column of the outbox that the router's configuration places, or a constant; so it
 could take our relay's place. `default` leaves Debezium's and Connect's settings alone; `tuned` polls every 10 ms
@@ -73,7 +73,7 @@ TUNED = {
 
 
 def program(folder: Path, database: str, bootstrap: str, *, label: str, tuned: bool) -> Program:
-    """A Connect worker with this one connector. The folder is its own."""
+    """Describe a Connect worker with this one connector as a Program. The folder is its own."""
     folder.mkdir(parents=True)
     port = free_port()
     _write(folder / "worker.properties", _worker(folder, bootstrap, port))
@@ -125,19 +125,19 @@ def _write(path: Path, settings: Mapping[str, str]) -> None:
 
 
 def is_running(port: int) -> bool:
-    """Whether the connector and its task run."""
+    """Tell whether the connector and its task run."""
     found = probes.get_json(port, f"/connectors/{NAME}/status")
     return bool(found and found["tasks"]) and {each["state"] for each in found["tasks"]} == {"RUNNING"}
 
 
 def stop_reading(port: int) -> None:
-    """The process stays, warm; its task and its connection to Postgres go."""
+    """End its task and its connection to Postgres; the process stays, warm."""
     _put(port, "stop")
     _wait(lambda: (probes.get_json(port, f"/connectors/{NAME}/status") or {}).get("tasks") == [])
 
 
 def go_on(port: int) -> None:
-    """Start reading again where it was."""
+    """Have it read on from where it was."""
     _put(port, "resume")
     _wait(lambda: is_running(port))
 

@@ -1,4 +1,4 @@
-"""Kafka Connect's and Debezium's jars, fetched once from Maven Central."""
+"""Fetches Kafka Connect's and Debezium's jars once from Maven Central."""
 
 import json
 import os
@@ -20,7 +20,7 @@ LIST = HOME / "bench" / f"debezium-{DEBEZIUM}-connect-{CONNECT}.json"
 
 
 def classpath() -> list[str]:
-    """The jars, downloaded when needed. Raises RuntimeError when one cannot be had."""
+    """Return the jars, and download those that are missing. Raises RuntimeError when one cannot be had."""
     try:
         known = json.loads(LIST.read_text())
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""A FastStream consumer with the same effect, once: inbox row, stock and offset in one transaction, then the ack."""
+"""Is a FastStream consumer with the same effect, once: inbox row, stock and offset in one transaction, then the ack."""
 
 from typing import Any
 

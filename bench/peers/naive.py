@@ -1,4 +1,4 @@
-"""The naive shop: save, take from stock, charge, all inside the request. Simple, and right as long as nobody waits."""
+"""Is the naive shop: saves, takes from stock and charges inside the request; simple, and right while nobody waits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -73,7 +73,7 @@ async def save(connection: Any, order_id: UUID, order: NewOrder) -> None:
 
 
 async def pay(provider: httpx.AsyncClient, order_id: UUID, order: NewOrder) -> None:
-    """Charges, waiting as long as the provider asks when it refuses for the rate."""
+    """Charge; when the provider refuses for the rate, wait as long as it asks and try again."""
     amount = sum(PRICES[line.item] * line.quantity for line in order.lines)
     charge = {
         "reference": str(order_id),

@@ -1,4 +1,4 @@
-"""A server that accepts everything and does nothing: how fast the load itself can be."""
+"""Accepts everything and does nothing, which shows how fast the load itself can be."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The usual way with an outbox: the SQLAlchemy ORM, order and outbox row in one transaction of an AsyncSession."""
+"""Is the usual way with an outbox: the SQLAlchemy ORM, order and outbox row in one transaction of an AsyncSession."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

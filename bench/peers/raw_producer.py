@@ -1,4 +1,4 @@
-"""The limit: records that are ready, sent by aiokafka in full batches, and nothing else. No database, no order kept."""
+"""Is the limit: aiokafka sends records that are ready, in full batches. No database, no order kept."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ MOST = 1000
 
 
 async def send(bootstrap: str, count: int) -> float:
-    """Publishes so many events; returns the seconds that it took."""
+    """Publish `count` events; return the seconds that it took."""
     waiting: list[list[Any]] = [[] for _ in range(events.PARTITIONS)]
     for record in events.records(count, 1000):
         waiting[zlib.crc32(record[0]) % events.PARTITIONS].append(record)

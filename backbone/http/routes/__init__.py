@@ -1,1 +1,1 @@
-"""What every process serves beside its own API."""
+"""Holds the routes that every process serves beside its own API."""

@@ -1,4 +1,4 @@
-"""Events that could not be handled: what waits, and the buttons that try them again or give one up."""
+"""Lists the events that could not be handled, tries them again or gives one up."""
 
 from typing import Annotated, Any
 
@@ -27,7 +27,7 @@ LetterId = Annotated[int, Path(ge=0, le=2**63 - 1, description="The dead letter'
 
 
 class Redrive(BaseModel):
-    """Which events to try again."""
+    """Says which events to try again."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class Redrive(BaseModel):
 
 
 class Discard(BaseModel):
-    """Why an event is given up."""
+    """Says why an event is given up."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class Discard(BaseModel):
 
 
 def routes(name: str, handlers: Handlers) -> APIRouter:
-    """The routes for the dead letters of one service."""
+    """Make the routes for the dead letters of one service."""
     router = APIRouter()
 
     @router.get("/dead-letters")
@@ -56,7 +56,7 @@ def routes(name: str, handlers: Handlers) -> APIRouter:
 
     @router.get("/dead-letters/discarded")
     async def list_discarded_letters(db: Db, page: Paging) -> dict[str, Any]:
-        """Events that were given up: by whom, when and why."""
+        """List the events that were given up: by whom, when and why."""
         return await _listed(db, page, discarded_letters, _SHOWN_OF_DISCARDED)
 
     @router.post("/dead-letters/redrive")

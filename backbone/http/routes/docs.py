@@ -1,4 +1,4 @@
-"""/docs: the API as a page to read and to try. All of it comes from this process, so that no internet is needed."""
+"""Serves the API as a page to read and to try, /docs. All of it comes from this process: no internet is needed."""
 
 from importlib import resources
 from typing import Any
@@ -19,10 +19,10 @@ router = APIRouter(include_in_schema=False)
 
 
 class WholeFile(FileResponse):
-    """A file that is sent whole, whatever range is asked for: a server may always do so (RFC 9110 14.2)."""
+    """Is a file that is sent whole, whatever range is asked for: a server may always do so (RFC 9110 14.2)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hides the wish for a range, which Starlette would refuse in plain text and grant to HEAD."""
+        """Hide the wish for a range, which Starlette would refuse in plain text and grant to HEAD."""
         headers = [each for each in scope["headers"] if each[0] != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)
 
@@ -42,7 +42,7 @@ async def get_docs(request: Request) -> Response:
 
 @router.get("/docs/{name}")
 async def get_docs_asset(name: str) -> Response:
-    """What the page is made of."""
+    """Serve what the page is made of."""
     if name not in _ASSETS:
         raise Problem(404, "No such asset", "GET /docs is the page.")
     with resources.as_file(resources.files("fastapi_offline") / "static" / name) as path:

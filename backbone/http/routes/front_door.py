@@ -1,4 +1,4 @@
-"""The front door: what there is at this address, for whoever comes with nothing but the address."""
+"""Serves the front door: what there is at this address, for whoever comes with nothing but the address."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 
 
 def routes(name: str, about: str) -> APIRouter:
-    """The route at /."""
+    """Make the route at /."""
     router = APIRouter()
 
     @router.get("/")
     async def get_overview(request: Request) -> dict[str, Any]:
-        """What there is: a page to try it, its description, and each path with what its methods do."""
+        """Show what there is: a page to try it, its description, and each path with what its methods do."""
         document = request.app.openapi()
         return {
             "service": name,

@@ -1,4 +1,4 @@
-"""What an operator and an orchestrator ask a process: does it live, can it serve, what does it count, what waits."""
+"""Answers operators and orchestrators: does the process live, can it serve, what does it count, what waits."""
 
 import asyncio
 from collections.abc import Collection
@@ -22,7 +22,7 @@ _PATIENCE = 2.0
 
 
 def routes(kinds: Collection[str]) -> APIRouter:
-    """The routes that tell how a process of a service is, whose jobs are of these kinds."""
+    """Make the routes that tell how a process is, whose service has jobs of these kinds."""
     router = APIRouter()
 
     @router.get("/health/live")
@@ -42,13 +42,13 @@ def routes(kinds: Collection[str]) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def get_metrics(context: Ctx) -> Response:
-        """What the process counts, and how much waits in the service's tables, for Prometheus."""
+        """Tell Prometheus what the process counts, and how much waits in the service's tables."""
         waiting = gauges.exposed(await _backlog(context.database.for_queries), kinds)
         return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/backlog")
     async def get_backlog(context: Ctx) -> dict[str, Any]:
-        """What waits in the service's tables, since when, and the last error; `needs` says what needs a person.
+        """Tell what waits in the service's tables, since when, and the last error; `needs` says what needs a person.
 
         A queue that moves needs nobody, however long it is.
         """

@@ -1,4 +1,4 @@
-"""Jobs as an operator sees them: what waits, what was given up and parked, and the button that starts it anew."""
+"""Lists jobs for an operator: those that wait and those given up and parked, which it starts anew."""
 
 from typing import Annotated, Any, Literal
 
@@ -26,7 +26,7 @@ router = APIRouter()
 async def list_jobs(
     db: Db, page: Paging, state: Annotated[State | None, Query(description="Only those; without it, all.")] = None
 ) -> dict[str, Any]:
-    """Jobs that are not done, in the order in which they were first scheduled; a parked one is given up."""
+    """List the jobs that are not done, in the order in which they were first scheduled; a parked one is given up."""
     async with db.reading() as connection:
         rows = (await connection.execute(_query(page, state))).mappings().all()
     return page.answer([dict(row) for row in rows], key=lambda row: str(row["id"]))

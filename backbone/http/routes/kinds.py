@@ -1,4 +1,4 @@
-"""What each kind of problem means: where the `type` of a problem document leads to (RFC 9457 3.1.1)."""
+"""Says what each kind of problem means: the `type` of a problem document leads here (RFC 9457 3.1.1)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +39,7 @@ KINDS: Mapping[str, str] = {
 
 
 class Kind(BaseModel):
-    """A kind of problem; `type` and `title` are those of its problem documents."""
+    """Describes a kind of problem; `type` and `title` are those of its problem documents."""
 
     type: str
     title: str
@@ -47,13 +47,13 @@ class Kind(BaseModel):
 
 
 class Kinds(BaseModel):
-    """All kinds of problems that a service knows."""
+    """Lists all kinds of problems that a service knows."""
 
     problems: list[Kind]
 
 
 def routes(own: Mapping[str, str]) -> APIRouter:
-    """The routes that describe the problems of one service; `own`: what only it may say, and what that means."""
+    """Make the routes that describe the problems of one service; `own` maps those only it has to what they mean."""
     router = APIRouter()
     kinds = {
         type_of(title): Kind(type=type_of(title), title=title, meaning=meaning)
@@ -62,12 +62,12 @@ def routes(own: Mapping[str, str]) -> APIRouter:
 
     @router.get("/problems", response_model=Kinds)
     async def list_problems() -> Any:
-        """What can go wrong: each kind of problem, and what it means."""
+        """List what can go wrong: each kind of problem, and what it means."""
         return Kinds(problems=list(kinds.values()))
 
     @router.get("/problems/{kind}", response_model=Kind)
     async def get_problem(kind: str) -> Any:
-        """What a kind of problem means: the `type` of a problem document leads here."""
+        """Say what a kind of problem means: the `type` of a problem document leads here."""
         found = kinds.get(f"/problems/{kind}")
         if found is None:
             raise Problem(404, "No such problem", "GET /problems lists those that this service knows.")

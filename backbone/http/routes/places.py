@@ -1,4 +1,4 @@
-"""Where the service stands in the topics it reads: reading them again, and what did not fit."""
+"""Moves the service back in the topics it reads, and shows places that did not fit their topics."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ _TURN = "places"
 
 
 class Reread(BaseModel):
-    """Which topics to read again."""
+    """Says which topics to read again."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,7 +26,7 @@ class Reread(BaseModel):
 
 
 def routes(name: str) -> APIRouter:
-    """The routes for the places of one service."""
+    """Make the routes for the places of one service."""
     router = APIRouter()
 
     @router.post("/reread", responses={409: {"description": "Keys are parked, or the topic is not read"}})

@@ -1,4 +1,4 @@
-"""Events that Kafka refused: what is set aside, and the buttons that try it again or give it up."""
+"""Lists the events that Kafka refused, publishes them again or gives one up."""
 
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ EventId = Annotated[Line, Path(max_length=512, description="The event's id")]
 
 
 class Discarding(BaseModel):
-    """Why an event is given up."""
+    """Says why an event is given up."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ router = APIRouter()
 
 @router.get("/refused-events")
 async def list_refused_events(db: Db, page: Paging) -> dict[str, Any]:
-    """Events that Kafka would not take, oldest first. Those without an `error` wait behind one of their key."""
+    """List the events that Kafka refused, oldest first. Those without an `error` wait behind one of their key."""
     query = select(*_SHOWN).where(refused_events.c.position > number_of(page.after)).order_by(refused_events.c.position)
     async with db.reading() as connection:
         rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()

@@ -1,4 +1,4 @@
-"""The service's contracts, served where the `dataschema` of its events points."""
+"""Serves the service's contracts where the `dataschema` of its events points."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from backbone.http.problems import Problem
 
 
 def routes(name: str) -> APIRouter:
-    """The routes for the schemas of one service."""
+    """Make the routes for the schemas of one service."""
     router = APIRouter()
 
     @router.get("/schemas")
     async def list_schemas() -> dict[str, list[dict[str, str]]]:
-        """What the service publishes: each event type, and where its schema is."""
+        """List what the service publishes: each event type, and where its schema is."""
         return {"schemas": [{"type": each, "href": path} for path, each in _paths(name).items()]}
 
     @router.get("/schemas/{owner}/{file}")

@@ -1,1 +1,1 @@
-"""Connections: what comes before a request and after an answer."""
+"""Handles connections: what comes before a request and after an answer."""

@@ -1,4 +1,4 @@
-"""One connection of a client: uvicorn's, with limits, refusals in our form, and an end that loses no request.
+"""Serves one client's connection: uvicorn's, with limits, refusals in our form, and an end that loses no request.
 
 What cannot be a request is refused by an answer like any other: in its turn behind the answers to earlier requests of
 the same connection, with a correlation id, counted, and as a problem document. After it the connection is closed.

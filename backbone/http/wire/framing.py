@@ -1,4 +1,4 @@
-"""What the head of a request must be before anybody asks what it is about (RFC 9112)."""
+"""Checks the head of a request before anybody asks what it is about (RFC 9112)."""
 
 import re
 from collections.abc import Sequence

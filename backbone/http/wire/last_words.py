@@ -1,4 +1,4 @@
-"""How a connection ends behind its last answer without taking the answer away from its client."""
+"""Ends a connection behind its last answer without taking the answer away from its client."""
 
 import asyncio
 from collections.abc import Callable

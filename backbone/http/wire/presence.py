@@ -1,4 +1,4 @@
-"""Clients that vanish without a word: the system asks for them."""
+"""Notices clients that vanish without a word, by having the system ask for them."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What a connection answers by itself, to what is no request and so never comes to the application."""
+"""Answers what is no request, and so never comes to the application."""
 
 import asyncio
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""The HTTP server of a process: uvicorn, with our connections and without its signals."""
+"""Is the HTTP server of a process: uvicorn, with our connections and without its signals."""
 
 import contextlib
 import socket

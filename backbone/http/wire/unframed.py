@@ -1,4 +1,4 @@
-"""Answers to HTTP/1.0, which knows no chunks: one whose length is not known ends with its connection (RFC 9112 6.1)."""
+"""Answers HTTP/1.0, which knows no chunks: an answer of unknown length ends with its connection (RFC 9112 6.1)."""
 
 from typing import cast
 

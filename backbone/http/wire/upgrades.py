@@ -1,4 +1,4 @@
-"""Requests that ask for another protocol: it is a wish, which is not granted (RFC 9110 7.8).
+"""Declines requests for another protocol: they are a wish, which need not be granted (RFC 9110 7.8).
 
 The parser takes it for granted: it ends such a request at its head, and what follows would be another protocol's. So
 the head is read once more by a new parser, without the wish. That one finds the body, and the request behind it.

@@ -1,4 +1,4 @@
-"""Alembic, run per service: the backbone's own tables and the service's are two lines of one database.
+"""Runs Alembic per service: the backbone's own tables and the service's are two lines of one database.
 
 A line is a folder of numbered files, each of which names the one before as its `down_revision`. Code runs on tables
 that are ahead of it: replicas are replaced one by one, and a release can be taken back.
@@ -62,7 +62,7 @@ def upgrade(service: str, database_url: str) -> list[str]:
 
 
 def config_of(service: str, database_url: str) -> Config:
-    """What Alembic's own commands need to know of one service's database."""
+    """Make the configuration with which Alembic's own commands work on one service's database."""
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.set_main_option("path_separator", "newline")
@@ -76,7 +76,7 @@ def _folders(service: str) -> tuple[Path, Path]:
 
 
 class _Upgrading:
-    """One upgrade: which steps are missing, which file is in hand, and what there is to say."""
+    """Does one upgrade, and knows which steps are missing, which file is in hand, and what there is to say."""
 
     def __init__(self, service: str) -> None:
         self.service = service
@@ -111,14 +111,14 @@ class _Upgrading:
             self.scripts.run_env()
 
     def steps(self, heads: tuple[str, ...], _: Any) -> Iterator[Any]:
-        """What Alembic has to do from where the database is."""
+        """Yield the steps that Alembic has to do from where the database is."""
         for step in self.scripts._upgrade_revs("heads", self._known(heads)):  # type: ignore[arg-type]  # a tuple serves
             self.file = Path(step.revision.path).name
             yield step
         self.file = None
 
     def _known(self, heads: tuple[str, ...]) -> tuple[str, ...]:
-        """Where the database is, in revisions that this code knows; a line that is ahead counts as complete."""
+        """Return where the database is, in revisions that this code knows; a line that is ahead counts as complete."""
         known = {revision for line in self.lines for revision in line}
         unknown = [head for head in heads if head not in known]
         if not unknown:
@@ -140,7 +140,7 @@ def _ahead(service: str, unknown: list[str], ahead: list[Line]) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What is at the bottom of an error, in one line."""
+    """Say in one line what is at the bottom of an error."""
     cause = _cause_of(error)
     if isinstance(cause, _IN_THE_WAY):
         return "somebody else holds what it changes; nothing of it was done, so run it again when they are done"

@@ -1,4 +1,4 @@
-"""Alembic's entry: a transaction for each step, all on one connection, under a lock of the session's own.
+"""Is Alembic's entry: runs a transaction for each step, all on one connection, under a lock of the session's own.
 
 Whoever waits for a table's lock makes all others wait who come later. So a migration beside running code holds the
 locks of one step only, and waits for each of them for less time than a command bears (see `coalescer.PATIENCE`); who

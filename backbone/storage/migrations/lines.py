@@ -1,4 +1,4 @@
-"""The line of migrations in one folder, read and checked before anything is done with it."""
+"""Reads the line of migrations in a folder, and checks it before anything is done with it."""
 
 from collections.abc import Iterable
 from pathlib import Path
