@@ -33,7 +33,7 @@ class Context(Generic[S]):
     """By part of the process: None when it is ready, else what it waits for."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop: an answer that goes on for long ends then."""
-    groups: dict[Any, GroupCommit[Any]] = field(default_factory=dict)
+    group_commits: dict[Any, GroupCommit[Any]] = field(default_factory=dict)
     coalescers: dict[Any, Coalescer[Any, Any]] = field(default_factory=dict)
     followings: dict[str, Following] = field(default_factory=dict)
     turns: Turns = field(default_factory=Turns)
@@ -62,11 +62,11 @@ class Context(Generic[S]):
         finally:
             await self.database.close()
 
-    def group(self, write: Write[T]) -> GroupCommit[T]:
+    def group_commit(self, write: Write[T]) -> GroupCommit[T]:
         """Return this process's one group commit for what `write` writes."""
-        if write not in self.groups:
-            self.groups[write] = GroupCommit(self.database, write)
-        return self.groups[write]
+        if write not in self.group_commits:
+            self.group_commits[write] = GroupCommit(self.database, write)
+        return self.group_commits[write]
 
     def coalesce(self, serve: ServeMany[S, T, R]) -> Coalescer[T, R]:
         """Return this process's one coalescer of calls of `serve` (see `running/coalescer.py`)."""

@@ -83,7 +83,7 @@ class CommandRequest:
         """
         reply = _reply(self._response(answer))
         claim = await self._claim(self.key) if self.key else None
-        kept = await self.context.group(grouped.write).join(PendingCommand(item, self.cause, reply, claim))
+        kept = await self.context.group_commit(grouped.write).commit(PendingCommand(item, self.cause, reply, claim))
         return _sent(kept, is_replay=kept.body != reply.body)
 
     async def _once(self, effect: Effect, tx: Tx, key: str) -> Response:

@@ -71,13 +71,13 @@ class _Lane:
         self._lane = lane
         self._context = context
         self._turns = asyncio.Semaphore(TURNS)
-        self._group = context.group(lane.write)
+        self._group_commit = context.group_commit(lane.write)
         self._count = observing.requests.labels("POST", lane.path, 202)
         self._time = observing.durations.labels("POST", lane.path)
 
     def is_full(self) -> bool:
         most: int = self._context.settings.requests_in_flight
-        return len(self._group) >= most
+        return len(self._group_commit) >= most
 
     async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, PendingCommand[Any] | None]:
         """Receive the body, wait for a turn, and make a pending command of it if it is for this lane."""
@@ -110,7 +110,7 @@ class _Lane:
     async def answer(self, pending: PendingCommand[Any], scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         try:
-            reply = await self._group.join(pending)
+            reply = await self._group_commit.commit(pending)
         except (Exception, asyncio.CancelledError) as error:
             await self.refuse(error, pending.cause.correlationid, scope, receive, send)
         else:

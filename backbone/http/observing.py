@@ -40,14 +40,14 @@ class Correlation:
         correlationid = _uuid(Headers(scope=scope).get(CORRELATION)) or new_id()
         scope.setdefault("state", {})["correlationid"] = correlationid
 
-        async def answer(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start" and CORRELATION not in Headers(raw=message["headers"]):
                 header = (CORRELATION.lower().encode(), correlationid.encode())
                 message = {**message, "headers": [*message["headers"], header]}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(correlationid=correlationid):
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, send_with_id)
 
 
 class RequestMetrics:

@@ -42,7 +42,7 @@ class Worker:
         self._database = self._context.database
         self._may_have_more = True
         self._running: set[asyncio.Task[None]] = set()
-        self._settling = Coalescer(f"settling {kind}", self._settle)
+        self._settling = Coalescer(f"settling {kind}", self._settle_all)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -102,7 +102,7 @@ class Worker:
     async def _attempt(self, job: Job, cause: Cause) -> str:
         try:
             outcome = await self._run(job)
-            await self._settled(Done(job, outcome, cause))
+            await self._settle(Done(job, outcome, cause))
         except Postpone as later:
             await self._record(sql.JOB_POSTPONE, job, delay=later.delay)
             return "postponed"
@@ -121,7 +121,7 @@ class Worker:
         async with hurried(self._work.lease.total_seconds(), self._stop, GRACE):
             return await self._work.run(job, self._context)
 
-    async def _settled(self, done: Done) -> None:
+    async def _settle(self, done: Done) -> None:
         """Record a job's outcome, waiting out passing faults for as long as the job is ours.
 
         Whoever meets a row that somebody holds waits for it here, where it keeps no other job from being recorded.
@@ -141,7 +141,7 @@ class Worker:
                 report(self.pulse.name, error, delay)
                 await asyncio.sleep(delay.total_seconds())
 
-    async def _settle(self, done: Sequence[Done]) -> Sequence[None]:
+    async def _settle_all(self, done: Sequence[Done]) -> Sequence[None]:
         """Record the outcomes of these jobs in one transaction. Raises LeaseLost when one is not ours any more."""
         async with self._database.transaction(patience=PATIENCE) as tx:
             if telling := [each for each in done if each.outcome is not None]:

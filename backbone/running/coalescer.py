@@ -47,35 +47,35 @@ class Coalescer(Generic[T, R]):
 
     async def join(self, item: T) -> R:
         """Hand an item to the next flush; return, or raise, what the flush says of it."""
-        answered: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answered))
+        outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, outcome))
         if self._flusher is None:
             # In a context of its own: what it logs concerns many, not the one who happened to come first.
             self._flusher = asyncio.create_task(self._flush_all(), context=contextvars.Context())
-        return await answered
+        return await outcome
 
     async def _flush_all(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 # Whoever has given up meanwhile may try again elsewhere: it must not be served as well.
-                if group := [each for each in group if not each[1].cancelled()]:
-                    await self._settle(group)
+                if calls := [each for each in calls if not each[1].cancelled()]:
+                    await self._serve(calls)
         finally:
             self._flusher = None
 
-    async def _settle(self, group: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _serve(self, calls: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
-            outcomes = await self._outlast([item for item, _ in group])
+            outcomes = await self._outlast([item for item, _ in calls])
         except Exception as error:
-            if len(group) > 1 and _concerns_one(error):
-                middle = len(group) // 2
-                await self._settle(group[:middle])
-                await self._settle(group[middle:])
+            if len(calls) > 1 and _concerns_one(error):
+                middle = len(calls) // 2
+                await self._serve(calls[:middle])
+                await self._serve(calls[middle:])
                 return
-            outcomes = [error] * len(group)
-        for (_, answered), outcome in zip(group, outcomes, strict=True):
-            _answer(answered, outcome)
+            outcomes = [error] * len(calls)
+        for (_, waiting), outcome in zip(calls, outcomes, strict=True):
+            _resolve(waiting, outcome)
 
     async def _outlast(self, items: Sequence[T]) -> Sequence[R | Exception]:
         """Run the flush until its outcome is known, as long as the policy has patience with passing faults."""
@@ -103,7 +103,7 @@ def _concerns_one(error: Exception) -> bool:
     return is_locked_out(error) or not is_passing(error)
 
 
-def _answer(waiting: asyncio.Future[R], outcome: R | Exception) -> None:
+def _resolve(waiting: asyncio.Future[R], outcome: R | Exception) -> None:
     if waiting.done():  # whoever called has gone; the effect stays
         return
     if isinstance(outcome, Exception):

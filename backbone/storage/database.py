@@ -136,7 +136,7 @@ class Database:
                 "server_settings": {"application_name": f"sliceline-{service}"},
             },
         )
-        event.listen(self._engine.sync_engine, "connect", _settle_session)
+        event.listen(self._engine.sync_engine, "connect", _set_up_session)
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._shares = shared_out(size)
         self._share: Share | None = None
@@ -256,7 +256,7 @@ async def _driver(connection: AsyncConnection) -> asyncpg.Connection[Any]:
     return raw
 
 
-def _settle_session(dbapi_connection: Any, _record: Any) -> None:
+def _set_up_session(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.run_async(lambda connection: connection.execute(SESSION))
 
 

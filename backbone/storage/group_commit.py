@@ -42,7 +42,7 @@ class GroupCommit(Generic[T]):
         """Count the commands that wait for the flush after the one under way."""
         return len(self._coalescer)
 
-    async def join(self, pending: PendingCommand[T]) -> Reply:
+    async def commit(self, pending: PendingCommand[T]) -> Reply:
         """Write the command with the next flush; return its reply, or that of the first under its key, once committed.
 
         Raises KeyReused when the key was another request's, and whatever writing this very command raises.

@@ -61,14 +61,14 @@ async def written(database: Database) -> dict[str, str]:
         return {row["name"]: row["transaction"] for row in await tx.raw.fetch("SELECT * FROM written")}
 
 
-async def join_all(database: Database, *commands: PendingCommand[str]) -> list[Reply | BaseException]:
-    group = GroupCommit(database, write)
-    return await asyncio.gather(*map(group.join, commands), return_exceptions=True)
+async def commit_all(database: Database, *commands: PendingCommand[str]) -> list[Reply | BaseException]:
+    group_commit = GroupCommit(database, write)
+    return await asyncio.gather(*map(group_commit.commit, commands), return_exceptions=True)
 
 
 async def test_those_who_come_together_share_a_transaction(database: Database) -> None:
     commands = [pending(f"thing-{number}") for number in range(200)]
-    assert await join_all(database, *commands) == [each.reply for each in commands]
+    assert await commit_all(database, *commands) == [each.reply for each in commands]
     stored = await written(database)
     assert len(stored) == 200
     assert len(set(stored.values())) == 1
@@ -76,7 +76,7 @@ async def test_those_who_come_together_share_a_transaction(database: Database) -
 
 async def test_a_bad_one_fails_alone(database: Database) -> None:
     names = [f"thing-{number}" for number in range(20)]
-    outcomes = await join_all(database, *map(pending, [*names[:7], "bad", *names[7:]]))
+    outcomes = await commit_all(database, *map(pending, [*names[:7], "bad", *names[7:]]))
     failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert len(failed) == 1
     assert outcomes[7] is failed[0]
@@ -85,7 +85,7 @@ async def test_a_bad_one_fails_alone(database: Database) -> None:
 
 async def test_twins_in_one_flush_are_written_once_and_answered_alike(database: Database) -> None:
     first, twin, other = pending("a", "k", b"same"), pending("b", "k", b"same"), pending("c", "k", b"another")
-    outcomes = await join_all(database, first, twin, other)
+    outcomes = await commit_all(database, first, twin, other)
     assert outcomes[:2] == [first.reply, first.reply]
     assert isinstance(outcomes[2], KeyReused)
     assert set(await written(database)) == {"a"}
@@ -93,8 +93,8 @@ async def test_twins_in_one_flush_are_written_once_and_answered_alike(database: 
 
 async def test_a_later_twin_gets_the_kept_answer(database: Database) -> None:
     first = pending("a", "k", b"same")
-    await join_all(database, first)
-    assert await join_all(database, pending("b", "k", b"same")) == [first.reply]
+    await commit_all(database, first)
+    assert await commit_all(database, pending("b", "k", b"same")) == [first.reply]
     assert set(await written(database)) == {"a"}
 
 
@@ -103,7 +103,7 @@ async def test_two_processes_claim_the_same_keys_in_opposite_order_without_deadl
     theirs = [pending(f"b{number}", f"k{number}", b"same") for number in reversed(range(50))]
     groups = GroupCommit(database, write), GroupCommit(database, write)
     outcomes = await asyncio.gather(
-        *(group.join(each) for group, commands in zip(groups, (ours, theirs), strict=True) for each in commands)
+        *(group.commit(each) for group, commands in zip(groups, (ours, theirs), strict=True) for each in commands)
     )
     assert len(await written(database)) == 50
     assert len({outcome.body for outcome in outcomes}) == 50
@@ -127,7 +127,7 @@ async def test_a_commit_nobody_heard_of_is_settled_by_the_same_flush_again(
 
     monkeypatch.setattr(database, "transaction", breaking_once)
     commands = [pending(f"thing-{number}", f"k{number}" if keyed else None) for number in range(5)]
-    assert await join_all(database, *commands) == [each.reply for each in commands]
+    assert await commit_all(database, *commands) == [each.reply for each in commands]
     monkeypatch.undo()
     assert broken
     assert len(await written(database)) == 5

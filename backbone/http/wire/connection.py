@@ -57,7 +57,7 @@ class Connection(HttpToolsProtocol):
         self._is_last_if_early = False  # the answer under way, if it begins before its request is whole
         self._deaf = False  # nothing that comes from now on is looked at
         self._parting: last_words.HearingOut | None = None  # the last answer was given
-        self._unsettled = 0  # bytes since a moment at which no request was incomplete: never less than a head has
+        self._incomplete = 0  # bytes since a moment at which no request was incomplete: never less than a head has
         self._overhead = 0  # bytes of the request under way that are nothing of its body: never more than there were
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -132,7 +132,7 @@ class Connection(HttpToolsProtocol):
 
     def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        self._unsettled += len(data)
+        self._incomplete += len(data)
         before = self.headers
         wish = 0
         try:
@@ -146,7 +146,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(problem_of(error, data))
             return
         if self._phase is _Phase.BETWEEN:
-            self._settled()
+            self._none_is_incomplete()
         else:
             self._await_the_rest(len(data) if self.headers is before else 0)
 
@@ -167,7 +167,7 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             upgrades.check(self.parser.get_method())
             return  # it is read once more
-        if self._unsettled > framing.LARGEST_TARGET:
+        if self._incomplete > framing.LARGEST_TARGET:
             framing.check_size(self.url, self.headers)
         version = self.parser.get_http_version()
         framing.check(version, self.parser.get_method(), self.url, self.headers)
@@ -266,9 +266,9 @@ class Connection(HttpToolsProtocol):
 
     # Patience
 
-    def _settled(self) -> None:
+    def _none_is_incomplete(self) -> None:
         """Note that no request is incomplete; blank lines alone were none."""
-        self._unsettled = 0
+        self._incomplete = 0
         self._forget_deadline()
         if self._is_idle():
             self._await_a_request()
