@@ -5,9 +5,9 @@ not fit) goes the ordinary way with nothing done yet, so that every refusal is w
 with the same function and write through the same group commit, and the route itself stands in the application and in
 its OpenAPI document like any other.
 
-What a flush has answered together comes again together. Looked at in one go, all of it would keep the flush under way
-waiting for the event loop, and then have nothing to do but wait for the flush. So requests take turns, a few between
-two looks at the network: the flush goes on as fast as Postgres does, and they fill its pauses.
+Clients that one flush has answered send their next requests together. Looked at in one go, these would keep the flush
+under way waiting for the event loop, and then could only wait for it. So requests take turns, a few between two looks
+at the network: the flush goes on as fast as Postgres does, and they fill its pauses.
 """
 
 import asyncio

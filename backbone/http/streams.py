@@ -1,7 +1,7 @@
 """Sends the versions of a followed thing as server-sent events, as EventSource reads them (WHATWG HTML, 9.2).
 
-Each event is the whole thing, and its id the number of its version. A client that comes again says which it had: it
-gets what is newer, and where nothing new is expected 204, after which EventSource does not come again.
+Each event is the whole thing, and its id the number of its version. A client that comes again says which it had. It
+gets what is newer or, where nothing new is expected, 204, after which EventSource does not come again.
 """
 
 import asyncio

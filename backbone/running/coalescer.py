@@ -1,11 +1,14 @@
 """Serves calls of one moment together.
 
 A commit costs the same for one row or for two hundred, a connection the same for one mail or for twenty. So while one
-flush is under way the next calls gather, and then go together; one that comes alone goes at once. A call that fails
-takes nobody with it: the flush is halved until it stands alone. So does one that meets a row which somebody holds: it
-fails at once, for those who come after it would wait as well. When a fault passes (a connection breaks, and nobody
-knows whether the commit happened), the very same flush is run again; it has to recognise what is there already. A
-flush that cannot (a mail once sent is sent) returns its errors from there on, each beside its call, and raises nothing.
+flush is under way the next calls gather, and then go together; one that comes alone goes at once.
+
+A call that fails takes nobody with it: the flush is halved until that call stands alone. A row that somebody holds is
+treated like a failure: the flush gives up soon, for all others in it would wait as well, and is halved.
+
+When a fault passes (a connection breaks, and nobody knows whether the commit happened), the very same flush is run
+again; it has to recognise what is there already. A flush that cannot (a mail once sent is sent) returns its errors from
+there on, each beside its call, and raises nothing.
 """
 
 import asyncio

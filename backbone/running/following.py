@@ -1,4 +1,4 @@
-"""Looks at what has changed once for all who follow something in this process.
+"""Looks, once for all who follow something in this process, at what has changed.
 
 A follower who looks alone costs a statement for each look, and a hundred of them take the database from everybody else.
 So all of them share one: a statement every quarter of a second for everything that is followed, on one connection, and
