@@ -10,7 +10,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 from backbone.events.envelope import Envelope, topic_of
 from services import CATALOGUE
-from tests.system import Document, Shop, until
+from tests.system import Document, Shop
+from tests.waiting import eventually
 
 Row = Mapping[str, Any]
 
@@ -68,7 +69,7 @@ async def come_to_rest(shop: Shop, within: float = 90.0) -> None:
         return not left
 
     try:
-        await until(resting, "everything has come to rest", within, every=0.2)
+        await eventually(resting, within, what="everything has come to rest", every=0.2)
     except AssertionError as late:
         raise AssertionError(f"{late}; left: {left}") from None
 

@@ -7,7 +7,6 @@ SLICELINE_TEST_SERVERS=docker|local chooses.
 import gc
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +22,7 @@ from local import kafka as local_kafka
 from local import postgres as local_postgres
 from local.ports import free_port
 from local.probes import kafka as kafka_answers
+from tests.waiting import wait_until
 
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
@@ -125,8 +125,4 @@ def _kafka_container(port: int) -> DockerContainer:
 
 
 def _wait_for_kafka(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while not kafka_answers(port):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no Kafka on port {port} within a minute")
-        time.sleep(0.1)
+    wait_until(lambda: kafka_answers(port), what=f"Kafka answers on port {port}", every=0.1)

@@ -3,14 +3,12 @@
 One per run, shared by all tests: isolate by fresh orders and customers, and give the SKU you count an exact stock.
 """
 
-import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -19,6 +17,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from tests.journal import Journal
 from tests.processes import System
+from tests.waiting import eventually
 
 WITHIN = 60.0
 ENDS = ("completed", "rejected", "cancelled")
@@ -29,7 +28,6 @@ ROOMS = {
     "delivered": ("delivery", "deliveries"),
     "collected": ("delivery", "deliveries"),
 }
-T = TypeVar("T")
 Document = dict[str, Any]
 
 
@@ -86,7 +84,7 @@ class Shop:
                 raise AssertionError(f"{document['status']} is an end, {statuses} was awaited: {document}")
             return document if document["status"] in statuses else None
 
-        return await until(found, f"order {order} at {' or '.join(statuses)}", within)
+        return await eventually(found, within, what=f"order {order} at {' or '.join(statuses)}", every=0.05)
 
     async def wait_for_statuses(self, orders: Collection[str], *statuses: str, within: float = WITHIN) -> Counter[str]:
         """How many stand at which status, as soon as all of them stand at one of these."""
@@ -95,7 +93,7 @@ class Shop:
             counted = await self.statuses(orders)
             return counted if counted.total() == len(orders) and set(counted) <= set(statuses) else None
 
-        return await until(found, f"{len(orders)} orders at {' or '.join(statuses)}", within, every=0.2)
+        return await eventually(found, within, what=f"{len(orders)} orders at {' or '.join(statuses)}", every=0.2)
 
     async def statuses(self, orders: Collection[str]) -> Counter[str]:
         query = "SELECT status, count(*) FROM orders WHERE id = ANY($1) GROUP BY status"
@@ -115,7 +113,7 @@ class Shop:
             async def pressed(button: str = button) -> bool:
                 return (await self.push(order, button)).status_code == 200
 
-            await until(pressed, f"the button {button} for order {order}", within)
+            await eventually(pressed, within, what=f"the button {button} for order {order}", every=0.05)
 
     async def complete(self, order: str, within: float = WITHIN) -> Document:
         """Press every button that a confirmed order needs, and wait for its end."""
@@ -220,12 +218,3 @@ class Shop:
 
 async def _read_json(connection: "asyncpg.Connection[Any]") -> None:
     await connection.set_type_codec("json", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
-
-
-async def until(probe: Callable[[], Awaitable[T | None]], what: str, within: float = WITHIN, every: float = 0.05) -> T:
-    """The first answer of `probe` that is true. Fails, naming `what` was awaited, after so many seconds."""
-    deadline = time.monotonic() + within
-    while not (answer := await probe()):
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        await asyncio.sleep(every)
-    return answer

@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from tests.invariants import assert_sound
-from tests.system import Shop, until
+from tests.system import Shop
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +193,7 @@ async def _row(shop: Shop, service: str, query: str, order: str) -> None:
     async def there() -> bool:
         return bool(await shop.fetch(service, query, order))
 
-    await until(there, f"{service}: {query} {order}")
+    await eventually(there, what=f"{service}: {query} {order}")
 
 
 def _events(document: dict[str, list[dict[str, str]]]) -> list[str]:

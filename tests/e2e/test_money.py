@@ -5,7 +5,8 @@ import time
 from collections import Counter
 
 from tests.invariants import assert_sound
-from tests.system import Shop, until
+from tests.system import Shop
+from tests.waiting import eventually
 
 ORDERS = 200
 RATE = 5
@@ -88,7 +89,7 @@ async def test_given_up_though_it_was_charged_the_money_comes_back(shop: Shop) -
         async def charged() -> bool:
             return bool(await shop.ledger(order))
 
-        await until(charged, "the charge")
+        await eventually(charged, what="the charge")
         await shop.system["provider"].kill()  # the answer never comes, nor does any other
         await shop.wait_for_status(order, "rejected")
         await shop.system["provider"].start()
@@ -126,7 +127,7 @@ async def _failed(shop: Shop, calls: int) -> None:
     async def failed() -> bool:
         return await _failures(shop) >= calls
 
-    await until(failed, f"{calls} calls that failed")
+    await eventually(failed, what=f"{calls} calls that failed")
 
 
 async def _failures(shop: Shop) -> int:

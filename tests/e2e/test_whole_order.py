@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.invariants import assert_sound
-from tests.system import Document, Shop, until
+from tests.system import Document, Shop
+from tests.waiting import eventually
 
 PLACED, RESERVED = "orders.order-placed.v1", "inventory.stock-reserved.v1"
 PAID, CONFIRMED = "payments.payment-received.v1", "orders.order-confirmed.v2"
@@ -139,7 +140,7 @@ async def test_a_step_that_takes_too_long_is_told_once(shop: Shop) -> None:
             events = [entry["event"] for entry in (await shop.order(order))["timeline"]]
             return "sliceline.orders.order-delayed.v1" in events
 
-        await until(delayed, "order-delayed")
+        await eventually(delayed, what="order-delayed")
         document = await shop.wait_for_status(order, "confirmed")
         await shop.complete(order)
 
@@ -160,7 +161,7 @@ async def _points(shop: Shop, customer: str, points: int) -> None:
     async def credited() -> bool:
         return bool((await shop.get("loyalty", f"/customers/{customer}/points"))["points"] == points)
 
-    await until(credited, f"{points} points for {customer}")
+    await eventually(credited, what=f"{points} points for {customer}")
 
 
 async def _documents(answer: httpx.Response) -> AsyncIterator[Any]:

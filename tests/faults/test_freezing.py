@@ -7,7 +7,8 @@ import psutil
 
 from tests.faults.customers import PATIENCE, Customers, end_leases, place_surely
 from tests.processes import Process
-from tests.system import ENDS, Shop, until
+from tests.system import ENDS, Shop
+from tests.waiting import eventually
 
 # The relay that holds the lock, has taken rows out of the outbox and is busy with Kafka.
 RELAY_AT_WORK = """
@@ -21,7 +22,7 @@ WHERE datname = current_database() AND state = 'idle in transaction' AND backend
 async def test_a_frozen_consumer_and_a_frozen_job_are_taken_over_and_the_thawed_one_is_fenced(shop: Shop) -> None:
     await shop.moods(timeout_after_charging=True, hang_seconds=60)
     in_hand = await place_surely(shop, {"water": 1})
-    await until(lambda: shop.ledger(in_hand), "the charge", PATIENCE)
+    await eventually(lambda: shop.ledger(in_hand), PATIENCE, what="the charge")
     zombie = shop.system["payments"]
     zombie.freeze()
     await shop.moods()

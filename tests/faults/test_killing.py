@@ -6,7 +6,8 @@ import random
 from services import CATALOGUE
 from tests.faults.customers import PATIENCE, Customers, kill, place_surely
 from tests.invariants import assert_sound
-from tests.system import Shop, until
+from tests.system import Shop
+from tests.waiting import eventually
 
 BUSIEST = ["orders", "inventory", "payments"]
 
@@ -30,8 +31,8 @@ async def test_services_killed_at_random_moments_lose_nothing_and_do_nothing_twi
 async def test_killed_while_a_charge_is_booked_and_its_answer_hangs(shop: Shop) -> None:
     await shop.moods(timeout_after_charging=True, hang_seconds=60)
     wanted, unwanted = await place_surely(shop, {"water": 1}), await place_surely(shop, {"cola": 1})
-    await until(lambda: shop.ledger(wanted), "the charge that is wanted", PATIENCE)
-    await until(lambda: shop.ledger(unwanted), "the charge that is not", PATIENCE)
+    await eventually(lambda: shop.ledger(wanted), PATIENCE, what="the charge that is wanted")
+    await eventually(lambda: shop.ledger(unwanted), PATIENCE, what="the charge that is not")
     await kill(shop, "payments")
     await shop.moods()
     assert (await shop.cancel(unwanted)).json()["status"] == "cancelled"

@@ -20,7 +20,8 @@ from tests.all_services import SERVICES
 from tests.faults.customers import PATIENCE, Customers
 from tests.invariants import assert_sound
 from tests.processes import Process
-from tests.system import Shop, until
+from tests.system import Shop
+from tests.waiting import eventually
 
 TOPIC = "orders.events"
 PLACED = "sliceline.orders.order-placed.v1"
@@ -89,7 +90,7 @@ async def _letters(shop: Shop, service: str, key: str, count: int) -> Sequence[L
         letters = [each for each in (await shop.get(service, "/dead-letters"))["items"] if each["key"] == key]
         return letters if len(letters) >= count else None
 
-    return await until(found, f"{service} parks {count} events of {key}", PATIENCE)
+    return await eventually(found, PATIENCE, what=f"{service} parks {count} events of {key}")
 
 
 def _parked_in_status(home: Path, service: str, process: Process, port: int) -> int:

@@ -11,7 +11,8 @@ from local.program import NotReady
 from tests import processes
 from tests.faults.customers import PATIENCE, Customers
 from tests.journal import Journal
-from tests.system import Shop, until
+from tests.system import Shop
+from tests.waiting import eventually
 
 
 @dataclass
@@ -71,7 +72,7 @@ async def test_orders_are_accepted_while_kafka_is_away_and_completed_when_it_is_
     await customers.order(10)
     servers.kafka.server.kill()
     await customers.order(10)
-    await until(lambda: _is_missed(shop, "orders"), "orders misses Kafka", PATIENCE)
+    await eventually(lambda: _is_missed(shop, "orders"), PATIENCE, what="orders misses Kafka")
     await customers.order(5)
     servers.start_kafka()
     await customers.order(5)
@@ -82,10 +83,10 @@ async def test_no_accepted_order_is_lost_when_postgres_is_killed_under_load(shop
     await shop.system.robot()
     customers = Customers(shop)
     placing = [customers.ordering(10)]
-    await until(lambda: _some(customers), "somebody was accepted", PATIENCE)
+    await eventually(lambda: _some(customers), PATIENCE, what="somebody was accepted")
     servers.postgres.server.kill()
     placing.append(customers.ordering(10))
-    await until(lambda: _is_missed(shop, "orders"), "orders misses Postgres", PATIENCE)
+    await eventually(lambda: _is_missed(shop, "orders"), PATIENCE, what="orders misses Postgres")
     servers.start_postgres()
     for task in placing:
         await task

@@ -26,6 +26,7 @@ from backbone.running.faults import is_passing
 from backbone.service import Service
 from backbone.storage.database import Database
 from tests.conftest import NewDatabase
+from tests.waiting import eventually
 
 Data = Mapping[str, Any]
 
@@ -111,9 +112,12 @@ async def until_a_lock_is_awaited(database: Database) -> None:
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    async with asyncio.timeout(10), database.reading() as connection:
-        while not (await connection.execute(query)).scalar():  # noqa: ASYNC110  the server has no event for it
-            await asyncio.sleep(0.01)
+    async with database.reading() as connection:
+
+        async def is_awaited() -> bool:
+            return bool((await connection.execute(query)).scalar())
+
+        await eventually(is_awaited, 10)
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ import orjson
 from local.ports import HOST, free_port
 from local.program import Program, python
 from tests.conftest import NewDatabase
-from tests.integration.things import eventually
 from tests.processes import Process
+from tests.waiting import eventually
 
 NOWHERE = "127.0.0.1:9"
 """Where nobody listens."""

@@ -7,7 +7,8 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import fed
 from tests.integration.test_orders import confirmed, document, fact
 from tests.integration.test_parking import Faulty, consumer_of, letters, reached, record_of, redriven, send
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
 

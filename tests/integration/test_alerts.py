@@ -17,6 +17,7 @@ from services.alerts.service import SERVICE
 from services.alerts.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.waiting import eventually
 
 LEVEL_CHANGED = "sliceline.inventory.stock-level-changed.v1"
 
@@ -133,9 +134,10 @@ async def quiet_for(alerts: Fed, seconds: float) -> AsyncIterator[None]:
 
 
 async def until_told(alerts: Fed, sku: str, expected: list[str]) -> None:
-    async with asyncio.timeout(15):
-        while await told(alerts, sku) != expected:  # noqa: ASYNC110  the worker does it
-            await asyncio.sleep(0.02)
+    async def is_told() -> bool:
+        return await told(alerts, sku) == expected
+
+    await eventually(is_told, 15, what=f"{sku} is told {expected}")
 
 
 @pytest.mark.parametrize(
@@ -182,9 +184,12 @@ async def test_a_shop_in_peace_is_told_nothing_before_the_quiet_time_ends(alerts
 async def until_due(alerts: Fed, sku: str) -> None:
     """Return when the worker has looked, and will look again when the hour is over."""
     due = text("SELECT due > now() + interval '50 minutes' FROM jobs WHERE kind = 'quiet' AND key = :key")
-    async with asyncio.timeout(15), alerts.database.reading() as connection:
-        while not (await connection.execute(due, {"key": f"{sku} low"})).scalar():  # noqa: ASYNC110  the worker does it
-            await asyncio.sleep(0.02)
+    async with alerts.database.reading() as connection:
+
+        async def is_due() -> bool:
+            return bool((await connection.execute(due, {"key": f"{sku} low"})).scalar())
+
+        await eventually(is_due, 15)
 
 
 @pytest.mark.parametrize(

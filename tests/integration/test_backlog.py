@@ -23,7 +23,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import fed, serving
 from tests.integration.service_process import NOWHERE, process_of
 from tests.integration.standing_in import standing_in
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 UNSURE = "ProviderUnsure: The payment provider did not say what happened."
 PLACED = "sliceline.orders.order-placed.v1"

@@ -21,7 +21,8 @@ from deployment import migrate
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
 from deployment.migrate import Repartitioned
 from tests.conftest import NewDatabase
-from tests.integration.things import Things, create_topic, eventually, running
+from tests.integration.things import Things, create_topic, running
+from tests.waiting import eventually
 
 
 def consumer_of(thing: Things) -> Consumer:

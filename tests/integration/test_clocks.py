@@ -25,7 +25,8 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.relaying import relay_of
 from tests.integration.test_orders import body
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 AHEAD, BEHIND = timedelta(hours=2), timedelta(hours=-2)
 both_ways = pytest.mark.parametrize("error", [AHEAD, BEHIND], ids=["ahead", "behind"])

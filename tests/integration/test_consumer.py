@@ -15,7 +15,8 @@ from backbone.events.payload import Event
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Tx
 from tests.integration.one_service import until_a_lock_is_awaited
-from tests.integration.things import Things, eventually, running, running_until_killed
+from tests.integration.things import Things, running, running_until_killed
+from tests.waiting import eventually
 
 
 def consumer_of(thing: Things, handler: Handler | None = None) -> Consumer:

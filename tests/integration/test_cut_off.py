@@ -22,7 +22,7 @@ from tests.integration.raw_http import Reply, placing, request, wire
 from tests.integration.service_process import process_of
 from tests.integration.test_group_commit import ORDER
 from tests.integration.test_unknown_commit import LOOK_FIRST, ONCE_MORE
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 KEY, ACTOR = "Idempotency-Key: k", "X-Actor: till"
 EXPRESS, ORDINARY = placing(), placing(ACTOR)

@@ -20,7 +20,8 @@ from tests.integration.test_parking import (
     record_of,
     send,
 )
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 REASON = {"reason": "It was never one of ours."}
 

@@ -21,7 +21,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, serving
 from tests.integration.raw_http import request, wire
 from tests.integration.test_orders import confirmed, document, fact, placed
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 PATIENCE = 15
 
@@ -55,10 +55,7 @@ class Stream:
         return [order["status"] for _, order in self.seen]
 
     async def until(self, holds: Callable[["Stream"], bool]) -> None:
-        async def condition() -> bool:
-            return holds(self)
-
-        await eventually(condition, PATIENCE)
+        await eventually(lambda: holds(self), PATIENCE)
 
     async def ended(self) -> None:
         async with asyncio.timeout(PATIENCE):

@@ -11,7 +11,8 @@ from backbone.events import contracts
 from local import kafka as local_kafka
 from tests.conftest import NewDatabase
 from tests.integration.test_parking import consumer_of, letters, reached, record_of, send, send_at_once
-from tests.integration.things import Things, eventually, running, things
+from tests.integration.things import Things, running, things
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])

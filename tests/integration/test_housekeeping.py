@@ -11,7 +11,8 @@ from backbone.storage import housekeeping, sql
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping, prune
 from tests.conftest import NewDatabase
-from tests.integration.things import eventually, running
+from tests.integration.things import running
+from tests.waiting import eventually
 
 MANY = 6000  # more than are deleted in one transaction
 

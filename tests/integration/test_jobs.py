@@ -23,7 +23,8 @@ from backbone.settings import Settings
 from backbone.storage import backlog
 from backbone.storage.database import Tx
 from tests.integration.one_service import until_a_lock_is_awaited
-from tests.integration.things import Things, eventually, running, running_until_killed
+from tests.integration.things import Things, running, running_until_killed
+from tests.waiting import eventually
 
 QUICK = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200))
 KIND = "bake"

@@ -21,7 +21,8 @@ from backbone.storage.statement import Statement
 from local.ports import HOST
 from tests.conftest import NewDatabase
 from tests.integration.test_parking import Record, consumer_of, letters, record_of, send_raw
-from tests.integration.things import Things, eventually, running_until_killed, things
+from tests.integration.things import Things, running_until_killed, things
+from tests.waiting import eventually
 
 STUCK_AFTER = 2
 

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from local import ROOT
 from local.program import python
 from tests.copies import copy_of_the_project, environment, files, run
+from tests.waiting import wait_until
 
 ARGUMENTS = ("ratings", "--reads", "order-completed", "stock-level-changed", "--publishes", "rating-given")
 WHOLE = ("unit/test_listed", "unit/test_catalogue", "unit/test_ratings_decisions", "integration/test_ratings")
@@ -98,11 +98,12 @@ def test_an_interruption_leaves_nothing_behind(clean: Path) -> None:
     before = files(clean)
     command = python("-m", "cli", "new", "service", *ARGUMENTS)
     making = subprocess.Popen(command, cwd=clean, env=environment(clean), stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 30
-    while not list((clean / ".sliceline").glob("new-*/docs")):
+
+    def is_in_the_middle() -> bool:
         assert making.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+        return any((clean / ".sliceline").glob("new-*/docs"))
+
+    wait_until(is_in_the_middle, 30, every=0.005)
     making.send_signal(signal.SIGINT)
     making.communicate(timeout=30)
     assert making.returncode != 0

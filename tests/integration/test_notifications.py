@@ -1,7 +1,7 @@
 """Notifications: real SMTP to a real mail server, with a real database and the real worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from services.notifications.service import SERVICE
 from services.notifications.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.waiting import eventually
 
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
 REJECTED = "sliceline.orders.order-rejected.v1"
@@ -102,10 +103,10 @@ class Desk:
         return items
 
     async def until(self, about: str, status: str) -> dict[str, Any]:
-        async with asyncio.timeout(20):
-            while not (found := [each for each in await self.listed(about) if each["status"] == status]):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        return found[0]
+        async def found() -> dict[str, Any] | None:
+            return next((each for each in await self.listed(about) if each["status"] == status), None)
+
+        return await eventually(found, 20, what=f"a mail about {about} that is {status}")
 
     def mails(self) -> list[Mail]:
         return self.inbox.newest(0, 100)
@@ -286,7 +287,7 @@ async def test_a_recipient_refused_for_now_is_tried_again(open_desk: Desk) -> No
     order = new_id()
     open_desk.inbox.answers["ada@example.com"] = "450 4.2.1 busy"
     await open_desk.service.feed(confirmed(order))
-    await until(lambda: open_desk.inbox.asked > 0)
+    await eventually(lambda: open_desk.inbox.asked > 0, 10)
     assert [each["status"] for each in await open_desk.listed(order)] == ["queued"]
     open_desk.inbox.answers.clear()
     await open_desk.until(order, "sent")
@@ -380,9 +381,3 @@ def test_money_is_written_as_people_write_it(amount: int, currency: str, text: s
 
 def test_one_line_is_one_line() -> None:
     assert one_line(" a\x00b\r\n c\x85d\u2029e ") == "a b c d e"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - it is the mail server's doing
-            await asyncio.sleep(0.01)

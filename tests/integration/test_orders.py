@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,6 +22,7 @@ from services.orders.service import SERVICE
 from services.orders.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, Fed, fed
+from tests.waiting import eventually
 
 CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
 AMOUNT = {"amount": 2400, "currency": "GBP"}
@@ -98,12 +99,6 @@ async def confirmed(orders: Fed, **changes: Any) -> str:
 async def count(orders: Fed, table: str) -> int:
     async with orders.database.reading() as connection:
         return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110  the condition is a row of the database
-            await asyncio.sleep(0.02)
 
 
 async def test_an_order_is_accepted_with_its_price_and_where_to_follow_it(orders: Fed) -> None:

@@ -23,7 +23,8 @@ from backbone.events.payload import Event
 from backbone.ids import new_id
 from backbone.settings import Settings
 from backbone.storage.database import Tx
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 Spoil = Callable[[Record], Record]

@@ -17,7 +17,8 @@ from backbone.running.faults import is_passing
 from backbone.storage.database import Database, Tx
 from tests.integration import test_parking as parking
 from tests.integration.test_parking import consumer_of, letters, record_of, send
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 
 @dataclass

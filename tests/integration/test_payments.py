@@ -30,6 +30,7 @@ from tests.clocks import off_by
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.test_sandbox import a_provider, client
+from tests.waiting import eventually
 
 PLACED = "sliceline.orders.order-placed.v1"
 REJECTED = "sliceline.orders.order-rejected.v1"
@@ -83,10 +84,11 @@ class Desk:
         return [event_type.split(".")[2] for event_type, _ in await self.payments.published(order)]
 
     async def until(self, order: str, *statuses: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
-            while (view := await self.view(order))["status"] not in statuses:  # noqa: ASYNC110 - it polls an API
-                await asyncio.sleep(0.02)
-        return view
+        async def found() -> dict[str, Any] | None:
+            view = await self.view(order)
+            return view if view["status"] in statuses else None
+
+        return await eventually(found, 30, what=f"payment of {order} {' or '.join(statuses)}")
 
     async def place(self, *orders: str) -> str:
         orders = orders or (new_id(),)
@@ -432,6 +434,7 @@ async def another(desk: Desk) -> AsyncIterator[Context[Settings]]:
 
 
 async def until_called(desk: Desk, times: int) -> None:
-    async with asyncio.timeout(10):
-        while (await desk.stats())["calls"] < times:  # noqa: ASYNC110 - the provider is another process
-            await asyncio.sleep(0.01)
+    async def is_called() -> bool:
+        return bool((await desk.stats())["calls"] >= times)
+
+    await eventually(is_called, 10, what=f"{times} calls")

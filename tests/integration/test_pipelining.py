@@ -11,7 +11,7 @@ from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
 from tests.integration.raw_http import Wire, placing, request, wire
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

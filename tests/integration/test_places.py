@@ -22,7 +22,8 @@ from backbone.observing import metrics
 from backbone.publishing.relay import Relay
 from backbone.storage import backlog
 from tests.integration.test_parking import Faulty, client_of, letters, record_of, send
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 
 def consumer_of(thing: Things, handler: Handler | None = None) -> Consumer:

@@ -19,7 +19,7 @@ from local.program import Program, run
 from tests.conftest import NewDatabase
 from tests.integration.service_process import process_of
 from tests.integration.test_group_commit import ORDER
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(

@@ -20,8 +20,8 @@ from backbone.ids import new_id
 from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.service_process import NOWHERE, Road, ServiceProcess, process_of
-from tests.integration.things import eventually
 from tests.throwaway import ThrowAway, throwaway
+from tests.waiting import eventually
 
 __all__ = ["throwaway"]
 

@@ -14,7 +14,8 @@ from backbone.publishing import refused
 from backbone.settings import Settings
 from backbone.storage import backlog
 from tests.integration.relaying import outbox_is_empty, relay_of, sequences_by_key
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 MEBIBYTE = 1024 * 1024
 

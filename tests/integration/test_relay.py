@@ -19,7 +19,8 @@ from tests.integration.relaying import (
     relay_of,
     write_with_pauses,
 )
-from tests.integration.things import Things, eventually, running, running_until_killed
+from tests.integration.things import Things, running, running_until_killed
+from tests.waiting import eventually
 
 
 async def test_many_writers_on_hot_keys_lose_and_swap_nothing(thing: Things) -> None:

@@ -31,7 +31,8 @@ from tests.integration.relaying import (
     relay_of,
     write_with_pauses,
 )
-from tests.integration.things import Things, eventually, running, running_until_killed, things
+from tests.integration.things import Things, running, running_until_killed, things
+from tests.waiting import eventually
 
 KEYS, EACH = 10, 600
 READ_ROW_BY_ROW = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'outbox'"

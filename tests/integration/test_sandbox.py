@@ -7,9 +7,8 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import aiosmtplib
 import httpx
 import pytest
+
+from tests.waiting import eventually, wait_until
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
@@ -42,20 +43,13 @@ def running(module: str, ready: str, **environment: str) -> Iterator[subprocess.
 
 
 def wait_until_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    def answers() -> bool:
         assert process.poll() is None, f"it ended with {process.returncode}"
         with suppress(httpx.HTTPError):
-            if httpx.get(url, trust_env=False).is_success:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"{url} did not answer")
+            return httpx.get(url, trust_env=False).is_success
+        return False
 
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110 - the condition is in another process
-            await asyncio.sleep(0.01)
+    wait_until(answers, 30, what=f"{url} answers", every=0.05)
 
 
 def client(url: str) -> httpx.AsyncClient:
@@ -108,7 +102,7 @@ async def called(http: httpx.AsyncClient, times: int) -> None:
     async def condition() -> bool:
         return bool((await http.get("/stats")).json()["calls"] >= times)
 
-    await until(condition)
+    await eventually(condition, 10)
 
 
 async def test_a_charge_is_booked_and_can_be_looked_up(provider: httpx.AsyncClient) -> None:
@@ -181,7 +175,7 @@ async def test_who_waits_as_told_is_let_in(provider: httpx.AsyncClient) -> None:
     async def let_in() -> bool:
         return (await charge(provider, order())).status_code == 201
 
-    await until(let_in)
+    await eventually(let_in, 10)
 
 
 async def test_a_void_that_overtakes_a_slow_charge_wins(provider: httpx.AsyncClient) -> None:

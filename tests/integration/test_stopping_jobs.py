@@ -27,7 +27,7 @@ from tests.integration.one_service import Fed, fed
 from tests.integration.service_process import NOWHERE, process_of
 from tests.integration.test_notifications import confirmed
 from tests.integration.test_payments import Desk, another, retell, until_called
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 MAILS = 16
 sandbox_url, desk = test_payments.sandbox_url, test_payments.desk  # fixtures

@@ -33,7 +33,8 @@ from backbone.settings import Settings
 from backbone.storage.database import Tx
 from tests.conftest import NewDatabase
 from tests.integration.service_process import process_of
-from tests.integration.things import Things, eventually, running
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}

@@ -12,7 +12,7 @@ from alembic import command
 from backbone.running.coalescer import PATIENCE
 from backbone.running.retry import RetryPolicy
 from backbone.storage import migrations
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 LAST_RELEASE = ("backbone_0001", "payments_0001")
 MOVE = "UPDATE consumer_offsets SET next_offset = next_offset + 1"

@@ -12,7 +12,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
 from tests.integration.raw_http import ORDER, Reply, Wire, placing, request, wire
 from tests.integration.service_process import ServiceProcess, orders_api
-from tests.integration.things import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

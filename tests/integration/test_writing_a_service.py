@@ -22,7 +22,8 @@ from local import ROOT
 from tests.conftest import NewDatabase
 from tests.copies import copy_of_the_project, run
 from tests.integration.one_service import Fed, fed
-from tests.integration.things import eventually, running
+from tests.integration.things import running
+from tests.waiting import eventually
 
 PAGE = (ROOT / "docs" / "writing-a-service.md").read_text()
 BLOCK = re.compile(r"^[^\n]*`(\S+/\S+)`[^\n]*:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)

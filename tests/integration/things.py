@@ -1,7 +1,7 @@
 """A throw-away service with a topic, a contract and a database of its own, to test the backbone with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,7 @@ from backbone.events.payload import Event, Payload
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
-
-DEADLINE = 60.0
+from tests.waiting import DEADLINE
 
 
 @dataclass
@@ -162,10 +161,3 @@ async def running_until_killed(part: Part) -> AsyncIterator[None]:
         while not task.done():  # asyncio.wait_for, which aiokafka uses, can swallow a cancellation before Python 3.12
             task.cancel()
             await asyncio.wait([task], timeout=1)
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], within: float = DEADLINE) -> None:
-    """Wait until the condition holds; fail when it does not in time."""
-    async with asyncio.timeout(within):
-        while not await holds():  # noqa: ASYNC110  the condition is in a database, not in this loop
-            await asyncio.sleep(0.02)

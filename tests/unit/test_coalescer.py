@@ -7,6 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from backbone.running.coalescer import Coalescer
+from tests.waiting import eventually
 
 caller = ContextVar("caller", default="nobody")
 
@@ -36,7 +37,7 @@ async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own(
     doubling = Doubling()
     coalescer = Coalescer("doubling", doubling)
     first = asyncio.create_task(coalescer.join(1))
-    await until_served(doubling)
+    await eventually(lambda: bool(doubling.served), 5)
     calls = [asyncio.create_task(coalescer.join(number)) for number in (2, 300, 4)]
     await started(*calls)
     doubling.go.set()
@@ -50,7 +51,7 @@ async def test_who_has_given_up_is_not_served() -> None:
     doubling = Doubling()
     coalescer = Coalescer("doubling", doubling)
     first = asyncio.create_task(coalescer.join(1))
-    await until_served(doubling)
+    await eventually(lambda: bool(doubling.served), 5)
     calls = [asyncio.create_task(coalescer.join(number)) for number in (2, 3)]
     await started(*calls)
     calls[0].cancel()
@@ -80,9 +81,3 @@ async def test_a_passing_fault_is_logged_and_the_flush_repeated(capsys: pytest.C
     assert await Coalescer("the till", breaks_once).join(7) == 7
     assert seen == [[7], [7]]
     assert "the till failed and tries again" in capsys.readouterr().out
-
-
-async def until_served(doubling: Doubling) -> None:
-    async with asyncio.timeout(5):
-        while not doubling.served:  # noqa: ASYNC110 - it is another task's doing
-            await asyncio.sleep(0)

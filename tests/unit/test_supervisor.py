@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,15 +16,10 @@ from local.processes import Identity, identity_of, is_alive
 from local.program import Program, last_lines, python
 from local.state import Row
 from local.supervisor import Backoff, StartFailed, Supervisor, rotate
+from tests.waiting import eventually, wait_until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 class Running:
@@ -77,7 +71,7 @@ async def test_a_process_that_is_killed_runs_again(tmp_path: Path) -> None:
         await harness.supervisor.wait_ready("one", 10)
         first = harness.pid("one")
         os.kill(first, signal.SIGKILL)
-        await eventually(lambda: row.restarts == 1 and row.state == "ready")
+        await eventually(lambda: row.restarts == 1 and row.state == "ready", 10)
         assert harness.pid("one") != first
 
 
@@ -136,7 +130,7 @@ async def test_stopping_while_it_waits_to_start_again_starts_nothing(tmp_path: P
     async with running(tmp_path) as harness:
         harness.supervisor = Supervisor(tmp_path, lambda: None, lambda: Backoff(first=60))
         row = harness.start("dead", "print('up', flush=True)")
-        await eventually(lambda: row.state == "restarting")
+        await eventually(lambda: row.state == "restarting", 10)
         async with asyncio.timeout(5):
             await harness.supervisor.stop()
         assert row.pid is None
@@ -162,10 +156,8 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         assert parent.stdout is not None
         pid, started = parent.stdout.readline().split()
         parent.kill()
-    deadline = time.monotonic() + 10
-    while is_alive(Identity(int(pid), float(started))):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    identity = Identity(int(pid), float(started))
+    wait_until(lambda: not is_alive(identity), 10)
 
 
 def _env() -> dict[str, str]:
