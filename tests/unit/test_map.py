@@ -1,4 +1,4 @@
-"""backbone/README.md is a map: it has to show what is there."""
+"""The README.md of a room is a map of it: it has to show what is there."""
 
 import ast
 import re
@@ -6,13 +6,9 @@ from pathlib import Path
 
 import pytest
 
-BACKBONE = Path(__file__).resolve().parents[2] / "backbone"
+ROOT = Path(__file__).resolve().parents[2]
+BACKBONE = ROOT / "backbone"
 MAP = (BACKBONE / "README.md").read_text()
-MODULES = sorted(
-    path.relative_to(BACKBONE).as_posix()
-    for path in BACKBONE.rglob("*.py")
-    if path.name != "__init__.py" and "versions" not in path.parts
-)
 STATIONS = [line for line in MAP.splitlines() if re.match(r"\| \d+ \|", line)]
 
 
@@ -32,8 +28,18 @@ def defined(path: Path) -> set[str]:
     return found
 
 
-def test_the_map_has_one_line_for_every_module() -> None:
-    assert sorted(re.findall(r"^- `([^`]+)`: ", MAP, re.M)) == MODULES
+def modules(room: Path) -> list[str]:
+    return sorted(
+        path.relative_to(room).as_posix()
+        for path in room.rglob("*.py")
+        if path.name != "__init__.py" and "versions" not in path.parts
+    )
+
+
+@pytest.mark.parametrize("room", ["backbone", "deployment"])
+def test_the_map_has_one_line_for_every_module(room: str) -> None:
+    shown = re.findall(r"^- `([^`]+)`: ", (ROOT / room / "README.md").read_text(), re.M)
+    assert sorted(shown) == modules(ROOT / room)
 
 
 @pytest.mark.parametrize("station", STATIONS, ids=range(1, len(STATIONS) + 1))
