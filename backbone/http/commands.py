@@ -76,7 +76,7 @@ class CommandRequest:
         named = self.request.path_params
         return f"{template_of(self.request.scope).rpartition('}')[0]} {named}" if named else None
 
-    async def join(self, grouped: GroupedCommand[T, Any], item: T, answer: Answer) -> Response:
+    async def run_grouped(self, grouped: GroupedCommand[T, Any], item: T, answer: Answer) -> Response:
         """Write what has been decided together with others of its kind, and answer after their commit.
 
         The promises are those of `run`; only the transaction is shared.

@@ -130,7 +130,7 @@ class Worker:
         patience = replace(RESTART, within=self._work.lease)
         while True:
             try:
-                await self._settling.join(done)
+                await self._settling.submit(done)
                 return
             except Exception as error:
                 attempt += 1
@@ -171,7 +171,7 @@ class Worker:
         if self._work.exhausted is None:
             await self._record(sql.JOB_PARK, job, error=describe(error))
         else:
-            await self._settling.join(Done(job, self._work.exhausted(job), cause))
+            await self._settling.submit(Done(job, self._work.exhausted(job), cause))
 
     async def _record(self, statement: Statement, job: Job, **given: Any) -> None:
         """Run a statement about the job; if even this fails, the lease's end makes the job due again."""

@@ -48,7 +48,7 @@ class Coalescer(Generic[T, R]):
         """Count the calls that wait for the flush after the one under way."""
         return len(self._waiting)
 
-    async def join(self, item: T) -> R:
+    async def submit(self, item: T) -> R:
         """Hand an item to the next flush; return, or raise, what the flush says of it."""
         outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))

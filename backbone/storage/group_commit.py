@@ -47,7 +47,7 @@ class GroupCommit(Generic[T]):
 
         Raises KeyReused when the key was another request's, and whatever writing this very command raises.
         """
-        return await self._coalescer.join(pending)
+        return await self._coalescer.submit(pending)
 
     async def _flush(self, commands: Sequence[PendingCommand[T]]) -> Sequence[Reply | Exception]:
         first = _first_of_each_key(commands)

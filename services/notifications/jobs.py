@@ -52,7 +52,7 @@ Outcome = Sent | Failed | None
 
 async def send(job: Job, context: Context[Settings]) -> Outcome:
     """Hand one mail to the mail server. What passes (no connection, a 4xx) is raised, to be tried again for days."""
-    return await context.coalesce(_send_all).join(job)
+    return await context.coalesce(_send_all).submit(job)
 
 
 @dataclass(frozen=True)

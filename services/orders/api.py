@@ -31,7 +31,7 @@ OrderId = Annotated[Key, Path(description="The order's id")]
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
 async def place_order(body: NewOrder, command: Command) -> Response:
     """Accept an order. Stock and payment are seen to afterwards: follow it at its Location."""
-    return await command.join(PLACING, *await PLACING.decide(body, command.context))
+    return await command.run_grouped(PLACING, *await PLACING.decide(body, command.context))
 
 
 @router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
@@ -65,7 +65,7 @@ async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId 
 
     A client that comes again with its Last-Event-ID gets only what is newer, and 204 once nothing more is expected.
     """
-    found = await context.coalesce(find).join(order)
+    found = await context.coalesce(find).submit(order)
     if found is None:
         raise _unknown(order)
     return stream(found, following(context), last_event_id, context)

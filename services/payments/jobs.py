@@ -57,7 +57,7 @@ async def charge(job: Job, context: Context[Settings]) -> Decide | None:
     """Charge an order once; where an earlier attempt may have done it, the provider is asked first."""
     settings = context.settings
     await _take_slot(context)
-    attempt = await context.coalesce(_begin).join(job.key)
+    attempt = await context.coalesce(_begin).submit(job.key)
     if attempt is None:
         return None
     outcome = await _ask_or_charge(attempt, context)

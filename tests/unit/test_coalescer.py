@@ -36,9 +36,9 @@ async def started(*calls: asyncio.Task[int]) -> None:
 async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own() -> None:
     doubling = Doubling()
     coalescer = Coalescer("doubling", doubling)
-    first = asyncio.create_task(coalescer.join(1))
+    first = asyncio.create_task(coalescer.submit(1))
     await eventually(lambda: bool(doubling.served), 5)
-    calls = [asyncio.create_task(coalescer.join(number)) for number in (2, 300, 4)]
+    calls = [asyncio.create_task(coalescer.submit(number)) for number in (2, 300, 4)]
     await started(*calls)
     doubling.go.set()
     assert (await first, await calls[0], await calls[2]) == (2, 4, 8)
@@ -50,9 +50,9 @@ async def test_what_comes_during_a_flush_goes_together_and_each_is_told_its_own(
 async def test_who_has_given_up_is_not_served() -> None:
     doubling = Doubling()
     coalescer = Coalescer("doubling", doubling)
-    first = asyncio.create_task(coalescer.join(1))
+    first = asyncio.create_task(coalescer.submit(1))
     await eventually(lambda: bool(doubling.served), 5)
-    calls = [asyncio.create_task(coalescer.join(number)) for number in (2, 3)]
+    calls = [asyncio.create_task(coalescer.submit(number)) for number in (2, 3)]
     await started(*calls)
     calls[0].cancel()
     await started(*calls)
@@ -65,7 +65,7 @@ async def test_a_flush_is_run_in_nobodys_name() -> None:
     doubling = Doubling()
     doubling.go.set()
     caller.set("the first one")
-    await Coalescer("doubling", doubling).join(1)
+    await Coalescer("doubling", doubling).submit(1)
     assert doubling.names == {"nobody"}
 
 
@@ -78,6 +78,6 @@ async def test_a_passing_fault_is_logged_and_the_flush_repeated(capsys: pytest.C
             raise ConnectionResetError("broken")
         return numbers
 
-    assert await Coalescer("the till", breaks_once).join(7) == 7
+    assert await Coalescer("the till", breaks_once).submit(7) == 7
     assert seen == [[7], [7]]
     assert "the till failed and tries again" in capsys.readouterr().out
