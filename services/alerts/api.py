@@ -1,4 +1,4 @@
-"""The alerts over HTTP."""
+"""Alerts' HTTP API: the list of alerts."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,10 @@ router = APIRouter()
 
 
 class Alert(BaseModel):
-    """One kind of alert about one SKU; `available` is what was there when it was raised or cleared."""
+    """Shows one kind of alert about one SKU.
+
+    `available` is what was there when the alert was raised or cleared.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -36,6 +39,9 @@ class AlertPage(BaseModel):
 
 @router.get("/alerts", response_model=AlertPage)
 async def list_alerts(db: Db, page: Paging, active: bool | None = None) -> Any:
-    """The newest alert of each SKU and kind, by SKU; with `active`, only those that are, or are not."""
+    """Lists the newest alert of each SKU and kind, by SKU.
+
+    With `active`, it lists only those that are active, or only those that are not.
+    """
     found = [Alert.model_validate(each) for each in await store.list_page(db, page, active)]
     return page.answer(found, key=lambda alert: f"{alert.sku} {alert.kind}")

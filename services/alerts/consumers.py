@@ -1,4 +1,4 @@
-"""What alerts does about levels of stock: `decisions.FACTS` says what on which event.
+"""Handles the events about levels of stock: `decisions.FACTS` names the decision on each.
 
 The events of one SKU come in order and from one partition.
 """
@@ -14,7 +14,10 @@ from services.alerts.decisions import FACTS, Alerts, Fact
 
 
 async def follow_levels(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Raise and clear as the levels went, one by one: what is raised and cleared within a batch is told as both."""
+    """Raise and clear alerts level by level, in the order of the events.
+
+    What is raised and cleared within a batch is told as both.
+    """
 
     def decide(alerts: Alerts | None, event: Event[Fact]) -> Decision[Alerts]:
         return FACTS[type(event.data)](alerts, event.data, tx.now)

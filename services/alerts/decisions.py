@@ -1,4 +1,4 @@
-"""Which alerts begin and which end, given those that are active and a new level, and which of that is told.
+"""Decides which alerts a new level begins and ends, given the active ones, and what is told of it.
 
 What an event says about the level before it plays no part: only what alerts itself has raised counts. After it has
 told of a SKU and a kind, it keeps quiet about the same for a while, and then says how often it happened again.
@@ -25,7 +25,10 @@ Told = tuple[StockAlertCleared | StockAlertRaised, ...]
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest alert of one kind about one SKU, as it was when raised; `available` also as it was when cleared."""
+    """Holds the newest alert of one kind about one SKU, as it was when it was raised.
+
+    Once it is cleared, `available` is what was there then.
+    """
 
     sku: str
     kind: Kind
@@ -47,7 +50,7 @@ Alerts = Mapping[Kind, Alert]
 
 
 class Crossing(msgspec.Struct, frozen=True):
-    """The alerts that begin and those that end."""
+    """Holds the kinds of alerts that begin and those that end."""
 
     raised: frozenset[Kind]
     cleared: frozenset[Kind]
@@ -69,9 +72,10 @@ FACTS: Mapping[type[Payload], Callable[[Alerts | None, Any, datetime], Decision[
 
 
 def judge(active: Set[Kind], level: StockLevelChanged) -> Crossing:
-    """What the level begins and ends. What is active already does not begin again, and lingers within the margin.
+    """Judge which alerts the level begins and which it ends.
 
-    While out lingers low does not begin: the shop knows of worse.
+    One that is active does not begin again, and lingers within the margin. While out lingers low
+    does not begin: the shop knows of worse.
     """
     holds = active & _holds(level)
     begins = _begins(level) - ({"low"} if "out" in holds else set())
@@ -98,17 +102,26 @@ def end_quiet(alert: Alert, quiet: timedelta, now: datetime) -> Decision[Alert]:
 
 
 def margin(line: int) -> int:
-    """How far from a line stock has to be before its alert ends: a tenth of it, rounded up, and FEW at least."""
+    """Return how many pieces from a line stock has to be before its alert ends.
+
+    That is a tenth of the line, rounded up, and FEW at least.
+    """
     return max(FEW, -(-line // 10))
 
 
 def low_clears_at(threshold: int) -> int:
-    """So far above the threshold that 100 and 101 do not take turns in the mail."""
+    """Return the stock at which low ends, above the threshold.
+
+    With the margin 100 and 101 do not take turns in the mail.
+    """
     return threshold + margin(threshold)
 
 
 def over_clears_at(ceiling: int) -> int:
-    """So far under the ceiling that 100 and 101 do not take turns in the mail."""
+    """Return the stock at which over ends, under the ceiling.
+
+    With the margin 100 and 101 do not take turns in the mail.
+    """
     return max(0, ceiling - margin(ceiling))
 
 
@@ -142,7 +155,7 @@ def _begun(earlier: Alert | None, kind: Kind, level: StockLevelChanged, now: dat
 
 
 def _told_of(before: Alerts, after: Alerts, crossing: Crossing, level: StockLevelChanged) -> Told:
-    """What was held back is not told to be over either."""
+    """Return what is told of a crossing; what was held back is not told to be over either."""
     available = level.after.available
     cleared = (kind for kind in sorted(crossing.cleared) if not before[kind].held)
     raised = (kind for kind in sorted(crossing.raised) if not after[kind].held)
@@ -176,7 +189,10 @@ def _raised(kind: Kind, level: StockLevelChanged) -> StockAlertRaised:
 
 
 def _begins(level: StockLevelChanged) -> frozenset[Kind]:
-    """A fall through the threshold straight to nothing is out and not low as well: one mail, not two."""
+    """Return the kinds of alerts that a level begins.
+
+    A fall through the threshold straight to nothing is out and not low as well: one mail, not two.
+    """
     available = level.after.available
     kinds: set[Kind] = set()
     if available <= 0:
@@ -189,7 +205,7 @@ def _begins(level: StockLevelChanged) -> frozenset[Kind]:
 
 
 def _holds(level: StockLevelChanged) -> frozenset[Kind]:
-    """What stays active once it has begun, though it would not begin now."""
+    """Return the kinds that stay active once they have begun, though they would not begin now."""
     available = level.after.available
     within: dict[Kind, bool] = {
         "low": available < low_clears_at(level.threshold),

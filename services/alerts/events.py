@@ -1,4 +1,4 @@
-"""What alerts publishes, and its own narrow view of what it reads."""
+"""Events that alerts publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar, Literal
 

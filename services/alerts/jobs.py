@@ -1,4 +1,4 @@
-"""What alerts does later: end the quiet time after an alert, and tell what was held back in it."""
+"""The job of alerts: it ends the quiet time after an alert, and tells what was held back in it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,12 +13,18 @@ from services.alerts.settings import Settings
 
 
 async def measure(_: Job, context: Context[Settings]) -> timedelta:
-    """How long the shop is left in peace; whether that is over is decided under the alert's row lock."""
+    """Return how long the shop is left in peace after an alert.
+
+    Whether that is over is decided under the alert's row lock.
+    """
     return context.settings.alert_quiet
 
 
 async def look(done: Sequence[Done], tx: Tx) -> None:
-    """End what is over, and tell what happened meanwhile; look again at what is not, when it will be."""
+    """End the quiet times that are over and tell what happened in them.
+
+    Those that are not over are looked at again when they are.
+    """
     alerts = await store.lock_all(tx, {each.job.data["sku"] for each in done})
     changed: list[Alert] = []
     for each in done:

@@ -1,4 +1,4 @@
-"""Alerts as a process."""
+"""Puts the service together: `python -m services.alerts.service`."""
 
 from backbone.process import run
 from backbone.service import Service

@@ -1,4 +1,4 @@
-"""What alerts is told from outside."""
+"""Settings of alerts."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from backbone.settings import Settings as Common
 
 
 class Settings(Common):
-    """Common settings, and how often the shop may be told of the same."""
+    """Adds to the common settings how often the shop may be told of the same."""
 
     alert_quiet_seconds: float = Field(
         3600.0, ge=0, le=366 * 86400, description="So long after an alert the same SKU and kind are not told again"
@@ -16,5 +16,5 @@ class Settings(Common):
 
     @property
     def alert_quiet(self) -> timedelta:
-        """The same as a span of time."""
+        """Return `alert_quiet_seconds` as a span of time."""
         return timedelta(seconds=self.alert_quiet_seconds)

@@ -40,7 +40,10 @@ async def save_all(tx: Tx, changed: Sequence[Alert]) -> None:
 
 
 async def list_page(database: Database, page: Page, active: bool | None) -> list[Alert]:
-    """The alerts of a page, by SKU and kind; with `active`, only those that are, or are not."""
+    """Return the alerts of a page, by SKU and kind.
+
+    With `active`, it returns only those that are active, or only those that are not.
+    """
     query: Select[Any] = select(alerts).order_by(alerts.c.sku, alerts.c.kind).limit(page.limit + 1)
     if active is not None:
         query = query.where(alerts.c.active if active else ~alerts.c.active)

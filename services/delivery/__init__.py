@@ -1,1 +1,1 @@
-"""The way to the customer: by courier or over the counter."""
+"""Brings orders to their customers, by courier or over the counter."""

@@ -1,4 +1,4 @@
-"""Delivery over HTTP: what waits to leave, and the buttons of courier and counter."""
+"""Delivery's HTTP API: what waits to leave, and the buttons of courier and counter."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -54,7 +54,7 @@ class DeliveryPage(BaseModel):
 
 
 class Bag(BaseModel):
-    """The orders that a button is pressed for: what one courier takes along."""
+    """Names the orders that a button is pressed for: what one courier takes along."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,7 +67,7 @@ class Refused(BaseModel):
 
 
 class Pressed(BaseModel):
-    """The deliveries that are where the button moves them, and those that it does not move."""
+    """Lists the deliveries that are where the button moves them, and those it does not move."""
 
     items: list[DeliveryView]
     refused: list[Refused]
@@ -75,44 +75,44 @@ class Pressed(BaseModel):
 
 @router.get("/deliveries", response_model=DeliveryPage)
 async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
-    """Deliveries of confirmed orders, the oldest order first."""
+    """Lists the deliveries of confirmed orders, the oldest order first."""
     found = await store.list_page(db, page, _statuses(status))
     return page.answer([DeliveryView.model_validate(each) for each in found], key=lambda each: each.order)
 
 
 @router.post("/deliveries/{order}/dispatched", response_model=DeliveryView)
 async def mark_order_dispatched(order: OrderId, command: Command) -> Response:
-    """The courier has left with it."""
+    """Marks the order as dispatched: the courier has left with it."""
     return await BUTTONS.press(command, order, Button.DISPATCHED)
 
 
 @router.post("/deliveries/{order}/delivered", response_model=DeliveryView)
 async def mark_order_delivered(order: OrderId, command: Command) -> Response:
-    """The courier has handed it over."""
+    """Marks the order as delivered: the courier has handed it over."""
     return await BUTTONS.press(command, order, Button.DELIVERED)
 
 
 @router.post("/deliveries/{order}/collected", response_model=DeliveryView)
 async def mark_order_collected(order: OrderId, command: Command) -> Response:
-    """The customer came for it."""
+    """Marks the order as collected: the customer came for it."""
     return await BUTTONS.press(command, order, Button.COLLECTED)
 
 
 @router.post("/deliveries/dispatched", response_model=Pressed)
 async def mark_orders_dispatched(body: Bag, command: Command) -> Response:
-    """The same for many orders; one that is refused does not hold up the others."""
+    """Marks many orders as dispatched; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.DISPATCHED)
 
 
 @router.post("/deliveries/delivered", response_model=Pressed)
 async def mark_orders_delivered(body: Bag, command: Command) -> Response:
-    """The same for many orders; one that is refused does not hold up the others."""
+    """Marks many orders as delivered; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.DELIVERED)
 
 
 @router.post("/deliveries/collected", response_model=Pressed)
 async def mark_orders_collected(body: Bag, command: Command) -> Response:
-    """The same for many orders; one that is refused does not hold up the others."""
+    """Marks many orders as collected; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.COLLECTED)
 
 
@@ -135,7 +135,7 @@ BUTTONS = Buttons(
 
 
 def _statuses(wanted: Filter | None) -> tuple[Status, ...]:
-    """Those that a filter lets through; none without one."""
+    """Return the statuses that a filter lets through; none without a filter."""
     if wanted is None:
         return ()
     return OPEN if wanted is Filter.OPEN else (Status(wanted),)

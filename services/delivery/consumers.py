@@ -1,6 +1,6 @@
-"""What delivery does when orders and the kitchen speak, in whatever order the two arrive.
+"""Handles the events of orders and the kitchen, in whatever order the two arrive.
 
-`decisions.FACTS` says what on which event.
+`decisions.FACTS` names the decision on each.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from services.delivery.decisions import FACTS, Delivery, Fact
 
 
 async def hear(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Learn, cancel and close as the events say; a button pressed meanwhile waits, or is waited for."""
+    """Change deliveries as the events say; a button pressed meanwhile waits, or is waited for."""
     deliveries = await store.begin_all(tx, {event.data.order for event in events})
     decided = fold(deliveries, events, lambda event: event.data.order, _decide)
     for order, event, decision in decided:

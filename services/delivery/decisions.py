@@ -1,4 +1,4 @@
-"""What becomes of a delivery: when it may start, which button moves it on, and when it may be cancelled."""
+"""Decides when a delivery may start, which button moves it on, and when it may be cancelled."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -47,7 +47,10 @@ class Button(StrEnum):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """All that is known about the way of one order; before its confirmation that is next to nothing."""
+    """Holds all that is known about the way of one order.
+
+    Before the order's confirmation that is next to nothing.
+    """
 
     order: str
     created_at: datetime

@@ -1,4 +1,4 @@
-"""What delivery says, and what it reads of what orders and the kitchen say."""
+"""Events that delivery publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar, Literal
 
@@ -10,7 +10,7 @@ Fulfilment = Literal["delivery", "collection"]
 
 
 class OrderDispatched(Payload, frozen=True, kw_only=True):
-    """The courier is on the way."""
+    """The courier is on the way with the order."""
 
     TYPE: ClassVar[str] = "sliceline.delivery.order-dispatched.v1"
     order: str
@@ -18,7 +18,7 @@ class OrderDispatched(Payload, frozen=True, kw_only=True):
 
 
 class OrderDelivered(Payload, frozen=True, kw_only=True):
-    """The customer has it."""
+    """The courier has handed the order over: the customer has it."""
 
     TYPE: ClassVar[str] = "sliceline.delivery.order-delivered.v1"
     order: str
@@ -26,7 +26,7 @@ class OrderDelivered(Payload, frozen=True, kw_only=True):
 
 
 class OrderCollected(Payload, frozen=True, kw_only=True):
-    """The customer came for it and has it."""
+    """The customer came for the order and has it."""
 
     TYPE: ClassVar[str] = "sliceline.delivery.order-collected.v1"
     order: str

@@ -28,14 +28,20 @@ _SAVE_ALL = Statement(
 
 
 async def begin_all(tx: Tx, orders: Iterable[str]) -> dict[str, Delivery]:
-    """The deliveries of these orders, locked in sorted order; those not yet known begin here, empty."""
+    """Return the deliveries of these orders, locked in sorted order until the transaction ends.
+
+    Those not yet known begin here, empty.
+    """
     names = sorted(set(orders))
     await _BEGIN_ALL.execute(tx.raw, orders=names, now=tx.now)
     return await lock_all(tx, names)
 
 
 async def lock_all(tx: Tx, orders: Sequence[str]) -> dict[str, Delivery]:
-    """The deliveries of these orders, those that exist, locked in sorted order until the transaction ends."""
+    """Return the deliveries of these orders, locked in sorted order until the transaction ends.
+
+    Those that do not exist are left out.
+    """
     found = await _LOCK_ALL.fetch(tx.raw, orders=orders)
     return {row["order_id"]: _delivery(**row) for row in found}
 
@@ -47,7 +53,7 @@ async def save_all(tx: Tx, changed: Collection[Delivery]) -> None:
 
 
 async def list_page(database: Database, page: Page, statuses: Collection[Status]) -> list[Delivery]:
-    """The deliveries of a page, the oldest order first; of these statuses, if any are given."""
+    """Return a page of deliveries, the oldest order first; of these statuses, if any are given."""
     d = deliveries.c
     query = select(deliveries).order_by(d.order_id).limit(page.limit + 1)
     query = query.where(d.fulfilment.is_not(None))  # else begun by the oven, and not yet known as an order

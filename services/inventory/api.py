@@ -1,4 +1,4 @@
-"""Stock and recipes over HTTP."""
+"""Inventory's HTTP API: stock and recipes."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -31,13 +31,13 @@ Count = Annotated[int, Field(ge=0, le=MOST), WHOLE]
 
 
 class Body(BaseModel):
-    """What a client sends: nothing is converted, nothing unknown is let through."""
+    """Describes what a client sends: nothing is converted, nothing unknown is let through."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class StockLevel(BaseModel):
-    """One SKU. `available` is what a new order can have: on_hand - reserved."""
+    """Shows the stock of one SKU. `available` is what a new order can have: on_hand - reserved."""
 
     sku: str
     on_hand: int
@@ -54,7 +54,10 @@ class StockPage(BaseModel):
 
 
 def _some_of(how: str, *names: str) -> Callable[[dict[str, Any]], None]:
-    """Adds to a model's JSON Schema what its validator asks for: one, or any, of these given as a number."""
+    """Make a function that adds to a model's JSON Schema what its validator asks for.
+
+    That is one, or any, of these members, given as a number.
+    """
 
     def add(schema: dict[str, Any]) -> None:
         schema[how] = [{"required": [name], "properties": {name: {"type": "integer"}}} for name in names]
@@ -63,7 +66,10 @@ def _some_of(how: str, *names: str) -> Callable[[dict[str, Any]], None]:
 
 
 class Limits(Body):
-    """The shop is warned at or below `threshold` and above `ceiling`, never under it. What is left out stays."""
+    """Tells when to warn the shop: at or below `threshold`, and above `ceiling`.
+
+    `ceiling` is never under `threshold`. What is left out stays.
+    """
 
     model_config = ConfigDict(json_schema_extra=_some_of("anyOf", "threshold", "ceiling"))
 
@@ -79,7 +85,10 @@ class Limits(Body):
 
 
 class Adjustment(Body):
-    """Pieces that came or went without an order: `change` by so many, or `set` to what was counted."""
+    """Tells of pieces that came or went without an order.
+
+    `change` is by how many, `set` is what was counted instead.
+    """
 
     model_config = ConfigDict(json_schema_extra=_some_of("oneOf", "change", "set"))
 
@@ -96,7 +105,10 @@ class Adjustment(Body):
         return on_hand
 
     def apply(self, level: Level) -> Level:
-        """The level after it. Raises NotEnough when promised pieces would be missing."""
+        """Return the level after the adjustment.
+
+        Raises NotEnough when promised pieces would be missing.
+        """
         if self.change is not None:
             return decisions.adjust(level, self.change)
         assert self.set is not None  # noqa: S101  the validator has seen to it
@@ -109,7 +121,7 @@ class Ingredient(Body):
 
 
 class Recipe(Body):
-    """What one piece of an item uses up."""
+    """Lists what one piece of an item uses up."""
 
     ingredients: Annotated[list[Ingredient], Field(min_length=1, max_length=20)]
 
@@ -128,14 +140,14 @@ class KnownRecipe(Recipe):
 
 @router.get("/stock", response_model=StockPage)
 async def list_stock(db: Db, page: Paging) -> Any:
-    """All stock, by SKU."""
+    """Lists the stock of all SKUs, by SKU."""
     found = await store.list_levels(db, page)
     return page.answer([_shown(sku, level) for sku, level in found], key=lambda level: level.sku)
 
 
 @router.get("/stock/{sku}", response_model=StockLevel)
 async def get_stock(sku: Sku, db: Db) -> StockLevel:
-    """One SKU's level."""
+    """Shows the stock of one SKU."""
     level = await store.find_level(db, sku)
     if level is None:
         raise _unknown_sku(sku)
@@ -144,7 +156,7 @@ async def get_stock(sku: Sku, db: Db) -> StockLevel:
 
 @router.patch("/stock/{sku}", response_model=StockLevel)
 async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
-    """When the shop is to be warned about a SKU."""
+    """Sets when the shop is to be warned about a SKU."""
 
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
@@ -156,7 +168,7 @@ async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
 
 @router.post("/stock/{sku}/adjustments", response_model=StockLevel)
 async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
-    """A supplier's delivery, a sale over the counter, a count: whatever changes stock beside orders."""
+    """Changes stock beside orders: a supplier's delivery, a sale over the counter, a count."""
 
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
@@ -167,7 +179,10 @@ async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
 
 @router.get("/recipes/{item}", response_model=KnownRecipe)
 async def get_recipe(item: Item, db: Db) -> Any:
-    """What one piece of an item uses up; an item without a recipe uses up one piece of itself, and is a 404 here."""
+    """Shows what one piece of an item uses up.
+
+    An item without a recipe uses up one piece of itself, and is a 404 here.
+    """
     found = await store.find_recipe(db, item)
     if found is None:
         raise Problem(404, "No such recipe", f"{item!r} has no recipe: it uses up one piece of itself.")
@@ -176,7 +191,10 @@ async def get_recipe(item: Item, db: Db) -> Any:
 
 @router.put("/recipes/{item}", response_model=KnownRecipe)
 async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
-    """Orders placed from now on use it; what is reserved already stays as it is."""
+    """Sets the recipe of an item.
+
+    Orders placed from now on use it; what is reserved already stays as it is.
+    """
 
     async def effect(tx: Tx) -> Answer:
         known = await store.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])

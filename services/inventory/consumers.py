@@ -1,6 +1,6 @@
-"""What inventory does when orders speaks: `decisions.FACTS` says what on which event.
+"""Handles the events of orders: `decisions.FACTS` names the decision on each.
 
-A batch of any mixture is one fold.
+One fold decides a batch of any mixture.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ from services.inventory.events import OrderPlaced
 
 
 async def move_stock(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Reserve, release and sell in the order of the events; every change of a level is told, also one undone later."""
+    """Reserve, release and sell in the order of the events.
+
+    Every change of a level is told, also one undone later.
+    """
     facts = [event.data for event in events]
     recipes = await store.find_recipes(tx, {line.item for fact in _placed(facts) for line in fact.lines})
     before = await _lock(tx, recipes, facts)
@@ -28,7 +31,10 @@ async def move_stock(events: Sequence[Event[Fact]], tx: Tx) -> None:
 
 
 async def _lock(tx: Tx, recipes: Recipes, facts: Sequence[Fact]) -> Stock:
-    """The reservations of these orders, then all levels that can change; each kind in one sorted sweep."""
+    """Lock the reservations of these orders, then all levels that can change.
+
+    Each kind is locked in one sorted sweep.
+    """
     reservations = await store.lock_reservations(tx, {fact.order for fact in facts})
     skus = {part.sku for fact in _placed(facts) for part in decisions.needs(recipes, fact.lines)}
     skus |= {line.sku for reservation in reservations.values() for line in reservation.lines}

@@ -1,4 +1,4 @@
-"""Stock, decided: what is there and what happened in, what is there then and what is told out.
+"""Decides what facts do to stock: what is there then, and what is told.
 
 Every function takes whole levels and returns whole new ones, so that one fact or a thousand are folded over the same
 stock before anything is written.
@@ -35,7 +35,7 @@ Fact = OrderPlaced | OrderRejected | OrderCancelled | OrderCompleted
 
 
 class Level(msgspec.Struct, frozen=True):
-    """One SKU. It holds: on_hand + sold = initial + adjusted, and 0 <= reserved <= on_hand."""
+    """Holds one SKU's counts: on_hand + sold = initial + adjusted, 0 <= reserved <= on_hand."""
 
     on_hand: int
     reserved: int
@@ -54,8 +54,10 @@ Levels = Mapping[str, Level]
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What an order was promised; it is given back or handed out once. Without lines it only remembers the order's end:
-    nothing was promised, or nothing yet, because the end was heard first.
+    """Holds what an order was promised; it is given back or handed out once.
+
+    Without lines it only remembers the order's end: nothing was promised, or nothing yet, because
+    the end was heard first.
     """
 
     lines: tuple[StockLine, ...]
@@ -63,28 +65,28 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class Stock(msgspec.Struct, frozen=True):
-    """All that some facts can touch: the levels of SKUs, and reservations by order."""
+    """Holds all that some facts can touch: the levels of SKUs, and reservations by order."""
 
     levels: Levels
     reservations: Mapping[str, Reservation]
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What one fact decides: about its order (None: its reservation stays as it is), then about SKUs."""
+    """Holds what one fact decides about its order (None: it stays as it is), then about SKUs."""
 
     order: Decision[Reservation | None] = Decision(None)
     levels: Mapping[str, Decision[Level]] = {}
 
 
 class Reserved(msgspec.Struct, frozen=True):
-    """Every line is promised to the order; `levels` are the new ones."""
+    """Tells that every line is promised to the order; `levels` are the new ones."""
 
     lines: tuple[StockLine, ...]
     levels: dict[str, Level]
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Nothing is promised, because of what is in `short`."""
+    """Tells that nothing is promised, because of what is in `short`."""
 
     lines: tuple[StockLine, ...]
     short: tuple[Shortage, ...]
@@ -175,7 +177,7 @@ def _reserved(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
 
 
 def _sold_unheard(levels: Levels, recipes: Recipes, fact: OrderPlaced) -> Outcome:
-    """The pieces have left the house: promise and sell in one, as far as the books have them."""
+    """Promise and sell at once pieces that have left the house, as far as the books have them."""
     outcome = _reserved(levels, recipes, fact)
     reservation = outcome.order.state
     if reservation is None:
@@ -192,7 +194,7 @@ def _remembered(before: Reservation | None, end: Literal["released", "sold"]) ->
 
 
 def needs(recipes: Recipes, lines: Iterable[OrderLine]) -> tuple[StockLine, ...]:
-    """What the lines use up: one stock line per SKU, sorted. An item without a recipe is its own SKU."""
+    """Sum up what the lines use up, by SKU and sorted. An item without a recipe is its own SKU."""
     pieces: dict[str, int] = {}
     for line in lines:
         for part in recipes.get(line.item, (StockLine(line.item, 1),)):
@@ -201,7 +203,7 @@ def needs(recipes: Recipes, lines: Iterable[OrderLine]) -> tuple[StockLine, ...]
 
 
 def reserve(stock: Levels, recipes: Recipes, lines: Iterable[OrderLine]) -> Reserved | Rejected:
-    """All lines or none. `stock` holds the SKUs the lines need; one that is missing does not exist."""
+    """Promise all lines or none. `stock` holds the SKUs they need; a missing one does not exist."""
     needed = needs(recipes, lines)
     short = tuple(
         Shortage(line.sku, line.quantity, available)
@@ -214,29 +216,29 @@ def reserve(stock: Levels, recipes: Recipes, lines: Iterable[OrderLine]) -> Rese
 
 
 def release(stock: Levels, lines: Iterable[StockLine]) -> dict[str, Level]:
-    """The lines of an open reservation are free again."""
+    """Return the levels once the lines of an open reservation are free again."""
     return {line.sku: _promised(stock[line.sku], -line.quantity) for line in lines}
 
 
 def sell(stock: Levels, lines: Iterable[StockLine]) -> dict[str, Level]:
-    """The lines of an open reservation have left the house."""
+    """Return the levels once the lines of an open reservation have left the house."""
     return {line.sku: _sold(stock[line.sku], line.quantity) for line in lines}
 
 
 def adjust(level: Level, change: int) -> Level:
-    """`change` pieces more (or fewer) on hand. Raises NotEnough when promised pieces would be missing."""
+    """Add pieces, or take them away. Raises NotEnough when promised ones would be missing."""
     if level.available + change < 0:
         raise NotEnough(level)
     return replace(level, on_hand=level.on_hand + change, adjusted=level.adjusted + change)
 
 
 def count(level: Level, on_hand: int) -> Level:
-    """Somebody counted `on_hand` pieces on the shelf. Raises NotEnough when fewer than are promised."""
+    """Set `on_hand` to what somebody counted. Raises NotEnough when fewer than are promised."""
     return adjust(level, on_hand - level.on_hand)
 
 
 def limit(level: Level, threshold: int | None, ceiling: int | None) -> Level:
-    """New limits; None leaves one as it is. Raises CrossedLimits: both may be the same, but not change places."""
+    """Set limits; None leaves one as it is. Raises CrossedLimits if the ceiling is lower."""
     threshold = level.threshold if threshold is None else threshold
     ceiling = level.ceiling if ceiling is None else ceiling
     if ceiling < threshold:
@@ -245,7 +247,7 @@ def limit(level: Level, threshold: int | None, ceiling: int | None) -> Level:
 
 
 def changes(before: Levels, after: Levels, channel: str, reason: str) -> dict[str, Decision[Level]]:
-    """Decide that levels are as `after` says, and tell where available, threshold or ceiling is not what it was."""
+    """Decide that levels are as `after` says; tell of each whose available or limits changed."""
     return {sku: _change(sku, before[sku], level, channel, reason) for sku, level in after.items()}
 
 

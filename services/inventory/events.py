@@ -1,4 +1,4 @@
-"""What inventory publishes, and its own narrow view of what it reads."""
+"""Events that inventory publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ class StockLine(msgspec.Struct, frozen=True):
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """One SKU of which an order wanted `quantity` pieces when fewer were `available`."""
+    """Tells of one SKU of which an order wanted `quantity` pieces when fewer were `available`."""
 
     sku: str
     quantity: int

@@ -1,4 +1,4 @@
-"""Inventory as a process."""
+"""Puts the service together: `python -m services.inventory.service`."""
 
 from backbone.process import run
 from backbone.service import Service

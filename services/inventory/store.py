@@ -62,7 +62,10 @@ _SAVE_RECIPE = Statement("""
 
 
 async def lock_levels(tx: Tx, skus: Collection[str]) -> dict[str, Level]:
-    """The levels of those of `skus` that exist, locked in sorted order until the transaction ends."""
+    """Return the levels of these SKUs, locked in sorted order until the transaction ends.
+
+    SKUs that do not exist are left out.
+    """
     found = await _LOCK_LEVELS.fetch(tx.raw, skus=list(skus)) if skus else []
     return {row["sku"]: _level(**row) for row in found}
 
@@ -74,14 +77,14 @@ async def save_levels(tx: Tx, before: Levels, after: Levels) -> None:
 
 
 async def find_level(database: Database, sku: str) -> Level | None:
-    """One SKU's level."""
+    """Return the level of one SKU, or None."""
     async with database.reading() as connection:
         row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().one_or_none()
     return _level(**row) if row else None
 
 
 async def list_levels(database: Database, page: Page) -> list[tuple[str, Level]]:
-    """The SKUs of a page and their levels, by SKU."""
+    """Return the SKUs of a page and their levels, by SKU."""
     query = select(stock).order_by(stock.c.sku).limit(page.limit + 1)
     if page.after is not None:
         query = query.where(stock.c.sku > page.after)
@@ -90,7 +93,10 @@ async def list_levels(database: Database, page: Page) -> list[tuple[str, Level]]
 
 
 async def lock_reservations(tx: Tx, orders: Collection[str]) -> dict[str, Reservation]:
-    """What these orders were promised, open or not, locked in sorted order until the transaction ends."""
+    """Return what these orders were promised, locked in sorted order until the transaction ends.
+
+    Closed reservations are returned as well as open ones.
+    """
     found = await _LOCK_RESERVATIONS.fetch(tx.raw, orders=list(orders))
     return {row["order_id"]: Reservation(_decode(row["lines"]), row["status"]) for row in found}
 
@@ -107,13 +113,13 @@ async def save_reservations(tx: Tx, before: Mapping[str, Reservation], after: Ma
 
 
 async def find_recipes(tx: Tx, items: Collection[str]) -> Recipes:
-    """The recipes of those of `items` that have one."""
+    """Return the recipes of these items, by item; items without one are left out."""
     found = await _FIND_RECIPES.fetch(tx.raw, items=list(items)) if items else []
     return {row["item"]: _decode(row["ingredients"]) for row in found}
 
 
 async def find_recipe(database: Database, item: str) -> Sequence[StockLine] | None:
-    """The recipe of one item, if it has one."""
+    """Return the recipe of one item, or None when it has none."""
     found = await _FIND_RECIPES.fetch(database, items=[item])
     return _decode(found[0]["ingredients"]) if found else None
 

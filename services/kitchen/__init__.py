@@ -1,1 +1,1 @@
-"""The pizzas: one ticket for every confirmed order in which something is baked."""
+"""Keeps a ticket for every confirmed order in which something is baked."""

@@ -1,4 +1,4 @@
-"""The kitchen over HTTP: what is to be baked, and the two buttons beside the oven."""
+"""The kitchen's HTTP API: what is to be baked, and the two buttons beside the oven."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -55,7 +55,7 @@ class TicketPage(BaseModel):
 
 
 class OvenLoad(BaseModel):
-    """Whose tickets a button is pressed for."""
+    """Names the orders whose tickets a button is pressed for."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,7 +68,7 @@ class Refused(BaseModel):
 
 
 class Pressed(BaseModel):
-    """The tickets that are where the button moves them, and those that it does not move."""
+    """Lists the tickets that are where the button moves them, and those it does not move."""
 
     items: list[TicketView]
     refused: list[Refused]
@@ -76,32 +76,35 @@ class Pressed(BaseModel):
 
 @router.get("/tickets", response_model=TicketPage)
 async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
-    """Tickets, the oldest order first."""
+    """Lists the tickets, the oldest order first."""
     found = await store.list_page(db, page, _statuses(status))
     return page.answer([TicketView.model_validate(each) for each in found], key=lambda ticket: ticket.order)
 
 
 @router.post("/tickets/{order}/prepared", response_model=TicketView)
 async def mark_ticket_prepared(order: OrderId, command: Command) -> Response:
-    """The pizzas are topped; from here on the order is not cancelled any more."""
+    """Marks the ticket as prepared: the pizzas are topped.
+
+    From here on the order is not cancelled any more.
+    """
     return await BUTTONS.press(command, order, Button.PREPARED)
 
 
 @router.post("/tickets/{order}/baked", response_model=TicketView)
 async def mark_ticket_baked(order: OrderId, command: Command) -> Response:
-    """Everything is out of the oven."""
+    """Marks the ticket as baked: everything is out of the oven."""
     return await BUTTONS.press(command, order, Button.BAKED)
 
 
 @router.post("/tickets/prepared", response_model=Pressed)
 async def mark_tickets_prepared(body: OvenLoad, command: Command) -> Response:
-    """The same for many tickets; one that is refused does not hold up the others."""
+    """Marks many tickets as prepared; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.PREPARED)
 
 
 @router.post("/tickets/baked", response_model=Pressed)
 async def mark_tickets_baked(body: OvenLoad, command: Command) -> Response:
-    """The same for many tickets; one that is refused does not hold up the others."""
+    """Marks many tickets as baked; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.BAKED)
 
 
@@ -117,7 +120,7 @@ BUTTONS = Buttons(store.lock_all, store.save_all, press, _unknown, "Wrong button
 
 
 def _statuses(wanted: Filter | None) -> tuple[Status, ...]:
-    """Those that a filter lets through; none without one."""
+    """Return the statuses that a filter lets through; none without a filter."""
     if wanted is None:
         return ()
     return OPEN if wanted is Filter.OPEN else (Status(wanted),)

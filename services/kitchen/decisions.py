@@ -1,4 +1,4 @@
-"""What becomes of a ticket: the one place where baking and cancelling meet."""
+"""Decides what becomes of a ticket: the one place where baking and cancelling meet."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -94,7 +94,7 @@ FACTS: Mapping[type[Payload], Decide] = {
 
 
 def open_ticket(order: str, lines: Sequence[OrderLine], now: datetime) -> Ticket | None:
-    """The ticket of a confirmed order: its baked lines, or None where nothing is baked."""
+    """Make the ticket of a confirmed order from its baked lines; None where nothing is baked."""
     baked = tuple(TicketLine(line.item, line.quantity) for line in lines if line.baked)
     return Ticket(order, Status.WAITING, baked, now) if baked else None
 
@@ -110,7 +110,10 @@ def press(ticket: Ticket, button: Button, by: str) -> Decision[Ticket]:
 
 
 def cancel(ticket: Ticket) -> Decision[Ticket]:
-    """Cancel what nobody has started, refuse the rest; asked again after cancelling, nothing more is said."""
+    """Cancel a ticket that nobody has started, refuse any other.
+
+    A ticket that is cancelled already tells nothing more.
+    """
     if ticket.status is Status.CANCELLED:
         return Decision(ticket)
     if ticket.status is Status.WAITING:

@@ -1,4 +1,4 @@
-"""What the kitchen says, and what it reads of what orders says."""
+"""Events that the kitchen publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ class PizzaBaked(Payload, frozen=True, kw_only=True):
 
 
 class TicketCancelled(Payload, frozen=True, kw_only=True):
-    """The kitchen had not started, and will not."""
+    """The kitchen had not started on the order, and will not."""
 
     TYPE: ClassVar[str] = "sliceline.kitchen.ticket-cancelled.v1"
     order: str
@@ -32,7 +32,7 @@ class TicketCancelled(Payload, frozen=True, kw_only=True):
 
 
 class CancellationRefused(Payload, frozen=True, kw_only=True):
-    """The kitchen had already started when it was asked to cancel."""
+    """The kitchen had already started when it was asked to cancel the order."""
 
     TYPE: ClassVar[str] = "sliceline.kitchen.cancellation-refused.v1"
     order: str

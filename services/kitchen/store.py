@@ -26,7 +26,10 @@ _SAVE_ALL = Statement(
 
 
 async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Ticket]:
-    """The tickets of these orders, those that exist, locked in sorted order until the transaction ends."""
+    """Return the tickets of these orders, locked in sorted order until the transaction ends.
+
+    Those that do not exist are left out.
+    """
     found = await _LOCK_ALL.fetch(tx.raw, orders=list(orders))
     return {row["order_id"]: _ticket(**row) for row in found}
 
@@ -38,7 +41,7 @@ async def save_all(tx: Tx, changed: Collection[Ticket]) -> None:
 
 
 async def list_page(database: Database, page: Page, statuses: Collection[Status]) -> list[Ticket]:
-    """The tickets of a page, the oldest order first; of these statuses, if any are given."""
+    """Return a page of tickets, the oldest order first; of these statuses, if any are given."""
     query = select(tickets).order_by(tickets.c.order_id).limit(page.limit + 1)
     if statuses:
         query = query.where(tickets.c.status.in_(statuses))

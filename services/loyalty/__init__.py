@@ -1,1 +1,1 @@
-"""Points for completed orders."""
+"""Credits customers with points for completed orders."""

@@ -1,4 +1,4 @@
-"""Loyalty over HTTP: what a customer has, and where it came from."""
+"""Loyalty's HTTP API: the points a customer has, and where they came from."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ class PointsView(BaseModel):
 
 @router.get("/customers/{customer:path}/points", response_model=PointsView)
 async def get_points(customer: CustomerId, db: Db, page: Paging) -> Any:
-    """Points and their history, the newest first; somebody unknown has none."""
+    """Shows a customer's points and their history, the newest first; somebody unknown has none."""
     rows = await store.list_entries(db, customer, _before(page), page.limit + 1)
     history = page.answer([row for row in rows if row.number is not None], key=lambda row: str(row.number))
     return {

@@ -1,4 +1,4 @@
-"""What loyalty does when orders speaks: `decisions.FACTS` says what on which event."""
+"""Handles the events of orders: `decisions.FACTS` names the decision on each."""
 
 from collections.abc import Sequence
 

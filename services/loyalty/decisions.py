@@ -1,4 +1,4 @@
-"""What an order is worth in points."""
+"""Decides what an order is worth in points."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def points_for(total: Money) -> int:
 
 
 def credit(balance: int, order: OrderCompleted) -> Credit | None:
-    """Credit a completed order to its customer; None for one worth no point."""
+    """Credit a completed order to its customer; return None for one worth no point."""
     points = points_for(order.total)
     if not points:
         return None

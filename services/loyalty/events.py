@@ -1,4 +1,4 @@
-"""What loyalty says, and what it reads of what orders says."""
+"""Events that loyalty publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar
 

@@ -30,7 +30,10 @@ _SAVE_ALL = Statement(
 
 
 async def begin_all(tx: Tx, customers: Iterable[str]) -> dict[str, int]:
-    """The points of these customers, locked in sorted order; an account not yet known begins here, empty."""
+    """Return the points of these customers, locked in sorted order until the transaction ends.
+
+    An account not yet known begins here, empty.
+    """
     names = sorted(set(customers))
     await _BEGIN_ALL.execute(tx.raw, customers=names)
     return {row["customer_id"]: row["points"] for row in await _BALANCES.fetch(tx.raw, customers=names)}
@@ -43,7 +46,10 @@ async def save_all(tx: Tx, balances: Mapping[str, int], earned: Sequence[PointsE
 
 
 async def list_entries(database: Database, customer: str, before: int | None, most: int) -> Sequence[Row[Any]]:
-    """Balance and history, the newest first, of the same moment; of an account at least one row, without an entry."""
+    """Return balance and history, the newest first, of the same moment.
+
+    An account has at least one row; without an entry, when there is none.
+    """
     async with database.reading() as connection:
         found: Sequence[Row[Any]] = (await connection.execute(_account(customer, before, most))).all()
         return found

@@ -1,1 +1,1 @@
-"""Notifications: one mail per happening, to the customer or to the shop."""
+"""Sends one mail per happening, to the customer or to the shop."""

@@ -1,4 +1,4 @@
-"""What can be asked of notifications."""
+"""Notifications' HTTP API: the list of mails."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -15,7 +15,10 @@ router = APIRouter()
 
 
 class NotificationView(BaseModel):
-    """One mail. `recipient` is null for the shop's until it is sent; `reason` says why it failed."""
+    """Shows one mail.
+
+    `recipient` is null for the shop's until it is sent; `reason` says why it failed.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -41,6 +44,6 @@ class NotificationPage(BaseModel):
 async def list_notifications(
     db: Db, page: Paging, about: Annotated[Key | None, Query(description="An order or a SKU")] = None
 ) -> Any:
-    """Mails, the newest happening first."""
+    """Lists the mails, the newest happening first."""
     found = [NotificationView.model_validate(row) for row in await store.list_page(db, page, about)]
     return page.answer(found, key=lambda view: view.id)

@@ -1,6 +1,6 @@
-"""What notifications does about what it hears: it writes the mail down, and a job sends it.
+"""Writes down a mail about each event that it reads; a job sends it.
 
-`decisions.FACTS` says which mail on which event.
+`decisions.FACTS` says which mail is written on which event.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,10 @@ from services.notifications.decisions import FACTS, Fact
 
 
 async def write_mails(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Write a mail about each event; the occurrence names both its row and its Message-ID, whatever is tried again."""
+    """Write a mail about each event.
+
+    The occurrence names both its row and its Message-ID, whatever is tried again.
+    """
     written = {event.occurrenceid: decisions.mail_about(event.data) for event in events}
     await store.add_all(tx, {occurrence: decision.state for occurrence, decision in written.items()})
     for event in events:

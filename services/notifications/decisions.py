@@ -1,4 +1,7 @@
-"""What is written to whom, as pure functions. Whatever a person typed becomes one line of plain text here."""
+"""Decides in pure functions what is written to whom.
+
+Whatever a person typed becomes one line of plain text here.
+"""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -31,7 +34,7 @@ Fact = OrderConfirmed | OrderRejected | OrderCancelled | OrderDelayed | StockAle
 
 
 class Kind(StrEnum):
-    """What a notification is about."""
+    """Names what a notification is about."""
 
     CONFIRMED = "order-confirmed"
     REJECTED = "order-rejected"
@@ -41,7 +44,10 @@ class Kind(StrEnum):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write. `recipient` None is the shop, whose address is known when it is sent."""
+    """Holds what to write.
+
+    `recipient` None is the shop, whose address is known when the mail is sent.
+    """
 
     kind: Kind
     about: str
@@ -51,7 +57,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_deliverable(self) -> bool:
-        """Whether a mail server can be asked to deliver it."""
+        """Tell whether a mail server can be asked to deliver the mail."""
         return self.recipient is None or is_email(self.recipient)
 
 
@@ -117,7 +123,10 @@ def cancelled(fact: OrderCancelled) -> Mail:
 
 
 def delayed(fact: OrderDelayed) -> Mail:
-    """Tell the shop, which can do something about it, that an order does not get on. The customer is not alarmed."""
+    """Tell the shop, which can do something about it, that an order does not get on.
+
+    The customer is not alarmed.
+    """
     order = one_line(fact.order)
     facts = [
         f"Order:    {order}",
@@ -163,14 +172,14 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
 
 
 def told_of(notification: str, kind: str, recipient: str, about: str) -> tuple[Payload, ...]:
-    """What is told of a mail that was sent, in every version that can say it, the oldest first."""
+    """Return what is told of a sent mail, in every version that can say it, the oldest first."""
     said = {"notification": notification, "kind": kind, "recipient": recipient, "about": about}
     newest = NotificationSent(**said)
     return (newest,) if kind == Kind.DELAYED else (NotificationSentV1(**said), newest)
 
 
 def money(amount: Money) -> str:
-    """As people write it: `24.00 GBP`."""
+    """Write an amount as people do: `24.00 GBP`."""
     digits = minor_digits(amount.currency)
     whole, part = divmod(amount.amount, 10**digits)
     return f"{whole}.{part:0{digits}d} {amount.currency}" if digits else f"{whole} {amount.currency}"

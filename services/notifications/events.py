@@ -1,4 +1,4 @@
-"""What notifications publishes, and its own narrow view of what it reads."""
+"""Events that notifications publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ class NotificationSent(Payload, frozen=True, kw_only=True):
 
 
 class NotificationSentV1(Payload, frozen=True, kw_only=True):
-    """The same for readers of version 1, which knows no mails about orders that are late."""
+    """Tells the same to readers of version 1, which knows no mails about orders that are late."""
 
     TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v1"
     notification: str

@@ -1,4 +1,7 @@
-"""Sending. A mail may be handed over twice when an answer is lost; its Message-ID is the same then."""
+"""Sends the mails.
+
+One may be handed over twice when an answer is lost; its Message-ID is the same then.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -36,13 +39,13 @@ PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15)
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """The mail server took it."""
+    """Tells that the mail server took the mail."""
 
     recipient: str
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """No mail server will ever deliver it."""
+    """Tells that no mail server will ever deliver the mail."""
 
     reason: str
 
@@ -51,13 +54,16 @@ Outcome = Sent | Failed | None
 
 
 async def send(job: Job, context: Context[Settings]) -> Outcome:
-    """Hand one mail to the mail server. What passes (no connection, a 4xx) is raised, to be tried again for days."""
+    """Hand one mail to the mail server.
+
+    What passes (no connection, a 4xx) is raised, to be tried again for days.
+    """
     return await context.coalesce(_send_all).submit(job)
 
 
 @dataclass(frozen=True)
 class _Flush:
-    """The mails of one moment: their jobs, and what came of each so far."""
+    """Holds the mails of one moment: their jobs, and what came of each so far."""
 
     context: Context[Settings]
     jobs: Mapping[str, Job]
@@ -66,13 +72,16 @@ class _Flush:
     outcomes: dict[str, Outcome | Exception] = field(default_factory=dict)
 
     def next(self) -> str | None:
-        """The mail to hand over next; none when all were, or no more may be."""
+        """Return the mail to hand over next; None when all were, or no more may be."""
         if self.context.stopping.is_set() or asyncio.get_running_loop().time() > self.over:
             return None
         return next((name for name in self.mails if name not in self.outcomes), None)
 
     def outcome(self, name: str) -> Outcome | Exception:
-        """None: it is not queued any more. One that was not tried is put off, and to the next start at a stop."""
+        """Return what came of a mail; None when it is not queued any more.
+
+        One that was not tried is put off, at a stop to the next start.
+        """
         if name not in self.mails:
             return None
         later = AT_ONCE if self.context.stopping.is_set() else timedelta(seconds=1)
@@ -80,7 +89,7 @@ class _Flush:
 
 
 async def _send_all(context: Context[Settings], jobs: Sequence[Job]) -> Sequence[Outcome | Exception]:
-    """What is due at the same moment goes over one connection, as long as it holds."""
+    """Send what is due at the same moment over one connection, as long as it holds."""
     names = [job.key for job in jobs]
     mails = await store.find_queued(context.database, names)
     over = asyncio.get_running_loop().time() + FLUSH_SECONDS
@@ -91,7 +100,11 @@ async def _send_all(context: Context[Settings], jobs: Sequence[Job]) -> Sequence
 
 
 async def _send_over_one_connection(flush: _Flush) -> None:
-    """Hand over one by one. What breaks the connection ends it and concerns the mail it met; before the first: all."""
+    """Hand over mails one by one over one connection.
+
+    What breaks the connection ends it and concerns the mail it met; before the first it concerns
+    all.
+    """
     settings, stopping = flush.context.settings, flush.context.stopping
     server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port, timeout=STEP_SECONDS)
     try:
@@ -109,7 +122,7 @@ async def _send_over_one_connection(flush: _Flush) -> None:
 
 
 async def _hand_over(flush: _Flush, name: str, server: aiosmtplib.SMTP) -> Outcome | Exception:
-    """Close the connection when it is of no use any more."""
+    """Hand over one mail, and close the connection when it is of no use any more."""
     try:
         await renew(flush.context.database, flush.jobs[name], LASTING)
         async with hurried(HAND_OVER_SECONDS, flush.context.stopping, LAST_SECONDS):
@@ -122,7 +135,7 @@ async def _hand_over(flush: _Flush, name: str, server: aiosmtplib.SMTP) -> Outco
 
 
 async def _converse(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
-    """Raises OSError when the connection is of no use any more."""
+    """Send one mail over an open connection. Raises OSError when that is of no use any more."""
     recipient = mail.recipient or shop
     if not is_email(recipient):  # written down by a release that knew less about addresses
         return Failed(NO_ADDRESS)
@@ -139,7 +152,10 @@ async def _converse(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome
 
 
 async def _hang_up(server: aiosmtplib.SMTP) -> None:
-    """Say so, unless the server is slow even in taking leave: what it took, it has."""
+    """Take leave and close the connection.
+
+    A server that is slow even in that is not waited for: what it took, it has.
+    """
     with suppress(aiosmtplib.SMTPException, OSError):
         async with asyncio.timeout(1):
             if server.is_connected:
@@ -148,7 +164,10 @@ async def _hang_up(server: aiosmtplib.SMTP) -> None:
 
 
 def letter(mail: Queued, recipient: str, shop: str) -> EmailMessage:
-    """A plain-text mail. EmailMessage refuses a line break in a header, should one ever get this far."""
+    """Write a plain-text mail.
+
+    EmailMessage refuses a line break in a header, should one ever get this far.
+    """
     message = EmailMessage()
     message["From"] = _address(shop, "Sliceline")
     message["To"] = _address(recipient)
@@ -161,13 +180,19 @@ def letter(mail: Queued, recipient: str, shop: str) -> EmailMessage:
 
 
 def _address(given: str, name: str = "") -> Address:
-    """Out of its parts. Some Pythons parse those again and decode what they find: `is_email` lets nothing in."""
+    """Make an address out of its parts.
+
+    Some Pythons parse those again and decode what they find: `is_email` lets nothing in.
+    """
     local_part, _, domain = given.rpartition("@")
     return Address(name, local_part, domain)
 
 
 def refusal(error: aiosmtplib.SMTPException) -> str | None:
-    """Why this mail can never be delivered (a 5xx for its recipient or its content); None when it may be later."""
+    """Return why this mail can never be delivered, or None when it may be later.
+
+    A 5xx for its recipient or its content is for ever.
+    """
     match error:
         case aiosmtplib.SMTPRecipientsRefused(recipients=[first, *_]) if first.code >= 500:
             return f"The mail server refused the recipient: {first.code} {first.message}"
@@ -190,7 +215,7 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
 
 
 def give_up(_: Job) -> Outcome:
-    """What is noted of a mail that could not be sent for days."""
+    """Return what is noted of a mail that could not be sent for days."""
     return Failed("The mail server did not take it for three days.")
 
 

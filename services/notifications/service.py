@@ -1,4 +1,4 @@
-"""Notifications, put together."""
+"""Puts the service together: `python -m services.notifications.service`."""
 
 from backbone.process import run
 from backbone.service import Service

@@ -1,4 +1,4 @@
-"""What notifications is told from outside."""
+"""Settings of notifications."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from backbone.values.fields import Email
 
 
 class Settings(Common):
-    """Common settings, the mail server and the shop's own address."""
+    """Adds the mail server and the shop's own address to the common settings."""
 
     smtp_host: str = Field("127.0.0.1", min_length=1, description="The mail server that takes our mail")
     smtp_port: Port = Field(1025, description="The port on which it takes mail")

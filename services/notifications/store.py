@@ -30,7 +30,7 @@ class _Settled(NamedTuple):
 
 
 class Queued(NamedTuple):
-    """A mail that waits to be sent; without a recipient it is for the shop."""
+    """Holds a mail that waits to be sent; without a recipient it is for the shop."""
 
     recipient: str | None
     subject: str
@@ -87,7 +87,7 @@ async def settle_all(tx: Tx, sent: Mapping[str, str], failed: Mapping[str, str])
 
 
 async def find_queued(database: Database, names: Iterable[str]) -> dict[str, Queued]:
-    """Those of the mails that still wait, by name, the oldest first."""
+    """Return those of these mails that still wait, by name, the oldest first."""
     query = select(N.id, *(N[field] for field in Queued._fields))
     query = query.where(N.id.in_(names), N.status == "queued").order_by(N.created_at, N.id)
     async with database.reading() as connection:
@@ -95,7 +95,10 @@ async def find_queued(database: Database, names: Iterable[str]) -> dict[str, Que
 
 
 async def list_page(database: Database, page: Page, about: str | None) -> Sequence[Row[Any]]:
-    """The notifications of a page, the newest happening first; of an order or a SKU, if one is given."""
+    """Return the notifications of a page, the newest happening first.
+
+    They are of an order or a SKU, if one is given.
+    """
     query: Select[Any] = select(notifications).order_by(N.id.desc()).limit(page.limit + 1)
     if about is not None:
         query = query.where(N.about == about)

@@ -1,4 +1,4 @@
-"""Orders over HTTP: place, cancel, look up, follow; and the menu."""
+"""Orders' HTTP API: placing, cancelling, looking up and following orders; and the menu."""
 
 from typing import Annotated, Any
 
@@ -30,13 +30,16 @@ OrderId = Annotated[Key, Path(description="The order's id")]
 
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
 async def place_order(body: NewOrder, command: Command) -> Response:
-    """Accept an order. Stock and payment are seen to afterwards: follow it at its Location."""
+    """Accepts an order. Stock and payment are seen to afterwards: follow it at its Location."""
     return await command.run_grouped(PLACING, *await PLACING.decide(body, command.context))
 
 
 @router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
 async def cancel_order(order: OrderId, command: Command, body: Cancellation | None = None) -> Response:
-    """Cancel at once before confirmation; afterwards ask whoever may have started. Too late is a 409."""
+    """Cancels an order at once before confirmation; afterwards asks whoever may have started.
+
+    When it is too late, the answer is a 409.
+    """
     reason = (body.reason if body else None) or f"Cancelled on request of {command.actor}."
     return await command.run(lambda tx: _cancel(tx, order, reason))
 
@@ -48,22 +51,23 @@ async def list_orders(
     status: Annotated[Status | None, Query(description="Only orders that stand there.")] = None,
     customer: Annotated[Key | None, Query(description="Only orders of this customer.")] = None,
 ) -> Any:
-    """Orders, the newest first."""
+    """Lists the orders, the newest first."""
     views = [OrderView.model_validate(each) for each in await store.list_page(db, page, status, customer)]
     return page.answer(views, key=lambda view: view.id)
 
 
 @router.get("/orders/{order}", response_model=OrderDocument)
 async def get_order(order: OrderId, db: Db) -> Any:
-    """An order with everything that has happened to it."""
+    """Shows an order with everything that has happened to it."""
     return await _shown(db, order)
 
 
 @router.get("/orders/{order}/stream", response_class=EventStream, responses=STREAMED)
 async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId = None) -> Response:
-    """Server-sent events: the whole order, at once and whenever it changes, until all is done, or undone again.
+    """Sends the whole order as server-sent events, at once and whenever it changes.
 
-    A client that comes again with its Last-Event-ID gets only what is newer, and 204 once nothing more is expected.
+    The stream ends when all is done, or undone again. A client that comes again with its
+    Last-Event-ID gets only what is newer, and 204 once nothing more is expected.
     """
     found = await context.coalesce(find).submit(order)
     if found is None:
@@ -73,7 +77,7 @@ async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId 
 
 @router.get("/menu", response_model=MenuPage)
 async def get_menu(db: Db, page: Paging, context: Ctx) -> Any:
-    """What can be ordered, and at which price."""
+    """Lists what can be ordered, and at which price."""
     items = await store.list_menu(db, context.settings.currency, page)
     return page.answer(items, key=lambda item: item.item)
 

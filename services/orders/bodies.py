@@ -20,13 +20,13 @@ EXAMPLE: dict[str, JsonValue] = {
 
 
 class Body(BaseModel):
-    """What a client sends: nothing that we do not know."""
+    """Describes what a client sends: nothing that we do not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CustomerBody(Body):
-    """Who orders."""
+    """Names who orders."""
 
     id: Key
     name: Annotated[Line, StringConstraints(max_length=200)]
@@ -34,14 +34,17 @@ class CustomerBody(Body):
 
 
 class LineBody(Body):
-    """Some of one item of the menu."""
+    """Asks for some of one item of the menu."""
 
     item: Name
     quantity: Annotated[int, Field(strict=True, ge=1, le=1000), WHOLE]
 
 
 class NewOrder(Body):
-    """An order as a customer gives it. The same item may stand in several lines; they stay as given."""
+    """Holds an order as a customer gives it.
+
+    The same item may stand in several lines; they stay as given.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
@@ -62,7 +65,7 @@ class NewOrder(Body):
         return address
 
     def wanted(self) -> Wanted:
-        """The same as decisions take it."""
+        """Return the same order as decisions take it."""
         who = self.customer
         return Wanted(
             customer=Customer(who.id, who.name, who.email),
@@ -73,26 +76,26 @@ class NewOrder(Body):
 
 
 class Cancellation(Body):
-    """Why an order shall be cancelled, if anybody wants to say."""
+    """Tells why an order shall be cancelled, if anybody wants to say."""
 
     reason: Annotated[Line, StringConstraints(max_length=500)] | None = None
 
 
 class View(BaseModel):
-    """What we answer."""
+    """Describes what we answer."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class MoneyView(View):
-    """In minor units: 2400 is 24.00 GBP."""
+    """Shows an amount in minor units: 2400 is 24.00 GBP."""
 
     amount: int
     currency: str
 
 
 class CustomerView(View):
-    """Who ordered."""
+    """Names who ordered."""
 
     id: str
     name: str
@@ -100,7 +103,7 @@ class CustomerView(View):
 
 
 class LineView(View):
-    """One line, at the price of the moment it was ordered."""
+    """Shows one line, at the price of the moment it was ordered."""
 
     item: str
     quantity: int
@@ -109,7 +112,7 @@ class LineView(View):
 
 
 class EntryView(View):
-    """Something that happened; `status` is where the order stood after it."""
+    """Tells of something that happened; `status` is where the order stood after it."""
 
     status: Status
     at: datetime
@@ -118,7 +121,7 @@ class EntryView(View):
 
 
 class OrderView(View):
-    """An order as lists show it."""
+    """Shows an order as lists do, without its timeline."""
 
     id: str
     status: Status
@@ -132,13 +135,13 @@ class OrderView(View):
 
 
 class OrderDocument(OrderView):
-    """An order with everything that has happened to it."""
+    """Shows an order with everything that has happened to it."""
 
     timeline: list[EntryView]
 
 
 class MenuItemView(View):
-    """What can be ordered."""
+    """Shows one item that can be ordered."""
 
     item: str
     name: str
@@ -147,14 +150,14 @@ class MenuItemView(View):
 
 
 class OrderPage(BaseModel):
-    """A page of orders; `next` goes on."""
+    """Holds a page of orders; `next` goes on."""
 
     items: list[OrderView]
     next: str | None
 
 
 class MenuPage(BaseModel):
-    """A page of the menu; `next` goes on."""
+    """Holds a page of the menu; `next` goes on."""
 
     items: list[MenuItemView]
     next: str | None

@@ -1,4 +1,7 @@
-"""What orders learns from the others. Nearly all of it is: this fact is known now; `decisions` knows what follows."""
+"""Handles the events of the other services.
+
+Nearly all only make a fact known; `decisions` knows what follows from it.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

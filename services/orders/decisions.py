@@ -1,4 +1,6 @@
-"""What an order's facts mean: facts in, new state and new events out. No I/O, no clock, no randomness.
+"""Decides what an order's facts mean: takes facts, returns its new state and new events.
+
+It does no I/O, reads no clock and draws nothing at random.
 
 Topics are unordered among each other, so the status is a function of the set of known facts, and a decision
 once taken is a fact itself. A fact that comes late joins the timeline and changes nothing else.
@@ -44,7 +46,7 @@ STARTED = HANDED_OVER | {Fact.PREPARED, Fact.BAKED, Fact.DISPATCHED, Fact.CANCEL
 
 
 class Decision(decision.Decision[Order], frozen=True):
-    """Holds what joins an order's timeline as well."""
+    """Holds a decision about an order, with the entries that join its timeline."""
 
     entries: tuple[Entry, ...] = ()
 
@@ -68,7 +70,10 @@ class TooLate(Refusal):
 def place(
     order_id: str, wanted: Wanted, menu: Mapping[str, MenuItem], currency: str, limit: timedelta, now: datetime
 ) -> Decision:
-    """Make a new order at the menu's prices, watched from when a step has taken `limit`. Raises UnknownItems."""
+    """Make a new order at the menu's prices, watched from when a step has taken `limit`.
+
+    Raises UnknownItems.
+    """
     if unknown := [number for number, (item, _) in enumerate(wanted.lines) if item not in menu]:
         raise UnknownItems(unknown)
     lines = tuple(_priced(wanted.lines, menu))
@@ -102,7 +107,10 @@ def learn(order: Order, news: News, now: datetime) -> Decision:
 
 
 def cancel(order: Order, reason: str, now: datetime) -> Decision:
-    """Cancel at once, or ask those who may have started. Doing so again changes nothing. Raises TooLate."""
+    """Cancel an order at once, or ask those who may have started.
+
+    Doing so again changes nothing. Raises TooLate.
+    """
     if order.status in (Status.CANCELLING, Status.CANCELLED):
         return Decision(order)
     if order.status is Status.PLACED:
@@ -113,7 +121,10 @@ def cancel(order: Order, reason: str, now: datetime) -> Decision:
 
 
 def delay(order: Order, limit: timedelta, now: datetime) -> Decision | None:
-    """Tell, once for each step, that it takes longer than `limit`, or look again when it does. None: that was told."""
+    """Tell, once for each step, that it takes longer than `limit`, or look again when it does.
+
+    Returns None when that was told or the order has ended.
+    """
     if order.ended or order.delayed:
         return None
     if now < order.stepped_at + limit:
@@ -126,7 +137,7 @@ def delay(order: Order, limit: timedelta, now: datetime) -> Decision | None:
 
 
 def expected_for(order: Order) -> timedelta | None:
-    """How long after its end an order is still worth watching; None while it has not ended.
+    """Return how long after its end an order is still worth watching; None before its end.
 
     What was done for an order that is rejected or cancelled is undone, and each side tells of it in any case, also
     when there was nothing to undo.
@@ -138,7 +149,7 @@ def expected_for(order: Order) -> timedelta | None:
 
 
 def status_of(facts: frozenset[Fact], fulfilment: Fulfilment) -> Status:
-    """The status that a set of facts amounts to."""
+    """Return the status that a set of facts amounts to."""
     for end, status in _ENDINGS.items():
         if end in facts:
             return status
@@ -165,7 +176,7 @@ def _progress(facts: frozenset[Fact], fulfilment: Fulfilment) -> Status:
 
 
 def _follows(facts: frozenset[Fact]) -> Fact | None:
-    """The decision that is due once these facts are known, if any."""
+    """Return the decision that is due once these facts are known, if any."""
     if not facts.isdisjoint(_ENDINGS):
         return None
     if Fact.CONFIRMED not in facts:
@@ -184,7 +195,7 @@ def _before_confirmation(facts: frozenset[Fact]) -> Fact | None:
 
 
 def _decide(before: Decision, fact: Fact, reason: str | None, now: datetime) -> Decision:
-    """What was decided becomes a fact, a line of the timeline and an event."""
+    """Make what was decided a fact, a line of the timeline and an event."""
     announce, text = _ANNOUNCED[fact]
     order = _knowing(before.state, fact, now)
     order = replace(order, reason=_reason(fact, before.state, reason))
@@ -194,7 +205,7 @@ def _decide(before: Decision, fact: Fact, reason: str | None, now: datetime) -> 
 
 
 def _watched(before: Order, decided: Decision) -> Decision:
-    """Watch an ended order no more, and one that was late and has moved on again."""
+    """Stop watching an order that has ended, and watch one again that was late and has moved on."""
     if decided.state.ended:
         return replace(decided, stop=(DELAY_WATCH,))
     if before.delayed and not decided.state.delayed:

@@ -1,4 +1,4 @@
-"""What orders publishes, and its own narrow view of what it reads."""
+"""Events that orders publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar, Literal
 
@@ -10,14 +10,14 @@ Fulfilment = Literal["delivery", "collection"]
 
 
 class Money(msgspec.Struct, frozen=True):
-    """`amount` in minor units (pence) of an ISO 4217 currency."""
+    """Holds an `amount` in minor units (pence) of an ISO 4217 currency."""
 
     amount: int
     currency: str
 
 
 class Customer(msgspec.Struct, frozen=True):
-    """Who ordered, as given with the order."""
+    """Names who ordered, as given with the order."""
 
     id: str
     name: str
@@ -25,7 +25,7 @@ class Customer(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of an order; `baked` tells whether the kitchen has to bake it."""
+    """Holds one line of an order; `baked` tells whether the kitchen has to bake it."""
 
     item: str
     quantity: int
@@ -61,7 +61,7 @@ class OrderConfirmed(Payload, frozen=True):
 
 
 class OrderConfirmedV1(Payload, frozen=True):
-    """The same for readers of version 1: `total` is a plain number of minor units in the shop's currency."""
+    """Tells the same to readers of version 1: `total` is minor units of the shop's currency."""
 
     TYPE: ClassVar[str] = "sliceline.orders.order-confirmed.v1"
     order: str
@@ -128,7 +128,7 @@ class StockReserved(Payload, frozen=True):
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """One SKU of which there was not enough; `quantity` is what was wanted."""
+    """Tells of one SKU of which there was not enough; `quantity` is what was wanted."""
 
     sku: str
     quantity: int
@@ -144,7 +144,7 @@ class StockRejected(Payload, frozen=True):
 
     @property
     def why(self) -> str:
-        """For people: every SKU with what was wanted and what is there."""
+        """Tell people what was wanted of each SKU and what is there."""
         parts = [f"{each.sku} ({each.quantity} wanted, {each.available} available)" for each in self.short[:10]]
         more = ["and more"] if len(self.short) > len(parts) else []
         return f"Not enough in stock: {', '.join(parts + more)}."
@@ -173,12 +173,12 @@ class PaymentFailed(Payload, frozen=True):
 
     @property
     def why(self) -> str:
-        """For people: what the provider said, if it said anything."""
+        """Tell people what the provider said, if it said anything."""
         return self.reason or "The payment failed."
 
 
 class PaymentRefunded(Payload, frozen=True):
-    """What was paid went back."""
+    """The payment was given back."""
 
     TYPE: ClassVar[str] = "sliceline.payments.payment-refunded.v1"
     order: str
@@ -213,7 +213,7 @@ class TicketCancelled(Payload, frozen=True):
 
 
 class KitchenRefusedCancellation(Payload, frozen=True):
-    """The kitchen had started."""
+    """The kitchen refused a cancellation: it had started."""
 
     TYPE: ClassVar[str] = "sliceline.kitchen.cancellation-refused.v1"
     order: str
@@ -221,7 +221,7 @@ class KitchenRefusedCancellation(Payload, frozen=True):
 
     @property
     def why(self) -> str:
-        """For people: why not."""
+        """Tell people why the cancellation was refused."""
         return self.reason
 
 
@@ -254,7 +254,7 @@ class DeliveryCancelled(Payload, frozen=True):
 
 
 class DeliveryRefusedCancellation(Payload, frozen=True):
-    """Delivery had started."""
+    """Delivery refused a cancellation: it had started."""
 
     TYPE: ClassVar[str] = "sliceline.delivery.cancellation-refused.v1"
     order: str
@@ -262,7 +262,7 @@ class DeliveryRefusedCancellation(Payload, frozen=True):
 
     @property
     def why(self) -> str:
-        """For people: why not."""
+        """Tell people why the cancellation was refused."""
         return self.reason
 
 

@@ -1,4 +1,4 @@
-"""Orders as those who follow them are shown: looked at together, a statement for all."""
+"""Looks up orders for those who follow them: together, by one statement for all."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,16 @@ from services.orders.order import Entry, Order, document
 
 
 async def find(context: Context[Any], ids: Sequence[str]) -> Sequence[Version | None]:
-    """The orders as they stand, in the order asked for; None for one that there is not. At most MOST."""
+    """Return the orders as they stand, in the order asked for; None for one that there is not.
+
+    It takes at most MOST.
+    """
     found = {version.key: version for version in await _newer(context.database.for_queries, dict.fromkeys(ids, 0))}
     return [found.get(each) for each in ids]
 
 
 def following(context: Context[Any]) -> Following:
-    """Where all meet that follow an order in this process."""
+    """Return the one Following that all share who follow an order in this process."""
     return context.following("orders", lambda seen: _newer(context.database.for_queries, seen))
 
 

@@ -1,4 +1,4 @@
-"""What orders does later: watch whether a step takes too long."""
+"""The job of orders: it watches whether a step takes too long."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,12 +15,15 @@ from services.orders.settings import Settings
 
 
 async def watch(_: Job, context: Context[Settings]) -> timedelta:
-    """How long a step may take; whether this one took longer is decided under the order's row lock."""
+    """Return how long a step may take.
+
+    Whether this one took longer is decided under the order's row lock.
+    """
     return context.settings.delay_after
 
 
 async def look(done: Sequence[Done], tx: Tx) -> None:
-    """Mark the orders that are late, and watch on those that are not yet."""
+    """Mark the orders that are late, and go on watching those that are not yet."""
 
     def decide(order: Order | None, each: Done) -> Decision | None:
         return decisions.delay(order, each.outcome, tx.now) if order else None

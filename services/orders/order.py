@@ -10,7 +10,7 @@ from services.orders.events import Customer, Fulfilment, Line, Money
 
 
 class Status(StrEnum):
-    """Where an order stands; the last three are the ends."""
+    """Names where an order stands; the last three are the ends."""
 
     PLACED = "placed"
     CONFIRMED = "confirmed"
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 
 class Fact(StrEnum):
-    """Something that has happened to an order; named like the event that tells it."""
+    """Names something that has happened to an order, like the event that tells it."""
 
     # What others tell.
     STOCK_RESERVED = "stock-reserved"
@@ -56,7 +56,7 @@ ENDS = frozenset({Status.COMPLETED, Status.REJECTED, Status.CANCELLED})
 
 
 class MenuItem(msgspec.Struct, frozen=True):
-    """What can be ordered, at which price, and whether it has to be baked."""
+    """Describes what can be ordered, at which price, and whether it has to be baked."""
 
     item: str
     name: str
@@ -65,7 +65,7 @@ class MenuItem(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What a customer asks for: pairs of item and quantity, in the order given."""
+    """Holds what a customer asks for; `lines` are pairs of item and quantity in the order given."""
 
     customer: Customer
     fulfilment: Fulfilment
@@ -74,9 +74,10 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """An order with everything known about it. `reason`: why it was rejected or cancelled, or shall be.
+    """Holds an order with everything known about it.
 
-    `correlationid`: what all events about it have in common, once it is stored.
+    `reason` is why it was rejected or cancelled, or shall be. `correlationid` is what all events
+    about it have in common, once it is stored.
     """
 
     id: str
@@ -96,12 +97,12 @@ class Order(msgspec.Struct, frozen=True):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can change the status any more."""
+        """Tell whether nothing can change the status any more."""
         return self.status in ENDS
 
 
 class News(msgspec.Struct, frozen=True):
-    """A fact as somebody tells it: the event's type, when it happened, and a sentence for people."""
+    """Holds a fact as it is told: the event's type, when it happened, and a sentence for people."""
 
     fact: Fact
     event: str
@@ -111,7 +112,10 @@ class News(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A line of the timeline; `status` is where the order stood after it, None when the order was not known."""
+    """Holds a line of the timeline.
+
+    `status` is where the order stood after it, None when the order was not known.
+    """
 
     status: Status | None
     at: datetime
@@ -120,7 +124,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """An order as its customer sees it, with everything that has happened to it."""
+    """Shows an order as its customer sees it, with everything that has happened to it."""
 
     id: str
     status: Status

@@ -1,4 +1,4 @@
-"""Accepting an order: decided in memory, written together with the others that come at the same moment."""
+"""Accepts orders: each is decided in memory, and written with the others of the same moment."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,10 @@ _menus: WeakKeyDictionary[Database, tuple[float, Menu]] = WeakKeyDictionary()
 
 
 async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, Answer]:
-    """The order that a sound body amounts to. Raises Problem for what is not on the menu, or not our currency."""
+    """Make the order that a sound body amounts to.
+
+    Raises Problem for what is not on the menu, or not our currency.
+    """
     currency = context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
@@ -40,12 +43,15 @@ async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, 
 
 
 def going_on(shown: Document) -> Answer:
-    """The answer to a command whose work has only begun."""
+    """Make the answer to a command whose work has only begun."""
     return Answer(shown, 202, {"Location": f"/orders/{shown.id}", "Retry-After": "1"})
 
 
 async def write(tx: Tx, commands: Sequence[PendingCommand[Decision]]) -> None:
-    """Orders, timelines, events and watches of many orders; those that are there already are left alone."""
+    """Write the orders, timelines, events and watches of many commands.
+
+    Orders that are there already are left alone.
+    """
     created = await store.add_all(tx, [(each.item, each.cause) for each in commands])
     for each in commands:
         if (order := each.item.state.id) in created:

@@ -1,4 +1,4 @@
-"""What the orders process is told beside the common settings."""
+"""Settings of orders."""
 
 from datetime import timedelta
 
@@ -8,11 +8,11 @@ from backbone import settings
 
 
 class Settings(settings.Settings):
-    """Adds when a step counts as late."""
+    """Adds to the common settings when a step counts as late."""
 
     delay_after_seconds: settings.Seconds = Field(300.0, description="A step that takes longer publishes order-delayed")
 
     @property
     def delay_after(self) -> timedelta:
-        """The same as a span of time."""
+        """Return `delay_after_seconds` as a span of time."""
         return timedelta(seconds=self.delay_after_seconds)

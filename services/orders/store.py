@@ -18,21 +18,21 @@ from services.orders.tables import menu, orders, timeline
 
 
 class TimelineEntry(NamedTuple):
-    """A line of the timeline, with its order's id."""
+    """Holds a line of the timeline, with its order's id."""
 
     order: str
     entry: Entry
 
 
 class Placed(NamedTuple):
-    """A new order, with what all events about it will have in common."""
+    """Holds a new order, with what all events about it will have in common."""
 
     order: Order
     correlationid: str
 
 
 class Newer(NamedTuple):
-    """An order with its timeline, and how long it has stood where it stands."""
+    """Holds an order with its timeline, and how long it has stood where it stands."""
 
     order: Order
     entries: Sequence[Entry]
@@ -40,7 +40,10 @@ class Newer(NamedTuple):
 
 
 def _facts(order: Order) -> str:
-    """In braces, as Postgres writes arrays: it has no arrays of arrays of different lengths."""
+    """Write an order's facts in braces, as Postgres writes arrays.
+
+    Postgres has no arrays of arrays of different lengths.
+    """
     return f"{{{','.join(sorted(order.facts))}}}"
 
 
@@ -109,27 +112,33 @@ _LIST_NEWER = Statement(
 
 
 async def lock(tx: Tx, order: str) -> Order | None:
-    """An order, locked until the transaction ends."""
+    """Return an order, locked until the transaction ends, or None."""
     return (await lock_all(tx, [order])).get(order)
 
 
 async def lock_all(tx: Tx, ids: Iterable[str]) -> dict[str, Order]:
-    """Those of the orders that exist, locked in sorted order until the transaction ends."""
+    """Return the orders of these ids, locked in sorted order until the transaction ends.
+
+    Those that do not exist are left out.
+    """
     found = await _LOCK_ALL.fetch(tx.raw, ids=sorted(set(ids)))
     return {row["id"]: _order(row) for row in found}
 
 
 async def add_all(tx: Tx, decided: Sequence[tuple[Decision, Cause]]) -> set[str]:
-    """Write new orders with the beginnings of their timelines; returns the ids of those that were not there yet."""
+    """Write new orders with the beginnings of their timelines.
+
+    Returns the ids of those that were not there yet.
+    """
     placed = [Placed(decision.state, cause.correlationid) for decision, cause in decided]
     created = await _ADD_ALL.fetch(tx.raw, placed=placed, entry=_new_entries(decision for decision, _ in decided))
     return {row["id"] for row in created}
 
 
 async def save_all(tx: Tx, decided: Iterable[Decision]) -> None:
-    """Write locked orders as they are after these decisions, in their order, and the new lines of their timelines.
+    """Write locked orders as they are after these decisions, with the new lines of their timelines.
 
-    A decision that leaves no line has changed nothing of its order.
+    Of several about one order the last counts; one that leaves no line has changed nothing.
     """
     telling = [decision for decision in decided if decision.entries]
     if changed := {decision.state.id: decision.state for decision in telling}:
@@ -143,13 +152,16 @@ async def add_entries(tx: Tx, entries: Sequence[TimelineEntry]) -> None:
 
 
 async def find(session: Session, order: str) -> tuple[Order, list[Entry]] | None:
-    """An order with its timeline."""
+    """Return an order with its timeline, or None."""
     found = await _FIND.fetch(session, id=order)
     return (_order(found[0]), _entries(found[0])) if found else None
 
 
 async def list_page(database: Database, page: Page, status: Status | None, customer: str | None) -> list[Order]:
-    """The orders of a page, the newest first; those that stand there, and of this customer, where that is given."""
+    """Return the orders of a page, the newest first.
+
+    `status` and `customer`, where given, leave all others out.
+    """
     query = select(orders).order_by(orders.c.id.desc()).limit(page.limit + 1)
     if status:
         query = query.where(orders.c.status == status)
@@ -162,14 +174,14 @@ async def list_page(database: Database, page: Page, status: Status | None, custo
 
 
 async def list_newer(database: Database, seen: Mapping[str, int], most: int) -> list[Newer]:
-    """Those of the orders that are of a newer version than was seen."""
+    """Return those of these orders that are of a newer version than was seen, at most `most`."""
     ids, versions = list(seen), list(seen.values())
     found = await _LIST_NEWER.fetch(database, ids=ids, versions=versions, most=most)
     return [Newer(_order(row), _entries(row), row["since"]) for row in found]
 
 
 async def list_menu(database: Database, currency: str, page: Page | None = None) -> list[MenuItem]:
-    """The menu, or a page of it, by item."""
+    """Return the menu, or a page of it, by item."""
     query = select(menu).order_by(menu.c.item)
     if page:
         query = query.limit(page.limit + 1)

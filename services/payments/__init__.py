@@ -1,1 +1,1 @@
-"""Payments: charges each order once, at the provider's pace, and undoes it when the order ends otherwise."""
+"""Charges each order once, at the provider's pace; undoes it when the order is not completed."""

@@ -1,4 +1,4 @@
-"""What can be asked of payments."""
+"""Payments' HTTP API: how the payment of an order stands."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,14 +21,14 @@ OrderId = Annotated[Key, Path(description="The order's id")]
 
 
 class Amount(BaseModel):
-    """Minor units (pence, cents) of an ISO 4217 currency."""
+    """Holds minor units (pence, cents) of an ISO 4217 currency."""
 
     amount: int
     currency: str
 
 
 class PaymentView(BaseModel):
-    """One order's payment. `first_attempt_at` is null while it waits for its turn."""
+    """Shows one order's payment. `first_attempt_at` is null while it waits for its turn."""
 
     order: str
     status: Status
@@ -42,7 +42,7 @@ class PaymentView(BaseModel):
 
 @router.get("/payments/{order}")
 async def get_payment(order: OrderId, db: Db) -> PaymentView:
-    """How the payment of an order stands."""
+    """Shows how the payment of an order stands."""
     row = await store.find(db, order)
     if row is None:
         raise Problem(404, "No such payment", f"No payment is known for order {order}.")

@@ -1,4 +1,4 @@
-"""What payments does when orders speaks: `decisions.FACTS` says what on which event."""
+"""Handles the events of orders: `decisions.FACTS` names the decision on each."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,10 @@ from services.payments.decisions import FACTS, Fact, Payment
 
 
 async def hear(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Queue the payments of new orders, to be made when their turn comes; undo those of orders that ended unpaid."""
+    """Queue the payments of new orders, and undo those of orders that ended unpaid.
+
+    A queued payment is made when its turn comes.
+    """
     payments = await store.lock_all(tx, {event.data.order for event in events})
     decided = fold(payments, events, lambda event: event.data.order, _decide)
     for order, event, decision in decided:

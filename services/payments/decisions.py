@@ -1,4 +1,6 @@
-"""What becomes of a payment, as pure functions: a payment and a fact in, what changes out (None: nothing does).
+"""Decides in pure functions what becomes of a payment: takes it and a fact, returns what changes.
+
+None says that nothing changes.
 
     queued ──────► charging ──► received          a charge begins, and is answered
       │              │  └─────► failed            declined: nothing was charged
@@ -39,7 +41,7 @@ NOTHING = Money(0, "XXX")
 
 
 class Status(StrEnum):
-    """Where a payment stands."""
+    """Names where a payment stands."""
 
     QUEUED = "queued"
     CHARGING = "charging"
@@ -52,14 +54,17 @@ class Status(StrEnum):
 
 
 class Task(StrEnum):
-    """What is done at the provider: the kinds of our jobs."""
+    """Names what is done at the provider: the kinds of our jobs."""
 
     CHARGE = "charge"
     VOID = "void"
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
-    """One order's payment. The order's id is its reference at the provider, on every attempt."""
+    """Holds one order's payment.
+
+    The order's id is its reference at the provider, on every attempt.
+    """
 
     order: str
     customer: str
@@ -75,7 +80,7 @@ def order_placed(payment: Payment | None, fact: OrderPlaced) -> Decision[Payment
 
 
 def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -> Decision[Payment] | None:
-    """Undo the payment of an order that ended unpaid, or remember the end of an order that nobody has heard of yet.
+    """Undo the payment of an order that ended unpaid, or remember the end of one not heard of yet.
 
     An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
     """
@@ -103,7 +108,10 @@ def ended_unheard(fact: OrderRejected | OrderCancelled) -> Decision[Payment]:
 
 
 def begun(payment: Payment, now: datetime) -> Payment | None:
-    """Mark, before the provider is called, that there may be a charge. None: it must not be called any more."""
+    """Mark, before the provider is called, that there may be a charge.
+
+    Returns None when it must not be called any more.
+    """
     if payment.status not in (Status.QUEUED, Status.CHARGING):
         return None
     return replace(payment, status=Status.CHARGING, first_attempt_at=payment.first_attempt_at or now)
@@ -118,7 +126,10 @@ def refused_for_rate(payment: Payment) -> Payment | None:
 
 
 def charged(payment: Payment) -> Decision[Payment] | None:
-    """The provider says that it charged. A payment being voided ignores it: the void gives the money back."""
+    """Note that the provider charged.
+
+    A payment being voided ignores it: the void gives the money back.
+    """
     if payment.status is not Status.CHARGING:
         return None
     received = PaymentReceived(order=payment.order, amount=payment.amount, reference=payment.order)
@@ -126,7 +137,7 @@ def charged(payment: Payment) -> Decision[Payment] | None:
 
 
 def declined(payment: Payment, reason: str) -> Decision[Payment] | None:
-    """The provider says that it will never charge under this reference."""
+    """Note that the provider will never charge under this reference."""
     if payment.status is not Status.CHARGING:
         return None
     failed = replace(payment, status=Status.FAILED, reason=reason)
@@ -134,7 +145,10 @@ def declined(payment: Payment, reason: str) -> Decision[Payment] | None:
 
 
 def given_up(payment: Payment, reason: str) -> Decision[Payment] | None:
-    """Wait no longer for the provider. Whether it charged is unknown, therefore the reference is voided."""
+    """Wait no longer for the provider.
+
+    Whether it charged is unknown, therefore the reference is voided.
+    """
     if payment.status is not Status.CHARGING:
         return None
     voiding = replace(payment, status=Status.VOIDING, reason=reason)
@@ -142,7 +156,7 @@ def given_up(payment: Payment, reason: str) -> Decision[Payment] | None:
 
 
 def ended(payment: Payment, reason: str | None) -> Decision[Payment] | None:
-    """The order was rejected or cancelled: nothing may stay charged."""
+    """Undo the payment of an order that was rejected or cancelled: nothing may stay charged."""
     if payment.status is Status.QUEUED:
         withdrawn = replace(payment, status=Status.WITHDRAWN, reason=reason)
         return Decision(withdrawn, events=(_voided(withdrawn),), stop=(Task.CHARGE,))
@@ -153,14 +167,14 @@ def ended(payment: Payment, reason: str | None) -> Decision[Payment] | None:
 
 
 def voided(payment: Payment) -> Decision[Payment] | None:
-    """The provider says that nothing was charged, nor ever will be."""
+    """Note that the provider charged nothing, nor ever will."""
     if payment.status is not Status.VOIDING:
         return None
     return Decision(replace(payment, status=Status.VOIDED), events=(_voided(payment),))
 
 
 def refunded(payment: Payment) -> Decision[Payment] | None:
-    """The provider says that it had charged and gave it back."""
+    """Note that the provider had charged and gave it back."""
     if payment.status is not Status.VOIDING:
         return None
     fact = PaymentRefunded(order=payment.order, amount=payment.amount, reference=payment.order, reason=payment.reason)
@@ -168,7 +182,10 @@ def refunded(payment: Payment) -> Decision[Payment] | None:
 
 
 def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> bool:
-    """Whether an attempt that failed now was the last. Only the time since the first attempt counts."""
+    """Tell whether an attempt that failed now was the last.
+
+    Only the time since the first attempt counts.
+    """
     return payment.first_attempt_at is not None and now - payment.first_attempt_at >= give_up_after
 
 

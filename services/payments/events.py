@@ -1,4 +1,4 @@
-"""What payments publishes, and its own narrow view of what it reads."""
+"""Events that payments publishes, and its own narrow view of those that it reads."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from backbone.events.payload import Payload
 
 
 class Money(msgspec.Struct, frozen=True):
-    """Minor units (pence, cents) of an ISO 4217 currency."""
+    """Holds minor units (pence, cents) of an ISO 4217 currency."""
 
     amount: int
     currency: str
@@ -35,7 +35,7 @@ class PaymentFailed(Payload, frozen=True, kw_only=True):
 
 
 class PaymentRefunded(Payload, frozen=True, kw_only=True):
-    """What had been charged was given back, for `reason`."""
+    """The provider gave back what had been charged, for `reason`."""
 
     TYPE: ClassVar[str] = "sliceline.payments.payment-refunded.v1"
     order: str

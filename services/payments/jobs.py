@@ -1,5 +1,7 @@
-"""What payments does at the provider. Every call takes a slot of the shared pace; nothing here holds a transaction open
-while it waits."""
+"""Charges and voids payments at the provider.
+
+Every call takes a slot of the shared pace; nothing here holds a transaction open while it waits.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -47,14 +49,20 @@ Decide = Callable[[Payment], Decision[Payment] | None]
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One run at a payment; `is_first` when no earlier one can have reached the provider."""
+    """Describes one run at a payment.
+
+    `is_first` tells that no earlier one can have reached the provider.
+    """
 
     payment: Payment
     is_first: bool
 
 
 async def charge(job: Job, context: Context[Settings]) -> Decide | None:
-    """Charge an order once; where an earlier attempt may have done it, the provider is asked first."""
+    """Charge an order once.
+
+    Where an earlier attempt may have done it, the provider is asked first.
+    """
     settings = context.settings
     await _take_slot(context)
     attempt = await context.coalesce(_begin).submit(job.key)
@@ -97,7 +105,10 @@ def _decide(payment: Payment | None, done: Done) -> Decision[Payment] | None:
 
 
 def _after_charging(outcome: Outcome, overdue: bool) -> Decide:
-    """The decision that an outcome calls for. Raises ProviderUnsure where only another attempt can tell."""
+    """Return the decision that an outcome calls for.
+
+    Raises ProviderUnsure where only another attempt can tell.
+    """
     match outcome:
         case Charged():
             return decisions.charged
@@ -114,7 +125,10 @@ def _after_charging(outcome: Outcome, overdue: bool) -> Decide:
 
 
 async def _begin(context: Context[Settings], orders: Sequence[str]) -> Sequence[Attempt | None]:
-    """Commit, before anything is charged, that something may be; None for what must not be charged any more."""
+    """Commit, before anything is charged, that something may be.
+
+    Returns None for what must not be charged any more.
+    """
     async with context.database.transaction(patience=PATIENCE) as tx:
         before = await store.lock_all(tx, orders)
         begun = {order: decisions.begun(payment, tx.now) for order, payment in before.items()}

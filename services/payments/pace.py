@@ -48,7 +48,10 @@ async def hold_off(database: Database, limit: float, pause: timedelta) -> None:
 
 
 async def _reserve(database: Database, interval: timedelta, patience: timedelta) -> float:
-    """The seconds until the slot that is now ours."""
+    """Reserve a slot and return the seconds until it.
+
+    Raises Postpone when the next one is further away than `patience`.
+    """
     reserved = await store.reserve_slot(database, interval, patience)
     if reserved is not None:
         return reserved

@@ -18,39 +18,42 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 class Charged(msgspec.Struct, frozen=True):
-    """Charged under this reference, and not given back."""
+    """Tells that the payment is charged under this reference, and not given back."""
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """Not charged: the customer's bank will not pay."""
+    """Tells that nothing was charged: the customer's bank will not pay."""
 
     reason: str
 
 
 class Voided(msgspec.Struct, frozen=True):
-    """Nothing is charged under this reference, nor ever will be. `refunded`: something was, and was given back."""
+    """Tells that nothing is charged under this reference, nor ever will be.
+
+    `refunded` tells that something was, and was given back.
+    """
 
     refunded: bool
 
 
 class Absent(msgspec.Struct, frozen=True):
-    """The provider knows nothing of this reference."""
+    """Tells that the provider knows nothing of this reference."""
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The provider does not accept this request, and will not accept it again as it is."""
+    """Tells that the provider does not accept this request, nor will accept it again as it is."""
 
     reason: str
 
 
 class Busy(msgspec.Struct, frozen=True):
-    """Refused for the rate of our calls; nothing was done."""
+    """Tells that the provider refused the call for the rate of our calls; nothing was done."""
 
     retry_after: timedelta
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """No usable answer: it may have happened or not."""
+    """Tells that no usable answer came: the call may have had its effect or not."""
 
     reason: str
 
@@ -59,7 +62,10 @@ Outcome = Charged | Declined | Voided | Absent | Refused | Busy | Unknown
 
 
 class _Answer(NamedTuple):
-    """What we read of an answer's body; a problem document has `code`, and `reason` or `detail`."""
+    """Holds what we read of an answer's body.
+
+    A problem document has `code`, and `reason` or `detail`.
+    """
 
     status: str = ""
     code: str = ""
@@ -68,14 +74,17 @@ class _Answer(NamedTuple):
 
 
 class Provider:
-    """A client of the provider's HTTP API."""
+    """Calls the provider's HTTP API."""
 
     def __init__(self, http: httpx.AsyncClient, url: str) -> None:
         self._http = http
         self._url = url.rstrip("/")
 
     async def charge(self, payment: Payment) -> Outcome:
-        """Charge, under the order's id as reference and as Idempotency-Key: however often, it is charged once."""
+        """Charge a payment, with the order's id as reference and as Idempotency-Key.
+
+        However often this is asked, the payment is charged once.
+        """
         body = {
             "reference": payment.order,
             "amount": {"amount": payment.amount.amount, "currency": payment.amount.currency},
@@ -138,12 +147,15 @@ def _answer(response: httpx.Response) -> _Answer:
 
 
 def _text(value: object) -> str:
-    """Fit to be stored and shown, whatever was sent."""
+    """Make a text fit to be stored and shown, whatever was sent."""
     return one_line(value)[:200] if isinstance(value, str) else ""
 
 
 def _retry_after(headers: httpx.Headers) -> timedelta:
-    """Seconds or a date (RFC 9110, 10.2.3); one second when there is neither."""
+    """Return the pause asked for, in seconds or as a date (RFC 9110, 10.2.3).
+
+    It is one second when there is neither.
+    """
     value = headers.get("Retry-After", "")
     try:
         pause = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - _sent_at(headers)
@@ -153,7 +165,10 @@ def _retry_after(headers: httpx.Headers) -> timedelta:
 
 
 def _sent_at(headers: httpx.Headers) -> datetime:
-    """When the answer was sent by the clock that its dates come from; by ours where it does not say."""
+    """Return when the answer was sent, by the clock that its dates come from.
+
+    It is by our clock where the answer does not say.
+    """
     with suppress(ValueError):
         return parsedate_to_datetime(headers.get("Date", ""))
     return datetime.now(UTC)  # noqa: TID251  the database's clock is no nearer to the provider's

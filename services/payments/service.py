@@ -1,4 +1,4 @@
-"""Payments, put together."""
+"""Puts the service together: `python -m services.payments.service`."""
 
 from backbone.process import run
 from backbone.service import Service

@@ -1,4 +1,4 @@
-"""What payments is told from outside."""
+"""Settings of payments."""
 
 from pydantic import Field, field_validator
 
@@ -10,7 +10,7 @@ SLOWEST = 0.001
 
 
 class Settings(Common):
-    """Common settings and where, how fast and how long the provider is asked."""
+    """Adds to the common settings where, how fast and how long the provider is asked."""
 
     provider_url: HttpUrl = Field("http://127.0.0.1:8090", description="The payment provider")
     provider_rate: float = Field(

@@ -53,13 +53,16 @@ _HOLD_OFF = Statement("""
 
 
 async def lock_all(tx: Tx, orders: Iterable[str]) -> dict[str, Payment]:
-    """These orders' payments, those that exist, locked in sorted order until the transaction ends."""
+    """Return the payments of these orders, locked in sorted order until the transaction ends.
+
+    Those that do not exist are left out.
+    """
     found = await _LOCK_ALL.fetch(tx.raw, orders=list(orders))
     return {row["order_id"]: _payment(**row) for row in found}
 
 
 async def lock(tx: Tx, order: str) -> Payment | None:
-    """The payment of an order, locked until the transaction ends."""
+    """Return the payment of an order, locked until the transaction ends, or None."""
     return (await lock_all(tx, [order])).get(order)
 
 
@@ -80,7 +83,7 @@ async def save(tx: Tx, payment: Payment) -> None:
 
 
 async def find(database: Database, order: str) -> Row[Any] | None:
-    """The payment of an order, with the times at which it was made and changed."""
+    """Return the payment of an order, with the times at which it was made and changed, or None."""
     async with database.reading() as connection:
         query = select(payments).where(payments.c.order_id == order)
         found: Row[Any] | None = (await connection.execute(query)).one_or_none()
@@ -88,25 +91,28 @@ async def find(database: Database, order: str) -> Row[Any] | None:
 
 
 async def reserve_slot(database: Database, interval: timedelta, patience: timedelta) -> float | None:
-    """The seconds until the slot that is now ours; None when the next one is further away than `patience`."""
+    """Reserve the next slot and return the seconds until it.
+
+    Returns None when it is further away than `patience`.
+    """
     found = await _RESERVE_SLOT.fetch(database, interval=interval, patience=patience)
     return float(found[0][0]) if found else None
 
 
 async def find_next_slot(database: Database) -> float:
-    """The seconds until the next slot that is nobody's yet."""
+    """Return the seconds until the next slot that is nobody's yet."""
     [(ahead,)] = await _NEXT_SLOT.fetch(database)
     return float(ahead)
 
 
 async def is_held(database: Database) -> bool:
-    """Whether the provider asked for a pause that is not over."""
+    """Tell whether the provider asked for a pause that is not over."""
     [(held,)] = await _IS_HELD.fetch(database)
     return bool(held)
 
 
 async def hold_off(database: Database, pause: timedelta) -> None:
-    """Give no slot out for so long."""
+    """Give out no slot for the length of `pause`."""
     await _HOLD_OFF.fetch(database, pause=pause)
 
 
