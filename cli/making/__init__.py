@@ -1,1 +1,4 @@
-"""Making a service: what is wanted, its files' texts, the lists it joins, and putting all of it in place at once."""
+"""Makes a service: reads what is wanted, writes its files' texts, adds it to the lists it joins.
+
+All of it is put in place at once.
+"""

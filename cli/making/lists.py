@@ -1,4 +1,4 @@
-"""The files that name every service: what they say once there is one more."""
+"""Adds a service to the files that name every service."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,10 @@ Edit = Callable[[str, Wanted], str]
 
 
 def edited(root: Path, wanted: Wanted) -> dict[str, str]:
-    """Add the service to each list. Raises Unwanted for a file in which its place cannot be found."""
+    """Add the service to each list.
+
+    Raises Unwanted for a file in which its place cannot be found.
+    """
     return {path: _edit(root, path, edit, wanted) for path, edit in EDITS.items()}
 
 
@@ -24,7 +27,7 @@ def _edit(root: Path, path: str, edit: Edit, wanted: Wanted) -> str:
 
 
 def _in_compose(text: str, wanted: Wanted) -> str:
-    """After the blocks of the catalogue's last service."""
+    """Add the service after the blocks of the catalogue's last one."""
     gaps, last = {"name": wanted.name, "port": str(wanted.port)}, list(CATALOGUE)[-1]
     for name, template in ((last, "compose_service"), (f"{last}-worker", "compose_worker")):
         text = _after(rf"^  {name}:\n(    .*\n)+", f"block of {name}", text, filled(template, gaps))
@@ -32,7 +35,7 @@ def _in_compose(text: str, wanted: Wanted) -> str:
 
 
 def _in_readme(text: str, wanted: Wanted) -> str:
-    """In the list of addresses."""
+    """Add the service to the list of addresses."""
     last, port = list(CATALOGUE.items())[-1]
     return _after(rf"\b{last} {port}\b", f"'{last} {port}'", text, f",\n{wanted.name} {wanted.port}")
 

@@ -1,4 +1,4 @@
-"""Making all files beside ours first, and putting them in place at once when they are right."""
+"""Makes all files beside ours first, and puts them in place at once when they are right."""
 
 import os
 import shutil
@@ -22,7 +22,10 @@ class NotMade(Exception):
 
 @contextmanager
 def stage(root: Path, home: Path, texts: Mapping[str, str]) -> Iterator[Path]:
-    """Make a copy of the tree that has these files, and the contracts that follow from them. Raises NotMade."""
+    """Make a copy of the tree that has these files, and the contracts that follow from them.
+
+    Raises NotMade.
+    """
     home.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="new-", dir=home) as made:
         copy = Path(made)
@@ -36,7 +39,10 @@ def stage(root: Path, home: Path, texts: Mapping[str, str]) -> Iterator[Path]:
 
 
 def changes(root: Path, copy: Path) -> list[str]:
-    """List the files of the copy that are not as they are in the tree; those that are there already come last."""
+    """List the files of the copy that are not as they are in the tree.
+
+    Those that are there already come last.
+    """
     files = (path.relative_to(copy) for path in sorted(copy.rglob("*")) if path.is_file())
     changed = [path for path in files if "__pycache__" not in path.parts and _differs(root / path, copy / path)]
     return [str(path) for path in sorted(changed, key=lambda path: (root / path).exists())]
@@ -99,7 +105,10 @@ def _take_back(root: Path, name: str, kept: Path) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ignores, for the milliseconds that the block takes, signals that would end us in the middle of it."""
+    """Ignore signals that would end us in the middle of the block.
+
+    It takes milliseconds.
+    """
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield

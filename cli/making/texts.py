@@ -53,12 +53,12 @@ def filled(template: str, gaps: Mapping[str, str], publishes: bool = False) -> s
 
 
 def _classes() -> set[str]:
-    """What classes are called in the templates."""
+    """Return what classes are called in the templates."""
     return {word for file in TEMPLATES.glob("*.txt") for word in re.findall(r"\b[A-Z]\w+", file.read_text())}
 
 
 def _contract(name: str, event: str) -> dict[str, str]:
-    """The schema of an event to be published, a sample, and one that has to be refused."""
+    """Write the schema of an event to be published, a sample, and one that has to be refused."""
     gaps = {"name": name, "event": event, "sentence": event.replace("-", " ").capitalize()}
     return {
         f"schemas/{name}/{event}.v1.json": filled("schema", gaps),
@@ -104,7 +104,7 @@ def _tuple(variable: str, values: list[str]) -> str:
 
 
 def _fitted(start: str, short: str, long: str) -> str:
-    """In one line where that is not too long, as the formatter would have it."""
+    """Write a statement in one line where that is not too long, as the formatter would have it."""
     return start + (short if len(start + short) <= LINE else long)
 
 
@@ -150,13 +150,13 @@ def _endpoint(name: str, event: str) -> str:
     return (
         f'@router.post("/{name}/{{name}}/{event}", response_model=TotalView)\n'
         f"async def publish_{function}(name: TotalName, command: Command) -> Response:\n"
-        f'    """Publish {event} about a name, with its total."""\n'
+        f'    """Publishes {event} about a name, with its total."""\n'
         f"    return await command.run(lambda tx: _publish(tx, name, {class_of(event)}, command.actor))\n"
     )
 
 
 def _read_from(reads: Iterable[View]) -> list[str]:
-    """`order-completed, order-rejected from orders`, one for each service."""
+    """Name the events that are read, by service: `order-completed, order-rejected from orders`."""
     events: dict[str, list[str]] = {}
     for view in reads:
         service, event, version = parse_type(view.type)

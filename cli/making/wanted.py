@@ -1,4 +1,4 @@
-"""What a new service is to be: the words of the command, held against what there is."""
+"""Understands which service is wanted: holds the words of the command against what there is."""
 
 import keyword
 import re
@@ -30,7 +30,10 @@ class Unwanted(Exception):
 
 @dataclass(frozen=True)
 class View:
-    """An event to be read: its type, what its class is called, and the field that names what it is about."""
+    """Describes an event to be read.
+
+    That is its type, what its class is called, and the field that names what it is about.
+    """
 
     type: str
     class_name: str
@@ -43,7 +46,7 @@ class View:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A service that can be made."""
+    """Describes a service that can be made."""
 
     name: str
     port: int
@@ -69,9 +72,10 @@ def next_port() -> int:
 
 
 def type_of(text: str) -> str:
-    """Find the event type that a text means: all of it, or `[<service>.]<event>[.v<N>]`, the newest version by default.
+    """Find the event type that a text means: all of it, or `[<service>.]<event>[.v<N>]`.
 
-    Raises Unwanted where it means none, or events of several services.
+    The newest version is the default. Raises Unwanted where the text means no event, or events of
+    several services.
     """
     known = [event_type for service in CATALOGUE for event_type in schemas_of(service)]
     found = {parse_type(each).service: each for each in known if text in _names_of(each)}  # the newest comes last
@@ -85,7 +89,7 @@ def type_of(text: str) -> str:
 
 
 def class_of(event: str) -> str:
-    """`order-completed` -> `OrderCompleted`."""
+    """Name an event's class: `OrderCompleted` for `order-completed`."""
     return "".join(word.capitalize() for word in event.split("-"))
 
 
@@ -119,7 +123,10 @@ def _check_event(event: str) -> None:
 
 
 def _views(types: Sequence[str], publishes: Sequence[str]) -> Iterator[View]:
-    """With the service's name, or the version, in front of or behind a class's name that would stand there twice."""
+    """Make the view of each event, with a class name of its own.
+
+    A name that would stand there twice gets the service's name in front, or the version behind.
+    """
     services = {(parse_type(each).event, parse_type(each).service) for each in types}
     owners = Counter([*(event for event, _ in services), *set(publishes)])
     versions = Counter((parse_type(each).event, parse_type(each).service) for each in types)
@@ -132,7 +139,10 @@ def _views(types: Sequence[str], publishes: Sequence[str]) -> Iterator[View]:
 
 
 def _field(event_type: str) -> str | None:
-    """The first text that every such event has: by our rules what it is about."""
+    """Return the name of the first text that every such event has, or None.
+
+    By our rules that text is what the event is about.
+    """
     schema = schema_of(event_type)
     texts = (name for name, described in schema.get("properties", {}).items() if described.get("type") == "string")
     required = (name for name in texts if name in schema.get("required", ()))
