@@ -57,7 +57,7 @@ async def prune(
     while True:
         beat()
         async with database.transaction() as tx:
-            deleted = int((await statement.execute(tx.raw, age=older_than)).removeprefix("DELETE "))
+            deleted = await statement.execute(tx.raw, age=older_than)
         total += deleted
         if deleted == 0:
             return total

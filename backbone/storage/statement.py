@@ -138,9 +138,18 @@ class Statement:
         """Run it and return the first value of its first row; None without one."""
         return await connection.fetchval(self.text, *self.arguments(given))
 
-    async def execute(self, connection: asyncpg.Connection[Any], /, **given: Any) -> str:
-        """Run it and return what Postgres says it has done, as "UPDATE 3"."""
-        return await connection.execute(self.text, *self.arguments(given))
+    async def execute(self, connection: asyncpg.Connection[Any], /, **given: Any) -> int:
+        """Run it and return how many rows it has written, deleted or found."""
+        said = await connection.execute(self.text, *self.arguments(given))
+        return int(said.rpartition(" ")[2])  # "UPDATE 3", "INSERT 0 3"
+
+    async def execute_exactly(self, connection: asyncpg.Connection[Any], count: int, /, **given: Any) -> None:
+        """Run a statement that leaves out rows which are not what was read; it has to write so many.
+
+        Raises SerializationError, which passes: what it left out has to be read and decided again.
+        """
+        if await self.execute(connection, **given) != count:
+            raise asyncpg.SerializationError("Somebody else has written one of these rows at the same moment.")
 
     def arguments(self, given: Mapping[str, Any]) -> list[Any]:
         """Return the arguments given by name in the order of their numbers."""

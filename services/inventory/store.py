@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import asyncpg
 import msgspec
 from sqlalchemy import select
 
@@ -107,9 +106,7 @@ async def save_reservations(tx: Tx, before: Mapping[str, Reservation], after: Ma
     Raises SerializationError, which passes: what seemed new is not, and has to be decided again.
     """
     if changed := [_Reservation(order, new) for order, new in after.items() if new != before.get(order)]:
-        written = await _SAVE_RESERVATIONS.execute(tx.raw, new=changed, now=tx.now)
-        if written != f"INSERT 0 {len(changed)}":
-            raise asyncpg.SerializationError("Another replica has heard of one of these orders at the same moment.")
+        await _SAVE_RESERVATIONS.execute_exactly(tx.raw, len(changed), new=changed, now=tx.now)
 
 
 async def find_recipes(tx: Tx, items: Collection[str]) -> Recipes:

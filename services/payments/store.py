@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 from sqlalchemy import Row, select
 
 from backbone.storage.database import Database, Tx
@@ -72,9 +71,7 @@ async def save_all(tx: Tx, changed: Collection[Payment]) -> None:
     Raises SerializationError, which passes: what seemed new is not, and has to be decided again.
     """
     if changed:
-        written = await _SAVE_ALL.execute(tx.raw, new=changed, now=tx.now)
-        if written != f"INSERT 0 {len(changed)}":
-            raise asyncpg.SerializationError("Another replica has heard of one of these orders at the same moment.")
+        await _SAVE_ALL.execute_exactly(tx.raw, len(changed), new=changed, now=tx.now)
 
 
 async def save(tx: Tx, payment: Payment) -> None:
