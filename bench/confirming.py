@@ -13,13 +13,14 @@ import asyncpg
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from backbone.storage.statement import Statement
 from bench import programs
 from bench.result import Results, Row, better, median
 from bench.stage import Stage
 
 SERVICES = ("orders", "inventory", "payments", "provider")
 TOPIC = "loyalty.events"  # nobody listens to it here
-STATUS = "SELECT status FROM orders WHERE id = $1"
+STATUS = Statement("SELECT status FROM orders WHERE id = :order")
 
 
 @dataclass
@@ -82,7 +83,7 @@ async def _order(client: httpx.AsyncClient, connection: "asyncpg.Connection[asyn
     accepted = time.perf_counter()
     order = answer.raise_for_status().json()["id"]
     async with asyncio.timeout(30):
-        while await connection.fetchval(STATUS, order) == "placed":  # noqa: ASYNC110
+        while await STATUS.fetchval(connection, order=order) == "placed":  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     taken = (time.perf_counter() - accepted) * 1000
     await asyncio.sleep(0.1)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from fastapi import APIRouter
+from sqlalchemy import BigInteger, Text, column
 
 from backbone.consuming.handlers import BatchHandler, Handler
 from backbone.events.payload import Event, Payload
@@ -18,14 +19,17 @@ from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
+from backbone.storage.statement import Statement, tuples
 
-TAKE = "UPDATE stock SET reserved = reserved + $2 WHERE sku = $1"
-TAKE_ALL = """
+TAKE = Statement("UPDATE stock SET reserved = reserved + :quantity WHERE sku = :sku")
+TAKE_ALL = Statement(
+    """
 UPDATE stock SET reserved = reserved + taken.quantity
-FROM (SELECT sku, quantity FROM stock JOIN unnest($1::text[], $2::bigint[]) AS wanted(sku, quantity) USING (sku)
-      ORDER BY sku FOR NO KEY UPDATE OF stock) AS taken
+FROM (SELECT sku, quantity FROM stock JOIN :wanted USING (sku) ORDER BY sku FOR NO KEY UPDATE OF stock) AS taken
 WHERE stock.sku = taken.sku
-"""
+""",
+    wanted=tuples(column("sku", Text), column("quantity", BigInteger)),
+)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -40,7 +44,7 @@ class OrderPlaced(Payload, frozen=True):
 
 async def take(event: Event[OrderPlaced], tx: Tx) -> None:
     line = event.data.lines[0]
-    await tx.raw.execute(TAKE, line.item, line.quantity)
+    await TAKE.execute(tx.raw, sku=line.item, quantity=line.quantity)
 
 
 async def take_all(events: Sequence[Event[Any]], tx: Tx) -> None:
@@ -48,7 +52,7 @@ async def take_all(events: Sequence[Event[Any]], tx: Tx) -> None:
     for event in events:
         line = event.data.lines[0]
         wanted[line.item] += line.quantity
-    await tx.raw.execute(TAKE_ALL, list(wanted), list(wanted.values()))
+    await TAKE_ALL.execute(tx.raw, wanted=wanted.items())
 
 
 def service(handler: Handler) -> Service[Settings]:

@@ -9,10 +9,18 @@ from cli.console import console, fail
 from cli.running import running_shop
 
 CHUNK = 20_000
-COLUMNS = ("sku", "on_hand", "reserved", "sold", "initial", "adjusted", "threshold", "ceiling")
 # Between these two stands every SKU of ours, and no other: "." follows "-" in the order of bytes.
 FIRST, AFTER = "sku-", "sku."
-ON_HAND, THRESHOLD, CEILING = 500, 100, 1000
+THERE = "SELECT count(*) FROM stock WHERE sku >= :first AND sku < :after"
+FULL = {
+    "on_hand": 500,
+    "reserved": 0,
+    "sold": 0,
+    "initial": 500,
+    "adjusted": 0,
+    "threshold": 100,
+    "ceiling": 1000,
+}
 
 
 def seed(
@@ -33,19 +41,21 @@ def seed(
 
 
 async def _fill(url: str, items: int) -> int:
-    """Adds what is missing; returns how many SKUs of ours were there before."""
+    """Add the SKUs that are missing; return how many of ours were there before."""
     import asyncpg
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from backbone.storage.statement import Statement
+
     connection = await asyncpg.connect(url)
     try:
-        there: int = await connection.fetchval("SELECT count(*) FROM stock WHERE sku >= $1 AND sku < $2", FIRST, AFTER)
+        there: int = await Statement(THERE).fetchval(connection, first=FIRST, after=AFTER)
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress("Loading SKUs", *columns, console=console) as progress:
             task = progress.add_task("", total=items, completed=min(there, items))
             for start in range(there, items, CHUNK):
                 rows = rows_of(start, min(start + CHUNK, items))
-                await connection.copy_records_to_table("stock", records=rows, columns=COLUMNS)
+                await connection.copy_records_to_table("stock", records=rows, columns=("sku", *FULL))
                 progress.advance(task, len(rows))
         await connection.execute("ANALYZE stock")
     finally:
@@ -53,6 +63,6 @@ async def _fill(url: str, items: int) -> int:
     return there
 
 
-def rows_of(start: int, end: int) -> list[tuple[str, int, int, int, int, int, int, int]]:
-    """The stock rows number start + 1 to end, full and untouched."""
-    return [(f"sku-{number:08}", ON_HAND, 0, 0, ON_HAND, 0, THRESHOLD, CEILING) for number in range(start + 1, end + 1)]
+def rows_of(start: int, end: int) -> list[tuple[str | int, ...]]:
+    """Make the stock rows number start + 1 to end, full and untouched."""
+    return [(f"sku-{number:08}", *FULL.values()) for number in range(start + 1, end + 1)]

@@ -18,6 +18,8 @@ from backbone.consuming.broker import Log, survey
 from backbone.consuming.sql import ANEW
 from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
+from backbone.storage.statement import Statement, tuples
+from backbone.storage.tables import consumer_offsets, sequences
 from deployment import OLD_EVENTS, published
 from deployment.published import Report
 
@@ -90,7 +92,8 @@ async def _unread(connection: Any, kept: Kept, service: str) -> str | None:
 
     Only where tables have gone back on purpose does it; these tell how far they had been, or ask for the beginning.
     """
-    known = {(row["topic"], row["partition"]): row["known"] for row in await connection.fetch(_KNOWN, service, ANEW)}
+    rows = await _KNOWN.fetch(connection, consumer=service, anew=ANEW)
+    known = {(row["topic"], row["partition"]): row["known"] for row in rows}
     for place, read_to in kept.read_to[service].items():
         known_to = known.get(place, 0)
         if place in kept.logs and known_to is not None and _is_older(kept.logs[place], read_to, known_to):
@@ -99,10 +102,10 @@ async def _unread(connection: Any, kept: Kept, service: str) -> str | None:
     return None
 
 
-_KNOWN = """
-SELECT topic, partition, CASE WHEN next_offset <> $2 THEN greatest(next_offset, reached_offset) END AS known
-FROM consumer_offsets WHERE consumer = $1
-"""
+_KNOWN = Statement("""
+SELECT topic, partition, CASE WHEN next_offset <> :anew THEN greatest(next_offset, reached_offset) END AS known
+FROM consumer_offsets WHERE consumer = :consumer
+""")
 
 
 def _is_older(log: Log, read_to: int, known: int) -> bool:
@@ -113,7 +116,7 @@ def _is_older(log: Log, read_to: int, known: int) -> bool:
 async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
     """What it has published by its topic's account and not by its own: numbers of events would be given twice."""
     newest = kept.sequences.get(service, {})
-    rows = await connection.fetch("SELECT key, last FROM sequences WHERE key = ANY($1)", list(newest))
+    rows = await _LAST.fetch(connection, keys=list(newest))
     known = {row["key"]: row["last"] for row in rows}
     key = next((key for key, sequence in newest.items() if sequence > known.get(key, 0)), None)
     if key is None:
@@ -121,12 +124,15 @@ async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
     return f"its topic holds event {newest[key]} of {key}; its tables know of {known.get(key, 'none')}"
 
 
+_LAST = Statement("SELECT key, last FROM sequences WHERE key = ANY(:keys::text[])")
+
+
 async def _do_as_chosen(kept: Kept, service: str, url: str, numbers: Mapping[str, int], *, skipping: bool) -> None:
     """Count on from what the topic holds, skip what is there if so chosen, and note that nobody need be asked again."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():
-            await connection.execute(_COUNT_ON, list(numbers), list(numbers.values()))
+            await _COUNT_ON.execute(connection, known=numbers.items())
             if skipping:
                 await _skip(connection, kept, service)
             await _accept(connection, kept, service)
@@ -134,19 +140,24 @@ async def _do_as_chosen(kept: Kept, service: str, url: str, numbers: Mapping[str
         await connection.close()
 
 
-_COUNT_ON = """
-INSERT INTO sequences AS s (key, last) SELECT * FROM unnest($1::text[], $2::bigint[])
+_COUNT_ON = Statement(
+    """
+INSERT INTO sequences AS s (:known.columns) SELECT :known.* FROM :known
 ON CONFLICT (key) DO UPDATE SET last = greatest(s.last, excluded.last)
-"""
+""",
+    known=tuples(sequences.c.key, sequences.c.last),
+)
 
-_SKIP = """
-INSERT INTO consumer_offsets (consumer, topic, partition, next_offset, log, leader_epoch, checked_offset)
-SELECT $1, topic, partition, next, log, epoch, next
-FROM unnest($2::text[], $3::int[], $4::bigint[], $5::uuid[], $6::int[]) AS row(topic, partition, next, log, epoch)
-ON CONFLICT (consumer, topic, partition) DO UPDATE
-  SET next_offset = excluded.next_offset, log = excluded.log, leader_epoch = excluded.leader_epoch,
-      checked_offset = excluded.checked_offset
-"""
+_PLACE = (consumer_offsets.c.topic, consumer_offsets.c.partition)
+
+_SKIP = Statement(
+    """
+INSERT INTO consumer_offsets (consumer, :place.columns, checked_offset)
+SELECT :consumer, :place.*, next_offset FROM :place
+ON CONFLICT (consumer, topic, partition) DO UPDATE SET :place.excluded, checked_offset = excluded.checked_offset
+""",
+    place=tuples(*_PLACE, consumer_offsets.c.next_offset, consumer_offsets.c.log, consumer_offsets.c.leader_epoch),
+)
 
 
 async def _skip(connection: Any, kept: Kept, service: str) -> None:
@@ -154,20 +165,22 @@ async def _skip(connection: Any, kept: Kept, service: str) -> None:
     topics = {topic_of(view.TYPE) for view in handlers}
     rows = [(*place, log.end, log.id, log.epoch) for place, log in kept.logs.items() if place[0] in topics]
     if rows:
-        await connection.execute(_SKIP, service, *map(list, zip(*rows, strict=True)))
+        await _SKIP.execute(connection, consumer=service, place=rows)
 
 
 # Until they have read as far again, or Kafka is told where they are, they would look as old as before.
-_ACCEPT = """
-INSERT INTO consumer_offsets AS o (consumer, topic, partition, next_offset, reached_offset)
-SELECT $1, topic, partition, $2, reached
-FROM unnest($3::text[], $4::int[], $5::bigint[]) AS row(topic, partition, reached)
+_ACCEPT = Statement(
+    """
+INSERT INTO consumer_offsets AS o (consumer, next_offset, :place.columns)
+SELECT :consumer, :anew, :place.* FROM :place
 ON CONFLICT (consumer, topic, partition) DO UPDATE
   SET reached_offset = greatest(o.reached_offset, excluded.reached_offset)
-"""
+""",
+    place=tuples(*_PLACE, consumer_offsets.c.reached_offset),
+)
 
 
 async def _accept(connection: Any, kept: Kept, service: str) -> None:
     rows = [(*place, read_to) for place, read_to in kept.read_to[service].items() if place in kept.logs]
     if rows:
-        await connection.execute(_ACCEPT, service, ANEW, *map(list, zip(*rows, strict=True)))
+        await _ACCEPT.execute(connection, consumer=service, anew=ANEW, place=rows)

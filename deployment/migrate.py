@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from backbone.running.gather_or_cancel import gather_or_cancel
+from backbone.storage.statement import Statement
 from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from deployment.addresses import database_url, without_password
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
@@ -30,6 +31,11 @@ PARTITIONS = 12
 REACHABLE_WITHIN = 150.0
 """Seconds; longer than `up` waits for a server, so that a server that does not start is told of as such."""
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+
+_HAS_ROLE = Statement("SELECT true FROM pg_roles WHERE rolname = :name")
+_HAS_DATABASE = Statement("SELECT true FROM pg_database WHERE datname = :name")
+# A role's password cannot be a parameter; the server itself quotes it.
+_ALTER_ROLE = Statement("SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', :name::text, :password::text)")
 
 
 class Unreachable(Exception):
@@ -89,12 +95,10 @@ async def _databases(postgres_url: str, password: str, report: Report) -> None:
 
 
 async def _role_and_database(connection: Any, service: str, password: str) -> None:
-    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", service):
+    if not await _HAS_ROLE.fetchval(connection, name=service):
         await connection.execute(f'CREATE ROLE "{service}"')
-    # A role's password cannot be a parameter; the server itself quotes it.
-    alter = "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)"
-    await connection.execute(await connection.fetchval(alter, service, password))
-    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", service):
+    await connection.execute(await _ALTER_ROLE.fetchval(connection, name=service, password=password))
+    if not await _HAS_DATABASE.fetchval(connection, name=service):
         await connection.execute(f'CREATE DATABASE "{service}" OWNER "{service}"')
     await connection.execute(f'REVOKE CONNECT ON DATABASE "{service}" FROM PUBLIC')
 

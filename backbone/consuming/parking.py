@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 import orjson
 
 from backbone.consuming import sql
-from backbone.consuming.batch import Incoming, Letter, declared_type, printable, read
+from backbone.consuming.batch import Incoming, Letter, Record, declared_type, printable, read
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import trace_id_of
@@ -39,7 +40,7 @@ async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Inco
 
 async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
     """Write one event as a dead letter and park its key."""
-    await sql.PARK_KEY.execute(tx.raw, consumer=consumer, topic=incoming.record.topic, key=incoming.key)
+    await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=[(incoming.record.topic, incoming.key)])
     await _write_letter(tx, consumer, incoming, describe(error))
     metrics.PARKED.inc()
     logger.error(
@@ -63,23 +64,27 @@ def _about(incoming: Incoming) -> dict[str, str | None]:
     return {"event_id": event.id, "event_type": event.type, "trace_id": trace_id_of(event.traceparent)}
 
 
+class _Row(msgspec.Struct):
+    """Holds what is written of one event into the table `dead_letters`."""
+
+    record: Record
+    key: str
+    type: str | None
+    error: str | None
+    headers: str
+
+
 async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | None) -> None:
-    record = incoming.record
-    headers = [(printable(name), _text_of(value)) for name, value in record.headers]
-    declared = declared_type(record)
-    await sql.DEAD_LETTER.execute(
-        tx.raw,
-        consumer=consumer,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
+    headers = [(printable(name), _text_of(value)) for name, value in incoming.record.headers]
+    declared = declared_type(incoming.record)
+    row = _Row(
+        record=incoming.record,
         key=incoming.key,
         type=declared and printable(declared),
         error=error and printable(error),
         headers=orjson.dumps(headers).decode(),
-        record_key=record.key,
-        value=record.value,
     )
+    await sql.DEAD_LETTER.execute(tx.raw, consumer=consumer, letter=[row])
 
 
 def _text_of(value: bytes | None) -> str | None:

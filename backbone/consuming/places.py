@@ -143,9 +143,7 @@ class Places:
             _say(broken)
 
     async def _write(self, tx: Tx, broken: Break) -> bool:
-        topic, partition = broken.place
-        about = {"topic": topic, "partition": partition, "what": broken.what, "said": broken.said}
-        return await sql.LOG_BREAK.fetchrow(tx.raw, consumer=self._consumer, **about) is not None
+        return await sql.LOG_BREAK.fetchrow(tx.raw, consumer=self._consumer, broken=[broken]) is not None
 
 
 def _stored(row: asyncpg.Record) -> Stored:

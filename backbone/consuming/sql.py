@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, column
 
 from backbone.storage.statement import Statement, rows, tuples
-from backbone.storage.tables import consumer_offsets, dead_letters, inbox, parked_keys
+from backbone.storage.tables import consumer_offsets, dead_letters, inbox, log_breaks, parked_keys
 
 ANEW = -1
 """Stored instead of an offset: somebody wishes the log to be read from its beginning (see `reread.py`)."""
@@ -17,7 +17,7 @@ OFFSETS_MOVE = Statement(
     """
 INSERT INTO consumer_offsets AS o (consumer, :step.columns)
 SELECT :consumer, :step.* FROM :step ORDER BY topic, partition
-ON CONFLICT (consumer, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+ON CONFLICT (consumer, topic, partition) DO UPDATE SET :step.excluded
 WHERE o.next_offset = (SELECT start FROM :step WHERE step.topic = o.topic AND step.partition = o.partition)
 RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked
 """,
@@ -35,8 +35,7 @@ OFFSETS_PLACE = Statement(
 INSERT INTO consumer_offsets AS o (consumer, :place.columns, checked_offset)
 SELECT :consumer, :place.*, next_offset FROM :place ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE
-  SET next_offset = excluded.next_offset, log = excluded.log, leader_epoch = excluded.leader_epoch,
-      checked_offset = excluded.checked_offset,
+  SET :place.excluded, checked_offset = excluded.checked_offset,
       reached_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
                             THEN greatest(o.reached_offset, o.next_offset) END
 WHERE o.next_offset = (SELECT was FROM :place WHERE place.topic = o.topic AND place.partition = o.partition)
@@ -69,10 +68,18 @@ WHERE consumer = :consumer AND (:topic::text IS NULL OR topic = :topic) RETURNIN
 """)
 
 # Several replicas may notice the same; one waits for the other's commit, and gets no row.
-LOG_BREAK = Statement("""
-INSERT INTO log_breaks (consumer, topic, partition, what, said) VALUES (:consumer, :topic, :partition, :what, :said)
+LOG_BREAK = Statement(
+    """
+INSERT INTO log_breaks (consumer, :broken.columns) SELECT :consumer, :broken.* FROM :broken
 ON CONFLICT (consumer, topic, partition, what, said) WHERE acknowledged_at IS NULL DO NOTHING RETURNING id
-""")
+""",
+    broken=rows(
+        log_breaks,
+        without=("id", "consumer", "noticed_at", "acknowledged_at"),
+        topic=lambda broken: broken.place[0],
+        partition=lambda broken: broken.place[1],
+    ),
+)
 
 # What is returned is new; an occurrence that is already there was handled before.
 INBOX_CLAIM = Statement(
@@ -94,17 +101,31 @@ ORDER BY topic, key FOR UPDATE
     wanted=tuples(parked_keys.c.topic, parked_keys.c.key),
 )
 
-PARK_KEY = Statement("""
-INSERT INTO parked_keys (consumer, topic, key) VALUES (:consumer, :topic, :key) ON CONFLICT DO NOTHING
-""")
+PARK_KEY = Statement(
+    """
+INSERT INTO parked_keys (consumer, :parked.columns) SELECT :consumer, :parked.* FROM :parked ON CONFLICT DO NOTHING
+""",
+    parked=tuples(parked_keys.c.topic, parked_keys.c.key),
+)
 
 # A place is known with the log it is in: the offset of the same transaction's batch tells which.
-DEAD_LETTER = Statement("""
-INSERT INTO dead_letters (consumer, topic, partition, "offset", key, type, error, headers, record_key, value, log)
-SELECT :consumer, :topic, :partition, :offset, :key, :type, :error, :headers, :record_key, :value,
-       (SELECT log FROM consumer_offsets WHERE consumer = :consumer AND topic = :topic AND partition = :partition)
-ON CONFLICT DO NOTHING
-""")
+DEAD_LETTER = Statement(
+    """
+INSERT INTO dead_letters (consumer, :letter.columns, log)
+SELECT :consumer, :letter.*, (SELECT log FROM consumer_offsets AS o WHERE o.consumer = :consumer
+                              AND o.topic = letter.topic AND o.partition = letter.partition)
+FROM :letter ON CONFLICT DO NOTHING
+""",
+    letter=rows(
+        dead_letters,
+        without=("id", "consumer", "parked_at", "log"),
+        topic="record.topic",
+        partition="record.partition",
+        offset="record.offset",
+        record_key="record.key",
+        value="record.value",
+    ),
+)
 
 PARKED_KEYS = Statement("""
 SELECT topic, key FROM parked_keys WHERE consumer = :consumer AND (:key::text IS NULL OR key = :key)

@@ -76,12 +76,14 @@ class KeyReused(SlicelineError):
 # Waits for a concurrent twin, whose row is not yet visible, until it ends. DO UPDATE and not DO NOTHING: only so the
 # same statement also returns a row that is there already, and no housekeeping can delete it in between. A committed
 # row always has a status, so one without is ours, claimed a moment ago.
-_CLAIM = Statement("""
-INSERT INTO idempotency_keys AS kept (scope, key, fingerprint, meaning)
-VALUES (:scope, :key, :fingerprint, :meaning)
+_CLAIM = Statement(
+    """
+INSERT INTO idempotency_keys AS kept (:new.columns) SELECT :new.* FROM :new
 ON CONFLICT (scope, key) DO UPDATE SET key = excluded.key
 RETURNING fingerprint, meaning, status, headers::text AS headers, body
-""")
+""",
+    new=rows(idempotency_keys, without=("status", "headers", "body", "created_at")),
+)
 
 _KEEP = Statement("""
 UPDATE idempotency_keys SET status = :status, headers = :headers::text::jsonb, body = :body
@@ -114,9 +116,7 @@ async def claim(tx: Tx, wanted: Claim) -> Reply | None:
 
     None: the key is ours, and `keep` has to follow in this transaction. Raises KeyReused.
     """
-    row = await _CLAIM.fetchrow(
-        tx.raw, scope=wanted.scope, key=wanted.key, fingerprint=wanted.fingerprint, meaning=wanted.meaning
-    )
+    row = await _CLAIM.fetchrow(tx.raw, new=[wanted])
     assert row is not None  # noqa: S101  DO UPDATE always returns its row
     if row["status"] is None:
         return None

@@ -93,13 +93,11 @@ DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now(
 """)
 
 # The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.
+# `excluded` is the row that was to be inserted, with the defaults of all columns that are not set here.
 JOB_SCHEDULE = Statement(
     """
 INSERT INTO jobs (:job.columns, due) SELECT :job.*, coalesce(due, now()) FROM :job
-ON CONFLICT (kind, key) DO UPDATE SET
-  data = excluded.data, due = excluded.due, scheduled_at = now(), attempts = 0, first_attempt_at = NULL, lease = NULL,
-  error = NULL, parked_at = NULL, correlationid = excluded.correlationid, causationid = excluded.causationid,
-  traceparent = excluded.traceparent
+ON CONFLICT (kind, key) DO UPDATE SET :anew.excluded
 """,
     job=rows(
         jobs.c.kind,
@@ -110,6 +108,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
         jobs.c.causationid,
         jobs.c.traceparent,
     ),
+    anew=rows(jobs, without=("kind", "key")),
 )
 
 JOB_WITHDRAW = Statement(
