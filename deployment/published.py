@@ -86,7 +86,7 @@ class _Span:
     end: int
     highest: Numbers = field(default_factory=dict)
     one_by_one: bool = False
-    """Whether it is read record by record, since some record ahead cannot be read."""
+    """Whether its records are read one by one, since one ahead cannot be read."""
     passed: bool = False
     """Whether that record was stepped past."""
 

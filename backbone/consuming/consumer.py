@@ -143,7 +143,7 @@ class Consumer:
             await self._read_on(client)
         except UNREADABLE:
             with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
-                await self._read_one_by_one(client)
+                await self._find_unreadable(client)
             self._positions.end_all()
         except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
             self._positions.end_all()
@@ -187,8 +187,8 @@ class Consumer:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
-    async def _read_one_by_one(self, client: AIOKafkaConsumer) -> None:
-        """Find the partitions with a record that aiokafka cannot decode, and read each of them record by record.
+    async def _find_unreadable(self, client: AIOKafkaConsumer) -> None:
+        """Find the partitions with a record that aiokafka cannot decode, and read the records of each one by one.
 
         It raises for ever and does not tell which record it is. What it had read before is lost to us, so every
         partition is sought anew, and polled by itself.
@@ -201,10 +201,10 @@ class Consumer:
                 await self._find(client, at, patience=1000)
             except UNREADABLE:
                 if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
-                    await self._read_singly(client, at)
+                    await self._read_one_by_one(client, at)
 
-    async def _read_singly(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
-        """Read a partition record by record: settle what precedes the unreadable record, and park that one unseen.
+    async def _read_one_by_one(self, client: AIOKafkaConsumer, at: TopicPartition) -> None:
+        """Read a partition's records one by one: settle those before the unreadable one, and park that one unseen.
 
         So is what follows it in its producer's batch, which the client reads from its beginning or not at all.
         """
