@@ -239,18 +239,14 @@ class Consumer:
         self._tell_how_it_is()
 
     async def _take(self, client: AIOKafkaConsumer, places: set[PartitionId]) -> dict[PartitionId, int | None]:
-        """Read the stored offsets of these partitions, waiting out a locked row or an absent database."""
-        attempt = 0
-        while True:
+        """Take these partitions' places, waiting out a locked row or an absent database."""
+
+        async def take() -> dict[PartitionId, int | None]:
             self.pulse.beat(_ANSWERING)
-            try:
-                async with asyncio.timeout(_ANSWERING):
-                    return await self._places.take(client._client, places)
-            except Exception as error:
-                if not _passes_in_the_database(error):
-                    raise
-                attempt += 1
-                await self._settling.wait_out(error, attempt)
+            async with asyncio.timeout(_ANSWERING):
+                return await self._places.take(client._client, places)
+
+        return await self._settling.outlast(take, _passes_in_the_database)
 
     async def _wait_for_logs(self, places: Iterable[PartitionId]) -> None:
         """Rest while a deleted topic is still assigned: the client hears of it later."""

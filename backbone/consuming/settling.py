@@ -7,6 +7,7 @@ alone and is parked. A batch that takes too long is halved as well, down to even
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from backbone.consuming.batch import Batch
 from backbone.consuming.batch_processor import BatchProcessor, Fenced
@@ -14,7 +15,8 @@ from backbone.errors import SlicelineError
 from backbone.running.faults import is_passing, may_be_too_much
 from backbone.running.pulse import RESTART, Pulse, describe, report
 
-_Work = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+_Judge = Callable[[Exception], bool]
 
 
 class Settling:
@@ -37,46 +39,53 @@ class Settling:
         if not batch.ranges:
             return
         several = len(batch.incoming) > 1
-        error = await self._outlast(lambda: self._processor.apply(batch), may_shrink=several)
+        error = await self._lasting(lambda: self._processor.apply(batch), may_shrink=several)
         if error is not None and several:
             for half in batch.halves():
                 await self.settle(half)
             return
         if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
-            error = await self._outlast(lambda: self._processor.apply(batch, fresh=True))
+            error = await self._lasting(lambda: self._processor.apply(batch, fresh=True))
         if error is not None:
-            await self._park(batch, error)
+            await self.outlast(lambda: self._processor.park(batch, error))
         self._settled(batch)
 
-    async def wait_out(self, error: Exception, attempt: int) -> None:
-        """Wait before a passing fault is met once more. Raises Fenced when the consumer stops."""
+    async def outlast(
+        self, work: Callable[[], Awaitable[T]], passes: _Judge = is_passing, gives_up: _Judge = lambda _: False
+    ) -> T:
+        """Repeat work, waiting while its faults pass; raise the error that lasts, or one on which it `gives_up`.
+
+        Raises Fenced when the consumer stops.
+        """
+        attempt = 0
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if not passes(error):
+                    raise
+                attempt += 1
+                await self._wait_out(error, attempt)
+                if gives_up(error):
+                    raise
+
+    async def _lasting(self, work: Callable[[], Awaitable[None]], *, may_shrink: bool = False) -> Exception | None:
+        """Outlast passing faults and return the error that lasts, None after success. Raises Fenced.
+
+        What `may_shrink` is given back after a passing fault too, where less of it may succeed.
+        """
+        try:
+            await self.outlast(work, gives_up=lambda error: may_shrink and may_be_too_much(error))
+        except Fenced:
+            raise
+        except Exception as error:
+            return error
+        return None
+
+    async def _wait_out(self, error: Exception, attempt: int) -> None:
         if self._stop.is_set():
             raise Fenced  # what is not committed is read again at the next start
         delay = RESTART.next_delay(attempt, timedelta(0)) or RESTART.longest
         self._pulse.problem = describe(error)
         report("consumer", error, delay)
         await self._pulse.rest(delay)
-
-    async def _park(self, batch: Batch, error: Exception) -> None:
-        if trouble := await self._outlast(lambda: self._processor.park(batch, error)):
-            raise trouble
-
-    async def _outlast(self, work: _Work, *, may_shrink: bool = False) -> Exception | None:
-        """Repeat work until it succeeds or fails for good; return the lasting error. Raises Fenced.
-
-        What `may_shrink` is given back after a passing fault too, where less of it may succeed.
-        """
-        attempt = 0
-        while True:
-            try:
-                await work()
-                return None
-            except Fenced:
-                raise
-            except Exception as error:
-                if not is_passing(error):
-                    return error
-                attempt += 1
-                await self.wait_out(error, attempt)
-                if may_shrink and may_be_too_much(error):
-                    return error
