@@ -167,7 +167,7 @@ async def _admin(kafka: str) -> tuple[AIOKafkaAdminClient, dict[str, int]]:
 
 
 async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], report: Report) -> T:
-    """Connects, again and again while the server is not there yet."""
+    """Connect, again and again while the server is not there yet. Raises Unreachable."""
     deadline = time.monotonic() + REACHABLE_WITHIN
     where, told = without_password(address), False
     while True:

@@ -1,7 +1,5 @@
 """Sets every topic's settings, also those of topics that an earlier release made."""
 
-import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,12 +9,13 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from backbone.events.topics import RETENTION
+from backbone.running.retry import RetryPolicy, repeat
 
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
 ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
 
-_HEARD_OF_WITHIN = 10.0
-"""Seconds: the controller makes a topic and answers before the broker that is asked about it has been told."""
+_HEARD_OF = RetryPolicy(first=timedelta(milliseconds=100), factor=1, within=timedelta(seconds=10))
+"""How long a new topic is asked about: the controller makes it and answers before the broker asked has been told."""
 _SET_FOR_THE_TOPIC = 1
 """The source of a value that was given to the topic itself (KIP-226)."""
 
@@ -52,18 +51,13 @@ async def configure(admin: AIOKafkaAdminClient, due: Mapping[str, dict[str, str]
 
 
 async def _described(admin: AIOKafkaAdminClient, wanted: list[ConfigResource]) -> list[Any]:
-    deadline = time.monotonic() + _HEARD_OF_WITHIN
-    while True:
+    async def describe() -> list[Any]:
         answers: list[Any] = await admin.describe_configs(wanted)
-        try:
-            for answer in answers:
-                _check(answer)
-        except UnknownTopicOrPartitionError:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.1)
-        else:
-            return answers
+        for answer in answers:
+            _check(answer)
+        return answers
+
+    return await repeat(describe, _HEARD_OF, lambda error: isinstance(error, UnknownTopicOrPartitionError))
 
 
 def _own(entries: Iterable[tuple[Any, ...]]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -32,11 +33,13 @@ from aiokafka.protocol.types import (
 )
 
 from backbone.events.topics import PartitionId
+from backbone.running.retry import RetryPolicy, repeat
 
 UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
 """How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""
 _LATEST, _EARLIEST = -1, -2
-_TRIES = 30
+_AGAIN = RetryPolicy(first=timedelta(milliseconds=100), factor=1, attempts=30)
+"""How long a partition that was just made, or changes its leader, is waited for."""
 
 
 class _Uuid(AbstractType[UUID]):
@@ -180,16 +183,12 @@ async def survey(client: AIOKafkaClient, names: Collection[str]) -> tuple[dict[s
 
     A partition that was just made, or changes its leader, is waited for, for some seconds.
     """
-    for _ in range(_TRIES - 1):
-        try:
-            topics = await topics_of(client, names)
-            return topics, await logs_of(client, topics)
-        except KafkaError as error:
-            if not error.retriable:
-                raise
-            await asyncio.sleep(0.1)
-    topics = await topics_of(client, names)
-    return topics, await logs_of(client, topics)
+
+    async def ask() -> tuple[dict[str, Topic], dict[PartitionId, Log]]:
+        topics = await topics_of(client, names)
+        return topics, await logs_of(client, topics)
+
+    return await repeat(ask, _AGAIN, lambda error: isinstance(error, KafkaError) and bool(error.retriable))
 
 
 async def topics_of(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, Topic]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -21,6 +21,7 @@ from backbone.running.coalescer import PATIENCE, Coalescer
 from backbone.running.faults import is_passing
 from backbone.running.hurry import hurried
 from backbone.running.pulse import RESTART, Pulse, describe, keep_running, report
+from backbone.running.retry import repeat
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT
 from backbone.storage.statement import Statement
@@ -126,20 +127,8 @@ class Worker:
 
         Whoever meets a row that somebody holds waits for it here, where it keeps no other job from being recorded.
         """
-        began, attempt = asyncio.get_running_loop().time(), 0
         patience = replace(RESTART, within=self._work.lease)
-        while True:
-            try:
-                await self._settling.submit(done)
-                return
-            except Exception as error:
-                attempt += 1
-                waited = timedelta(seconds=asyncio.get_running_loop().time() - began)
-                delay = patience.next_delay(attempt, waited)
-                if delay is None or not is_passing(error):
-                    raise
-                report(self.pulse.name, error, delay)
-                await asyncio.sleep(delay.total_seconds())
+        await repeat(lambda: self._settling.submit(done), patience, is_passing, partial(report, self.pulse.name))
 
     async def _settle_all(self, done: Sequence[Done]) -> Sequence[None]:
         """Record the outcomes of these jobs in one transaction. Raises LeaseLost when one is not ours any more."""

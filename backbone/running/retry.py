@@ -1,7 +1,13 @@
 """Says when to try again. A policy is data that answers; the loop that asks knows nothing of it."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,3 +33,26 @@ class RetryPolicy:
 
 FOR_EVER = RetryPolicy()
 """A passing fault is never given up: an event must not be skipped because a server was away."""
+
+
+async def repeat(
+    work: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    passes: Callable[[Exception], bool],
+    tell: Callable[[Exception, timedelta], None] = lambda *_: None,
+) -> T:
+    """Repeat work while its errors pass and the policy has patience; raise the error it ends with.
+
+    `tell` is called before each wait.
+    """
+    began, attempt = time.monotonic(), 0
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            attempt += 1
+            delay = policy.next_delay(attempt, timedelta(seconds=time.monotonic() - began))
+            if delay is None or not passes(error):
+                raise
+            tell(error, delay)
+        await asyncio.sleep(delay.total_seconds())

@@ -1,9 +1,10 @@
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.running.retry import FOR_EVER, RetryPolicy
+from backbone.running.retry import FOR_EVER, RetryPolicy, repeat
 
 NONE = timedelta(0)
 SECOND = timedelta(seconds=1)
@@ -48,3 +49,44 @@ def test_a_later_attempt_never_waits_less(attempt: int, factor: float, first: ti
     assert earlier is not None
     assert later is not None
     assert earlier <= later
+
+
+class Tried:
+    """Work that fails in these ways, one after the other, and then succeeds."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.told: list[tuple[Exception, timedelta]] = []
+
+    async def __call__(self) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    async def repeated(self, attempts: int) -> str:
+        policy = RetryPolicy(first=timedelta(milliseconds=1), factor=2, attempts=attempts)
+        return await repeat(
+            self, policy, lambda error: isinstance(error, OSError), lambda *told: self.told.append(told)
+        )
+
+
+async def test_work_whose_errors_pass_is_repeated_until_it_succeeds() -> None:
+    first, second = OSError("away"), OSError("away still")
+    work = Tried(first, second)
+    assert await work.repeated(attempts=3) == "done"
+    assert work.told == [(first, timedelta(milliseconds=1)), (second, timedelta(milliseconds=2))]
+
+
+@pytest.mark.parametrize("attempts", [2, 3])
+async def test_work_is_repeated_as_long_as_the_policy_says(attempts: int) -> None:
+    work = Tried(*(OSError(str(number)) for number in range(1, 10)))
+    with pytest.raises(OSError, match=str(attempts)):
+        await work.repeated(attempts)
+    assert len(work.told) == attempts - 1
+
+
+async def test_an_error_that_does_not_pass_ends_the_repeating_at_once() -> None:
+    work = Tried(OSError("away"), ValueError("wrong"))
+    with pytest.raises(ValueError, match="wrong"):
+        await work.repeated(attempts=9)
+    assert work.errors == []
