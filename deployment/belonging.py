@@ -1,4 +1,4 @@
-"""Whether tables and topics belong together: a database that was lost, or came back from an older backup, is noticed.
+"""Belonging: a start compares tables with topics, and notices a database that was lost or is from an older backup.
 
 Events that were handled once would be handled again by tables that know nothing of it: stock taken, points credited,
 customers charged and mailed a second time. So it is refused, until somebody has chosen. A service that is new beside
@@ -7,7 +7,7 @@ old topics is no such case: it has never published anything, and Kafka knows of 
 
 import asyncio
 import importlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from deployment.published import Report
 
 
 class DoNotBelong(Exception):
-    """Tables are older than the topics beside them."""
+    """Tables know less than the topics beside them."""
 
     def __init__(self, said: Iterable[str]) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class DoNotBelong(Exception):
 
 @dataclass(frozen=True)
 class Kept:
-    """What Kafka has kept: the logs, how far each service has read, and the newest sequences that each published."""
+    """Holds what Kafka has kept: logs, how far each service has read, and the newest sequences that each published."""
 
     logs: Mapping[PartitionId, Log]
     read_to: Mapping[str, Mapping[PartitionId, int]]
@@ -51,7 +51,10 @@ class Kept:
 
 
 async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Collection[str], report: Report) -> Kept | None:
-    """Ask Kafka; None when its topics have never held anything, as at the first start. Raises KafkaError."""
+    """Ask Kafka what it has kept; return None when its topics never held anything, as at the first start.
+
+    Raises KafkaError.
+    """
     _, logs = await survey(admin._client, [f"{service}.events" for service in services])
     if not any(log.end for log in logs.values()):
         return None
@@ -61,9 +64,10 @@ async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Collection[s
 
 
 async def settle(kept: Kept, kafka: str, urls: Mapping[str, str], choice: str | None, report: Report) -> None:
-    """Compare with each service's tables. Raises DoNotBelong unless somebody has chosen; then does as chosen.
+    """Compare what Kafka has kept with each service's tables, and do as somebody has chosen where they do not belong.
 
-    Doing so reads all that a service's topic holds; `report` gets a line now and then. Raises KafkaError.
+    Doing so reads all that a service's topic holds; `report` gets a line now and then. Raises DoNotBelong where nobody
+    has chosen, and KafkaError.
     """
     found = await asyncio.gather(*(_mismatch(kept, *each) for each in urls.items()))
     said = {service: words for service, words in zip(urls, found, strict=True) if words}
@@ -80,26 +84,45 @@ async def _read_to(admin: AIOKafkaAdminClient, service: str) -> dict[PartitionId
 
 
 async def _mismatch(kept: Kept, service: str, url: str) -> str | None:
+    """Say all in which a service's tables are older, for somebody to choose by; return None when nothing is."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        return await _unread(connection, kept, service) or await _unpublished(connection, kept, service)
+        partitions, keys = await _unread(connection, kept, service), await _unpublished(connection, kept, service)
+        if not partitions and not keys:
+            return None
+        state = "empty" if await _ARE_EMPTY.fetchval(connection) else "not empty"
+        return "; ".join([*_first(partitions, "partition"), *_first(keys, "key"), f"its tables are {state}"])
     finally:
         await connection.close()
 
 
-async def _unread(connection: Any, kept: Kept, service: str) -> str | None:
-    """What it has read by Kafka's account and not by its own: Kafka is told after the tables, and never knows more.
+_ARE_EMPTY = Statement("SELECT NOT EXISTS (SELECT FROM consumer_offsets) AND NOT EXISTS (SELECT FROM sequences)")
 
-    Only where tables have gone back on purpose does it; these tell how far they had been, or ask for the beginning.
+
+def _first(said: Sequence[str], what: str) -> list[str]:
+    """Return the first of several findings, with the number of the others."""
+    more = len(said) - 1
+    return [f"{said[0]} (and {more} more {what}{'' if more == 1 else 's'})"] if more > 0 else list(said)
+
+
+async def _unread(connection: Any, kept: Kept, service: str) -> list[str]:
+    """Say what a service has read by Kafka's account and not by its own, one sentence for each partition.
+
+    Kafka is told after the tables, and never knows more. Only where tables have gone back on purpose does it; these
+    tell how far they had been, or ask for the beginning.
     """
     rows = await _KNOWN.fetch(connection, consumer=service, anew=ANEW)
     known = {(row["topic"], row["partition"]): row["known"] for row in rows}
-    for place, read_to in kept.read_to[service].items():
-        known_to = known.get(place, 0)
-        if place in kept.logs and known_to is not None and _is_older(kept.logs[place], read_to, known_to):
-            said = f"it had read {place[0]}, partition {place[1]}, to offset {read_to}"
-            return f"{said}; its tables know of {known.get(place, 'none')}"
-    return None
+    older = {
+        place: read_to
+        for place, read_to in kept.read_to[service].items()
+        if place in kept.logs and (at := known.get(place, 0)) is not None and _is_older(kept.logs[place], read_to, at)
+    }
+    return [
+        f"it had read {topic}, partition {number}, to offset {read_to}; "
+        f"its tables know of {known.get((topic, number), 'none')}"
+        for (topic, number), read_to in older.items()
+    ]
 
 
 _KNOWN = Statement("""
@@ -109,19 +132,23 @@ FROM consumer_offsets WHERE consumer = :consumer
 
 
 def _is_older(log: Log, read_to: int, known: int) -> bool:
-    """Whether the log still holds what was read without these tables: nothing else can be handled a second time."""
+    """Tell whether the log still holds what was read without these tables: nothing else can be handled twice."""
     return max(known, log.beginning) < min(read_to, log.end)
 
 
-async def _unpublished(connection: Any, kept: Kept, service: str) -> str | None:
-    """What it has published by its topic's account and not by its own: numbers of events would be given twice."""
+async def _unpublished(connection: Any, kept: Kept, service: str) -> list[str]:
+    """Say what a service has published by its topic's account and not by its own, one sentence for each key.
+
+    Numbers of events would be given twice.
+    """
     newest = kept.sequences.get(service, {})
     rows = await _LAST.fetch(connection, keys=list(newest))
     known = {row["key"]: row["last"] for row in rows}
-    key = next((key for key, sequence in newest.items() if sequence > known.get(key, 0)), None)
-    if key is None:
-        return None
-    return f"its topic holds event {newest[key]} of {key}; its tables know of {known.get(key, 'none')}"
+    return [
+        f"its topic holds event {sequence} of {key}; its tables know of {known.get(key, 'none')}"
+        for key, sequence in newest.items()
+        if sequence > known.get(key, 0)
+    ]
 
 
 _LAST = Statement("SELECT key, last FROM sequences WHERE key = ANY(:keys::text[])")

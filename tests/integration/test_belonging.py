@@ -87,6 +87,7 @@ async def test_new_tables_beside_topics_that_were_read_are_refused_with_the_choi
     said = str(refused.value)
     assert f"{lost.name}: it had read {lost.topic}, partition " in said
     assert all(choice in said for choice in ("read ", "skip ", "./sliceline reset"))
+    assert "; its topic holds event 2 of a; its tables know of none; its tables are empty\n" in said
 
 
 async def test_new_tables_are_refused_where_only_the_topic_tells_of_them(thing: Things, lost: Things) -> None:
@@ -149,6 +150,21 @@ async def test_tables_of_an_older_backup_are_refused(thing: Things, older: str, 
         await tx.raw.execute(older)
     with pytest.raises(DoNotBelong, match=said):
         await start(thing)
+
+
+async def test_tables_of_an_older_backup_are_refused_with_all_that_they_lack(thing: Things) -> None:
+    await thing.publish("b", 0, 1)
+    await handled(thing, 0, 1, 2)
+    found = await kept(thing)
+    assert found is not None
+    one_more = replace(found, sequences={thing.name: {"a": 3, "b": 2}})
+    async with thing.database.transaction() as tx:
+        await tx.raw.execute("UPDATE consumer_offsets SET next_offset = 0; UPDATE sequences SET last = 1")
+    with pytest.raises(DoNotBelong) as refused:
+        await settle(one_more, thing.kafka, {thing.name: url_of(thing)}, None, print)
+    said = str(refused.value)
+    assert f"{thing.name}: it had read {thing.topic}, partition " in said
+    assert "; its topic holds event 3 of a; its tables know of 1 (and 1 more key); its tables are not empty\n" in said
 
 
 async def taken(thing: Things) -> None:
