@@ -1,8 +1,8 @@
-"""Databases, roles, topics and tables of every service: `python -m deployment.migrate`, before anything else runs.
+"""Migrate: `python -m deployment.migrate` makes databases, roles, topics and tables of every service before they run.
 
-Harmless when run again, and when run twice at once. Told by the environment: SLICELINE_POSTGRES_URL (a superuser's
-address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION, and
-SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see `belonging.py`).
+It is harmless when run again, and when run twice at once. The environment tells it SLICELINE_POSTGRES_URL (a
+superuser's address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION,
+and SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see `belonging.py`).
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Repartitioned(Exception):
 
 
 async def migrate(postgres_url: str, kafka: str, password: str, report: Report, old_events: str | None = None) -> None:
-    """Makes what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`.
+    """Make what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`.
 
     Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated,
     Repartitioned and DoNotBelong.
@@ -153,9 +153,9 @@ def _check(errors: list[tuple[str, int, str | None]]) -> None:
 
 
 async def _admin(kafka: str) -> tuple[AIOKafkaAdminClient, dict[str, int]]:
-    """With the topics there are and how many partitions each has.
+    """Connect to Kafka; return the client with the topics there are and how many partitions each has.
 
-    They are part of reaching it: a broker that has just opened its port may not know of any broker yet.
+    The topics are part of reaching it: a broker that has just opened its port may not know of any broker yet.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-migrate", request_timeout_ms=10_000)
     try:

@@ -1,4 +1,4 @@
-"""What topics tell of the events that their services have published: the highest sequence of each key.
+"""Published: topics tell of the events that their services have published, by the highest sequence of each key.
 
 Anybody can write to a topic. Only what decodes as an event and names the topic's service as its source is counted: a
 number that we never gave must neither keep a shop from starting nor be counted on from.
@@ -79,7 +79,7 @@ async def _read(
 
 @dataclass
 class _Span:
-    """A part of a partition: from where on and up to where it is still to be read, and what was found in it."""
+    """Holds a part of a partition: from where on and up to where it is to be read, and what was found in it."""
 
     at: TopicPartition
     next: int
@@ -92,7 +92,7 @@ class _Span:
 
     @property
     def left(self) -> int:
-        """How many offsets are still to be read."""
+        """Count the offsets that are still to be read."""
         return max(0, self.end - self.next)
 
 
@@ -111,7 +111,7 @@ class _Reading:
         self._moved = self._told = time.monotonic()
 
     async def run(self) -> None:
-        """Read all of it. Raises KafkaError, also where Kafka brings nothing for long."""
+        """Read all spans. Raises KafkaError, also where Kafka brings nothing for long."""
         self._client.assign([span.at for span in self._spans])
         for span in self._spans:
             self._client.seek(span.at, span.next)
@@ -121,7 +121,7 @@ class _Reading:
             self._look_at_the_time(behind[0])
 
     async def _read_on(self, span: _Span) -> None:
-        """Read of one partition: an error does not tell of which it is, and what came with it of others were lost."""
+        """Poll one partition alone: an error does not name its partition, and what came of others would be lost."""
         try:
             async with asyncio.timeout(PATIENCE):
                 found = await self._client.getmany(span.at, timeout_ms=200, max_records=1 if span.one_by_one else None)
@@ -134,7 +134,7 @@ class _Reading:
             self._take(span, found.get(span.at, ()), position)
 
     def _step(self, span: _Span) -> None:
-        """Nor does it tell of which record: those before it are read once more, one by one, and it is left out."""
+        """Read one by one up to the unreadable record, which the error does not name, and leave that one out."""
         if span.one_by_one:
             span.next += 1
             span.passed = True
@@ -168,7 +168,7 @@ def _stalled(span: _Span) -> KafkaTimeoutError:
 
 
 def _own(record: Any) -> tuple[str, int] | None:
-    """The key and sequence of an event that its topic's service has published."""
+    """Return the key and sequence of an event that its topic's service has published; None for all else."""
     try:
         envelope = from_record(record.key, record.value, record.headers)
     except Undecodable:
