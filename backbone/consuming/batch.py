@@ -52,7 +52,7 @@ class Mismatch(SlicelineError):
 class Incoming(msgspec.Struct, frozen=True):
     """Holds one decoded record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
 
-    `key` is what parks with it. Only a record that claims a type we listen to speaks for a key of ours.
+    `key` is what parks with it. Only a record that declares a type we listen to speaks for a key of ours.
     """
 
     record: Record
@@ -79,7 +79,7 @@ def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
 
 
 def declared_type(record: Record) -> str | None:
-    """Return the type that a record claims to be, before anything is checked."""
+    """Return the type that a record declares, before anything is checked."""
     for name, value in record.headers:
         if name == "ce_type" and value is not None:
             return value.decode(errors="replace")
@@ -120,7 +120,7 @@ def _decoded(data: bytes, view: type[P]) -> P:
 
 
 def _own_key(record: Record) -> str:
-    """Make the key under which a record is parked that claims no event of ours: it holds up nobody but itself."""
+    """Make the key under which a record is parked that declares no event of ours: it holds up nobody but itself."""
     return f"@{record.partition}:{record.offset}"
 
 

@@ -80,7 +80,7 @@ class BatchProcessor:
             if each.broken:
                 raise each.broken
         listened = [each for each in incoming if each.event]
-        return [each.event for each in await inbox.claim(tx, self._name, listened) if each.event]
+        return [each.event for each in await inbox.deduplicate(tx, self._name, listened) if each.event]
 
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
         for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):

@@ -193,10 +193,10 @@ async def survey(client: AIOKafkaClient, names: Collection[str]) -> tuple[dict[s
 
 async def topics_of(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, Topic]:
     """Ask Kafka which of these topics exist, with ids, leaders and epochs. Raises KafkaError."""
-    answer = await client.send(client.get_random_node(), _TopicsRequest(sorted(names)))
+    response = await client.send(client.get_random_node(), _TopicsRequest(sorted(names)))
     return {
         name: Topic(id_, {number: (leader, epoch) for _, number, leader, epoch, *_ in partitions})
-        for error, name, id_, _, partitions, *_ in answer.topics
+        for error, name, id_, _, partitions, *_ in response.topics
         if not error
     }
 
@@ -221,8 +221,8 @@ async def epoch_ends(
     def request(places: list[PartitionId]) -> Request[Any]:
         return _EpochRequest(_by_topic(places, lambda place: (place[1], -1, epochs[place])))
 
-    answers = await _ask_leaders(client, topics, epochs, request)
-    return {(topic, number): end for topic, (_, number, _, end) in _sound(answers, error=0)}
+    responses = await _ask_leaders(client, topics, epochs, request)
+    return {(topic, number): end for topic, (_, number, _, end) in _sound(responses, error=0)}
 
 
 async def _offsets(
@@ -231,8 +231,8 @@ async def _offsets(
     def request(places: list[PartitionId]) -> Request[Any]:
         return OffsetRequest(-1, 0, _by_topic(places, lambda place: (place[1], which)))
 
-    answers = await _ask_leaders(client, topics, places, request)
-    return {(topic, number): offset for topic, (number, _, _, offset) in _sound(answers, error=1)}
+    responses = await _ask_leaders(client, topics, places, request)
+    return {(topic, number): offset for topic, (number, _, _, offset) in _sound(responses, error=1)}
 
 
 async def _ask_leaders(
@@ -248,16 +248,16 @@ async def _ask_leaders(
 
 
 def _by_topic(places: Iterable[PartitionId], entry: Callable[[PartitionId], Any]) -> list[tuple[str, list[Any]]]:
-    grouped: dict[str, list[Any]] = defaultdict(list)
+    entries: dict[str, list[Any]] = defaultdict(list)
     for place in places:
-        grouped[place[0]].append(entry(place))
-    return list(grouped.items())
+        entries[place[0]].append(entry(place))
+    return list(entries.items())
 
 
-def _sound(answers: Iterable[Any], error: int) -> Iterable[tuple[str, Any]]:
-    """Yield the partitions' answers with their topics; `error` is the position of the error code in an answer."""
-    for answer in answers:
-        for topic, partitions in answer.topics:
+def _sound(responses: Iterable[Any], error: int) -> Iterable[tuple[str, Any]]:
+    """Yield what is said of each partition, with its topic; `error` is the position of the error code in it."""
+    for response in responses:
+        for topic, partitions in response.topics:
             for each in partitions:
                 if each[error]:
                     raise for_code(each[error])(f"{topic}, partition {each[1 - error]}")

@@ -1,7 +1,7 @@
 """The consumer runner: reads a service's topics and turns every poll's batch into one transaction.
 
 The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. Each is kept
-with the log it belongs to, and one that does not fit is told of and settled anew (see `places.py`). How a batch is
+with the log it belongs to, and one that does not fit is told of and taken anew (see `places.py`). How a batch is
 settled, and what happens to one that fails, stands in `settling.py`.
 
 While a batch is in its transaction the next one is read and decoded. It is worked off only if all went well meanwhile:
@@ -34,8 +34,8 @@ from backbone.storage.database import LONGEST_WAIT, Database
 BATCH = 500
 BATCH_OF_SETS = 1000
 """Where all handlers work in sets, a batch may be larger: it is over as soon, and a commit serves more events."""
-_STARTING, _ANSWERING = 30.0, 20.0
-"""Seconds that Kafka has for a client's start, and for one answer."""
+_STARTING, _RESPONDING = 30.0, 20.0
+"""Seconds that Kafka has for a client's start, and for one response."""
 METADATA_MS = 15_000
 """How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
 _SLICE = 50
@@ -64,7 +64,7 @@ class Consumer:
         self._positions = Positions()
         self._settling = Settling(self._processor, self.pulse, self._stop, self._settled)
         self._ahead: asyncio.Task[Found] | None = None
-        self._joined = False
+        self._in_group = False
         self._at_rest = asyncio.Event()
         self._at_rest.set()
 
@@ -79,7 +79,7 @@ class Consumer:
     async def _session(self) -> None:
         client = self._new_client()
         self._positions.end_all()
-        self._joined = False
+        self._in_group = False
         try:
             self.pulse.beat(_STARTING)
             async with asyncio.timeout(_STARTING):
@@ -96,13 +96,13 @@ class Consumer:
             client_id=f"sliceline-{self._name}",
             group_id=self._name,
             enable_auto_commit=False,
-            auto_offset_reset="none",  # a place that does not fit is ours to settle, and to tell of
+            auto_offset_reset="none",  # a place that does not fit is ours to take anew, and to tell of
             metadata_max_age_ms=METADATA_MS,
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=300_000,
-            request_timeout_ms=int(_ANSWERING * 1000),
+            request_timeout_ms=int(_RESPONDING * 1000),
         )
 
     async def _read(self, client: AIOKafkaConsumer) -> None:
@@ -135,7 +135,7 @@ class Consumer:
     def _tell_how_it_is(self) -> None:
         if self._missing:
             self.pulse.problem = f"Kafka has no topic {', '.join(self._missing)}"
-        elif self._joined:
+        elif self._in_group:
             self.pulse.ready()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
@@ -151,8 +151,8 @@ class Consumer:
     async def _read_on(self, client: AIOKafkaConsumer) -> None:
         """Settle the batch that was read during the last one, and read the next one meanwhile."""
         ahead, self._ahead = self._ahead, None
-        # Until the group has answered there is nothing to read, and whoever asks for readiness waits for this.
-        found = await (ahead or self._find(client, patience=500 if self._joined else 50))
+        # Until the group has assigned partitions nothing is to be read, and whoever asks for readiness waits for this.
+        found = await (ahead or self._find(client, patience=500 if self._in_group else 50))
         if batch := self._positions.batch_of(found):
             if all(each in self._positions for each in client.assignment()):  # else something is to be sought first
                 self._ahead = asyncio.create_task(self._find(client))
@@ -242,8 +242,8 @@ class Consumer:
         """Take these partitions' places, waiting out a locked row or an absent database."""
 
         async def take() -> dict[PartitionId, int | None]:
-            self.pulse.beat(_ANSWERING)
-            async with asyncio.timeout(_ANSWERING):
+            self.pulse.beat(_RESPONDING)
+            async with asyncio.timeout(_RESPONDING):
                 return await self._places.take(client._client, places)
 
         return await self._settling.outlast(take, _passes_in_the_database)
@@ -280,12 +280,12 @@ class Consumer:
                 await client.commit(news)
         return self._positions.offsets
 
-    def join(self, places: Iterable[PartitionId]) -> None:
+    def assigned(self, places: Iterable[PartitionId]) -> None:
         """Note that the group has assigned these partitions; none, where there are more members than partitions."""
         self._positions.end(places)
-        self._joined = True
+        self._in_group = True
 
-    def leave(self, places: Iterable[PartitionId]) -> None:
+    def revoked(self, places: Iterable[PartitionId]) -> None:
         """Note that the group takes these partitions from us."""
         self._positions.end(places)
 
@@ -313,9 +313,9 @@ class _Rebalance(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         gone = [(each.topic, each.partition) for each in revoked]
-        self._consumer.leave(gone)  # what was read ahead of them is not begun any more
+        self._consumer.revoked(gone)  # what was read ahead of them is not begun any more
         await self._consumer.rest()
-        self._consumer.leave(gone)  # what was sought anew meanwhile
+        self._consumer.revoked(gone)  # what was sought anew meanwhile
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._consumer.join((each.topic, each.partition) for each in assigned)
+        self._consumer.assigned((each.topic, each.partition) for each in assigned)

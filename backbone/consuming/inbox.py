@@ -1,4 +1,4 @@
-"""The inbox: which occurrences a consumer has handled, or given up. A claim commits with the effect, or not at all."""
+"""The inbox: it holds the occurrences that a consumer has handled, or given up, each committed with its effect."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,17 @@ from backbone.events.envelope import from_record, name_without_version
 from backbone.storage.database import Tx
 
 
-async def claim(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
-    """Claim the occurrences of these events and return the new ones, in order; all versions of one count once."""
+async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
+    """Add the occurrences of these events and return the new ones, in order; all versions of one count once."""
     if not incoming:
         return []
     first = {_identity(each): at for at, each in reversed(list(enumerate(incoming)))}
-    rows = await sql.INBOX_CLAIM.fetch(tx.raw, consumer=consumer, happening=first)
+    rows = await sql.INBOX_ADD.fetch(tx.raw, consumer=consumer, happening=first)
     return [incoming[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
 
 
 async def give_up(tx: Tx, consumer: str, record: Record) -> None:
-    """Claim the occurrence that a record tells of, in whatever version and however often it comes again.
+    """Add the occurrence that a record tells of, in whatever version and however often it comes again.
 
     A record that is no event has none.
     """
@@ -28,7 +28,7 @@ async def give_up(tx: Tx, consumer: str, record: Record) -> None:
         name = name_without_version(event.type)
     except SlicelineError:
         return
-    await sql.INBOX_CLAIM.execute(tx.raw, consumer=consumer, happening=[(name, event.occurrenceid)])
+    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=[(name, event.occurrenceid)])
 
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:

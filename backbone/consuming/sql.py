@@ -82,7 +82,7 @@ ON CONFLICT (consumer, topic, partition, what, said) WHERE acknowledged_at IS NU
 )
 
 # What is returned is new; an occurrence that is already there was handled before.
-INBOX_CLAIM = Statement(
+INBOX_ADD = Statement(
     """
 INSERT INTO inbox (consumer, :happening.columns)
 SELECT :consumer, :happening.* FROM :happening ORDER BY name, occurrence

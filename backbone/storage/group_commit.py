@@ -61,7 +61,7 @@ class GroupCommit(Generic[T]):
 
 
 def _first_of_each_key(commands: Sequence[PendingCommand[T]]) -> list[PendingCommand[T]]:
-    """Choose the first command under each key: only it is written, and the others get its answer."""
+    """Choose the first command under each key: only it is written, and the others get its reply."""
     named = {each.claim.name if each.claim else id(each): each for each in reversed(commands)}
     return list(reversed(named.values()))
 

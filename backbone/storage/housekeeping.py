@@ -1,4 +1,4 @@
-"""Prunes what would grow for ever: the inbox, and the answers stored under an Idempotency-Key."""
+"""Prunes what would grow for ever: the inbox, and the replies stored under an Idempotency-Key."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Stores the first answer under an Idempotency-Key in the transaction of its effect, and gives it again.
+"""Stores the first reply under an Idempotency-Key in the transaction of its effect, and gives it again.
 
 draft-ietf-httpapi-idempotency-key-header. `scope` is method and path. `meaning` is a digest of what the request says,
 `fingerprint` one of the bytes in which it said so: code of the release before compares that one, and kept no meaning.
@@ -90,7 +90,7 @@ UPDATE idempotency_keys SET status = :status, headers = :headers::text::jsonb, b
 WHERE scope = :scope AND key = :key
 """)
 
-# The same for many keys whose answers are known beforehand. A row that was there has been updated, so it has an xmax.
+# The same for many keys whose replies are known beforehand. A row that was there has been updated, so it has an xmax.
 _CLAIM_ALL = Statement(
     """
 INSERT INTO idempotency_keys AS kept (:new.columns) SELECT :new.* FROM :new ORDER BY scope, key

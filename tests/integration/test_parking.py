@@ -292,7 +292,7 @@ async def test_a_rebalance_while_an_unreadable_record_is_looked_for_costs_no_ses
             return await find(self, client, *partitions, **options)
         finally:  # what the group's listener does when the partitions are given anew
             if partitions and next(looks) == look - 1:
-                self.join((each.topic, each.partition) for each in client.assignment())
+                self.assigned((each.topic, each.partition) for each in client.assignment())
 
     monkeypatch.setattr(Consumer, "_find", disturbed)
     tampered: Record = (b"a", b"{}", [("tampered", b"1")])
