@@ -1,4 +1,4 @@
-"""Belonging: a start compares tables with topics, and notices a database that was lost or is from an older backup.
+"""Compares tables with the topics beside them, and notices a database that was lost or is from an older backup.
 
 Events that were handled once would be handled again by tables that know nothing of it: stock taken, points credited,
 customers charged and mailed a second time. So it is refused, until somebody has chosen. A service that is new beside

@@ -1,4 +1,4 @@
-"""Migrate: `python -m deployment.migrate` makes databases, roles, topics and tables of every service before they run.
+"""Makes databases, roles, topics and tables of every service: `python -m deployment.migrate`, before they run.
 
 It is harmless when run again, and when run twice at once. The environment tells it SLICELINE_POSTGRES_URL (a
 superuser's address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION,

@@ -1,4 +1,4 @@
-"""Published: topics tell of the events that their services have published, by the highest sequence of each key.
+"""Reads from topics which events their services have published: the highest sequence of each key.
 
 Anybody can write to a topic. Only what decodes as an event and names the topic's service as its source is counted: a
 number that we never gave must neither keep a shop from starting nor be counted on from.

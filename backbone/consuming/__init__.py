@@ -1,1 +1,1 @@
-"""From a topic to effects in the database."""
+"""Makes effects in the database of what stands in topics."""

@@ -1,4 +1,4 @@
-"""A poll's batch: its records, read and checked, and the ranges of offsets that they stand for."""
+"""Reads and checks a poll's records, and holds them as a batch with the ranges of offsets that they stand for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a batch becomes effects: everything a consumer does inside the one transaction of a batch."""
+"""Turns a batch into effects: does all that a consumer does inside the one transaction of a batch."""
 
 import logging
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What Kafka says of its logs: which one a topic is now, how far it reaches, and where an epoch of it ended.
+"""Asks Kafka about its logs: which one a topic is now, how far it reaches, and where an epoch of it ended.
 
 Metadata from version 10 on carries a topic's id, and OffsetForLeaderEpoch (KIP-320) tells where a leader's time ended;
 aiokafka speaks neither, so both requests are described here with its types (Apache Kafka's protocol guide). A topic

@@ -1,4 +1,4 @@
-"""The consumer runner: reads a service's topics and turns every poll's batch into one transaction.
+"""Reads a service's topics and turns every poll's batch into one transaction.
 
 The offsets that count are those in the service's own database; Kafka's follow so that tools can show lag. Each is kept
 with the log it belongs to, and one that does not fit is told of and taken anew (see `places.py`). How a batch is

@@ -1,4 +1,4 @@
-"""Discarding: an operator gives up a dead letter that nothing can mend. It is kept, with who did so, when and why.
+"""Gives up a dead letter that nothing can mend, for an operator; it is kept, with who did so, when and why.
 
 What was given up stays so when its topic is read again: an event counts as handled, and a record that is none is known
 by its place.

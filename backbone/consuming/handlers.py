@@ -1,4 +1,4 @@
-"""Handlers: what a service does on the events it reads, one by one or a run of them at once."""
+"""Defines handlers: what a service does on the events it reads, one by one or a run of them at once."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass

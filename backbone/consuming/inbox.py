@@ -1,4 +1,4 @@
-"""The inbox: it holds the occurrences that a consumer has handled, or given up, each committed with its effect."""
+"""Stores the occurrences that a consumer has handled, or given up (the inbox), each committed with its effect."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How far a service is behind, whether its places still fit its topics, and whether its Kafka client hangs."""
+"""Tells how far a service is behind, whether its places still fit its topics, and whether its Kafka client hangs."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Parking: an event that no retry can help is set aside as a dead letter, and its key with it.
+"""Sets aside an event that no retry can help as a dead letter, and its key with it.
 
 Later events of the key wait behind it, in order; all other keys flow on. A redrive handles a key's dead letters in
 their order, once whatever was wrong is mended, and opens the key again.

@@ -1,4 +1,4 @@
-"""Where a reader goes on: its stored places, held against the logs that Kafka has now.
+"""Decides where a reader goes on: holds its stored places against the logs that Kafka has now.
 
 An offset means something in one log only. So the stored place knows the log it belongs to (the topic's id), and up to
 where that log was found to be the same (a leader's epoch). Where the place does not fit, it is said (a line, a

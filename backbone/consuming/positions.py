@@ -1,4 +1,4 @@
-"""Positions: the offsets at which a consumer goes on in the partitions that are assigned to it.
+"""Keeps the offsets at which a consumer goes on in the partitions that are assigned to it.
 
 A partition has a position from when its place is taken until it is given up, lost, or sought anew: an assignment
 epoch. What was read in one epoch counts for nothing in another.

@@ -1,4 +1,4 @@
-"""Redrive: handle dead letters again, key by key and in order, after whatever was wrong with them was mended."""
+"""Handles dead letters again, key by key and in order, after whatever was wrong with them was mended (redrive)."""
 
 from backbone.consuming import parking, sql
 from backbone.consuming.batch import printable

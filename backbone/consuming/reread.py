@@ -1,8 +1,8 @@
-"""Reading topics again for one listener: its places go back to the beginning, and the inbox lets through what is new.
+"""Has topics read again for one listener: its places go back to the beginning, and the inbox lets through the new.
 
-For a handler that was added, or whose TYPE was mended, after its events had gone by: occurrences of other types have
-been handled, and are repetitions. Beside a running consumer it is safe, because the moved rows fence off its batch in
-hand; within seconds it seeks anew.
+It is for a handler that was added, or whose TYPE was mended, after its events had gone by: occurrences of other types
+have been handled, and are repetitions. Beside a running consumer it is safe, because the moved rows fence off its batch
+in hand; within seconds it seeks anew.
 """
 
 from backbone.consuming import sql

@@ -1,4 +1,4 @@
-"""Settling: a batch is applied however long its passing faults last, and halved down to the event that is guilty.
+"""Applies a batch however long its passing faults last, and halves it down to the event that is guilty.
 
 A passing fault is waited out and never skipped. A batch that fails otherwise is halved until the guilty event stands
 alone and is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.

@@ -1,4 +1,4 @@
-"""What a consumer says to its database, each statement with the reason for its shape."""
+"""Holds what a consumer says to its database, each statement with the reason for its shape."""
 
 from sqlalchemy import BigInteger, column
 

@@ -1,4 +1,4 @@
-"""The hot statements, each with the reason for its shape. They go to asyncpg as they stand, once names are numbers."""
+"""Holds the hot statements, each with the reason for its shape; asyncpg gets them once their names are numbers."""
 
 from sqlalchemy import DateTime, Integer, column
 
