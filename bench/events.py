@@ -11,12 +11,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from backbone.events.envelope import Envelope, Headers, Undecodable, from_record, to_record
 from backbone.events.payload import Payload
 from backbone.ids import new_id
+from deployment.topics import PARTITIONS
 from services.orders.events import Customer, Line, Money, OrderPlaced
 
 TOPIC = "orders.events"
 SOURCE = "/sliceline/orders"
 SCHEMA = "https://sliceline.invalid/schemas/orders/order-placed.v1.json"
-PARTITIONS = 12
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 CUSTOMER = Customer("ada", "Ada Lovelace", "ada@example.com")
 

@@ -27,7 +27,6 @@ from services import CATALOGUE
 
 T = TypeVar("T")
 
-PARTITIONS = 12
 REACHABLE_WITHIN = 150.0
 """Seconds; longer than `up` waits for a server, so that a server that does not start is told of as such."""
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
@@ -51,9 +50,10 @@ class Repartitioned(Exception):
 
     def __init__(self, topic: str, count: int) -> None:
         super().__init__(
-            f"topic {topic} has {count} partitions instead of {PARTITIONS}. A key's partition follows from their "
-            "number: events of one key would lie in two, and be read out of order. Put its events into a topic of "
-            f"{PARTITIONS} (stop the shop, let all be read, delete the topic: it is made anew), or reset the shop."
+            f"topic {topic} has {count} partitions instead of {topics.PARTITIONS}. A key's partition follows from "
+            "their number: events of one key would lie in two, and be read out of order. Put its events into a topic "
+            f"of {topics.PARTITIONS} (stop the shop, let all be read, delete the topic: it is made anew), or reset the "
+            "shop."
         )
 
 
@@ -118,7 +118,7 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
         report("topics")
         wanted = [f"{service}.events" for service in CATALOGUE]
         missing = [
-            NewTopic(topic, PARTITIONS, replication, topic_configs=topics.settings(replication))
+            NewTopic(topic, topics.PARTITIONS, replication, topic_configs=topics.settings(replication))
             for topic in wanted
             if topic not in existing
         ]
@@ -140,7 +140,7 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
 
 def _check_partitions(counts: Mapping[str, int]) -> None:
     for topic, count in counts.items():
-        if count != PARTITIONS:
+        if count != topics.PARTITIONS:
             raise Repartitioned(topic, count)
 
 

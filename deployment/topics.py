@@ -11,6 +11,8 @@ from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 from backbone.events.topics import RETENTION
 from backbone.running.retry import RetryPolicy, repeat
 
+PARTITIONS = 12
+"""Of every topic, for as long as it lives: a key's partition follows from their number."""
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
 ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
 

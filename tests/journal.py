@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from backbone.events.envelope import Envelope, Undecodable, from_record
-from deployment.migrate import PARTITIONS
+from deployment.topics import PARTITIONS
 from services import CATALOGUE
 
 

@@ -11,15 +11,16 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 
 from bench import events
+from deployment.topics import PARTITIONS
 
 MOST = 1000
 
 
 async def send(bootstrap: str, count: int) -> float:
     """Publish `count` events; return the seconds that it took."""
-    waiting: list[list[Any]] = [[] for _ in range(events.PARTITIONS)]
+    waiting: list[list[Any]] = [[] for _ in range(PARTITIONS)]
     for record in events.records(count, 1000):
-        waiting[zlib.crc32(record[0]) % events.PARTITIONS].append(record)
+        waiting[zlib.crc32(record[0]) % PARTITIONS].append(record)
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_batch_size=512 * 1024
     )

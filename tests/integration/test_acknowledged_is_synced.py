@@ -115,7 +115,7 @@ async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
 ) -> None:
     monkeypatch.setitem(CATALOGUE, "older", 8999)
     async with _admin(broker) as admin:
-        await admin.create_topics([NewTopic("older.events", migrate.PARTITIONS, 1)])
+        await admin.create_topics([NewTopic("older.events", topics.PARTITIONS, 1)])
     assert await _leaves_the_disk_to_the_kernel(broker, "older.events", data)  # as Kafka itself does it
     await migrate._topics(broker.bootstrap, 1, lambda _: None)
     assert await _unsynced_after(broker, "older.events", data) == 0
