@@ -18,13 +18,13 @@ async def test_every_broken_promise_is_noticed(shop: Shop) -> None:
     await shop.cancel(undone)
     await assert_sound(shop)
     books = await read_books(shop)
-    assert not list(broken_promises(books, set()))
+    assert not list(broken_promises(books, shop.spoilt))
 
     unnoticed = []
     for name, spoil in SPOILT.items():
         worse = _copy(books)
         spoil(worse, kept, undone)
-        if not list(broken_promises(worse, set())):
+        if not list(broken_promises(worse, shop.spoilt)):
             unnoticed.append(name)
 
     assert not unnoticed
@@ -91,8 +91,10 @@ def _mail_lost(books: Books, *_: str) -> None:
 
 
 def _event_lost(books: Books, kept: str, _: str) -> None:
-    _, events = next(each for each in books.topics if each[1][0].partitionkey == kept or len(each[1]) > 1)
-    del events[0]
+    """One of the order's own: of others a test may have spoilt some, for which no promise is checked."""
+    lost = next(event.id for _, events in books.topics for event in events if event.partitionkey == kept)
+    for _, events in books.topics:
+        events[:] = [event for event in events if event.id != lost]
 
 
 def _events_swapped(books: Books, kept: str, _: str) -> None:
