@@ -32,7 +32,8 @@ def _run(folder: Path, every: float, extra: list[str]) -> str:
     (folder / "test_three.py").write_text(
         "import pytest\n@pytest.mark.parametrize('n', range(3))\ndef test_three(n): pass\n"
     )
-    command = [sys.executable, "-P", "-m", "pytest", "--rootdir", str(folder), *extra, str(folder)]
-    run = subprocess.run(command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-P", "-m", "pytest", "-p", "xdist", "--rootdir", str(folder), *extra, str(folder)]
+    env = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # loading all of them takes longest
+    run = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
     assert run.returncode == 0, run.stdout
     return str(run.stdout)
