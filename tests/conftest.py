@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: one Postgres and one Kafka for the run, and a database for whoever asks."""
+"""Fixtures that all tests share: one Postgres and one Kafka for each process, and a database for whoever asks."""
 
 import asyncio
 from collections import Counter
@@ -51,21 +51,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def all_servers() -> Iterator[servers.Servers]:
-    with servers.running(servers.chosen()) as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def postgres(all_servers: servers.Servers) -> str:
+def postgres() -> Iterator[str]:
     """The superuser's URL of a real Postgres."""
-    return all_servers.postgres
+    with servers.postgres(servers.chosen()) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def kafka(all_servers: servers.Servers) -> str:
-    """The bootstrap server of a real Kafka."""
-    return all_servers.kafka
+def kafka() -> Iterator[str]:
+    """The bootstrap server of a real Kafka, the whole system's."""
+    with servers.kafka(servers.chosen()) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from docker.client import DockerClient
@@ -26,14 +25,8 @@ from tests.waiting import wait_until
 
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
-
-
-@dataclass(frozen=True)
-class Servers:
-    """Where they are: `postgres` is the superuser's URL, `kafka` the bootstrap server."""
-
-    postgres: str
-    kafka: str
+# The tests compare the server's behaviour, not its disk: a crash of the whole machine ends the tests anyway.
+POSTGRES_SETTINGS = {"fsync": "off", "max_connections": "300"}
 
 
 def chosen() -> str:
@@ -59,15 +52,25 @@ def _docker_answers() -> bool:
 
 
 @contextmanager
-def running(kind: str) -> Iterator[Servers]:
-    """Both servers, for as long as the block lasts."""
-    with ExitStack() as stack:
-        yield stack.enter_context(_containers() if kind == "docker" else _local())
+def postgres(kind: str) -> Iterator[str]:
+    """One server of that kind, for as long as the block lasts; its superuser's URL."""
+    if kind == "docker":
+        told = " ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items())
+        with PostgresContainer(POSTGRES_IMAGE, driver=None).with_command(told) as container:
+            yield container.get_connection_url().replace("localhost", "127.0.0.1")
+        return
+    with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory:
+        settings = {**local_postgres.SETTINGS, **POSTGRES_SETTINGS}
+        started = local_postgres.start(Path(directory) / "postgres", settings=settings)
+        try:
+            yield started.url
+        finally:
+            started.server.kill()  # its data goes anyway, and a clean stop takes seconds
 
 
 @contextmanager
-def another_kafka(kind: str) -> Iterator[str]:
-    """One more broker, for tests whose consumers must not meet those of others in a group; its bootstrap server."""
+def kafka(kind: str) -> Iterator[str]:
+    """One broker of that kind, for as long as the block lasts; its bootstrap server."""
     if kind == "docker":
         port = free_port()
         with _kafka_container(port):
@@ -75,32 +78,11 @@ def another_kafka(kind: str) -> Iterator[str]:
             yield f"127.0.0.1:{port}"
         return
     with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory:
-        kafka = local_kafka.start(Path(directory) / "kafka")
+        started = local_kafka.start(Path(directory) / "kafka")
         try:
-            yield kafka.bootstrap
+            yield started.bootstrap
         finally:
-            kafka.server.kill()
-
-
-@contextmanager
-def _local() -> Iterator[Servers]:
-    with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory, ExitStack() as stack:
-        postgres = local_postgres.start(Path(directory) / "postgres")
-        stack.callback(postgres.server.kill)
-        kafka = local_kafka.start(Path(directory) / "kafka")
-        stack.callback(kafka.server.kill)  # their data goes anyway, and a clean stop takes seconds
-        yield Servers(postgres.url, kafka.bootstrap)
-
-
-@contextmanager
-def _containers() -> Iterator[Servers]:
-    # The tests compare the server's behaviour, not its disk: a crash of the whole machine ends the tests anyway.
-    postgres = PostgresContainer(POSTGRES_IMAGE, driver=None).with_command("-c max_connections=300 -c fsync=off")
-    port = free_port()
-    with postgres, _kafka_container(port):
-        _wait_for_kafka(port)
-        url = postgres.get_connection_url().replace("localhost", "127.0.0.1")
-        yield Servers(url, f"127.0.0.1:{port}")
+            started.server.kill()
 
 
 def _kafka_container(port: int) -> DockerContainer:

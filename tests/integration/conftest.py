@@ -26,7 +26,7 @@ def plain_logs() -> None:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """A broker beside the whole system's: some tests run one real service, which would join the system's group."""
-    with servers.another_kafka(servers.chosen()) as bootstrap:
+    with servers.kafka(servers.chosen()) as bootstrap:
         yield bootstrap
 
 
