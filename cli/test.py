@@ -7,12 +7,13 @@ import typer
 
 from local import ROOT
 
-# The two halves of all tests side by side: tests/conftest.py says what goes together.
-ALL = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
+# All tests side by side: tests/conftest.py says what goes together. Half of their time they wait for something, so that
+# three processes keep two processors busy.
+ALL = ("--numprocesses=3", "--dist=loadscope", "--no-loadscope-reorder")
 
 
 def test(context: typer.Context) -> None:
-    """Run all tests, in two processes side by side. They start servers of their own on free ports.
+    """Run all tests, in three processes side by side. They start servers of their own on free ports.
 
     `./sliceline test --cov` also measures what they reach. Whatever else follows goes to pytest instead:
     `./sliceline test tests/unit`, `./sliceline test -k cancel -x`.

@@ -20,6 +20,9 @@ from tests.system import Shop
 
 NewDatabase = Callable[[str], str]
 
+SHARING = ("tests/e2e/", "tests/faults/")
+SYSTEM_OF_THEIR_OWN = ("tests/faults/test_servers_away.py",)
+
 
 def pytest_report_header() -> str:
     return f"servers: {servers.chosen()} (SLICELINE_TEST_SERVERS=docker|local chooses)"
@@ -34,11 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Grouped(LoadScopeScheduling):
-    """Tests of the whole system share one, so they stay in one process; of the others, each file does."""
+    """Tests of the whole system share one, so they stay in one process; of the others, each file does.
+
+    They are handed out in the order of their folders: first what takes longest, last what takes moments.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "system" if file.startswith(("tests/e2e/", "tests/faults/")) else file
+        return "system" if file.startswith(SHARING) and file not in SYSTEM_OF_THEIR_OWN else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped:
