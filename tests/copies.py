@@ -41,8 +41,12 @@ def copy_of_the_project(tree: Path, postgres: str) -> Path:
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """What a process has to know to run the copy's code instead of ours."""
-    return {**os.environ, "PYTHONPATH": str(tree)}
+    """What a process has to know to run the copy's code instead of ours.
+
+    Its tests get a temporary folder of their own: pytest closes the one it usually takes to other accounts, even while
+    a Postgres of ours, which runs as one of these, has its data there.
+    """
+    return {**os.environ, "PYTHONPATH": str(tree), "PYTEST_DEBUG_TEMPROOT": str(tree.parent)}
 
 
 def run(tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
