@@ -1,8 +1,10 @@
 """A throw-away service with a topic, a contract and a database of its own, to test the backbone with."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import gc
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -158,6 +160,17 @@ async def running_until_killed(part: Part) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        while not task.done():  # asyncio.wait_for, which aiokafka uses, can swallow a cancellation before Python 3.12
-            task.cancel()
-            await asyncio.wait([task], timeout=1)
+        with _leaving_behind():
+            while not task.done():  # asyncio.wait_for, which aiokafka uses, may swallow a cancellation before 3.12
+                task.cancel()
+                await asyncio.wait([task], timeout=1)
+            del task
+
+
+@contextmanager
+def _leaving_behind() -> Iterator[None]:
+    """Sweeps up a connection that was just being opened: whichever test it is swept up in later would fail for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
