@@ -36,8 +36,8 @@ class Buttons(Generic[S, B, V]):
     """Decides by a button and who presses it. Raises Refusal."""
     unknown: Callable[[str], Problem]
     """Says that there is nothing under a key."""
-    refused: str
-    """The title of the problem that a refusal is."""
+    refused: Callable[[Refusal], Problem]
+    """Says why a button moves nothing."""
     show: Callable[[S], V]
     show_all: Callable[[list[V], dict[str, str]], Any]
     """Shows the things that are where the button moves them, and by key why others are not."""
@@ -76,6 +76,6 @@ class Buttons(Generic[S, B, V]):
         try:
             decision = self.decide(thing, button, by)
         except Refusal as refusal:
-            return Problem(409, self.refused, str(refusal))
+            return self.refused(refusal)
         tx.apply(decision, key=key, cause=tx.cause.within(thing.correlationid))
         return decision.state

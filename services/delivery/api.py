@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from backbone.decision import Refusal
 from backbone.http import Command, Db, Paging, Problem
 from backbone.http.buttons import Buttons
 from backbone.storage.database import Tx
@@ -129,9 +130,11 @@ async def _lock_confirmed(tx: Tx, orders: Sequence[str]) -> dict[str, Delivery]:
     return {order: delivery for order, delivery in found.items() if delivery.fulfilment is not None}
 
 
-BUTTONS = Buttons(
-    _lock_confirmed, store.save_all, press, _unknown, "Wrong button", DeliveryView.model_validate, _pressed
-)
+def _refused(refusal: Refusal) -> Problem:
+    return Problem(409, "Wrong button", str(refusal))
+
+
+BUTTONS = Buttons(_lock_confirmed, store.save_all, press, _unknown, _refused, DeliveryView.model_validate, _pressed)
 
 
 def _statuses(wanted: Filter | None) -> tuple[Status, ...]:

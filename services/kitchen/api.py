@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from backbone.decision import Refusal
 from backbone.http import Command, Db, Paging, Problem
 from backbone.http.buttons import Buttons
 from backbone.values.fields import Key
@@ -116,7 +117,11 @@ def _unknown(order: str) -> Problem:
     return Problem(404, "No such ticket", f"The kitchen has no ticket for order {order}.")
 
 
-BUTTONS = Buttons(store.lock_all, store.save_all, press, _unknown, "Wrong button", TicketView.model_validate, _pressed)
+def _refused(refusal: Refusal) -> Problem:
+    return Problem(409, "Wrong button", str(refusal))
+
+
+BUTTONS = Buttons(store.lock_all, store.save_all, press, _unknown, _refused, TicketView.model_validate, _pressed)
 
 
 def _statuses(wanted: Filter | None) -> tuple[Status, ...]:

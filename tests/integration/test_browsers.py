@@ -223,7 +223,7 @@ async def test_options_of_a_path_that_is_none_is_a_404(closed: Fed) -> None:
 async def test_the_front_door_names_what_there_is(closed: Fed) -> None:
     told = (await closed.client.get("/")).json()
     assert (told["service"], told["docs"], told["openapi"]) == ("inventory", "/docs", "/openapi.json")
-    assert told["paths"]["/stock"] == {"GET": "All stock, by SKU."}
+    assert told["paths"]["/stock"] == {"GET": "Lists the stock of all SKUs, by SKU."}
     assert {"/health/ready", "/metrics", "/schemas", "/dead-letters", "/jobs", "/recipes/{item}"} <= told[
         "paths"
     ].keys()
