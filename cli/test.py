@@ -24,5 +24,5 @@ def test(context: typer.Context) -> None:
 
 
 def for_pytest(given: list[str]) -> list[str]:
-    """Add the options that run all tests in two processes, unless more is asked than to measure their coverage."""
+    """Add the options that run all tests in three processes, unless more is asked than to measure their coverage."""
     return [*ALL, *given] if all(each.startswith("--cov") for each in given) else given

@@ -139,7 +139,7 @@ class Statement:
         return await connection.fetchval(self.text, *self.arguments(given))
 
     async def execute(self, connection: asyncpg.Connection[Any], /, **given: Any) -> int:
-        """Run it and return how many rows it has written, deleted or found."""
+        """Run an INSERT, UPDATE, DELETE or SELECT; return how many rows it has written, deleted or found."""
         said = await connection.execute(self.text, *self.arguments(given))
         return int(said.rpartition(" ")[2])  # "UPDATE 3", "INSERT 0 3"
 

@@ -32,7 +32,8 @@ async def look(done: Sequence[Done], tx: Tx) -> None:
         if alert is None:
             continue
         decision = decisions.end_quiet(alert, each.outcome, tx.now)
-        changed.append(decision.state)
+        if decision.state != alert:
+            changed.append(decision.state)
         tx.apply(decision, key=alert.sku, cause=each.cause)
     await store.save_all(tx, changed)
 

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from backbone.decision import Decision
-from backbone.errors import SlicelineError
+from backbone.decision import Decision, Refusal
 from backbone.events.payload import Payload
 from services.inventory.events import (
     Availability,
@@ -92,14 +91,14 @@ class Rejected(msgspec.Struct, frozen=True):
     short: tuple[Shortage, ...]
 
 
-class CrossedLimits(SlicelineError):
+class CrossedLimits(Refusal):
     """The ceiling would be under the threshold, so that stock could be too little and too much at once."""
 
     def __init__(self, threshold: int, ceiling: int) -> None:
         super().__init__(f"the ceiling, {ceiling}, would be under the threshold, {threshold}")
 
 
-class NotEnough(SlicelineError):
+class NotEnough(Refusal):
     """An adjustment would take away more pieces than are free."""
 
     def __init__(self, level: Level) -> None:

@@ -62,7 +62,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mail_about(fact: Fact) -> Decision[Mail]:
-    """Write the mail that a fact calls for, and send it where a mail server can be asked to."""
+    """Write the mail that a fact calls for, and have it sent where a mail server can be asked to."""
     mail = FACTS[type(fact)](fact)
     return Decision(mail, start=(Start(SEND),) if mail.is_deliverable else ())
 

@@ -80,7 +80,7 @@ def order_placed(payment: Payment | None, fact: OrderPlaced) -> Decision[Payment
 
 
 def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -> Decision[Payment] | None:
-    """Undo the payment of an order that ended unpaid, or remember the end of one not heard of yet.
+    """Undo the payment of an order that was rejected or cancelled, or remember an end not yet heard of.
 
     An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
     """

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 
 from backbone.application import create_application
 from backbone.context import Context
+from backbone.decision import Decision, Start
 from backbone.events.payload import Cause
 from backbone.jobs.work import Done, Job, Postpone, Work
 from backbone.jobs.worker import Worker
@@ -99,6 +100,11 @@ async def withdraw(thing: Things, key: str) -> None:
         tx.withdraw(KIND, key)
 
 
+async def decide(thing: Things, decision: Decision[None]) -> None:
+    async with thing.database.transaction() as tx:
+        tx.apply(decision, key="a")
+
+
 async def stored(thing: Things) -> list[Mapping[str, Any]]:
     async with thing.database.transaction() as tx:
         return [dict(row) for row in await tx.raw.fetch("SELECT * FROM jobs ORDER BY id")]
@@ -110,6 +116,22 @@ async def served(thing: Things, count: int) -> bool:
 
 async def none_left(thing: Things) -> bool:
     return not await stored(thing)
+
+
+async def test_a_decision_stops_what_was_asked_for_before_it_starts_anything(thing: Things) -> None:
+    await order(thing, "a", {"number": 1})
+    await order(thing, "b", {"number": 2})
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    start = (Start(KIND, data={"number": 3}, due=later), Start("wash", key="the oven"))
+    await decide(thing, Decision(None, start=start, stop=(KIND,)))
+    jobs = {(job["kind"], job["key"]): (job["data"], job["due"] == later) for job in await stored(thing)}
+    assert jobs == {
+        (KIND, "a"): ({"number": 3}, True),
+        (KIND, "b"): ({"number": 2}, False),
+        ("wash", "the oven"): ({}, False),
+    }
+    await decide(thing, Decision(None, stop=(KIND,)))
+    assert [job["key"] for job in await stored(thing)] == ["b", "the oven"]
 
 
 async def test_a_job_is_done_and_settled_in_one_transaction(thing: Things, oven: Oven, context: Context[Any]) -> None:

@@ -94,10 +94,17 @@ def test_contracts_that_are_broken_already_are_told_and_nothing_is_made(clean: P
     sample.write_bytes(whole)
 
 
+def hear_interruptions() -> None:
+    """Whatever runs in the background of a script ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interruption_leaves_nothing_behind(clean: Path) -> None:
     before = files(clean)
     command = python("-m", "cli", "new", "service", *ARGUMENTS)
-    making = subprocess.Popen(command, cwd=clean, env=environment(clean), stderr=subprocess.PIPE)
+    making = subprocess.Popen(
+        command, cwd=clean, env=environment(clean), stderr=subprocess.PIPE, preexec_fn=hear_interruptions
+    )
 
     def is_in_the_middle() -> bool:
         assert making.poll() is None

@@ -479,9 +479,9 @@ async def test_each_step_that_takes_too_long_is_told_once(orders: Fed) -> None:
     delays = "order-delayed.v1"
     async with watching(orders, 0.3):
         await due_now(orders, order)
-        await eventually(lambda: has_told(orders, order, delays, 1))
+        await eventually(lambda: has_told(orders, order, delays, 1), 10)
         await orders.feed(fact("inventory.stock-reserved", order), fact("payments.payment-received", order))
-        await eventually(lambda: has_told(orders, order, delays, 2))
+        await eventually(lambda: has_told(orders, order, delays, 2), 10)
         await asyncio.sleep(0.5)
     assert (await told(orders, order)).count(delays) == 2
     found = await document(orders, order)
@@ -498,7 +498,7 @@ async def test_a_step_that_is_in_time_is_looked_at_again_later(orders: Fed) -> N
     order = await placed(orders)
     async with watching(orders, 300):
         await due_now(orders, order)
-        await eventually(lambda: is_due_later(orders, order))
+        await eventually(lambda: is_due_later(orders, order), 10)
     assert await told(orders, order) == ["order-placed.v1"]
 
 

@@ -170,6 +170,7 @@ async def running_until_killed(part: Part) -> AsyncIterator[None]:
 @contextmanager
 def _leaving_behind() -> Iterator[None]:
     """Sweeps up a connection that was just being opened: whichever test it is swept up in later would fail for it."""
+    gc.collect()  # what was left behind before is told of
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield

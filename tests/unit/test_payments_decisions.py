@@ -58,7 +58,7 @@ def test_what_is_decided_is_not_charged(status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.CHARGING}))
-def test_an_answer_that_comes_too_late_decisions_nothing(status: Status) -> None:
+def test_an_answer_that_comes_too_late_changes_nothing(status: Status) -> None:
     payment = standing(status)
     assert decisions.charged(payment) is None
     assert decisions.declined(payment, "no") is None
@@ -91,13 +91,13 @@ def test_what_began_is_undone_only_by_voiding(status: Status) -> None:
 
 
 def test_a_refund_tells_why() -> None:
-    cancelled = decisions.ended(standing(Status.RECEIVED), "decisiond my mind")
+    cancelled = decisions.ended(standing(Status.RECEIVED), "changed my mind")
     assert cancelled is not None
     decision = decisions.refunded(cancelled.state)
     assert decision is not None
     [told] = decision.events
     assert isinstance(told, PaymentRefunded)
-    assert told.reason == "decisiond my mind"
+    assert told.reason == "changed my mind"
 
 
 def test_only_time_since_the_first_attempt_makes_a_payment_overdue() -> None:
@@ -159,7 +159,7 @@ class Payments(RuleBasedStateMachine):
         self.row: Payment | None = None
         self.jobs: dict[Task, int] = {}
         self.runs: list[Run] = []
-        self.eventsed: Counter[type] = Counter()
+        self.published: Counter[type] = Counter()
         self.leases = count()
         self.cancelled = False
         self.moves = self.ends_after = 0
@@ -270,7 +270,7 @@ class Payments(RuleBasedStateMachine):
         if decision is None:
             return
         self.row = decision.state
-        self.eventsed.update(map(type, decision.events))
+        self.published.update(map(type, decision.events))
         for stopped in decision.stop:
             self.jobs.pop(Task(stopped), None)
         for started in decision.start:
@@ -279,12 +279,12 @@ class Payments(RuleBasedStateMachine):
     def _is_as_it_should_be(self) -> None:
         assert self.row
         kept = self.provider.charges - self.provider.refunds
-        received, failed = self.eventsed[PaymentReceived], self.eventsed[PaymentFailed]
+        received, failed = self.published[PaymentReceived], self.published[PaymentFailed]
         assert self.provider.charges <= 1
         assert kept == (1 if self.row.status is Status.RECEIVED else 0)
         assert received + failed <= 1
-        assert self.eventsed[PaymentRefunded] == self.provider.refunds
-        assert self.eventsed[PaymentRefunded] + self.eventsed[PaymentVoided] == (0 if kept else 1)
+        assert self.published[PaymentRefunded] == self.provider.refunds
+        assert self.published[PaymentRefunded] + self.published[PaymentVoided] == (0 if kept else 1)
         if self.cancelled:
             assert kept == 0
         else:
