@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import orjson
@@ -120,7 +120,7 @@ class Road:
     def address(self) -> str:
         return f"{HOST}:{self._port}"
 
-    async def __aenter__(self) -> "Road":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
