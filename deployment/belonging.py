@@ -15,8 +15,8 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from backbone.consuming.broker import Log, survey
+from backbone.consuming.handlers import topics_of
 from backbone.consuming.sql import ANEW
-from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
 from backbone.storage.statement import Statement, tuples
 from backbone.storage.tables import consumer_offsets, sequences
@@ -189,7 +189,7 @@ ON CONFLICT (consumer, topic, partition) DO UPDATE SET :place.excluded, checked_
 
 async def _skip(connection: Any, kept: Kept, service: str) -> None:
     handlers = importlib.import_module(f"services.{service}.service").SERVICE.handlers
-    topics = {topic_of(view.TYPE) for view in handlers}
+    topics = topics_of(handlers)
     rows = [(*place, log.end, log.id, log.epoch) for place, log in kept.logs.items() if place[0] in topics]
     if rows:
         await _SKIP.execute(connection, consumer=service, place=rows)

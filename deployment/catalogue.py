@@ -10,7 +10,7 @@ import orjson
 
 from backbone.events.contracts import SCHEMAS, Schema, consumer_schema, schema_of
 from backbone.events.envelope import name_without_version, parse_type
-from backbone.events.payload import Payload
+from backbone.events.payload import Payload, Unread
 from backbone.service import Service
 from deployment.reference import REFERENCE, reference
 
@@ -42,8 +42,12 @@ def service_of(name: str) -> Service[Any]:
 
 
 def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:
-    """Yield everything that is read: the reader's name and its own view of the event."""
-    return ((name, view) for name, service in services.items() for view in service.handlers)
+    """Yield every type that is read: the reader's name and its own view of the event.
+
+    Who takes all events of a topic reads no type of its own.
+    """
+    found = ((name, view) for name, service in services.items() for view in service.handlers)
+    return ((name, view) for name, view in found if not issubclass(view, Unread))
 
 
 def readers(services: Services) -> dict[str, list[str]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from asyncpg.pool import PoolConnectionProxy
 
-from backbone.events.envelope import Envelope, topic_of
+from backbone.consuming.handlers import topics_of
+from backbone.events.envelope import Envelope
 from services import CATALOGUE
 from tests.system import Document, Shop
 from tests.waiting import eventually
@@ -86,7 +87,7 @@ async def what_is_left(shop: Shop) -> list[str]:
 
 async def _unread(shop: Shop, service: str, ends: Mapping[tuple[str, int], int]) -> list[str]:
     handlers = import_module(f"services.{service}.service").SERVICE.handlers
-    topics = {topic_of(view.TYPE) for view in handlers}
+    topics = topics_of(handlers)
     rows = await shop.fetch(service, "SELECT topic, partition, next_offset FROM consumer_offsets")
     read = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     behind = {place: end - read.get(place, 0) for place, end in ends.items() if place[0] in topics}

@@ -11,7 +11,7 @@ import msgspec
 from backbone.errors import SlicelineError
 from backbone.events import contracts
 from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
-from backbone.events.payload import Event, P, Payload
+from backbone.events.payload import Event, P, Payload, Unread
 from backbone.events.topics import PartitionId
 from backbone.values.whole import all_whole
 
@@ -68,12 +68,13 @@ class Incoming(msgspec.Struct, frozen=True):
 
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
     """Decode a record and check it against its contract; an error is returned as its `broken`, never raised."""
-    if (declared := declared_type(record)) not in views:
+    declared = declared_type(record)
+    view = views.get(declared, views.get(record.topic)) if declared else None
+    if view is None:
         return Incoming(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
         envelope = from_record(record.key, record.value, record.headers)
-        contracts.check(envelope.type, envelope.data)
-        return Incoming(record, envelope.partitionkey, _event(envelope, views[envelope.type]))
+        return Incoming(record, envelope.partitionkey, _event(envelope, view))
     except SlicelineError as error:
         return Incoming(record, _parking_key(record), broken=error)
 
@@ -93,7 +94,7 @@ def _untyped(record: Record) -> Undecodable:
 
 def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
     try:
-        data = _decoded(envelope.data, view)
+        data = _data(envelope, view)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Mismatch(f"{envelope.type} does not fit {view.__module__}.{view.__name__}: {error}") from error
     return Event(
@@ -110,6 +111,15 @@ def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
         traceparent=envelope.traceparent,
         data=data,
     )
+
+
+def _data(envelope: Envelope, view: type[Payload]) -> Payload:
+    """Decode the data into the reader's view; of what is taken as it came, see only that it is JSON."""
+    if issubclass(view, Unread):
+        msgspec.json.decode(envelope.data, type=msgspec.Raw)
+        return view(dataschema=envelope.dataschema, text=envelope.data)
+    contracts.check(envelope.type, envelope.data)
+    return _decoded(envelope.data, view)
 
 
 def _decoded(data: bytes, view: type[P]) -> P:

@@ -13,9 +13,8 @@ from structlog.contextvars import bound_contextvars
 
 from backbone.consuming import inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming
-from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers
+from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers, topic_of_view
 from backbone.errors import SlicelineError
-from backbone.events.envelope import topic_of
 from backbone.events.payload import Cause, Event
 from backbone.observing import metrics
 from backbone.observing.logs import logger
@@ -37,7 +36,7 @@ class BatchProcessor:
         self._beat = beat
         self._name = name
         self._database = database
-        self._handlers = {view.TYPE: handler for view, handler in handlers.items()}
+        self._handlers = handlers
         self.views = {view.TYPE: view for view in handlers}
 
     async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
@@ -83,7 +82,7 @@ class BatchProcessor:
         return [each.event for each in await inbox.deduplicate(tx, self._name, listened) if each.event]
 
     async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
-        for handler, run in groupby(events, key=lambda event: self._handlers[event.type]):
+        for handler, run in groupby(events, key=lambda event: self._handlers[type(event.data)]):
             if isinstance(handler, BatchHandler):
                 await self._handle_set(tx, handler, list(run))
                 continue
@@ -95,7 +94,7 @@ class BatchProcessor:
         count, group = len(events), self._name
         about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
         links = (event.traceparent for event in events)
-        with messaging("process", topic_of(events[0].type), SpanKind.CONSUMER, links=links, attributes=about):
+        with messaging("process", _topic_of(events[0]), SpanKind.CONSUMER, links=links, attributes=about):
             await handler.handle(events, tx)
 
     async def _handle_one(self, tx: Tx, handler: EventHandler, event: Event[Any]) -> None:
@@ -114,8 +113,7 @@ class BatchProcessor:
             "cloudevents.event_source": event.source,
             "cloudevents.event_type": event.type,
         }
-        topic = topic_of(event.type)
-        return messaging("process", topic, SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
+        return messaging("process", _topic_of(event), SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
 
     async def _move(self, tx: Tx, batch: Batch) -> bool:
         """Move the stored offsets past the batch; return whether any key is parked.
@@ -127,6 +125,10 @@ class BatchProcessor:
         if len(rows) < len(steps):
             raise Fenced
         return bool(rows[0]["some_parked"])
+
+
+def _topic_of(event: Event[Any]) -> str:
+    return topic_of_view(type(event.data))
 
 
 def _count(batch: Batch, ours: Sequence[Incoming], fresh: Sequence[Event[Any]], now: datetime) -> None:

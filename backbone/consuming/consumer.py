@@ -20,12 +20,11 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from backbone.consuming.batch import Batch, Incoming, read, unreadable
 from backbone.consuming.batch_processor import BatchProcessor, Fenced
 from backbone.consuming.broker import UNREADABLE
-from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.consuming.handlers import BatchHandler, Handlers, topics_of
 from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Places
 from backbone.consuming.positions import Found, Positions
 from backbone.consuming.settling import Settling
-from backbone.events.envelope import topic_of
 from backbone.events.topics import PartitionId
 from backbone.running.faults import is_passing
 from backbone.running.pulse import Pulse, ended_well, keep_running, report
@@ -51,7 +50,7 @@ class Consumer:
         """`stuck_after`: seconds without progress, though records wait, after which the client is replaced."""
         self.pulse = Pulse("consumer")
         self._name = name
-        self.topics = sorted({topic_of(view.TYPE) for view in handlers})
+        self.topics = topics_of(handlers)
         self._database = database
         self._kafka = kafka
         self._stuck_after = stuck_after

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backbone.events.payload import Event, Payload
+from backbone.events.envelope import topic_of
+from backbone.events.payload import Event, Payload, Unread
 from backbone.storage.database import Tx
 
 EventHandler = Callable[[Event[Any], Tx], Awaitable[None]]
@@ -24,3 +25,14 @@ class BatchHandler:
 
 Handler = EventHandler | BatchHandler
 Handlers = Mapping[type[Payload], Handler]
+"""What is done on which event, by its view; under `every_event_of` a topic, on all others that come there."""
+
+
+def topic_of_view(view: type[Payload]) -> str:
+    """Name the topic that the events of a view are read from."""
+    return view.TYPE if issubclass(view, Unread) else topic_of(view.TYPE)
+
+
+def topics_of(handlers: Handlers) -> list[str]:
+    """Name the topics that handlers need, sorted."""
+    return sorted({topic_of_view(view) for view in handlers})

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from backbone.consuming import sql
 from backbone.consuming.batch import Incoming, Record
 from backbone.errors import SlicelineError
-from backbone.events.envelope import from_record, name_without_version
+from backbone.events.envelope import from_record, is_type, name_without_version
+from backbone.events.payload import Unread
 from backbone.storage.database import Tx
 
 
 async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
-    """Add the occurrences of these events and return the new ones, in order; all versions of one count once."""
+    """Add the occurrences of these events and return the new ones, in order; all versions of one count once.
+
+    Of what is taken unread each version counts: its reader wants all that was said.
+    """
     if not incoming:
         return []
     first = {_identity(each): at for at, each in reversed(list(enumerate(incoming)))}
@@ -21,14 +25,14 @@ async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> li
 async def give_up(tx: Tx, consumer: str, record: Record) -> None:
     """Add the occurrence that a record tells of, in whatever version and however often it comes again.
 
-    A record that is no event has none.
+    For a reader that takes events unread, in this version. A record that is no event has none.
     """
     try:
         event = from_record(record.key, record.value, record.headers)
-        name = name_without_version(event.type)
     except SlicelineError:
         return
-    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=[(name, event.occurrenceid)])
+    names = [event.type, *([name_without_version(event.type)] if is_type(event.type) else [])]
+    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=[(name, event.occurrenceid) for name in names])
 
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
@@ -43,4 +47,6 @@ async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming])
 
 def _identity(incoming: Incoming) -> tuple[str, str]:
     assert incoming.event is not None  # noqa: S101  only events come here
-    return name_without_version(incoming.event.type), incoming.event.occurrenceid
+    event = incoming.event
+    name = event.type if isinstance(event.data, Unread) else name_without_version(event.type)
+    return name, event.occurrenceid

@@ -12,6 +12,25 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     TYPE: ClassVar[str]
 
 
+class Unread(Payload, frozen=True, kw_only=True):
+    """Is what an event says as it came: its data as JSON text, held against no contract.
+
+    Its TYPE is the name of a topic: it is the view of all events there, whatever their type.
+    """
+
+    dataschema: str
+    text: bytes
+
+
+def every_event_of(topic: str) -> type[Unread]:
+    """Make the view of a reader that takes every event of a topic."""
+
+    class Every(Unread, frozen=True, kw_only=True):
+        TYPE: ClassVar[str] = topic
+
+    return Every
+
+
 P = TypeVar("P", bound=Payload)
 
 

@@ -12,7 +12,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from backbone.service import Service
-from deployment.catalogue import sample_of
+from deployment.catalogue import sample_of, views
 from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.documents import document_of
@@ -121,7 +121,8 @@ def address_of(new_database: NewDatabase) -> Iterator[AddressOf]:
 
 async def _happen(service: Service[Any], url: str) -> None:
     """Let the service hear of everything but the end of an order."""
-    heard = [view.TYPE for view in service.handlers if "cancel" not in view.TYPE and "reject" not in view.TYPE]
+    types = [view.TYPE for _, view in views({service.name: service})]
+    heard = [each for each in types if "cancel" not in each and "reject" not in each]
     async with fed(service, lambda _: url) as reading:
         for event_type in heard:
             await reading.feed((event_type, sample_of(event_type)))

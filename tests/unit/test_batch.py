@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbone.consuming.batch import Batch, Incoming, printable, read
+from backbone.consuming.handlers import topics_of
+from backbone.errors import SlicelineError
 from backbone.events import contracts
-from backbone.events.payload import Payload
+from backbone.events.envelope import Envelope, to_record
+from backbone.events.payload import Payload, Unread, every_event_of
 from backbone.events.topics import PartitionId
 
 TYPE = "sliceline.things.thing-happened.v1"
@@ -199,3 +202,63 @@ def test_a_whole_number_of_an_event_may_be_written_as_json_schema_allows(number:
 def test_whatever_else_stands_for_a_number_breaks_the_event(number: bytes) -> None:
     delivery = read(FakeRecord("things.events", 0, 0, b"a", b'{"number": %b}' % number, list(SOUND.items())), VIEWS)
     assert delivery.broken is not None
+
+
+EVERY = every_event_of("things.events")
+
+
+def anything(event_type: str, data: bytes, topic: str = "things.events") -> FakeRecord:
+    envelope = Envelope(
+        id="1",
+        type=event_type,
+        source="/elsewhere",
+        subject="a",
+        time="2026-11-01T18:30:00.000000Z",
+        dataschema="https://elsewhere.example/schema.json",
+        partitionkey="a",
+        correlationid="story",
+        occurrenceid="o",
+        sequence=1,
+        data=data,
+    )
+    key, value, headers = to_record(envelope)
+    return FakeRecord(topic, 0, 7, key, value, [*headers])
+
+
+@pytest.mark.parametrize("event_type", ["sliceline.things.never-heard-of.v9", "com.example.others"])
+def test_a_reader_of_a_whole_topic_gets_an_event_of_any_type_as_it_came(event_type: str) -> None:
+    incoming = read(anything(event_type, b'{"a": [1.0]}'), {EVERY.TYPE: EVERY})
+    assert incoming.event is not None
+    assert (incoming.event.type, incoming.event.source, incoming.key) == (event_type, "/elsewhere", "a")
+    assert incoming.event.data == EVERY(dataschema="https://elsewhere.example/schema.json", text=b'{"a": [1.0]}')
+
+
+def test_a_reader_of_a_whole_topic_gets_no_event_of_another() -> None:
+    assert read(anything("com.example.others", b"{}", "kitchen.events"), {EVERY.TYPE: EVERY}).event is None
+
+
+def test_the_view_of_an_event_comes_before_that_of_its_whole_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contracts, "check", lambda *_: None)
+    views: dict[str, type[Payload]] = {TYPE: ThingHappened, EVERY.TYPE: EVERY}
+    [own, other] = [read(anything(each, b'{"number": 7}'), views) for each in (TYPE, "sliceline.things.other.v1")]
+    assert own.event is not None
+    assert own.event.data == ThingHappened(number=7)
+    assert other.event is not None
+    assert isinstance(other.event.data, Unread)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"{} {}", b"\xff"])
+def test_what_is_no_json_is_broken_for_a_reader_of_a_whole_topic_too(data: bytes) -> None:
+    incoming = read(anything("com.example.others", data), {EVERY.TYPE: EVERY})
+    assert isinstance(incoming.broken, SlicelineError)
+    assert incoming.key == "a"
+
+
+def test_handlers_need_the_topics_of_their_types_and_those_that_they_take_whole() -> None:
+    async def handle(*_: object) -> None:
+        """Do nothing."""
+
+    assert topics_of({ThingHappened: handle, every_event_of("orders.events"): handle}) == [
+        "orders.events",
+        "things.events",
+    ]
