@@ -140,7 +140,7 @@ async def serve(service: Service[Any], settings: Settings) -> None:
 def _parts(service: Service[Any], context: Context[Any]) -> list[Part]:
     settings, database = context.settings, context.database
     parts: list[Part] = []
-    if settings.has_role("relay"):
+    if settings.has_role("relay") and service.publishes:
         alone = settings.roles == "relay"
         parts.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
     if settings.has_role("consumers") and service.handlers:

@@ -1,10 +1,12 @@
-"""The throw-away service that the backbone's tests work with."""
+"""What integration tests share: the throw-away service of the backbone's tests, and an empty database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import pytest
 import structlog
 
@@ -59,3 +61,18 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(Consumer, "_new_client", counted)
     return clients
+
+
+@pytest.fixture
+async def empty_database(postgres: str) -> AsyncIterator[str]:
+    """The URL of a database without tables, for what makes its own."""
+    name = f"empty_{uuid4().hex[:8]}"
+    await _execute(postgres, f'CREATE DATABASE "{name}"')
+    yield f"{postgres.rsplit('/', 1)[0]}/{name}"
+    await _execute(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

@@ -41,15 +41,16 @@ class MigrationFailed(SlicelineError):
         super().__init__(f"{', '.join(filter(None, (service, file)))}: {reason}")
 
 
-def upgrade(service: str, database_url: str) -> list[str]:
+def upgrade(service: str, database_url: str, own: Path | None = None) -> list[str]:
     """Bring a service's database to the newest revision, as the service's own role. Running it again is harmless.
 
-    Returns a sentence for each line in which the database is ahead of this code: that line is left as it is. Raises
-    MigrationFailed. It runs an event loop of its own: call it from a thread (or a program) that has none.
+    `own`: the folder of the service's own line, where that is not `services/<name>/migrations`. Returns a sentence for
+    each line in which the database is ahead of this code: that line is left as it is. Raises MigrationFailed. It runs
+    an event loop of its own: call it from a thread (or a program) that has none.
     """
-    upgrading = _Upgrading(service)
+    upgrading = _Upgrading(service, _folders(service, own))
     try:
-        config = config_of(service, database_url)
+        config = config_of(service, database_url, own)
         upgrading.read(config)
         upgrading.run(config)
     except MigrationFailed:
@@ -61,31 +62,32 @@ def upgrade(service: str, database_url: str) -> list[str]:
     return upgrading.said
 
 
-def config_of(service: str, database_url: str) -> Config:
+def config_of(service: str, database_url: str, own: Path | None = None) -> Config:
     """Make the configuration with which Alembic's own commands work on one service's database."""
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", "\n".join(map(str, _folders(service))))
+    config.set_main_option("version_locations", "\n".join(map(str, _folders(service, own))))
     config.attributes["url"] = database_url
     return config
 
 
-def _folders(service: str) -> tuple[Path, Path]:
-    return HERE / "versions", Path(str(resources.files(f"services.{service}") / "migrations"))
+def _folders(service: str, own: Path | None) -> tuple[Path, Path]:
+    return HERE / "versions", own or Path(str(resources.files(f"services.{service}") / "migrations"))
 
 
 class _Upgrading:
     """Does one upgrade, and knows which steps are missing, which file is in hand, and what there is to say."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, folders: tuple[Path, Path]) -> None:
         self.service = service
+        self.folders = folders
         self.file: str | None = None
         self.said: list[str] = []
 
     def read(self, config: Config) -> None:
         """Read both lines. Raises BrokenLine."""
-        self.lines = read_lines(_folders(self.service))
+        self.lines = read_lines(self.folders)
         self.scripts = ScriptDirectory.from_config(config)
 
     def run(self, config: Config) -> None:
