@@ -9,4 +9,5 @@ CATALOGUE: dict[str, int] = {
     "loyalty": 8006,
     "alerts": 8007,
     "notifications": 8008,
+    "partners": 8016,
 }
