@@ -16,10 +16,11 @@ from backbone.http.grouped import GroupedCommand
 from backbone.http.meaning import claim_of
 from backbone.http.problems import malformed
 from backbone.http.routing import template_of
+from backbone.ids import new_id
 from backbone.observing import telemetry
 from backbone.storage import idempotency
 from backbone.storage.database import Tx
-from backbone.storage.group_commit import PendingCommand
+from backbone.storage.group_commit import PendingCommand, Write
 from backbone.storage.idempotency import Claim, Reply
 
 T = TypeVar("T")
@@ -81,9 +82,20 @@ class CommandRequest:
 
         The promises are those of `run`; only the transaction is shared.
         """
+        return await self._write(grouped.write, item, answer, self.key)
+
+    async def run_together(self, write: Write[T], item: T, answer: Answer) -> Response:
+        """Do the same with what `write` itself decides, under its rows' locks: it raises Problem to refuse one.
+
+        Where the client gives no key it has one of its own: so a flush whose commit nobody heard of, and which is run
+        again, finds what it has written. A `GroupedCommand` is recognised by its own id.
+        """
+        return await self._write(write, item, answer, self.key or new_id())
+
+    async def _write(self, write: Write[T], item: T, answer: Answer, key: str | None) -> Response:
         reply = _reply(self._response(answer))
-        claim = await self._claim(self.key) if self.key else None
-        kept = await self.context.group_commit(grouped.write).commit(PendingCommand(item, self.cause, reply, claim))
+        claim = await self._claim(key) if key else None
+        kept = await self.context.group_commit(write).commit(PendingCommand(item, self.cause, reply, claim))
         return _sent(kept, is_replay=kept.body != reply.body)
 
     async def _once(self, effect: Effect, tx: Tx, key: str) -> Response:
