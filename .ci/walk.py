@@ -80,6 +80,16 @@ def _is_full(said: Said) -> bool:
     return bool(said.documents[0]["available"] == 100)
 
 
+def _is_received(said: Said) -> bool:
+    added, cart = said.documents
+    return added["status"] == "received" and cart["checkout"]["status"] in ("placing", "placed")
+
+
+def _is_ordered(said: Said) -> bool:
+    [cart] = said.documents
+    return cart["checkout"]["status"] == "placed" and bool(cart["checkout"]["order"]) and cart["lines"] == []
+
+
 def _is_cancelling(said: Said) -> bool:
     return _placed(said) and said.documents[0]["status"] in ("cancelling", "cancelled")
 
@@ -96,6 +106,8 @@ STEPS = (
     Step("sell from another channel", _is_low),
     Step("read the alert's mail", _mail_came, within=30),
     Step("fill up again", _is_full),
+    Step("check out a cart", _is_received),
+    Step("see its order", _is_ordered, within=30),
     Step("cancel an order", _is_cancelling),
     Step("see that all of it is undone", _is_undone, within=30),
 )

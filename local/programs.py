@@ -112,6 +112,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_KAFKA": layout.bootstrap(),
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
+            "SLICELINE_ORDERS_URL": layout.url("orders"),
             "SLICELINE_PROVIDER_URL": layout.url("provider"),
             "SLICELINE_SMTP_HOST": HOST,
             "SLICELINE_SMTP_PORT": str(layout.port("smtp")),

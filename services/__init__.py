@@ -9,5 +9,6 @@ CATALOGUE: dict[str, int] = {
     "loyalty": 8006,
     "alerts": 8007,
     "notifications": 8008,
+    "carts": 8011,
     "partners": 8016,
 }

@@ -205,6 +205,7 @@ class System:
                 "SLICELINE_KAFKA": self.kafka,
                 "SLICELINE_HOST": HOST,
                 "SLICELINE_PORT": str(port),
+                "SLICELINE_ORDERS_URL": self.url("orders"),
                 "SLICELINE_PROVIDER_URL": self.url("provider"),
                 "SLICELINE_PROVIDER_RATE": "0",
                 "SLICELINE_SMTP_HOST": HOST,

@@ -11,11 +11,13 @@ import pytest
 
 from backbone.service import Service
 from local.ports import HOST, free_port
+from services.carts.service import SERVICE as CARTS
 from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.test_group_commit import ORDER
+from tests.waiting import eventually
 
 UNKNOWN = "Whether this was done is not known."
 ONCE_MORE = f"{UNKNOWN} Send it again under the same Idempotency-Key: it is done once."
@@ -36,6 +38,7 @@ class Wire:
         self.cut_at: bytes | None = None
         self.closes = False
         self.is_closed = False
+        self.cuts = 0
 
     @property
     def url(self) -> str:
@@ -72,6 +75,7 @@ class Wire:
 
     async def _last_words(self, data: bytes, there: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         """The server hears them, does as it is told, and goes, because nobody is there any more."""
+        self.cuts += 1
         self.is_closed = self.closes
         back.write(data)
         back.write_eof()
@@ -105,6 +109,12 @@ async def inventory(new_database: NewDatabase) -> AsyncIterator[tuple[Fed, Wire]
 @pytest.fixture
 async def orders(new_database: NewDatabase) -> AsyncIterator[tuple[Fed, Wire]]:
     async with behind_a_wire(ORDERS, new_database, "orders") as made:
+        yield made
+
+
+@pytest.fixture
+async def carts(new_database: NewDatabase) -> AsyncIterator[tuple[Fed, Wire]]:
+    async with behind_a_wire(CARTS, new_database, "carts") as made:
         yield made
 
 
@@ -165,3 +175,14 @@ async def test_an_order_whose_first_try_may_count_is_not_called_undone_by_the_la
     assert LOOK_FIRST in told(await order(service, {}))
     wire.cut_at, wire.is_closed = None, False
     assert len((await service.client.get("/orders")).json()["items"]) == 2
+
+
+async def test_an_item_whose_commit_nobody_heard_of_is_added_once_without_a_key(carts: tuple[Fed, Wire]) -> None:
+    """What is decided where it is written has no id of its own to be known by, so it has a key."""
+    service, wire = carts
+    wire.cut_at = b"COMMIT"
+    adding = asyncio.create_task(service.client.post("/carts/c/items", json={"item": "cola"}))
+    await eventually(lambda: wire.cuts > 0)
+    wire.cut_at = None
+    assert (await adding).status_code == 202
+    assert (await service.client.get("/carts/c")).json()["lines"] == [{"item": "cola", "quantity": 1}]

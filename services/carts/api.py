@@ -1,0 +1,120 @@
+"""Serves carts over HTTP: put in, take out, look, check out."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel
+
+from backbone.decision import Decision
+from backbone.http import Answer, Command, Db, Problem
+from backbone.http.described import ACCEPTED
+from backbone.http.problems import invalid
+from backbone.storage.database import Tx
+from backbone.values.fields import Name
+from services.carts import adding, decisions, store
+from services.carts.bodies import CartView, CheckoutBody, NewItem, Received
+from services.carts.decisions import Cart, Empty, NoCustomer, NotThere, Terms, UnderWay
+
+router = APIRouter()
+
+PROBLEMS = {
+    "No such cart": "Nothing was ever put into a cart of this id. Put something in, and there is one.",
+    "Not in the cart": "The item is not in the cart, or not any more.",
+    "Cart is full": "No order could hold as much; `detail` says of what there is too much.",
+    "Cart is empty": "There is nothing to order; `detail` names the order that what was in it has become.",
+    "Checkout under way": "An order is being made of the cart, which takes a moment. Until then it stays as it is.",
+}
+
+CartId = Annotated[Name, Path(description="The cart's id, which the client chooses: a new one is a new cart")]
+ItemId = Annotated[Name, Path(description="The item, as it was put in")]
+
+
+@router.post("/carts/{cart}/items", status_code=202, response_model=Received, responses={**ACCEPTED, 409: {}})
+async def add_item(cart: CartId, body: NewItem, command: Command) -> Response:
+    """Put an item into a cart. Once it is received, every checkout that follows has it."""
+    received = _received(cart, body.item, body.quantity, command.context.database.now())
+    return await command.run_together(adding.write, body.addition(cart), received)
+
+
+@router.delete(
+    "/carts/{cart}/items/{item}", status_code=202, response_model=Received, responses={**ACCEPTED, 404: {}, 409: {}}
+)
+async def remove_item(cart: CartId, item: ItemId, command: Command) -> Response:
+    """Take an item out of a cart, all there is of it."""
+
+    return await command.run(lambda tx: _remove(tx, cart, item), turn=_turn(cart))
+
+
+@router.get("/carts/{cart}", response_model=CartView)
+async def get_cart(cart: CartId, db: Db) -> Any:
+    """What is in a cart, and what became of its last checkout."""
+    found = await store.find(db, cart)
+    if found is None:
+        raise _unknown(cart)
+    return CartView.model_validate(found)
+
+
+@router.post(
+    "/carts/{cart}/checkout", status_code=202, response_model=CartView, responses={**ACCEPTED, 404: {}, 409: {}}
+)
+async def check_out_cart(cart: CartId, body: CheckoutBody, command: Command) -> Response:
+    """Have an order made of all that was received. The cart, at its Location, tells the order, or why there is none."""
+    currency = command.context.settings.currency
+    if body.currency != currency:
+        raise invalid([{"field": "currency", "message": f"must be {currency}"}])
+    return await command.run(lambda tx: _check_out(tx, cart, body.terms()), turn=_turn(cart))
+
+
+async def _remove(tx: Tx, cart_id: str, item: str) -> Answer:
+    cart = await _lock(tx, cart_id)
+    try:
+        decision = decisions.remove(cart, item, tx.now)
+    except NotThere as missing:
+        raise Problem(404, "Not in the cart", str(missing)) from None
+    except UnderWay as under_way:
+        raise adding.being_ordered(under_way) from None
+    await _carry_out(tx, decision)
+    [quantity] = (line.quantity for line in cart.lines if line.item == item)
+    return _received(cart_id, item, quantity, tx.now)
+
+
+async def _check_out(tx: Tx, cart_id: str, terms: Terms) -> Answer:
+    cart = await _lock(tx, cart_id)
+    try:
+        decision = decisions.check_out(cart, terms, tx.now)
+    except Empty as empty:
+        raise Problem(409, "Cart is empty", str(empty)) from None
+    except NoCustomer as missing:
+        raise invalid([{"field": "customer", "message": str(missing)}]) from None
+    await _carry_out(tx, decision)
+    return _going_on(CartView.model_validate(decision.state), cart_id)
+
+
+async def _lock(tx: Tx, cart: str) -> Cart:
+    found = await store.lock_all(tx, [cart])
+    if cart not in found:
+        raise _unknown(cart)
+    return found[cart]
+
+
+async def _carry_out(tx: Tx, decision: Decision[Cart]) -> None:
+    tx.apply(decision, key=decision.state.id)
+    await store.save_all(tx, [decision.state])
+
+
+def _received(cart: str, item: str, quantity: int, at: datetime) -> Answer:
+    return _going_on(Received(cart=cart, item=item, quantity=quantity, status="received", at=at), cart)
+
+
+def _going_on(body: BaseModel, cart: str) -> Answer:
+    return Answer(body, 202, {"Location": f"/carts/{cart}", "Retry-After": "1"})
+
+
+def _turn(cart: str) -> str:
+    """Name what commands on a cart wait for, whichever of its items they are about."""
+    return f"cart {cart}"
+
+
+def _unknown(cart: str) -> Problem:
+    return Problem(404, "No such cart", f"There is no cart {cart}.")

@@ -1,0 +1,18 @@
+"""Describes the table of carts."""
+
+from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+# A cart is one row: whatever happens to it is one lock and one write.
+carts = Table(
+    "carts",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("lines", JSONB, nullable=False, server_default="[]"),
+    Column("customer", JSONB),
+    Column("checkout", JSONB),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
