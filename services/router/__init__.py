@@ -1,0 +1,1 @@
+"""The router: rules say which events go where, and in which shape."""
