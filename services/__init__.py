@@ -10,5 +10,6 @@ CATALOGUE: dict[str, int] = {
     "alerts": 8007,
     "notifications": 8008,
     "carts": 8011,
+    "router": 8014,
     "partners": 8016,
 }

@@ -102,13 +102,13 @@ def is_sound(pattern: dict[str, Any]) -> bool:
 
 
 @given(PATTERNS.filter(is_sound), EVENTS)
-@settings(PATIENT, max_examples=250)
+@settings(PATIENT, max_examples=150)
 def test_one_pattern_matches_an_event_exactly_when_its_definition_says_so(pattern: Any, event: Any) -> None:
     assert engine_matches(pattern, event) == (naively_matches(pattern, event),) * 2
 
 
 @given(st.lists(PATTERNS.filter(is_sound), max_size=6), st.lists(EVENTS, min_size=1, max_size=3))
-@settings(PATIENT, max_examples=100)
+@settings(PATIENT, max_examples=60)
 def test_an_index_of_many_patterns_finds_those_that_match_each_in_its_order(patterns: Any, events: Any) -> None:
     index = Index([(number, parse(pattern)) for number, pattern in enumerate(patterns)])
     for event in events:
@@ -117,7 +117,7 @@ def test_an_index_of_many_patterns_finds_those_that_match_each_in_its_order(patt
 
 
 @given(PATTERNS.filter(is_sound), EVENTS)
-@settings(PATIENT, max_examples=100)
+@settings(PATIENT, max_examples=60)
 def test_reasons_are_given_exactly_where_an_event_does_not_match(pattern: Any, event: Any) -> None:
     assert bool(why_not(parse(pattern), event)) == (not naively_matches(pattern, event))
 

@@ -1,0 +1,295 @@
+"""What becomes of a rule, and what a rule makes of an event."""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from backbone.decision import Decision, Refusal
+from backbone.events.payload import Payload
+from services.router import shaping
+from services.router.events import DeliveryRequested, EventForwarded, RuleChanged, RuleState
+from services.router.patterns.parsing import parse
+from services.router.patterns.pattern import BadPattern, Pattern
+from services.router.shaping import BadShape, shaped
+
+DEFAULT_BUS = "default"
+"""The bus of all that the shop's services say. Every other one has what rules put there."""
+LARGEST_PATTERN = LARGEST_INPUT = 4096
+"""Bytes of JSON of a pattern, and of a target's input: a rule fits into an event twice, as it was and as it is."""
+LARGEST_EVENT = 64 * 1024
+"""Bytes of JSON that the data of an event may have."""
+MOST_RULES_PASSED = 5
+"""Rules that an event may pass one after the other, each putting it on a bus where the next one is."""
+MOST_FORWARDED = 100
+"""How often an event may be put on buses in all: rules that pass it to each other multiply it."""
+_ATTRIBUTE = re.compile("[a-z0-9]{1,20}")
+
+
+class Change(StrEnum):
+    """What was done to a rule."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a rule sends what matches: a webhook endpoint or another bus; and in which shape, if not as it is."""
+
+    webhook: str | None = None
+    bus: str | None = None
+    input: dict[str, Any] | None = None
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule says."""
+
+    bus: str
+    name: str
+    pattern: dict[str, Any]
+    targets: tuple[Target, ...]
+    means_all: bool = False
+    enabled: bool = True
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule as it stands: `version` counts its changes from 1."""
+
+    id: str
+    content: Content
+    version: int
+    changed_at: datetime
+    changed_by: str
+
+
+class BadRule(Refusal):
+    """A rule that cannot be. `place` is the field of the rule: `pattern.data.lines[0].numeric`."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
+class Outdated(Refusal):
+    """The rule has changed since whoever changes it now has seen it."""
+
+
+def check(content: Content) -> None:
+    """Object to a rule that could do nothing, or more than its author means. Raises BadRule."""
+    _check_size("pattern", content.pattern, LARGEST_PATTERN)
+    try:
+        pattern = parse(content.pattern)
+    except BadPattern as error:
+        raise BadRule(_within("pattern", error.place), error.reason) from error
+    _check_names(pattern)
+    if not content.means_all:
+        _check_scope(pattern)
+    for number, target in enumerate(content.targets):
+        _check_target(target, f"targets.{number}")
+
+
+def _check_names(pattern: Pattern) -> None:
+    """A misspelt attribute would be a rule that never matches."""
+    for field in _fields(pattern):
+        first, *rest = field.path
+        if first != "data" and (rest or not _ATTRIBUTE.fullmatch(first)):
+            hint = " (EventBridge's detail is data here, its detail-type is type)" if "detail" in first else ""
+            reason = f"an event has attributes such as source and type, and data, but never {field.name}{hint}"
+            raise BadRule(_within("pattern", field.place), reason)
+
+
+def _fields(pattern: Pattern) -> Iterator[Any]:
+    yield from pattern.fields
+    for choice in pattern.choices:
+        for alternative in choice:
+            yield from _fields(alternative)
+
+
+def _check_scope(pattern: Pattern) -> None:
+    for name in ("source", "type"):
+        if any((name,) not in conjunction for conjunction in pattern.alternatives()):
+            reason = f"name the {name}, in every alternative; or say means_all if the rule is for whatever {name}"
+            raise BadRule(_within("pattern", name), reason)
+
+
+def _check_target(target: Target, place: str) -> None:
+    if (target.webhook is None) == (target.bus is None):
+        raise BadRule(place, "give exactly one of webhook and bus")
+    if target.input is not None:
+        _check_size(f"{place}.input", target.input, LARGEST_INPUT)
+        try:
+            shaping.check(target.input)
+        except BadShape as error:
+            raise BadRule(_within(f"{place}.input", error.place), error.reason) from error
+
+
+def _check_size(place: str, value: Any, largest: int) -> None:
+    size = len(msgspec.json.encode(value))
+    if size > largest:
+        raise BadRule(place, f"has {size} bytes of JSON; {largest} are allowed")
+
+
+def _within(place: str, inner: str) -> str:
+    return f"{place}.{inner}" if inner else place
+
+
+def create(rule: str, content: Content, by: str, now: datetime) -> Decision[Rule]:
+    """Make a new rule. Raises BadRule."""
+    check(content)
+    made = Rule(id=rule, content=content, version=1, changed_at=now, changed_by=by)
+    return Decision(made, (_told(Change.CREATED, None, made),))
+
+
+def change(rule: Rule, content: Content, version: int | None, by: str, now: datetime) -> Decision[Rule]:
+    """Give a rule another content; the same again changes and tells nothing. Raises BadRule and Outdated."""
+    if version is not None and version != rule.version:
+        raise Outdated(f"The rule is at version {rule.version}, not {version}: {rule.changed_by} has changed it.")
+    check(content)
+    return _changed(rule, content, Change.CHANGED, by, now)
+
+
+def switch(rule: Rule, enabled: bool, by: str, now: datetime) -> Decision[Rule]:
+    """Have a rule work, or rest; switched again it stays as it is."""
+    kind = Change.ENABLED if enabled else Change.DISABLED
+    return _changed(rule, replace(rule.content, enabled=enabled), kind, by, now)
+
+
+def _changed(rule: Rule, content: Content, kind: Change, by: str, now: datetime) -> Decision[Rule]:
+    if content == rule.content:
+        return Decision(rule)
+    after = replace(rule, content=content, version=rule.version + 1, changed_at=now, changed_by=by)
+    return Decision(after, (_told(kind, rule, after),))
+
+
+def delete(rule: Rule, by: str, now: datetime) -> Decision[Rule]:
+    """Take a rule away; its versions are kept."""
+    gone = replace(rule, version=rule.version + 1, changed_at=now, changed_by=by)
+    return Decision(gone, (_told(Change.DELETED, rule, gone),))
+
+
+def _told(kind: Change, before: Rule | None, after: Rule) -> RuleChanged:
+    return RuleChanged(
+        rule=after.id,
+        version=after.version,
+        change=kind,
+        by=after.changed_by,
+        before=_state(before.content) if before else None,
+        after=None if kind is Change.DELETED else _state(after.content),
+    )
+
+
+def _state(content: Content) -> RuleState:
+    return msgspec.convert(msgspec.to_builtins(content), RuleState)
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """An event on a bus, as patterns see it: attributes and `data`. `trail` are the rules that have put it there."""
+
+    bus: str
+    event: dict[str, Any]
+    trail: tuple[str, ...] = ()
+
+
+class TroubleKind(StrEnum):
+    """Why a rule did not do what it says."""
+
+    LOOP = "loop"
+    TOO_FAR = "too-far"
+    TOO_LARGE = "too-large"
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """A rule that matched an event and could not do what it says with it."""
+
+    rule: str
+    kind: TroubleKind
+    event: str
+    detail: str
+
+
+Routed = Decision[tuple[Trouble, ...]]
+"""What rules make of an event: what to publish; and, as the state, the troubles that there were."""
+
+
+def route(arrival: Arrival, match: Callable[[Arrival], Sequence[Rule]]) -> Routed:
+    """Send an event to the targets of the rules that match it, and where it is put on a bus, do so there.
+
+    What would go round in a circle is cut.
+    """
+    waiting = deque([arrival])
+    events: list[Payload] = []
+    troubles: list[Trouble] = []
+    while waiting:
+        current = waiting.popleft()
+        for rule in match(current):
+            sent, found = _passed(current, rule)
+            forwarded = [each for each in sent if isinstance(each, EventForwarded)]
+            if forwarded and len(forwarded) > MOST_FORWARDED - _forwarded_in(events):
+                sent, found = [], [_trouble(current, rule, TroubleKind.TOO_FAR, _TOO_OFTEN)]
+                forwarded = []
+            waiting += [Arrival(each.bus, each.event, each.trail) for each in forwarded]
+            events += sent
+            troubles += found
+    return Decision(tuple(troubles), tuple(events))
+
+
+_TOO_OFTEN = f"The event was put on buses {MOST_FORWARDED} times already, which is the most."
+
+
+def _forwarded_in(events: Sequence[Payload]) -> int:
+    return sum(isinstance(each, EventForwarded) for each in events)
+
+
+def _passed(arrival: Arrival, rule: Rule) -> tuple[list[Payload], list[Trouble]]:
+    """Make what a rule sends of an event, as far as it can."""
+    if trouble := _circle(arrival, rule):
+        return [], [trouble]
+    sent: list[Payload] = []
+    troubles: list[Trouble] = []
+    for number, target in enumerate(rule.content.targets):
+        payload = _sent(arrival, rule, target)
+        size = len(msgspec.json.encode(payload))
+        if size <= LARGEST_EVENT:
+            sent.append(payload)
+        else:
+            detail = f"What target {number} is to get has {size} bytes; {LARGEST_EVENT} are allowed: pick fields."
+            troubles.append(_trouble(arrival, rule, TroubleKind.TOO_LARGE, detail))
+    return sent, troubles
+
+
+def _circle(arrival: Arrival, rule: Rule) -> Trouble | None:
+    way = " > ".join((*arrival.trail, rule.id))
+    if rule.id in arrival.trail:
+        return _trouble(arrival, rule, TroubleKind.LOOP, f"The rule had passed this event on before: {way}.")
+    if len(arrival.trail) >= MOST_RULES_PASSED and any(target.bus for target in rule.content.targets):
+        detail = f"The event has passed {MOST_RULES_PASSED} rules already, which is the most: {way}."
+        return _trouble(arrival, rule, TroubleKind.TOO_FAR, detail)
+    return None
+
+
+def _trouble(arrival: Arrival, rule: Rule, kind: TroubleKind, detail: str) -> Trouble:
+    return Trouble(rule.id, kind, str(arrival.event.get("id", "")), detail)
+
+
+def _sent(arrival: Arrival, rule: Rule, target: Target) -> Payload:
+    if target.bus is None:
+        return DeliveryRequested(
+            endpoint=target.webhook or "",
+            rule=rule.id,
+            version=rule.version,
+            bus=arrival.bus,
+            event={name: value for name, value in arrival.event.items() if name != "data"},
+            input=shaped(target.input, arrival.event),
+        )
+    forwarded: Mapping[str, Any] = arrival.event
+    if target.input is not None:
+        forwarded = {**arrival.event, "data": shaped(target.input, arrival.event)}
+    return EventForwarded(bus=target.bus, trail=(*arrival.trail, rule.id), event=dict(forwarded))
