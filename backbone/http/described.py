@@ -86,6 +86,11 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
     }
 }
 """What a route says (`responses=ACCEPTED`) whose command is answered 202 and goes on where its Location points."""
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"description": "Added.", "headers": {"Location": header("Location")}},
+    409: {"description": MEANINGS["409"]},
+}
+"""What a route says that adds something which may be there already."""
 
 
 def tags(service: str, about: str) -> list[dict[str, str]]:

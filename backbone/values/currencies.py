@@ -21,6 +21,13 @@ def is_currency(code: str) -> bool:
     return _listed(code) is not None
 
 
+def in_words(amount: int, code: str) -> str:
+    """Write minor units as people do: `24.00 GBP`."""
+    digits = minor_digits(code)
+    whole, part = divmod(amount, 10**digits)
+    return f"{whole}.{part:0{digits}d} {code}" if digits else f"{whole} {code}"
+
+
 def _listed(code: str) -> int | None:
     from iso4217 import Currency  # reads its list, a noticeable part of a process's start; many never ask
 

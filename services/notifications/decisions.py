@@ -11,7 +11,7 @@ import msgspec
 
 from backbone.decision import Decision, Start
 from backbone.events.payload import Payload
-from backbone.values.currencies import minor_digits
+from backbone.values.currencies import in_words
 from backbone.values.texts import is_email, one_line
 from services.notifications.events import (
     Money,
@@ -180,9 +180,7 @@ def told_of(notification: str, kind: str, recipient: str, about: str) -> tuple[P
 
 def money(amount: Money) -> str:
     """Write an amount as people do: `24.00 GBP`."""
-    digits = minor_digits(amount.currency)
-    whole, part = divmod(amount.amount, 10**digits)
-    return f"{whole}.{part:0{digits}d} {amount.currency}" if digits else f"{whole} {amount.currency}"
+    return in_words(amount.amount, amount.currency)
 
 
 def _often(times: int) -> str:

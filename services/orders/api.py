@@ -1,4 +1,4 @@
-"""Orders' HTTP API: placing, cancelling, looking up and following orders; and the menu."""
+"""Orders' HTTP API: placing, cancelling, looking up and following orders; `menu_api` adds the menu."""
 
 from typing import Annotated, Any
 
@@ -11,16 +11,18 @@ from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
 from backbone.storage.database import Tx
 from backbone.storage.statement import Session
 from backbone.values.fields import Key
-from services.orders import decisions, store
-from services.orders.bodies import Cancellation, MenuPage, NewOrder, OrderDocument, OrderPage, OrderView
+from services.orders import decisions, menu_api, store
+from services.orders.bodies import Cancellation, NewOrder, OrderDocument, OrderPage, OrderView
 from services.orders.decisions import Decision, TooLate
 from services.orders.following import find, following
 from services.orders.order import Document, Order, Status, document
 from services.orders.placing import PLACING, going_on
 
 router = APIRouter()
+router.include_router(menu_api.router)
 
 PROBLEMS = {
+    **menu_api.PROBLEMS,
     "No such order": "No order has this id; it is the one that placing it answered.",
     "Too late to cancel": "The order was started or has ended, so it goes on as it is; `detail` says where it stands.",
 }
@@ -73,13 +75,6 @@ async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId 
     if found is None:
         raise _unknown(order)
     return stream(found, following(context), last_event_id, context)
-
-
-@router.get("/menu", response_model=MenuPage)
-async def get_menu(db: Db, page: Paging, context: Ctx) -> Any:
-    """Lists what can be ordered, and at which price."""
-    items = await store.list_menu(db, context.settings.currency, page)
-    return page.answer(items, key=lambda item: item.item)
 
 
 async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:

@@ -1,10 +1,20 @@
 """The JSON that goes in and out over HTTP."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from backbone.values.amounts import LARGEST_PRICE, SMALLEST
 from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
 from services.orders.order import Status, Wanted
@@ -16,6 +26,14 @@ EXAMPLE: dict[str, JsonValue] = {
     "fulfilment": "delivery",
     "address": "1 Mill Lane",
     "lines": [{"item": "margherita", "quantity": 2}],
+}
+ITEM_EXAMPLE: dict[str, JsonValue] = {
+    "item": "calzone",
+    "name": "Calzone",
+    "unit_price": {"amount": 1350, "currency": "GBP"},
+    "baked": True,
+    "description": "Folded over ham and mushrooms.",
+    "category": "pizza",
 }
 
 
@@ -81,6 +99,63 @@ class Cancellation(Body):
     reason: Annotated[Line, StringConstraints(max_length=500)] | None = None
 
 
+class PriceBody(Body):
+    """Names a price in minor units of the shop's currency: 1200 is 12.00 GBP."""
+
+    amount: Annotated[int, Field(strict=True, ge=SMALLEST, le=LARGEST_PRICE), WHOLE]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+Title = Annotated[Line, StringConstraints(max_length=200)]
+Description = Annotated[Annotated[Line, StringConstraints(max_length=500)] | None, Field(examples=["Ice cold."])]
+Category = Annotated[Annotated[Line, StringConstraints(max_length=40)] | None, Field(examples=["drinks"])]
+Hidden = Annotated[bool, Field(strict=True, description="Shown to nobody but the staff, and not to be ordered.")]
+SoldOut = Annotated[bool, Field(strict=True, description="Shown as such, and not to be ordered.")]
+
+
+class NewItem(Body):
+    """Describes an item that the menu shall have."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ITEM_EXAMPLE]})
+
+    item: Annotated[Name, Field(description="What programs call it, lines of orders and recipes among them.")]
+    name: Title
+    unit_price: PriceBody
+    baked: Annotated[bool, Field(strict=True, description="Whether the kitchen has to bake it.")]
+    description: Description = None
+    category: Category = None
+    hidden: Hidden = False
+    sold_out: SoldOut = False
+
+
+def _as_it_is() -> Any:
+    """Stand for a field that is left out of a change: it is not looked at."""
+    return None
+
+
+class ItemChange(Body):
+    """Tells what shall be different about an item; what is left out stays as it is.
+
+    A description or a category that is null is taken away.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "examples": [{"sold_out": True}]})
+
+    name: Title = Field(default_factory=_as_it_is)
+    unit_price: PriceBody = Field(default_factory=_as_it_is)
+    baked: Annotated[bool, Field(strict=True)] = Field(default_factory=_as_it_is)
+    description: Description = Field(default_factory=_as_it_is)
+    category: Category = Field(default_factory=_as_it_is)
+    hidden: Hidden = Field(default_factory=_as_it_is)
+    sold_out: SoldOut = Field(default_factory=_as_it_is)
+
+    @model_validator(mode="after")
+    def _something(self) -> "ItemChange":
+        if not self.model_fields_set:
+            raise ValueError("must name at least one thing to change")
+        return self
+
+
 class View(BaseModel):
     """Describes what we answer."""
 
@@ -141,12 +216,17 @@ class OrderDocument(OrderView):
 
 
 class MenuItemView(View):
-    """Shows one item that can be ordered."""
+    """Shows one item of the menu; one that is sold out or hidden cannot be ordered."""
 
     item: str
     name: str
     unit_price: MoneyView
     baked: bool
+    description: str | None
+    category: str | None
+    picture: Annotated[str, Field(description="Where its picture is served, an SVG; a path of this service.")]
+    sold_out: bool
+    hidden: bool
 
 
 class OrderPage(BaseModel):

@@ -15,6 +15,7 @@ from backbone import decision
 from backbone.decision import Refusal, Start
 from backbone.errors import SlicelineError
 from backbone.events.payload import Payload
+from backbone.values.amounts import LARGEST_TOTAL
 from services.orders.events import (
     Fulfilment,
     Line,
@@ -28,7 +29,8 @@ from services.orders.events import (
     OrderPlaced,
     OrderRejected,
 )
-from services.orders.order import ENDS, Entry, Fact, MenuItem, News, Order, Status, Wanted
+from services.orders.menu import NOT_ON_THE_MENU, MenuItem
+from services.orders.order import ENDS, Entry, Fact, News, Order, Status, Wanted
 
 DELAY_WATCH = "delay-watch"
 """The job that looks whether an order's step takes too long."""
@@ -51,12 +53,16 @@ class Decision(decision.Decision[Order], frozen=True):
     entries: tuple[Entry, ...] = ()
 
 
-class UnknownItems(SlicelineError):
-    """Some lines ask for what is not on the menu; `lines` has their numbers, counted from 0."""
+class NotForSale(SlicelineError):
+    """Some lines ask for what cannot be ordered; `lines` says why, by their numbers, counted from 0."""
 
-    def __init__(self, lines: Sequence[int]) -> None:
+    def __init__(self, lines: Mapping[int, str]) -> None:
         super().__init__()
         self.lines = lines
+
+
+class TooDear(SlicelineError):
+    """The order would come to more than `LARGEST_TOTAL`, which not all who hear of it could count."""
 
 
 class TooLate(Refusal):
@@ -72,18 +78,21 @@ def place(
 ) -> Decision:
     """Make a new order at the menu's prices, watched from when a step has taken `limit`.
 
-    Raises UnknownItems.
+    Raises NotForSale or TooDear.
     """
-    if unknown := [number for number, (item, _) in enumerate(wanted.lines) if item not in menu]:
-        raise UnknownItems(unknown)
+    if refused := dict(_refused(wanted.lines, menu)):
+        raise NotForSale(refused)
     lines = tuple(_priced(wanted.lines, menu))
+    total = sum(line.quantity * line.unit_price.amount for line in lines)
+    if total > LARGEST_TOTAL:
+        raise TooDear
     order = Order(
         id=order_id,
         customer=wanted.customer,
         fulfilment=wanted.fulfilment,
         address=wanted.address,
         lines=lines,
-        total=Money(sum(line.quantity * line.unit_price.amount for line in lines), currency),
+        total=Money(total, currency),
         status=Status.PLACED,
         reason=None,
         facts=frozenset({Fact.PLACED}),
@@ -237,6 +246,13 @@ def _changed(order: Order) -> Order:
 
 def _entry(order: Order, event: str, at: datetime, text: str) -> Entry:
     return Entry(order.status, at, event, text)
+
+
+def _refused(lines: Sequence[tuple[str, int]], menu: Mapping[str, MenuItem]) -> Iterator[tuple[int, str]]:
+    for number, (item, _) in enumerate(lines):
+        objection = menu[item].objection if item in menu else NOT_ON_THE_MENU
+        if objection:
+            yield number, objection
 
 
 def _priced(lines: Sequence[tuple[str, int]], menu: Mapping[str, MenuItem]) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from backbone.events.payload import Payload
 
@@ -115,6 +116,29 @@ class OrderCompleted(Payload, frozen=True):
     order: str
     customer_id: str
     total: Money
+
+
+class MenuItemState(msgspec.Struct, frozen=True):
+    """Tells how an item of the menu stands; one that is hidden, sold out or retired cannot be ordered."""
+
+    name: str
+    unit_price: Money
+    baked: bool
+    description: str | None
+    category: str | None
+    hidden: bool
+    sold_out: bool
+    retired: bool
+
+
+class MenuItemChanged(Payload, frozen=True, kw_only=True):
+    """The staff changed an item of the menu; one that was added has no `before`."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.menu-item-changed.v1"
+    item: str
+    before: MenuItemState | UnsetType = UNSET
+    after: MenuItemState
+    by: str
 
 
 # What orders reads. A view with a `why` explains itself in the timeline.
@@ -275,4 +299,5 @@ PUBLISHES: tuple[type[Payload], ...] = (
     OrderCancelled,
     OrderDelayed,
     OrderCompleted,
+    MenuItemChanged,
 )

@@ -55,15 +55,6 @@ class Fact(StrEnum):
 ENDS = frozenset({Status.COMPLETED, Status.REJECTED, Status.CANCELLED})
 
 
-class MenuItem(msgspec.Struct, frozen=True):
-    """Describes what can be ordered, at which price, and whether it has to be baked."""
-
-    item: str
-    name: str
-    unit_price: Money
-    baked: bool
-
-
 class Wanted(msgspec.Struct, frozen=True):
     """Holds what a customer asks for; `lines` are pairs of item and quantity in the order given."""
 

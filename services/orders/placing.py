@@ -4,6 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from backbone.context import Context
 from backbone.http import Answer
 from backbone.http.grouped import GroupedCommand
@@ -11,23 +13,36 @@ from backbone.http.problems import invalid
 from backbone.ids import new_id
 from backbone.storage.database import Database, Tx
 from backbone.storage.group_commit import PendingCommand
+from backbone.values.amounts import LARGEST_TOTAL
+from backbone.values.currencies import in_words
 from services.orders import decisions, store
 from services.orders.bodies import NewOrder
-from services.orders.decisions import Decision, UnknownItems
-from services.orders.order import Document, MenuItem, document
+from services.orders.decisions import Decision, NotForSale, TooDear
+from services.orders.menu import MenuItem
+from services.orders.order import Document, document
 from services.orders.settings import Settings
 
 MENU_KEPT = 5.0
-"""Seconds that the menu is remembered: it changes by migration only, and a new price may take a moment to show."""
+"""Seconds that the menu is remembered: a change counts at once in the process that made it, so much later in others.
+
+An order that another process takes meanwhile is as if it had been placed a moment earlier.
+"""
 
 Menu = Mapping[str, MenuItem]
-_menus: WeakKeyDictionary[Database, tuple[float, Menu]] = WeakKeyDictionary()
+
+
+class _Remembered(msgspec.Struct, frozen=True):
+    menu: Menu = {}
+    read_at: float = 0.0
+
+
+_menus: WeakKeyDictionary[Database, _Remembered] = WeakKeyDictionary()
 
 
 async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, Answer]:
     """Make the order that a sound body amounts to.
 
-    Raises Problem for what is not on the menu, or not our currency.
+    Raises Problem for what is not for sale, or not our currency, or too much of it.
     """
     currency = context.settings.currency
     if body.currency != currency:
@@ -36,9 +51,12 @@ async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, 
     now, limit = context.database.now(), context.settings.delay_after
     try:
         decision = decisions.place(new_id(), body.wanted(), menu, currency, limit, now)
-    except UnknownItems as unknown:
-        message = "is not on the menu"
-        raise invalid([{"field": f"lines.{line}.item", "message": message} for line in unknown.lines]) from None
+    except NotForSale as refused:
+        errors = [{"field": f"lines.{line}.item", "message": why} for line, why in refused.lines.items()]
+        raise invalid(errors) from None
+    except TooDear:
+        most = in_words(LARGEST_TOTAL, currency)
+        raise invalid([{"field": "lines", "message": f"must not come to more than {most}"}]) from None
     return decision, going_on(document(decision.state, decision.entries))
 
 
@@ -59,11 +77,18 @@ async def write(tx: Tx, commands: Sequence[PendingCommand[Decision]]) -> None:
 
 
 async def _current_menu(database: Database, currency: str) -> Menu:
-    read_at, menu = _menus.get(database, (0.0, {}))
-    if not menu or time.monotonic() - read_at > MENU_KEPT:
-        menu = {each.item: each for each in await store.list_menu(database, currency)}
-        _menus[database] = (time.monotonic(), menu)
+    known = _menus.setdefault(database, _Remembered())
+    if known.menu and time.monotonic() - known.read_at <= MENU_KEPT:
+        return known.menu
+    menu = {each.item: each for each in await store.list_menu(database, currency)}
+    if _menus.get(database) is known:  # what changed while it was read may not be in it
+        _menus[database] = _Remembered(menu, time.monotonic())
     return menu
+
+
+def forget_menu(database: Database) -> None:
+    """Have this process read the menu again before it decides the next order."""
+    _menus[database] = _Remembered()
 
 
 PLACING = GroupedCommand("/orders", NewOrder, decide, write)

@@ -13,7 +13,8 @@ from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows
 from services.orders.decisions import Decision
 from services.orders.events import Customer, Line, Money
-from services.orders.order import Entry, Fact, MenuItem, Order, Status
+from services.orders.menu import MenuItem
+from services.orders.order import Entry, Fact, Order, Status
 from services.orders.tables import menu, orders, timeline
 
 
@@ -110,6 +111,19 @@ _LIST_NEWER = Statement(
     o=orders,
 )
 
+_ITEM = rows(menu, price="unit_price.amount")
+_FIND_ITEM = Statement("SELECT :m.* FROM menu AS m WHERE item = :item", m=menu)
+_LOCK_ITEM = Statement("SELECT :m.* FROM menu AS m WHERE item = :item FOR UPDATE", m=menu)
+# One that is on the menu already is left alone, and then nothing is written.
+_ADD_ITEM = Statement(
+    """
+    INSERT INTO menu (:new.columns) SELECT :new.* FROM :new
+    ON CONFLICT (item) DO UPDATE SET :new.excluded WHERE menu.retired
+    """,
+    new=_ITEM,
+)
+_SAVE_ITEM = Statement("UPDATE menu SET :new.changes FROM :new WHERE menu.item = new.item", new=_ITEM)
+
 
 async def lock(tx: Tx, order: str) -> Order | None:
     """Return an order, locked until the transaction ends, or None."""
@@ -180,15 +194,40 @@ async def list_newer(database: Database, seen: Mapping[str, int], most: int) -> 
     return [Newer(_order(row), _entries(row), row["since"]) for row in found]
 
 
-async def list_menu(database: Database, currency: str, page: Page | None = None) -> list[MenuItem]:
-    """Return the menu, or a page of it, by item."""
-    query = select(menu).order_by(menu.c.item)
+async def list_menu(
+    database: Database, currency: str, page: Page | None = None, *, hidden: bool = True
+) -> list[MenuItem]:
+    """Return the menu, or a page of it, by item; what is `hidden` is left out where that is False."""
+    query = select(menu).where(~menu.c.retired).order_by(menu.c.item)
+    if not hidden:
+        query = query.where(~menu.c.hidden)
     if page:
         query = query.limit(page.limit + 1)
         query = query.where(menu.c.item > page.after) if page.after else query
     async with database.reading() as connection:
-        found = (await connection.execute(query)).mappings()
-        return [MenuItem(row["item"], row["name"], Money(row["price"], currency), row["baked"]) for row in found]
+        return [_item(row, currency) for row in (await connection.execute(query)).mappings()]
+
+
+async def find_item(session: Session, item: str, currency: str) -> MenuItem | None:
+    """Return an item, also one that is hidden or retired, or None."""
+    found = await _FIND_ITEM.fetch(session, item=item)
+    return _item(found[0], currency) if found else None
+
+
+async def lock_item(tx: Tx, item: str, currency: str) -> MenuItem | None:
+    """Return an item, locked until the transaction ends, or None."""
+    found = await _LOCK_ITEM.fetch(tx.raw, item=item)
+    return _item(found[0], currency) if found else None
+
+
+async def add_item(tx: Tx, item: MenuItem) -> bool:
+    """Write an item that is not on the menu; return whether it was not."""
+    return bool(await _ADD_ITEM.execute(tx.raw, new=[item]))
+
+
+async def save_item(tx: Tx, item: MenuItem) -> None:
+    """Write an item as it is now. `lock_item` has locked its row."""
+    await _SAVE_ITEM.execute(tx.raw, new=[item])
 
 
 def _new_entries(decided: Iterable[Decision]) -> list[TimelineEntry]:
@@ -211,6 +250,20 @@ def _order(row: Any) -> Order:
         delayed=row["delayed"],
         version=row["version"],
         correlationid=row["correlationid"],
+    )
+
+
+def _item(row: Any, currency: str) -> MenuItem:
+    return MenuItem(
+        item=row["item"],
+        name=row["name"],
+        unit_price=Money(row["price"], currency),
+        baked=row["baked"],
+        description=row["description"],
+        category=row["category"],
+        hidden=row["hidden"],
+        sold_out=row["sold_out"],
+        retired=row["retired"],
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -63,4 +64,9 @@ menu = Table(
     Column("name", Text, nullable=False),
     Column("price", BigInteger, nullable=False),
     Column("baked", Boolean, nullable=False),
+    Column("description", Text),
+    Column("category", Text),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
+    Column("sold_out", Boolean, nullable=False, server_default=false()),
+    Column("retired", Boolean, nullable=False, server_default=false()),
 )

@@ -418,6 +418,11 @@ async def test_the_menu_has_a_dozen_items(orders: Fed) -> None:
         "name": "Margherita",
         "unit_price": {"amount": 1200, "currency": "GBP"},
         "baked": True,
+        "description": "Tomato, mozzarella and basil.",
+        "category": "pizza",
+        "picture": "/menu/margherita/picture",
+        "sold_out": False,
+        "hidden": False,
     }
     assert await all_pages(orders, "/menu", "item") == [item["item"] for item in menu]
 

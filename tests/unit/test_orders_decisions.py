@@ -1,7 +1,7 @@
 """Whatever order the facts arrive in, an order has one end, and its status never moves back."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,11 +9,13 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from backbone.decision import Start
 from backbone.events.payload import Payload
+from backbone.values.amounts import LARGEST_PRICE, LARGEST_TOTAL
 from services.orders import decisions
-from services.orders.decisions import DELAY_WATCH, Decision, TooLate, UnknownItems
+from services.orders.decisions import DELAY_WATCH, Decision, NotForSale, TooDear, TooLate
 from services.orders.events import (
     Customer,
     Fulfilment,
@@ -27,7 +29,8 @@ from services.orders.events import (
     OrderPlaced,
     OrderRejected,
 )
-from services.orders.order import ENDS, Fact, MenuItem, News, Order, Status, Wanted
+from services.orders.menu import MenuItem
+from services.orders.order import ENDS, Fact, News, Order, Status, Wanted
 from tests.told import told
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
@@ -51,9 +54,13 @@ RANK = {
 }
 
 
-def placed(fulfilment: Fulfilment = "delivery", items: Sequence[tuple[str, int]] = (("margherita", 2),)) -> Decision:
+def placed(
+    fulfilment: Fulfilment = "delivery",
+    items: Sequence[tuple[str, int]] = (("margherita", 2),),
+    menu: Mapping[str, MenuItem] = MENU,
+) -> Decision:
     customer = Customer("ada", "Ada", "ada@example.com")
-    return decisions.place("o1", Wanted(customer, fulfilment, "1 Mill Lane", items), MENU, "GBP", LIMIT, NOW)
+    return decisions.place("o1", Wanted(customer, fulfilment, "1 Mill Lane", items), menu, "GBP", LIMIT, NOW)
 
 
 def news(fact: Fact, reason: str | None = None) -> News:
@@ -113,9 +120,27 @@ def test_an_order_is_placed_at_the_prices_of_the_menu() -> None:
 
 
 def test_items_that_are_not_on_the_menu_are_named_by_line() -> None:
-    with pytest.raises(UnknownItems) as unknown:
+    with pytest.raises(NotForSale) as refused:
         placed(items=[("cola", 1), ("brick", 1), ("margherita", 1), ("stone", 1)])
-    assert unknown.value.lines == [1, 3]
+    assert refused.value.lines == {1: "is not on the menu", 3: "is not on the menu"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "why"), [("hidden", "is not on the menu"), ("retired", "is not on the menu"), ("sold_out", "is sold out")]
+)
+def test_an_item_that_is_not_for_sale_is_refused_with_the_reason(flag: str, why: str) -> None:
+    menu = {**MENU, "cola": replace(MENU["cola"], **{flag: True})}
+    with pytest.raises(NotForSale) as refused:
+        placed(items=[("margherita", 1), ("cola", 1)], menu=menu)
+    assert refused.value.lines == {1: why}
+
+
+def test_a_total_may_be_the_largest_and_no_more() -> None:
+    menu = {"gold": MenuItem("gold", "Gold", Money(LARGEST_PRICE, "GBP"), baked=False), **MENU}
+    most = LARGEST_TOTAL // LARGEST_PRICE
+    assert placed(items=[("gold", most)], menu=menu).state.total.amount == LARGEST_TOTAL
+    with pytest.raises(TooDear):
+        placed(items=[("gold", most), ("cola", 1)], menu=menu)
 
 
 @pytest.mark.parametrize("facts", [(Fact.STOCK_RESERVED,), (Fact.PAYMENT_RECEIVED,)])

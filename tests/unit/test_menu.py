@@ -1,0 +1,57 @@
+"""The menu decides purely, and draws pictures that do nothing but be looked at."""
+
+from xml.etree import ElementTree
+
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from services.orders import menu
+from services.orders.events import MenuItemChanged, Money
+from services.orders.menu import MenuItem
+from services.orders.pictures import draw
+from tests.told import told
+
+COLA = MenuItem("cola", "Cola", Money(300, "GBP"), baked=False, category="drinks")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_an_item_that_is_added_has_no_before() -> None:
+    [event] = told(menu.add(COLA, "ann"))
+    assert isinstance(event, MenuItemChanged)
+    assert (event.item, event.before, event.after.name, event.by) == ("cola", UNSET, "Cola", "ann")
+
+
+def test_a_change_tells_what_was_and_what_is() -> None:
+    [event] = told(menu.change(COLA, replace(COLA, unit_price=Money(350, "GBP")), "ann"))
+    assert isinstance(event, MenuItemChanged)
+    assert event.before is not UNSET
+    assert (event.before.unit_price.amount, event.after.unit_price.amount) == (300, 350)
+
+
+def test_a_change_that_changes_nothing_says_nothing() -> None:
+    assert told(menu.change(COLA, COLA, "ann")) == []
+
+
+def test_a_retired_item_is_told_as_such() -> None:
+    decision = menu.retire(COLA, "ann")
+    [event] = told(decision)
+    assert isinstance(event, MenuItemChanged)
+    assert decision.state.retired
+    assert event.after.retired
+
+
+@pytest.mark.parametrize("baked", [True, False])
+@pytest.mark.parametrize("name", ["Cola", "<script>alert(1)</script>", '" onload="x', "Tom & Jerry's ]]>", "ピザ 🍕"])
+def test_a_picture_is_sound_and_says_the_name_as_text_only(name: str, baked: bool) -> None:
+    drawn = ElementTree.fromstring(draw(replace(COLA, name=name, baked=baked)))
+    titles = [each.text for each in drawn.iter(f"{SVG}title")]
+    assert titles == [name]
+    assert {each.tag.removeprefix(SVG) for each in drawn.iter()} <= {"svg", "title", "rect", "circle", "path"}
+    assert not [key for each in drawn.iter() for key in each.attrib if key.startswith("on") or "href" in key]
+
+
+def test_a_picture_depends_on_the_item_alone() -> None:
+    assert draw(COLA) == draw(replace(COLA, unit_price=Money(1, "GBP"), sold_out=True, category=None))
+    assert draw(COLA) != draw(replace(COLA, item="lemonade"))
+    assert draw(COLA) != draw(replace(COLA, baked=True))
