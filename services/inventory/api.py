@@ -1,18 +1,18 @@
 """Inventory's HTTP API: stock and recipes."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from msgspec import structs
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from backbone.http import Answer, Command, Db, Paging, Problem
+from backbone.http.described import CREATED
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
-from backbone.values.fields import WHOLE, Line, Name
+from backbone.values.fields import Name
 from services.inventory import decisions, store
-from services.inventory.decisions import CrossedLimits, Level, NotEnough
+from services.inventory.bodies import Adjustment, KnownRecipe, Limits, NewSku, Recipe, StockLevel, StockPage
+from services.inventory.decisions import STAFF, CrossedLimits, Kept, Level, NotEnough, StillNeeded
 from services.inventory.events import StockLine
 
 router = APIRouter()
@@ -20,122 +20,13 @@ router = APIRouter()
 PROBLEMS = {
     "No such SKU": "Nothing of this name is kept in stock; GET /stock lists what is.",
     "No such recipe": "The item has no recipe: it uses up one piece of itself.",
+    "SKU exists": "Stock is kept under this name already; PATCH sets its limits, an adjustment its count.",
+    "SKU still needed": "Some of it is on hand, or a recipe uses it; `detail` says what to do first.",
     "Not enough stock": "The adjustment would take pieces promised to orders; `available` says how many are free.",
 }
 
-MOST = 1_000_000_000
-
 Sku = Annotated[Name, Path()]
 Item = Annotated[Name, Path()]
-Count = Annotated[int, Field(ge=0, le=MOST), WHOLE]
-
-
-class Body(BaseModel):
-    """Describes what a client sends: nothing is converted, nothing unknown is let through."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class StockLevel(BaseModel):
-    """Shows the stock of one SKU. `available` is what a new order can have: on_hand - reserved."""
-
-    sku: str
-    on_hand: int
-    reserved: int
-    available: int
-    sold: int
-    threshold: int
-    ceiling: int
-
-
-class StockPage(BaseModel):
-    items: list[StockLevel]
-    next: str | None
-
-
-def _some_of(how: str, *names: str) -> Callable[[dict[str, Any]], None]:
-    """Make a function that adds to a model's JSON Schema what its validator asks for.
-
-    That is one, or any, of these members, given as a number.
-    """
-
-    def add(schema: dict[str, Any]) -> None:
-        schema[how] = [{"required": [name], "properties": {name: {"type": "integer"}}} for name in names]
-
-    return add
-
-
-class Limits(Body):
-    """Tells when to warn the shop: at or below `threshold`, and above `ceiling`.
-
-    `ceiling` is never under `threshold`. What is left out stays.
-    """
-
-    model_config = ConfigDict(json_schema_extra=_some_of("anyOf", "threshold", "ceiling"))
-
-    threshold: Count | None = None
-    ceiling: Count | None = Field(None, validate_default=True)
-
-    @field_validator("ceiling")
-    @classmethod
-    def _one_at_least(cls, ceiling: int | None, info: ValidationInfo) -> int | None:
-        if ceiling is None and info.data.get("threshold", 0) is None:
-            raise ValueError("give threshold, ceiling or both")
-        return ceiling
-
-
-class Adjustment(Body):
-    """Tells of pieces that came or went without an order.
-
-    `change` is by how many, `set` is what was counted instead.
-    """
-
-    model_config = ConfigDict(json_schema_extra=_some_of("oneOf", "change", "set"))
-
-    change: Annotated[int, Field(ge=-MOST, le=MOST), WHOLE] | None = None
-    set: Count | None = Field(None, validate_default=True)
-    channel: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40, examples=["shop-till"])
-    reason: Line = Field(max_length=200, examples=["sold over the counter"])
-
-    @field_validator("set")
-    @classmethod
-    def _one_of_both(cls, on_hand: int | None, info: ValidationInfo) -> int | None:
-        if "change" in info.data and (on_hand is None) == (info.data["change"] is None):
-            raise ValueError("give exactly one of change and set")
-        return on_hand
-
-    def apply(self, level: Level) -> Level:
-        """Return the level after the adjustment.
-
-        Raises NotEnough when promised pieces would be missing.
-        """
-        if self.change is not None:
-            return decisions.adjust(level, self.change)
-        assert self.set is not None  # noqa: S101  the validator has seen to it
-        return decisions.count(level, self.set)
-
-
-class Ingredient(Body):
-    sku: Name = Field(examples=["dough"])
-    quantity: Annotated[int, Field(ge=1, le=1000, examples=[1]), WHOLE]
-
-
-class Recipe(Body):
-    """Lists what one piece of an item uses up."""
-
-    ingredients: Annotated[list[Ingredient], Field(min_length=1, max_length=20)]
-
-    @field_validator("ingredients")
-    @classmethod
-    def _each_once(cls, ingredients: list[Ingredient]) -> list[Ingredient]:
-        skus = [ingredient.sku for ingredient in ingredients]
-        if len(set(skus)) < len(skus):
-            raise ValueError("name each sku once")
-        return ingredients
-
-
-class KnownRecipe(Recipe):
-    item: str
 
 
 @router.get("/stock", response_model=StockPage)
@@ -149,9 +40,42 @@ async def list_stock(db: Db, page: Paging) -> Any:
 async def get_stock(sku: Sku, db: Db) -> StockLevel:
     """Shows the stock of one SKU."""
     level = await store.find_level(db, sku)
-    if level is None:
+    if level is None or level.retired:
         raise _unknown_sku(sku)
     return _shown(sku, level)
+
+
+@router.post("/stock", status_code=201, response_model=StockLevel, responses=CREATED)
+async def add_sku(body: NewSku, command: Command) -> Response:
+    """Begins to keep a SKU. The name of one that was retired may be added again."""
+
+    async def effect(tx: Tx) -> Answer:
+        before = (await store.lock_levels(tx, [body.sku])).get(body.sku)
+        after = _begun(before, body)
+        if before:
+            await store.save_levels(tx, {body.sku: before}, {body.sku: after})
+        elif not await store.add_level(tx, body.sku, after):
+            raise _kept(body.sku)
+        tx.apply(decisions.begins(body.sku, after, f"added by {command.actor}"), key=body.sku)
+        return Answer(_shown(body.sku, after), 201, {"Location": f"/stock/{body.sku}"})
+
+    return await command.run(effect)
+
+
+@router.delete("/stock/{sku}", status_code=204)
+async def retire_sku(sku: Sku, command: Command) -> Response:
+    """Stops keeping a SKU of which nothing is left and which no recipe uses."""
+
+    async def effect(tx: Tx) -> Answer:
+        before = await _locked(tx, sku)
+        try:
+            after = decisions.retire(before, await store.find_users(tx, sku))
+        except StillNeeded as needed:
+            raise Problem(409, "SKU still needed", str(needed)) from None
+        await store.save_levels(tx, {sku: before}, {sku: after})
+        return Answer(None, 204)
+
+    return await command.run(effect)
 
 
 @router.patch("/stock/{sku}", response_model=StockLevel)
@@ -161,7 +85,7 @@ async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
         after = _limited(before, body)
-        return await _changed(tx, sku, before, after, "staff", "limits set")
+        return await _changed(tx, sku, before, after, STAFF, "limits set")
 
     return await command.run(effect)
 
@@ -185,7 +109,7 @@ async def get_recipe(item: Item, db: Db) -> Any:
     """
     found = await store.find_recipe(db, item)
     if found is None:
-        raise Problem(404, "No such recipe", f"{item!r} has no recipe: it uses up one piece of itself.")
+        raise _no_recipe(item)
     return {"item": item, "ingredients": [structs.asdict(each) for each in found]}
 
 
@@ -199,7 +123,7 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     async def effect(tx: Tx) -> Answer:
         known = await store.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
         for place, ingredient in enumerate(body.ingredients):
-            if ingredient.sku not in known:
+            if ingredient.sku not in known or known[ingredient.sku].retired:
                 raise _unknown_ingredient(place, ingredient.sku)
         lines = [StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients]
         await store.save_recipe(tx, item, lines)
@@ -208,17 +132,41 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     return await command.run(effect)
 
 
+@router.delete("/recipes/{item}", status_code=204)
+async def drop_recipe(item: Item, command: Command) -> Response:
+    """Retires the recipe of an item, which uses up one piece of itself from now on.
+
+    What is reserved already stays as it is.
+    """
+
+    async def effect(tx: Tx) -> Answer:
+        if not await store.drop_recipe(tx, item):
+            raise _no_recipe(item)
+        return Answer(None, 204)
+
+    return await command.run(effect)
+
+
 async def _locked(tx: Tx, sku: str) -> Level:
-    levels = await store.lock_levels(tx, [sku])
-    if sku not in levels:
+    level = (await store.lock_levels(tx, [sku])).get(sku)
+    if level is None or level.retired:
         raise _unknown_sku(sku)
-    return levels[sku]
+    return level
 
 
 async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
     await store.save_levels(tx, {sku: before}, {sku: after})
     tx.apply(decisions.changes({sku: before}, {sku: after}, channel, reason)[sku], key=sku)
     return Answer(_shown(sku, after))
+
+
+def _begun(before: Level | None, body: NewSku) -> Level:
+    try:
+        return decisions.add(before, body.on_hand, body.threshold, body.ceiling)
+    except Kept:
+        raise _kept(body.sku) from None
+    except CrossedLimits as error:
+        raise invalid([{"field": "ceiling", "message": str(error)}]) from error
 
 
 def _limited(level: Level, body: Limits) -> Level:
@@ -243,12 +191,21 @@ def _adjusted(level: Level, body: Adjustment) -> Level:
 
 
 def _shown(sku: str, level: Level) -> StockLevel:
-    return StockLevel(sku=sku, available=level.available, **structs.asdict(level))
+    counts = {name: count for name, count in structs.asdict(level).items() if name in StockLevel.model_fields}
+    return StockLevel(sku=sku, available=level.available, **counts)
 
 
 def _unknown_sku(sku: str) -> Problem:
-    detail = f"No stock is kept under {sku!r}: GET /stock lists the SKUs, a migration of inventory adds new ones."
+    detail = f"No stock is kept under {sku!r}: GET /stock lists the SKUs, POST /stock adds one."
     return Problem(404, "No such SKU", detail)
+
+
+def _kept(sku: str) -> Problem:
+    return Problem(409, "SKU exists", f"Stock is kept under {sku!r} already.", field="sku")
+
+
+def _no_recipe(item: str) -> Problem:
+    return Problem(404, "No such recipe", f"{item!r} has no recipe: it uses up one piece of itself.")
 
 
 def _unknown_ingredient(place: int, sku: str) -> Problem:

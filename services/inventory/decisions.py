@@ -4,10 +4,11 @@ Every function takes whole levels and returns whole new ones, so that one fact o
 stock before anything is written.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from backbone.decision import Decision, Refusal
@@ -28,6 +29,8 @@ from services.inventory.events import (
 )
 
 CHANNEL = "orders"
+STAFF = "staff"
+"""The channels of what orders do to stock, and of what the staff decides about it."""
 
 Recipes = Mapping[str, tuple[StockLine, ...]]
 Fact = OrderPlaced | OrderRejected | OrderCancelled | OrderCompleted
@@ -43,6 +46,8 @@ class Level(msgspec.Struct, frozen=True):
     adjusted: int
     threshold: int
     ceiling: int
+    retired: bool = False
+    """It is not kept any more: nobody can order or adjust it. Nothing of it is on hand."""
 
     @property
     def available(self) -> int:
@@ -96,6 +101,14 @@ class CrossedLimits(Refusal):
 
     def __init__(self, threshold: int, ceiling: int) -> None:
         super().__init__(f"the ceiling, {ceiling}, would be under the threshold, {threshold}")
+
+
+class Kept(Refusal):
+    """A SKU of this name is kept already."""
+
+
+class StillNeeded(Refusal):
+    """The SKU cannot be retired; the text says why."""
 
 
 class NotEnough(Refusal):
@@ -245,6 +258,33 @@ def limit(level: Level, threshold: int | None, ceiling: int | None) -> Level:
     return replace(level, threshold=threshold, ceiling=ceiling)
 
 
+def add(before: Level | None, on_hand: int, threshold: int, ceiling: int) -> Level:
+    """Begin to keep a SKU, a new one or one that was retired. Raises Kept, or CrossedLimits."""
+    if before is None:
+        level = Level(on_hand, reserved=0, sold=0, initial=on_hand, adjusted=0, threshold=threshold, ceiling=ceiling)
+    elif before.retired:
+        level = replace(adjust(before, on_hand), retired=False)
+    else:
+        raise Kept
+    return limit(level, threshold, ceiling)
+
+
+def retire(level: Level, needed_by: Sequence[str]) -> Level:
+    """Stop keeping a SKU; `needed_by` are the items whose recipes use it. Raises StillNeeded."""
+    if level.reserved:
+        raise StillNeeded(f"{level.on_hand} are on hand, {level.reserved} of them reserved for orders.")
+    if level.on_hand:
+        raise StillNeeded(f"{level.on_hand} are on hand: take them away by an adjustment first.")
+    if needed_by:
+        raise StillNeeded(f"The recipe of {', '.join(needed_by[:10])} needs it: change that first.")
+    return replace(level, retired=True)
+
+
+def begins(sku: str, level: Level, reason: str) -> Decision[Level]:
+    """Tell of the first level of a SKU that was added."""
+    return Decision(level, (_told(sku, level, UNSET, STAFF, reason),))
+
+
 def changes(before: Levels, after: Levels, channel: str, reason: str) -> dict[str, Decision[Level]]:
     """Decide that levels are as `after` says; tell of each whose available or limits changed."""
     return {sku: _change(sku, before[sku], level, channel, reason) for sku, level in after.items()}
@@ -253,20 +293,23 @@ def changes(before: Levels, after: Levels, channel: str, reason: str) -> dict[st
 def _change(sku: str, before: Level, after: Level, channel: str, reason: str) -> Decision[Level]:
     if _shown(after) == _shown(before):
         return Decision(after)
-    told = StockLevelChanged(
+    return Decision(after, (_told(sku, after, Availability(before.available), channel, reason),))
+
+
+def _told(sku: str, level: Level, before: Availability | UnsetType, channel: str, reason: str) -> StockLevelChanged:
+    return StockLevelChanged(
         sku=sku,
-        before=Availability(before.available),
-        after=Availability(after.available),
-        threshold=after.threshold,
-        ceiling=after.ceiling,
+        before=before,
+        after=Availability(level.available),
+        threshold=level.threshold,
+        ceiling=level.ceiling,
         channel=channel,
         reason=reason,
     )
-    return Decision(after, (told,))
 
 
 def _available(stock: Levels, sku: str) -> int:
-    return stock[sku].available if sku in stock else 0
+    return stock[sku].available if sku in stock and not stock[sku].retired else 0
 
 
 def _promised(level: Level, quantity: int) -> Level:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from backbone.events.payload import Payload
 
@@ -44,9 +45,11 @@ class Availability(msgspec.Struct, frozen=True):
 
 
 class StockLevelChanged(Payload, frozen=True, kw_only=True):
+    """What is available of a SKU changed, or its limits; the first level of one that was added has no `before`."""
+
     TYPE: ClassVar[str] = "sliceline.inventory.stock-level-changed.v1"
     sku: str
-    before: Availability
+    before: Availability | UnsetType = UNSET
     after: Availability
     threshold: int
     ceiling: int

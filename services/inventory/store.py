@@ -32,6 +32,11 @@ _SAVE_LEVELS = Statement(
     "UPDATE stock SET :new.changes FROM :new WHERE stock.sku = new.sku",
     new=rows(stock, without=("initial",), within="level", sku="sku"),
 )
+# One that is written by another command at the same moment, or is kept already, is left alone.
+_ADD_LEVEL = Statement(
+    "INSERT INTO stock (:new.columns) SELECT :new.* FROM :new ON CONFLICT (sku) DO NOTHING",
+    new=rows(stock, within="level", sku="sku"),
+)
 _LOCK_RESERVATIONS = Statement("""
     SELECT order_id, lines::text, status FROM reservations
     WHERE order_id = ANY(:orders::text[]) ORDER BY order_id FOR UPDATE
@@ -59,11 +64,16 @@ _SAVE_RECIPE = Statement("""
     ON CONFLICT (item) DO UPDATE SET ingredients = excluded.ingredients
 """)
 
+_FIND_USERS = Statement("""
+    SELECT item FROM recipes WHERE ingredients @> jsonb_build_array(jsonb_build_object('sku', :sku::text)) ORDER BY item
+""")
+_DROP_RECIPE = Statement("DELETE FROM recipes WHERE item = :item")
+
 
 async def lock_levels(tx: Tx, skus: Collection[str]) -> dict[str, Level]:
     """Return the levels of these SKUs, locked in sorted order until the transaction ends.
 
-    SKUs that do not exist are left out.
+    SKUs that do not exist are left out, those that are retired are not.
     """
     found = await _LOCK_LEVELS.fetch(tx.raw, skus=list(skus)) if skus else []
     return {row["sku"]: _level(**row) for row in found}
@@ -75,16 +85,21 @@ async def save_levels(tx: Tx, before: Levels, after: Levels) -> None:
         await _SAVE_LEVELS.execute(tx.raw, new=changed)
 
 
+async def add_level(tx: Tx, sku: str, level: Level) -> bool:
+    """Write a SKU that there never was; return whether there never was."""
+    return bool(await _ADD_LEVEL.execute(tx.raw, new=[_Level(sku, level)]))
+
+
 async def find_level(database: Database, sku: str) -> Level | None:
-    """Return the level of one SKU, or None."""
+    """Return the level of one SKU, also of a retired one, or None."""
     async with database.reading() as connection:
         row = (await connection.execute(select(stock).where(stock.c.sku == sku))).mappings().one_or_none()
     return _level(**row) if row else None
 
 
 async def list_levels(database: Database, page: Page) -> list[tuple[str, Level]]:
-    """Return the SKUs of a page and their levels, by SKU."""
-    query = select(stock).order_by(stock.c.sku).limit(page.limit + 1)
+    """Return the SKUs of a page that are kept, and their levels, by SKU."""
+    query = select(stock).where(~stock.c.retired).order_by(stock.c.sku).limit(page.limit + 1)
     if page.after is not None:
         query = query.where(stock.c.sku > page.after)
     async with database.reading() as connection:
@@ -124,6 +139,16 @@ async def find_recipe(database: Database, item: str) -> Sequence[StockLine] | No
 async def save_recipe(tx: Tx, item: str, ingredients: Sequence[StockLine]) -> None:
     """Write the recipe of an item, new or not."""
     await _SAVE_RECIPE.execute(tx.raw, item=item, ingredients=_encode(ingredients))
+
+
+async def drop_recipe(tx: Tx, item: str) -> bool:
+    """Delete the recipe of an item; return whether it had one."""
+    return bool(await _DROP_RECIPE.execute(tx.raw, item=item))
+
+
+async def find_users(tx: Tx, sku: str) -> list[str]:
+    """Return the items whose recipes use a SKU; none is added while the SKU's row is locked."""
+    return [row["item"] for row in await _FIND_USERS.fetch(tx.raw, sku=sku)]
 
 
 def _level(sku: str, **numbers: Any) -> Level:  # noqa: ARG001  the key of what is made

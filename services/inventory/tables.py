@@ -17,6 +17,8 @@ stock = sa.Table(
     sa.Column("adjusted", sa.BigInteger, nullable=False),
     sa.Column("threshold", sa.BigInteger, nullable=False),
     sa.Column("ceiling", sa.BigInteger, nullable=False),
+    # Its row stays: what it sold and adjusted is counted on when its name is added again.
+    sa.Column("retired", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 # A recipe and a reservation are written and read whole, hence one row each: [{"sku": ..., "quantity": ...}].

@@ -200,10 +200,10 @@ async def test_origins_are_written_as_browsers_write_them(origin: str, monkeypat
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/stock", "GET, HEAD, OPTIONS"),
-        ("/stock/any", "GET, HEAD, OPTIONS, PATCH"),
+        ("/stock", "GET, HEAD, OPTIONS, POST"),
+        ("/stock/any", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("/stock/any/adjustments", "OPTIONS, POST"),
-        ("/recipes/any", "GET, HEAD, OPTIONS, PUT"),
+        ("/recipes/any", "DELETE, GET, HEAD, OPTIONS, PUT"),
         ("/health/live", "GET, HEAD, OPTIONS"),
         ("/", "GET, HEAD, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),
@@ -223,7 +223,7 @@ async def test_options_of_a_path_that_is_none_is_a_404(closed: Fed) -> None:
 async def test_the_front_door_names_what_there_is(closed: Fed) -> None:
     told = (await closed.client.get("/")).json()
     assert (told["service"], told["docs"], told["openapi"]) == ("inventory", "/docs", "/openapi.json")
-    assert told["paths"]["/stock"] == {"GET": "Lists the stock of all SKUs, by SKU."}
+    assert told["paths"]["/stock"]["GET"] == "Lists the stock of all SKUs, by SKU."
     assert {"/health/ready", "/metrics", "/schemas", "/dead-letters", "/jobs", "/recipes/{item}"} <= told[
         "paths"
     ].keys()

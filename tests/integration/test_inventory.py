@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from sqlalchemy import text
 
@@ -430,7 +431,7 @@ async def test_what_is_not_kept_is_not_found(inventory: Fed) -> None:
         await inventory.client.get("/recipes/cola"),
     ]
     assert [answer.status_code for answer in answers] == [404] * 4
-    assert "migration" in answers[2].json()["detail"]
+    assert "POST /stock" in answers[2].json()["detail"]
 
 
 async def test_a_name_that_no_sku_can_have_is_refused(inventory: Fed) -> None:
@@ -480,3 +481,126 @@ async def test_a_bad_recipe_is_refused_by_field(inventory: Fed, ingredients: lis
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == [field]
     assert len((await inventory.client.get("/recipes/marinara")).json()["ingredients"]) == 3
+
+
+async def add(inventory: Fed, key: str | None = None, **changes: Any) -> httpx.Response:
+    body = {"sku": "capers", "on_hand": 40, "threshold": 5, "ceiling": 1000} | changes
+    headers = {"X-Actor": "ann"} | ({"Idempotency-Key": key} if key else {})
+    return await inventory.client.post("/stock", json=body, headers=headers)
+
+
+async def test_a_sku_that_is_added_is_kept_told_and_used_at_once(inventory: Fed) -> None:
+    answer = await add(inventory)
+    assert (answer.status_code, answer.headers["location"]) == (201, "/stock/capers")
+    assert answer.json() == await level(inventory, "capers")
+    assert [answer.json()[name] for name in ("on_hand", "threshold", "ceiling")] == [40, 5, 1000]
+    [(_, told)] = await inventory.published("capers")
+    assert "before" not in told
+    assert (told["after"], told["channel"], told["reason"]) == ({"available": 40}, "staff", "added by ann")
+    recipe = {"ingredients": [{"sku": "capers", "quantity": 3}, {"sku": "dough", "quantity": 1}]}
+    assert (await inventory.client.put("/recipes/puttanesca", json=recipe)).status_code == 200
+    await inventory.feed(placed(new_id(), puttanesca=2))
+    assert (await level(inventory, "capers"))["available"] == 34
+    await assert_sound(inventory)
+
+
+async def test_a_sku_is_added_once_however_often_and_at_once_it_is_sent(inventory: Fed) -> None:
+    answers = await asyncio.gather(*(add(inventory, on_hand=number) for number in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    key = new_id()
+    first, second = [await add(inventory, key, sku="olives") for _ in range(2)]
+    assert (first.status_code, second.content) == (201, first.content)
+    assert len(await inventory.published("olives")) == len(await inventory.published("capers")) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"sku": "two words"}, "sku"),
+        ({"on_hand": -1}, "on_hand"),
+        ({"on_hand": 10**10}, "on_hand"),
+        ({"threshold": None}, "threshold"),
+        ({"ceiling": 4}, "ceiling"),
+        ({"reserved": 1}, "reserved"),
+    ],
+    ids=str,
+)
+async def test_a_bad_sku_is_refused_by_field(inventory: Fed, wrong: dict[str, Any], field: str) -> None:
+    answer = await add(inventory, **wrong)
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+    assert (await inventory.client.get("/stock/capers")).status_code == 404
+
+
+async def test_a_sku_with_stock_reservations_or_a_recipe_is_not_retired(inventory: Fed) -> None:
+    async def refused(sku: str) -> str:
+        answer = await inventory.client.delete(f"/stock/{sku}")
+        assert (answer.status_code, answer.json()["title"]) == (409, "SKU still needed")
+        return str(answer.json()["detail"])
+
+    assert "100 are on hand" in await refused("mcguffin")
+    await inventory.feed(placed(new_id(), mcguffin=40))
+    assert "40 of them reserved" in await refused("mcguffin")
+    await adjust(inventory, "pineapple", set=0)
+    assert "hawaiian" in await refused("pineapple")
+    assert (await inventory.client.delete("/stock/unicorn")).status_code == 404
+
+
+async def test_a_retired_sku_is_gone_and_its_name_can_be_added_again(inventory: Fed) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, mcguffin=100))
+    await inventory.feed(ended(order, "completed"))
+    assert (await inventory.client.delete("/stock/mcguffin")).status_code == 204
+    gone = [
+        await inventory.client.get("/stock/mcguffin"),
+        await inventory.client.delete("/stock/mcguffin"),
+        await inventory.client.patch("/stock/mcguffin", json={"threshold": 1}),
+        await adjust(inventory, "mcguffin", change=1),
+    ]
+    assert [answer.status_code for answer in gone] == [404] * 4
+    recipe = {"ingredients": [{"sku": "mcguffin", "quantity": 1}]}
+    assert (await inventory.client.put("/recipes/surprise", json=recipe)).status_code == 422
+    listed = (await inventory.client.get("/stock", params={"limit": 200})).json()["items"]
+    assert "mcguffin" not in [each["sku"] for each in listed]
+    late = new_id()
+    await inventory.feed(placed(late, mcguffin=1))
+    assert await names(inventory, late) == ["stock-rejected"]
+
+    again = await add(inventory, sku="mcguffin", on_hand=7)
+    assert (again.status_code, again.json()["on_hand"], again.json()["sold"]) == (201, 7, 100)
+    assert "before" not in (await inventory.published("mcguffin"))[-1][1]
+    await inventory.feed(placed(new_id(), mcguffin=7))
+    await assert_sound(inventory)
+
+
+async def test_a_sku_and_a_recipe_that_needs_it_are_never_both_settled_at_once(inventory: Fed) -> None:
+    await adjust(inventory, "mcguffin", set=0)
+    recipe = {"ingredients": [{"sku": "mcguffin", "quantity": 1}]}
+    put, retired = await asyncio.gather(
+        inventory.client.put("/recipes/surprise", json=recipe), inventory.client.delete("/stock/mcguffin")
+    )
+    assert (put.status_code, retired.status_code) in ((200, 409), (422, 204))
+
+
+async def test_a_recipe_that_is_retired_leaves_what_is_reserved_as_it_is(inventory: Fed) -> None:
+    order = new_id()
+    await inventory.feed(placed(order, marinara=3))
+    assert (await inventory.client.delete("/recipes/marinara")).status_code == 204
+    assert (await inventory.client.get("/recipes/marinara")).status_code == 404
+    assert (await inventory.client.delete("/recipes/marinara")).status_code == 404
+    await inventory.feed(ended(order, "cancelled"))
+    assert (await level(inventory, "garlic"))["available"] == 5000
+    without = new_id()
+    await inventory.feed(placed(without, marinara=1))
+    assert await names(inventory, without) == ["stock-rejected"]  # nothing is kept under the item's own name
+    await assert_sound(inventory)
+
+
+async def test_the_release_before_goes_on_with_stock_on_the_new_tables(inventory: Fed) -> None:
+    """It names the columns that it knew, and a SKU that it adds is kept."""
+    async with inventory.database.transaction() as tx:
+        await tx.raw.execute(
+            "INSERT INTO stock (sku, on_hand, reserved, sold, initial, adjusted, threshold, ceiling)"
+            " VALUES ('capers', 5, 0, 0, 5, 0, 1, 9)"
+        )
+    assert (await level(inventory, "capers"))["available"] == 5

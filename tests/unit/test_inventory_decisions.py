@@ -1,5 +1,6 @@
 """Stock decisions: all lines or none, and counts that always add up."""
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import cast
@@ -8,12 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from backbone.decision import Decision
 from backbone.events.payload import Payload
 from services.inventory import decisions
-from services.inventory.decisions import Fact, Level, NotEnough, Outcome, Rejected, Reservation, Reserved, Stock
+from services.inventory.decisions import (
+    CrossedLimits,
+    Fact,
+    Kept,
+    Level,
+    NotEnough,
+    Outcome,
+    Rejected,
+    Reservation,
+    Reserved,
+    StillNeeded,
+    Stock,
+)
 from services.inventory.events import (
+    Availability,
     OrderCancelled,
     OrderCompleted,
     OrderLine,
@@ -131,15 +147,58 @@ def test_a_change_is_told_with_what_was_and_what_is_available() -> None:
     before = {"cola": level(10), "dough": level(10)}
     after = before | {"cola": decisions.adjust(before["cola"], -4)}
     [change] = levels_told(decisions.changes(before, after, "shop-till", "sold"))
-    assert (change.sku, change.before.available, change.after.available) == ("cola", 10, 6)
+    assert (change.sku, change.before, change.after) == ("cola", Availability(10), Availability(6))
     assert (change.threshold, change.ceiling, change.channel, change.reason) == (5, 1000, "shop-till", "sold")
+
+
+def test_a_sku_that_is_added_begins_with_its_first_level_and_no_before() -> None:
+    added = decisions.add(None, on_hand=40, threshold=5, ceiling=1000)
+    assert (added.on_hand, added.initial, added.adjusted, added.available) == (40, 40, 0, 40)
+    [begun] = levels_told({"capers": decisions.begins("capers", added, "added by ann")})
+    assert (begun.sku, begun.before, begun.after, begun.channel) == ("capers", UNSET, Availability(40), "staff")
+
+
+def test_a_sku_is_added_once_and_its_limits_may_not_cross() -> None:
+    with pytest.raises(Kept):
+        decisions.add(level(0), on_hand=1, threshold=5, ceiling=1000)
+    with pytest.raises(CrossedLimits):
+        decisions.add(None, on_hand=1, threshold=5, ceiling=4)
+
+
+def test_a_sku_that_is_added_again_goes_on_from_what_it_had_sold() -> None:
+    sold_out = decisions.sell({"cola": replace(level(10), reserved=10)}, [StockLine("cola", 10)])["cola"]
+    again = decisions.add(decisions.retire(sold_out, []), on_hand=7, threshold=1, ceiling=9)
+    assert (again.on_hand, again.sold, again.retired) == (7, 10, False)
+    assert again.on_hand + again.sold == again.initial + again.adjusted
+    assert (again.threshold, again.ceiling) == (1, 9)
+
+
+@pytest.mark.parametrize(
+    ("kept", "needed_by", "why"),
+    [
+        (level(10), [], "10 are on hand: take them away by an adjustment first."),
+        (replace(level(10), reserved=4), [], "10 are on hand, 4 of them reserved for orders."),
+        (level(0), ["margherita", "marinara"], "The recipe of margherita, marinara needs it: change that first."),
+    ],
+    ids=str,
+)
+def test_what_is_still_needed_is_not_retired(kept: Level, needed_by: list[str], why: str) -> None:
+    with pytest.raises(StillNeeded, match=re.escape(why)):
+        decisions.retire(kept, needed_by)
+
+
+def test_an_order_of_a_retired_sku_is_rejected_for_want_of_it() -> None:
+    retired = decisions.retire(level(0), [])
+    outcome = decisions.reserve({"cola": retired}, {}, [OrderLine("cola", 1)])
+    assert isinstance(outcome, decisions.Rejected)
+    assert [(each.sku, each.available) for each in outcome.short] == [("cola", 0)]
 
 
 def test_new_limits_are_told_too() -> None:
     before = {"cola": level(10)}
     after = {"cola": decisions.limit(before["cola"], 9, 99)}
     [change] = levels_told(decisions.changes(before, after, "staff", "limits set"))
-    assert (change.before.available, change.after.available) == (10, 10)
+    assert (change.before, change.after) == (Availability(10), Availability(10))
     assert (change.threshold, change.ceiling) == (9, 99)
 
 
@@ -191,7 +250,7 @@ def test_what_is_told_of_levels_leads_from_the_first_to_the_last_without_a_gap(h
     after, outcomes = decisions.fold(stock, RECIPES, happened)
     shown = {sku: each.available for sku, each in stock.levels.items()}
     for change in (change for outcome in outcomes for change in levels_told(outcome.levels)):
-        assert change.before.available == shown[change.sku]
+        assert change.before == Availability(shown[change.sku])
         shown[change.sku] = change.after.available
     assert shown == {sku: each.available for sku, each in after.levels.items()}
 
