@@ -37,8 +37,20 @@ class ChargeRequest(BaseModel):
     customer: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class RefundRequest(BaseModel):
+    """Says what to give back: an amount, or all that is left. `refund` is the merchant's own name for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reference: Reference
+    refund: Reference
+    amount: Money | None = None
+
+
 class Entry(BaseModel):
-    """Is one line of the ledger. A void moves no money and has no amount; `key` is the idempotency key."""
+    """Is one line of the ledger. A void moves no money and has no amount; `key` is the idempotency key.
+
+    `refund` is the merchant's name for a refund; what a void gives back has none.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str = Field(default_factory=lambda: uuid.uuid4().hex)
@@ -48,6 +60,7 @@ class Entry(BaseModel):
     amount: Money | None = None
     customer: str | None = None
     key: str | None = None
+    refund: str | None = None
     reason: str | None = None
 
     def answers(self, request: ChargeRequest) -> bool:
@@ -67,6 +80,9 @@ class Account:
 
     def of(self, kind: Kind) -> list[Entry]:
         return [entry for entry in self.entries if entry.kind == kind]
+
+    def refund(self, name: str) -> Entry | None:
+        return next((entry for entry in self.of("refund") if entry.refund == name), None)
 
     def total(self, kind: Kind) -> int:
         return sum(entry.amount.amount for entry in self.of(kind) if entry.amount)
@@ -128,21 +144,22 @@ class Ledger:
             self._book(account, Entry(kind="refund", reference=reference, amount=owed, reason="voided"))
         return account
 
-    def refund(self, reference: str, amount: Money | None) -> Account:
-        """Give back `amount`, or all that was charged. Safe to repeat: a reference is refunded once.
+    def refund(self, request: RefundRequest) -> tuple[Account, Entry, bool]:
+        """Give back a part of a charge, or all that is left; the last value returned says whether it is new.
 
-        Raises Problem 404 when nothing was charged, 409 when another amount was refunded before, 422 when
-        it is more than was charged.
+        The same name under a reference answers with what it gave back first. Raises Problem 404 when nothing was
+        charged, 422 for a name used with another amount, 409 when more would be given back than was charged.
         """
-        account = self.find(reference)
+        account = self.find(request.reference)
         if account is None or not account.of("charge"):
-            raise Problem(404, "not-charged", f"Nothing was charged under {reference}.")
-        if earlier := account.of("refund"):
-            if amount and amount != earlier[0].amount:
-                raise Problem(409, "already-refunded", f"{reference} was refunded with another amount.")
-            return account
-        self._book(account, Entry(kind="refund", reference=reference, amount=_refundable(account, amount)))
-        return account
+            raise Problem(404, "not-charged", f"Nothing was charged under {request.reference}.")
+        if earlier := account.refund(request.refund):
+            if request.amount not in (None, earlier.amount):
+                raise Problem(422, "refund-reused", f"The refund {request.refund} came with another amount.")
+            return account, earlier, False
+        amount = _refundable(account, request.amount)
+        entry = Entry(kind="refund", reference=request.reference, refund=request.refund, amount=amount)
+        return account, self._book(account, entry), True
 
     def clear(self) -> None:
         """Forget everything, the file's lines too."""
@@ -192,9 +209,12 @@ def _same_currency(account: Account, request: ChargeRequest) -> None:
 
 
 def _refundable(account: Account, amount: Money | None) -> Money:
-    """Return the amount to refund. Raises Problem 422 when it is not covered by what was charged."""
-    charged = Money(amount=account.total("charge"), currency=account.currency)
-    if amount and (amount.currency != charged.currency or amount.amount > charged.amount):
-        errors = [{"field": "amount", "message": f"at most {charged.amount} {charged.currency}"}]
-        raise Problem(422, "invalid", "More would be refunded than was charged.", errors=errors)
-    return amount or charged
+    """Return the amount to give back. Raises Problem 409 when that is not covered by what is left of the charge."""
+    left = account.owed
+    if amount and amount.currency != account.currency:
+        errors = [{"field": "amount.currency", "message": f"{account.reference} is in {account.currency}"}]
+        raise Problem(422, "invalid", "One reference has one currency.", errors=errors)
+    if left is None or (amount and amount.amount > left.amount):
+        most = f"{left.amount} {left.currency}" if left else "nothing"
+        raise Problem(409, "not-covered", f"Of {account.reference} {most} is left to give back.")
+    return amount or left

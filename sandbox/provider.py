@@ -13,7 +13,7 @@ from fastapi.params import Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.ledger import Account, ChargeRequest, Entry, Ledger, Money, Reference
+from sandbox.ledger import Account, ChargeRequest, Entry, Ledger, Reference, RefundRequest
 from sandbox.problems import Problem, answer_problems
 from sandbox.serving import Arguments, Server, log_to_stderr, not_negative, port
 from sandbox.throttle import TokenBucket
@@ -32,6 +32,7 @@ class Moods(BaseModel):
     declining: bool = False  # every charge is a 402
     decline_customers: frozenset[str] = frozenset()  # so are theirs
     timeout_after_charging: bool = False  # a new charge is booked, then its answer held back, then a 504
+    timeout_after_refunding: bool = False  # a new refund likewise
     hang_seconds: Seconds = 30  # for this long
 
 
@@ -46,10 +47,6 @@ class Limits(BaseModel):
 class ReferenceOnly(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     reference: Reference
-
-
-class RefundRequest(ReferenceOnly):
-    amount: Money | None = None
 
 
 class Provider:
@@ -91,6 +88,14 @@ class Provider:
             await self._stopped_within(self.moods.hang_seconds)
             raise Problem(504, "timeout", "No answer in time; whether it was charged is unknown.")
         return _charge_answer(account, entry), 201 if new else 200
+
+    async def refund(self, request: RefundRequest) -> tuple[dict[str, Any], int]:
+        """Book a refund and give its answer and HTTP status (201 new, 200 known)."""
+        account, entry, new = self.ledger.refund(request)
+        if new and self.moods.timeout_after_refunding:
+            await self._stopped_within(self.moods.hang_seconds)
+            raise Problem(504, "timeout", "No answer in time; whether it was given back is unknown.")
+        return _refund_answer(account, entry), 201 if new else 200
 
     def stats(self) -> dict[str, int]:
         kinds = [entry.kind for entry in self.ledger.entries]
@@ -153,9 +158,10 @@ def merchant_routes(provider: Provider) -> APIRouter:
     async def void(request: ReferenceOnly) -> dict[str, Any]:
         return _account_answer(provider.ledger.void(request.reference))
 
-    @routes.post("/refunds")
-    async def refund(request: RefundRequest) -> dict[str, Any]:
-        return _account_answer(provider.ledger.refund(request.reference, request.amount))
+    @routes.post("/refunds", status_code=201)
+    async def refund(request: RefundRequest) -> JSONResponse:
+        answer, status = await provider.refund(request)
+        return JSONResponse(answer, status)
 
     return routes
 
@@ -213,6 +219,12 @@ def control_routes(provider: Provider) -> APIRouter:
 def _charge_answer(account: Account, entry: Entry) -> dict[str, Any]:
     answer = entry.model_dump(mode="json", include={"id", "reference", "amount", "customer", "at"})
     return answer | {"status": account.status}
+
+
+def _refund_answer(account: Account, entry: Entry) -> dict[str, Any]:
+    """Describe a refund, and what was given back of the charge in all."""
+    answer = entry.model_dump(mode="json", include={"id", "reference", "refund", "amount", "at"})
+    return answer | {"status": "paid", "refunded": account.total("refund")}
 
 
 def _account_answer(account: Account) -> dict[str, Any]:

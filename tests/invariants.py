@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from backbone.events.envelope import Envelope, name_without_version
-from tests.books import Books, come_to_rest, read_books
+from tests.books import Books, Row, come_to_rest, read_books
 from tests.system import ENDS, Shop
 
 OPEN_TICKETS = ("waiting", "prepared")
 OPEN_DELIVERIES = ("ready", "dispatched")
 PAID = frozenset({"received"})
 UNPAID = frozenset({"failed", "withdrawn", "voided", "refunded"})
+REPEATED = ("order-delayed", "order-refund-requested", "order-refunded", "refund-paid", "refund-failed")
 TOLD = ("order-confirmed", "order-rejected", "order-cancelled")
 
 
@@ -81,7 +82,7 @@ def _charged_once(books: Books, spoilt: set[str]) -> Iterator[str]:
     entries = defaultdict(list)
     for entry in books.ledger:
         entries[entry["reference"]].append(entry)
-    payments = books.by_id("payments")
+    payments, refunded = books.by_id("payments"), _refunded(books)
     for order in books.tables["orders"]:
         mine = Counter(entry["kind"] for entry in entries[order["id"]])
         kept = sum(
@@ -91,16 +92,50 @@ def _charged_once(books: Books, spoilt: set[str]) -> Iterator[str]:
         )
         pays = order["status"] not in ("rejected", "cancelled")
         payment = payments.get(order["id"], {}).get("status")
-        if mine["charge"] > 1 or mine["refund"] > mine["charge"]:
-            yield f"order {order['id']} has the ledger {dict(mine)}"
+        if mine["charge"] > 1 or not 0 <= kept <= order["total"]:
+            yield f"order {order['id']} has the ledger {dict(mine)}, {kept} was kept"
         if order["id"] in spoilt:
             continue
-        if kept != (order["total"] if pays else 0):
+        if kept != (order["total"] - refunded[order["id"]] if pays else 0):
             yield f"order {order['id']} is {order['status']}, total {order['total']}, and {kept} was kept"
-        if payment not in (PAID if pays else UNPAID) or (payment == "refunded") != (mine["refund"] == 1):
+        undone = mine["charge"] == 1 and mine["void"] == 1
+        if payment not in (PAID if pays else UNPAID) or (payment == "refunded") != undone:
             yield f"order {order['id']} is {order['status']}, its payment {payment}, its ledger {dict(mine)}"
     for reference in entries.keys() - books.by_id("orders").keys():
         yield f"something was charged under {reference}, which is no order"
+
+
+def _refunded(books: Books) -> Counter[str]:
+    """What refunds gave back of each order, as payments has it."""
+    given: Counter[str] = Counter()
+    for refund in books.tables["refunds"]:
+        given[refund["order_id"]] += refund["amount"] if refund["status"] == "paid" else 0
+    return given
+
+
+def _refunds_given_back_once(books: Books, spoilt: set[str]) -> Iterator[str]:
+    """What was asked for has ended, in one way for all who know of it; what was paid stands once in the ledger."""
+    entries = [entry for entry in books.ledger if entry.get("refund")]
+    given = Counter((entry["reference"], entry["refund"], entry["amount"]["amount"]) for entry in entries)
+    paid = Counter(_named(each) for each in books.tables["refunds"] if each["status"] == "paid")
+    for order, refund, amount in given.keys() | paid.keys():
+        if order not in spoilt and (given[order, refund, amount], paid[order, refund, amount]) != (1, 1):
+            yield f"refund {refund} of {amount} for order {order} was given back {given[order, refund, amount]} times"
+    asked = {(*_named(each), each["status"]) for each in books.tables["asked"] if each["order_id"] not in spoilt}
+    known = {(*_named(each), each["status"]) for each in books.tables["refunds"] if each["order_id"] not in spoilt}
+    for order, refund, amount, status in asked ^ known:
+        yield f"refund {refund} of {amount} for order {order} is {status} for only one of orders and payments"
+    for order, refund, _, status in known:
+        if status == "requested":
+            yield f"refund {refund} for order {order} has no end"
+    refunded = _refunded(books)
+    for payment in books.tables["payments"]:
+        if payment["id"] not in spoilt and payment["given_back"] != refunded[payment["id"]]:
+            yield f"payment {payment['id']} says that {payment['given_back']} was given back"
+
+
+def _named(refund: Row) -> tuple[str, str, int]:
+    return refund["order_id"], refund["id"], refund["amount"]
 
 
 def _points_credited_once(books: Books, spoilt: set[str]) -> Iterator[str]:
@@ -133,6 +168,11 @@ def _mailed(books: Books, spoilt: set[str]) -> Iterator[str]:
         for fact in TOLD
         if fact in order["facts"] and order["id"] not in spoilt
     }
+    paid = Counter(each["order_id"] for each in books.tables["refunds"] if each["status"] == "paid")
+    mailed = Counter(row["about"] for row in books.tables["notifications"] if row["kind"] == "order-refunded")
+    for order in paid.keys() | mailed.keys():
+        if paid[order] != mailed[order] and order not in spoilt:
+            yield f"{mailed[order]} notifications of {paid[order]} refunds of {order}"
     for kind, about in told.keys() | expected:
         if told[kind, about] != ((kind, about) in expected) and about not in spoilt:
             yield f"{told[kind, about]} notifications {kind} about {about}"
@@ -193,8 +233,8 @@ def _said_once(envelopes: Sequence[Envelope]) -> Iterator[str]:
     for each in envelopes:
         occurrences[name_without_version(each.type)].add(each.occurrenceid)
     for name, found in occurrences.items():
-        # A step may be late more than once: at each status.
-        if len(found) > 1 and not name.endswith("order-delayed"):
+        # A step may be late more than once, at each status; and an order may be refunded in parts.
+        if len(found) > 1 and not name.endswith(REPEATED):
             yield f"{name} happened {len(found)} times to order {envelopes[0].partitionkey}"
 
 
@@ -203,6 +243,7 @@ CHECKS: Sequence[Check] = (
     _stock_adds_up,
     _reservations_follow_orders,
     _charged_once,
+    _refunds_given_back_once,
     _points_credited_once,
     _mailed,
     _nothing_parked,

@@ -72,6 +72,26 @@ class Shop:
     async def cancel(self, order: str) -> httpx.Response:
         return await self.http.post(self.url("orders", f"/orders/{order}/cancel"))
 
+    async def post_refund(self, order: str, amount: int | None = None, key: str | None = None) -> httpx.Response:
+        """Ask for so much of an order's payment to be given back, or for all that is left."""
+        part = {} if amount is None else {"amount": {"amount": amount, "currency": "GBP"}}
+        headers = {"X-Actor": "staff"} | ({"Idempotency-Key": key} if key else {})
+        body = {"reason": "It came cold.", **part}
+        return await self.http.post(self.url("orders", f"/orders/{order}/refunds"), json=body, headers=headers)
+
+    async def refund(self, order: str, amount: int | None = None, within: float = WITHIN) -> Document:
+        """Refund a part of an order, or all that is left, and return the order when that has ended."""
+        answer = await self.post_refund(order, amount)
+        assert answer.status_code == 202, answer.text
+        refund = answer.json()["refunds"][-1]["id"]
+
+        async def settled() -> Document | None:
+            document = await self.order(order)
+            known = {each["id"]: each["status"] for each in document["refunds"]}
+            return document if known[refund] != "requested" else None
+
+        return await eventually(settled, within, what=f"refund {refund} settled", every=0.05)
+
     async def order(self, order: str) -> Document:
         return dict(await self.get("orders", f"/orders/{order}"))
 

@@ -17,9 +17,11 @@ from services.notifications.events import (
     Money,
     NotificationSent,
     NotificationSentV1,
+    NotificationSentV2,
     OrderCancelled,
     OrderConfirmed,
     OrderDelayed,
+    OrderRefunded,
     OrderRejected,
     StockAlertRaised,
 )
@@ -30,7 +32,7 @@ NO_ADDRESS = "This is no address that a mail server would take."
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
 
-Fact = OrderConfirmed | OrderRejected | OrderCancelled | OrderDelayed | StockAlertRaised
+Fact = OrderConfirmed | OrderRejected | OrderCancelled | OrderRefunded | OrderDelayed | StockAlertRaised
 
 
 class Kind(StrEnum):
@@ -40,6 +42,7 @@ class Kind(StrEnum):
     REJECTED = "order-rejected"
     CANCELLED = "order-cancelled"
     DELAYED = "order-delayed"
+    REFUNDED = "order-refunded"
     STOCK_ALERT = "stock-alert"
 
 
@@ -122,6 +125,23 @@ def cancelled(fact: OrderCancelled) -> Mail:
     )
 
 
+def refunded(fact: OrderRefunded) -> Mail:
+    """Tell the customer how much of the payment was given back, and why."""
+    text = _letter(
+        fact.customer.name,
+        f"We have given back {money(fact.amount)} of what you paid for your order {one_line(fact.order)}.",
+        *_because(fact.reason),
+        "Until you see it, your bank may take some days.",
+    )
+    return Mail(
+        kind=Kind.REFUNDED,
+        about=fact.order,
+        recipient=fact.customer.email,
+        subject=f"Your refund of {money(fact.amount)}",
+        body=text,
+    )
+
+
 def delayed(fact: OrderDelayed) -> Mail:
     """Tell the shop, which can do something about it, that an order does not get on.
 
@@ -165,6 +185,7 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
     OrderConfirmed: confirmed,
     OrderRejected: rejected,
     OrderCancelled: cancelled,
+    OrderRefunded: refunded,
     OrderDelayed: delayed,
     StockAlertRaised: stock_alert,
 }
@@ -174,8 +195,14 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
 def told_of(notification: str, kind: str, recipient: str, about: str) -> tuple[Payload, ...]:
     """Return what is told of a sent mail, in every version that can say it, the oldest first."""
     said = {"notification": notification, "kind": kind, "recipient": recipient, "about": about}
-    newest = NotificationSent(**said)
-    return (newest,) if kind == Kind.DELAYED else (NotificationSentV1(**said), newest)
+    if kind not in _IN_VERSION_2:
+        return (NotificationSent(**said),)
+    newer = (NotificationSentV2(**said), NotificationSent(**said))
+    return newer if kind == Kind.DELAYED else (NotificationSentV1(**said), *newer)
+
+
+# Version 3 takes any kind; the versions before have a list that cannot grow.
+_IN_VERSION_2 = frozenset({Kind.CONFIRMED, Kind.REJECTED, Kind.CANCELLED, Kind.DELAYED, Kind.STOCK_ALERT})
 
 
 def money(amount: Money) -> str:

@@ -10,6 +10,16 @@ from backbone.events.payload import Payload
 class NotificationSent(Payload, frozen=True, kw_only=True):
     """The mail server has taken the mail."""
 
+    TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v3"
+    notification: str
+    kind: str
+    recipient: str
+    about: str
+
+
+class NotificationSentV2(Payload, frozen=True, kw_only=True):
+    """Tells the same to readers of version 2, whose kinds are a list that ends before mails about refunds."""
+
     TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v2"
     notification: str
     kind: str
@@ -18,7 +28,7 @@ class NotificationSent(Payload, frozen=True, kw_only=True):
 
 
 class NotificationSentV1(Payload, frozen=True, kw_only=True):
-    """Tells the same to readers of version 1, which knows no mails about orders that are late."""
+    """Tells the same to readers of version 1, which knows no mails about orders that are late either."""
 
     TYPE: ClassVar[str] = "sliceline.notifications.notification-sent.v1"
     notification: str
@@ -27,7 +37,7 @@ class NotificationSentV1(Payload, frozen=True, kw_only=True):
     about: str
 
 
-PUBLISHES: tuple[type[Payload], ...] = (NotificationSentV1, NotificationSent)
+PUBLISHES: tuple[type[Payload], ...] = (NotificationSentV1, NotificationSentV2, NotificationSent)
 
 
 class Money(msgspec.Struct, frozen=True):
@@ -73,6 +83,14 @@ class OrderDelayed(Payload, frozen=True, kw_only=True):
     order: str
     customer: Customer
     reason: str | None
+
+
+class OrderRefunded(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-refunded.v1"
+    order: str
+    customer: Customer
+    amount: Money
+    reason: str
 
 
 class StockAlertRaised(Payload, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Orders' HTTP API: placing, cancelling, looking up and following orders; `menu_api` adds the menu."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -7,16 +8,20 @@ from fastapi import APIRouter, Path, Query, Response
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
+from backbone.http.problems import invalid
 from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
+from backbone.ids import new_id
 from backbone.storage.database import Tx
 from backbone.storage.statement import Session
 from backbone.values.fields import Key
-from services.orders import decisions, menu_api, store
-from services.orders.bodies import Cancellation, NewOrder, OrderDocument, OrderPage, OrderView
+from services.orders import decisions, menu_api, refunds, store
+from services.orders.bodies import Cancellation, NewOrder, OrderDocument, OrderPage, OrderView, RefundBody
 from services.orders.decisions import Decision, TooLate
+from services.orders.events import Money
 from services.orders.following import find, following
-from services.orders.order import Document, Order, Status, document
+from services.orders.order import Document, Order, Refund, Status, document
 from services.orders.placing import PLACING, going_on
+from services.orders.refunds import NothingPaid, TooMuch
 
 router = APIRouter()
 router.include_router(menu_api.router)
@@ -24,6 +29,8 @@ router.include_router(menu_api.router)
 PROBLEMS = {
     **menu_api.PROBLEMS,
     "No such order": "No order has this id; it is the one that placing it answered.",
+    "Nothing to refund": "The order was not charged, or its payment is undone as a whole; `detail` says which.",
+    "Refund too large": "More would be given back than is left of what was paid; `left` says how much that is.",
     "Too late to cancel": "The order was started or has ended, so it goes on as it is; `detail` says where it stands.",
 }
 
@@ -44,6 +51,15 @@ async def cancel_order(order: OrderId, command: Command, body: Cancellation | No
     """
     reason = (body.reason if body else None) or f"Cancelled on request of {command.actor}."
     return await command.run(lambda tx: _cancel(tx, order, reason))
+
+
+@router.post("/orders/{order}/refunds", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
+async def refund_order(order: OrderId, body: RefundBody, command: Command) -> Response:
+    """Gives back a part of what was paid, or all that is left of it. Payments sees to that afterwards.
+
+    More than is left, and an order that was not charged or whose payment is undone anyhow, is a 409.
+    """
+    return await command.run(lambda tx: _refund(tx, order, body, command.actor))
 
 
 @router.get("/orders", response_model=OrderPage)
@@ -86,6 +102,28 @@ async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
         await store.save_all(tx, [decision])
         tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
     return going_on(await _shown(tx.raw, order_id))
+
+
+async def _refund(tx: Tx, order_id: str, body: RefundBody, actor: str) -> Answer:
+    order = await store.lock(tx, order_id)
+    if order is None:
+        raise _unknown(order_id)
+    decision = _decide_refund(order, await store.list_refunds(tx, order_id), body, actor, tx)
+    await store.save_all(tx, [decision])
+    tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
+    return going_on(await _shown(tx.raw, order_id))
+
+
+def _decide_refund(order: Order, earlier: Sequence[Refund], body: RefundBody, actor: str, tx: Tx) -> Decision:
+    amount = Money(body.amount.amount, body.amount.currency) if body.amount else None
+    if amount and amount.currency != order.total.currency:
+        raise invalid([{"field": "amount.currency", "message": f"must be {order.total.currency}"}])
+    try:
+        return refunds.request(order, earlier, amount, body.reason, actor, new_id(), tx.now)
+    except NothingPaid as refusal:
+        raise Problem(409, "Nothing to refund", str(refusal)) from None
+    except TooMuch as refusal:
+        raise Problem(409, "Refund too large", str(refusal), left=refusal.left) from None
 
 
 def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:

@@ -14,10 +14,10 @@ from pydantic import (
     model_validator,
 )
 
-from backbone.values.amounts import LARGEST_PRICE, SMALLEST
+from backbone.values.amounts import LARGEST_PRICE, LARGEST_TOTAL, SMALLEST
 from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
-from services.orders.order import Status, Wanted
+from services.orders.order import RefundStatus, Status, Wanted
 
 # What /docs offers to send.
 EXAMPLE: dict[str, JsonValue] = {
@@ -97,6 +97,20 @@ class Cancellation(Body):
     """Tells why an order shall be cancelled, if anybody wants to say."""
 
     reason: Annotated[Line, StringConstraints(max_length=500)] | None = None
+
+
+class AmountBody(Body):
+    """Names an amount in minor units of the order's currency: 500 is 5.00 GBP."""
+
+    amount: Annotated[int, Field(strict=True, ge=SMALLEST, le=LARGEST_TOTAL), WHOLE]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class RefundBody(Body):
+    """Tells what shall be given back of an order's payment, and why."""
+
+    amount: Annotated[AmountBody | None, Field(description="Left out: all that is left of the payment.")] = None
+    reason: Annotated[Line, StringConstraints(max_length=500), Field(examples=["It came cold."])]
 
 
 class PriceBody(Body):
@@ -195,6 +209,19 @@ class EntryView(View):
     text: str
 
 
+class RefundView(View):
+    """Shows what was given back of the payment, or is about to be; `failure` says why it was not."""
+
+    id: str
+    amount: MoneyView
+    reason: str
+    by: str
+    status: RefundStatus
+    requested_at: datetime
+    settled_at: datetime | None
+    failure: str | None
+
+
 class OrderView(View):
     """Shows an order as lists do, without its timeline."""
 
@@ -212,6 +239,7 @@ class OrderView(View):
 class OrderDocument(OrderView):
     """Shows an order with everything that has happened to it."""
 
+    refunds: list[RefundView]
     timeline: list[EntryView]
 
 

@@ -10,7 +10,7 @@ from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.decision import fold
 from backbone.events.payload import Event, Payload
 from backbone.storage.database import Tx
-from services.orders import decisions, store
+from services.orders import decisions, refunds, store
 from services.orders.decisions import Decision
 from services.orders.events import (
     DeliveryCancelled,
@@ -61,7 +61,11 @@ async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
     """
 
     def decide(order: Order | None, event: Event[Any]) -> Decision | None:
-        return decisions.learn(order, _news(event), tx.now) if order else None
+        if order is None:
+            return None
+        if settle := refunds.FACTS.get(type(event.data)):
+            return settle(order, event.data, event.time)
+        return decisions.learn(order, _news(event), tx.now)
 
     orders = await store.lock_all(tx, (event.data.order for event in events))
     decided = fold(orders, events, lambda event: event.data.order, decide)
@@ -78,8 +82,10 @@ def _news(event: Event[Any]) -> News:
 
 
 def _kept(event: Event[Any]) -> TimelineEntry:
+    if type(event.data) in refunds.FACTS:
+        return TimelineEntry(event.data.order, refunds.entry_of(event.data, event.time))
     news = _news(event)
     return TimelineEntry(event.data.order, Entry(None, news.at, news.event, news.text))
 
 
-HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(learn))
+HANDLERS: Handlers = dict.fromkeys([*FACTS, *refunds.FACTS], BatchHandler(learn))

@@ -30,7 +30,7 @@ from services.orders.events import (
     OrderRejected,
 )
 from services.orders.menu import NOT_ON_THE_MENU, MenuItem
-from services.orders.order import ENDS, Entry, Fact, News, Order, Status, Wanted
+from services.orders.order import ENDS, Entry, Fact, News, Order, Refund, Settlement, Status, Wanted
 
 DELAY_WATCH = "delay-watch"
 """The job that looks whether an order's step takes too long."""
@@ -48,9 +48,11 @@ STARTED = HANDED_OVER | {Fact.PREPARED, Fact.BAKED, Fact.DISPATCHED, Fact.CANCEL
 
 
 class Decision(decision.Decision[Order], frozen=True):
-    """Holds a decision about an order, with the entries that join its timeline."""
+    """Holds a decision about an order: what joins its timeline, and its refunds that are new or have ended."""
 
     entries: tuple[Entry, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    settled: tuple[Settlement, ...] = ()
 
 
 class NotForSale(SlicelineError):

@@ -118,6 +118,29 @@ class OrderCompleted(Payload, frozen=True):
     total: Money
 
 
+class OrderRefundRequested(Payload, frozen=True):
+    """The staff wants a part of the payment, or all that is left of it, to be given back; payments does it."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-refund-requested.v1"
+    order: str
+    customer: Customer
+    refund: str
+    amount: Money
+    reason: str
+    by: str
+
+
+class OrderRefunded(Payload, frozen=True):
+    """A part of the payment, or all that was left of it, was given back; the order itself stays as it is."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-refunded.v1"
+    order: str
+    customer: Customer
+    refund: str
+    amount: Money
+    reason: str
+
+
 class MenuItemState(msgspec.Struct, frozen=True):
     """Tells how an item of the menu stands; one that is hidden, sold out or retired cannot be ordered."""
 
@@ -215,6 +238,26 @@ class PaymentVoided(Payload, frozen=True):
     order: str
 
 
+class RefundPaid(Payload, frozen=True):
+    """A refund was given back."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.refund-paid.v1"
+    order: str
+    refund: str
+    amount: Money
+    reason: str
+
+
+class RefundFailed(Payload, frozen=True):
+    """A refund was not given back, nor will be."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.refund-failed.v1"
+    order: str
+    refund: str
+    amount: Money
+    why: str
+
+
 class PizzaPrepared(Payload, frozen=True):
     """The kitchen has started."""
 
@@ -299,5 +342,7 @@ PUBLISHES: tuple[type[Payload], ...] = (
     OrderCancelled,
     OrderDelayed,
     OrderCompleted,
+    OrderRefundRequested,
+    OrderRefunded,
     MenuItemChanged,
 )

@@ -11,7 +11,8 @@ from backbone.running.following import MOST, Following, Version
 from backbone.storage.database import Database
 from services.orders import store
 from services.orders.decisions import expected_for
-from services.orders.order import Entry, Order, document
+from services.orders.order import document
+from services.orders.store import Story
 
 
 async def find(context: Context[Any], ids: Sequence[str]) -> Sequence[Version | None]:
@@ -32,7 +33,7 @@ async def _newer(database: Database, seen: Mapping[str, int]) -> Sequence[Versio
     return [_version(*each) for each in await store.list_newer(database, seen, MOST)]
 
 
-def _version(order: Order, entries: Sequence[Entry], since: timedelta) -> Version:
-    more = expected_for(order)
+def _version(story: Story, since: timedelta) -> Version:
+    order, more = story.order, expected_for(story.order)
     over_at = None if more is None else asyncio.get_running_loop().time() + (more - since).total_seconds()
-    return Version(order.id, order.version, to_json(document(order, entries)), over_at)
+    return Version(order.id, order.version, to_json(document(*story)), over_at)

@@ -114,6 +114,37 @@ class Entry(msgspec.Struct, frozen=True):
     text: str
 
 
+class RefundStatus(StrEnum):
+    """Names where a refund stands."""
+
+    REQUESTED = "requested"
+    PAID = "paid"
+    FAILED = "failed"
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """Holds what the staff had given back of an order's payment, by whom and why; `failure` is why it failed."""
+
+    id: str
+    amount: Money
+    reason: str
+    by: str
+    status: RefundStatus
+    requested_at: datetime
+    settled_at: datetime | None = None
+    failure: str | None = None
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """Tells how a refund ended."""
+
+    order: str
+    id: str
+    status: RefundStatus
+    failure: str | None
+    settled_at: datetime
+
+
 class Document(msgspec.Struct, frozen=True):
     """Shows an order as its customer sees it, with everything that has happened to it."""
 
@@ -126,11 +157,12 @@ class Document(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     total: Money
     placed_at: datetime
+    refunds: Sequence[Refund]
     timeline: Sequence[Entry]
 
 
-def document(order: Order, entries: Sequence[Entry]) -> Document:
-    """Show an order with its timeline."""
+def document(order: Order, entries: Sequence[Entry], refunds: Sequence[Refund] = ()) -> Document:
+    """Show an order with its timeline and its refunds."""
     return Document(
         id=order.id,
         status=order.status,
@@ -141,5 +173,6 @@ def document(order: Order, entries: Sequence[Entry]) -> Document:
         lines=order.lines,
         total=order.total,
         placed_at=order.placed_at,
+        refunds=refunds,
         timeline=entries,
     )

@@ -14,8 +14,10 @@ from backbone.storage.statement import Session, Statement, rows
 from services.orders.decisions import Decision
 from services.orders.events import Customer, Line, Money
 from services.orders.menu import MenuItem
-from services.orders.order import Entry, Fact, Order, Status
-from services.orders.tables import menu, orders, timeline
+from services.orders.order import Entry, Fact, Order, Refund, Status
+from services.orders.tables import menu, orders, refunds, timeline
+
+R = refunds.c
 
 
 class TimelineEntry(NamedTuple):
@@ -32,12 +34,24 @@ class Placed(NamedTuple):
     correlationid: str
 
 
-class Newer(NamedTuple):
-    """Holds an order with its timeline, and how long it has stood where it stands."""
+class Story(NamedTuple):
+    """Holds an order with its timeline and its refunds."""
 
     order: Order
     entries: Sequence[Entry]
+    refunds: Sequence[Refund]
+
+
+class Newer(NamedTuple):
+    """Holds an order's story, and how long the order has stood where it stands."""
+
+    story: Story
     since: timedelta
+
+
+class _Refund(NamedTuple):
+    order: str
+    refund: Refund
 
 
 def _facts(order: Order) -> str:
@@ -99,17 +113,38 @@ _SAVE_ALL = Statement(
 )
 _ADD_ENTRIES = Statement("INSERT INTO timeline (:entry.columns) SELECT :entry.* FROM :entry", entry=_ENTRIES)
 
-# One statement, so that the order and its timeline are of the same moment.
+# One statement, so that the order, its timeline and its refunds are of the same moment.
 _TIMELINE = "(SELECT json_agg(t ORDER BY t.position) FROM timeline AS t WHERE t.order_id = o.id) AS timeline"
-_FIND = Statement(f"SELECT :o.*, {_TIMELINE} FROM orders AS o WHERE o.id = :id", o=orders)  # noqa: S608  our own text
+_REFUNDS = "(SELECT json_agg(r ORDER BY r.id) FROM refunds AS r WHERE r.order_id = o.id) AS refunds"
+_FIND = Statement(f"SELECT :o.*, {_TIMELINE}, {_REFUNDS} FROM orders AS o WHERE o.id = :id", o=orders)  # noqa: S608  our own text
 _LIST_NEWER = Statement(
     f"""
-    SELECT :o.*, {_TIMELINE}, clock_timestamp() - o.stepped_at AS since
+    SELECT :o.*, {_TIMELINE}, {_REFUNDS}, clock_timestamp() - o.stepped_at AS since
     FROM unnest(:ids::text[], :versions::int[]) AS seen(id, version)
     JOIN orders AS o ON o.id = seen.id AND o.version > seen.version LIMIT :most
     """,  # noqa: S608  our own text
     o=orders,
 )
+
+_ADD_REFUNDS = Statement(
+    "INSERT INTO refunds (:new.columns) SELECT :new.* FROM :new",
+    new=rows(
+        refunds,
+        within="refund",
+        order_id="order",
+        amount="refund.amount.amount",
+        currency="refund.amount.currency",
+    ),
+)
+# One that has ended stays as it is.
+_SETTLE_REFUNDS = Statement(
+    """
+    UPDATE refunds AS r SET status = row.status, failure = row.failure, settled_at = row.settled_at
+    FROM :row WHERE r.order_id = row.order_id AND r.id = row.id AND r.status = 'requested'
+    """,
+    row=rows(R.order_id, R.id, R.status, R.failure, R.settled_at, order_id="order"),
+)
+_LIST_REFUNDS = Statement("SELECT :r.* FROM refunds AS r WHERE order_id = :order ORDER BY id", r=refunds)
 
 _ITEM = rows(menu, price="unit_price.amount")
 _FIND_ITEM = Statement("SELECT :m.* FROM menu AS m WHERE item = :item", m=menu)
@@ -150,13 +185,17 @@ async def add_all(tx: Tx, decided: Sequence[tuple[Decision, Cause]]) -> set[str]
 
 
 async def save_all(tx: Tx, decided: Iterable[Decision]) -> None:
-    """Write locked orders as they are after these decisions, with the new lines of their timelines.
+    """Write locked orders as they are after these decisions, with the new lines of their timelines, and their refunds.
 
     Of several about one order the last counts; one that leaves no line has changed nothing.
     """
     telling = [decision for decision in decided if decision.entries]
     if changed := {decision.state.id: decision.state for decision in telling}:
         await _SAVE_ALL.execute(tx.raw, row=changed.values(), entry=_new_entries(telling))
+    if asked := [_Refund(each.state.id, refund) for each in telling for refund in each.refunds]:
+        await _ADD_REFUNDS.execute(tx.raw, new=asked)
+    if settled := [settlement for each in telling for settlement in each.settled]:
+        await _SETTLE_REFUNDS.execute(tx.raw, row=settled)
 
 
 async def add_entries(tx: Tx, entries: Sequence[TimelineEntry]) -> None:
@@ -165,10 +204,15 @@ async def add_entries(tx: Tx, entries: Sequence[TimelineEntry]) -> None:
         await _ADD_ENTRIES.execute(tx.raw, entry=entries)
 
 
-async def find(session: Session, order: str) -> tuple[Order, list[Entry]] | None:
-    """Return an order with its timeline, or None."""
+async def list_refunds(tx: Tx, order: str) -> list[Refund]:
+    """Return the refunds of a locked order, the oldest first."""
+    return [_refund(row) for row in await _LIST_REFUNDS.fetch(tx.raw, order=order)]
+
+
+async def find(session: Session, order: str) -> Story | None:
+    """Return an order with its timeline and its refunds, or None."""
     found = await _FIND.fetch(session, id=order)
-    return (_order(found[0]), _entries(found[0])) if found else None
+    return _story(found[0]) if found else None
 
 
 async def list_page(database: Database, page: Page, status: Status | None, customer: str | None) -> list[Order]:
@@ -191,7 +235,7 @@ async def list_newer(database: Database, seen: Mapping[str, int], most: int) -> 
     """Return those of these orders that are of a newer version than was seen, at most `most`."""
     ids, versions = list(seen), list(seen.values())
     found = await _LIST_NEWER.fetch(database, ids=ids, versions=versions, most=most)
-    return [Newer(_order(row), _entries(row), row["since"]) for row in found]
+    return [Newer(_story(row), row["since"]) for row in found]
 
 
 async def list_menu(
@@ -267,5 +311,11 @@ def _item(row: Any, currency: str) -> MenuItem:
     )
 
 
-def _entries(row: Any) -> list[Entry]:
-    return msgspec.convert(row["timeline"], list[Entry])
+def _story(row: Any) -> Story:
+    entries = msgspec.convert(row["timeline"], list[Entry])
+    return Story(_order(row), entries, [_refund(each) for each in row["refunds"] or ()])
+
+
+def _refund(row: Any) -> Refund:
+    fields = {name: row[name] for name in ("id", "reason", "by", "status", "requested_at", "settled_at", "failure")}
+    return msgspec.convert(fields | {"amount": {"amount": row["amount"], "currency": row["currency"]}}, Refund)

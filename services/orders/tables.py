@@ -1,4 +1,4 @@
-"""The tables of orders: orders, their timelines, and the menu."""
+"""The tables of orders: orders, their timelines and refunds, and the menu."""
 
 from sqlalchemy import (
     ARRAY,
@@ -55,6 +55,22 @@ timeline = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("event", Text, nullable=False),
     Column("text", Text, nullable=False),
+)
+
+# Written while their order is locked.
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("order_id", ID, primary_key=True),
+    Column("id", ID, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
+    Column("failure", Text),
 )
 
 menu = Table(

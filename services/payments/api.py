@@ -1,8 +1,9 @@
 """Payments' HTTP API: how the payment of an order stands."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
+import asyncpg
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
@@ -27,6 +28,17 @@ class Amount(BaseModel):
     currency: str
 
 
+class RefundView(BaseModel):
+    """Shows what was given back, or is about to be, of a payment that is otherwise kept."""
+
+    id: str
+    amount: Amount
+    reason: str
+    status: Literal["requested", "paid", "failed"]
+    requested_at: datetime
+    settled_at: datetime | None
+
+
 class PaymentView(BaseModel):
     """Shows one order's payment. `first_attempt_at` is null while it waits for its turn."""
 
@@ -38,6 +50,7 @@ class PaymentView(BaseModel):
     created_at: datetime
     first_attempt_at: datetime | None
     changed_at: datetime
+    refunds: list[RefundView]
 
 
 @router.get("/payments/{order}")
@@ -55,4 +68,16 @@ async def get_payment(order: OrderId, db: Db) -> PaymentView:
         created_at=row.created_at,
         first_attempt_at=row.first_attempt_at,
         changed_at=row.changed_at,
+        refunds=[_refund(each) for each in await store.list_refunds(db, order)],
+    )
+
+
+def _refund(row: asyncpg.Record) -> RefundView:
+    return RefundView(
+        id=row["id"],
+        amount=Amount(amount=row["amount"], currency=row["currency"]),
+        reason=row["reason"],
+        status=row["status"],
+        requested_at=row["requested_at"],
+        settled_at=row["settled_at"],
     )

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from backbone.consuming.handlers import BatchHandler, Handlers
-from backbone.decision import Decision, fold
+from backbone.decision import fold
 from backbone.events.payload import Event
 from backbone.storage.database import Tx
 from services.payments import store
-from services.payments.decisions import FACTS, Fact, Payment
+from services.payments.decisions import FACTS, Decision, Fact, Payment
 
 
 async def hear(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Queue the payments of new orders, and undo those of orders that ended unpaid.
+    """Queue the payments of new orders, undo those of orders that ended unpaid, and begin refunds.
 
     A queued payment is made when its turn comes.
     """
@@ -20,9 +20,10 @@ async def hear(events: Sequence[Event[Fact]], tx: Tx) -> None:
     for order, event, decision in decided:
         tx.apply(decision, key=order, cause=event.cause)
     await store.save_all(tx, decided.changed.values())
+    await store.save_refunds(tx, [refund for _, _, decision in decided for refund in decision.refunds])
 
 
-def _decide(payment: Payment | None, event: Event[Fact]) -> Decision[Payment] | None:
+def _decide(payment: Payment | None, event: Event[Fact]) -> Decision | None:
     return FACTS[type(event.data)](payment, event.data)
 
 

@@ -10,31 +10,39 @@ None says that nothing changes.
 A payment that ever began can have a charge in flight that nobody has heard of. So from `charging` on it is undone
 only by voiding its reference at the provider, which refuses every later charge under it.
 
+A payment that was received can be given back in parts, by refunds; the rest stays received. What the order's end undoes
+is what refunds have left: no refund is begun from then on, and the reference is voided when those begun are settled.
+
 A payment that is not kept ends with exactly one of two events, refunded or voided, after which nothing more is told.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from backbone.decision import Decision, Start
+from backbone import decision
+from backbone.decision import Start
 from backbone.events.payload import Payload
+from backbone.values.currencies import in_words
 from services.payments.events import (
     Money,
     OrderCancelled,
     OrderPlaced,
+    OrderRefundRequested,
     OrderRejected,
     PaymentFailed,
     PaymentReceived,
     PaymentRefunded,
     PaymentVoided,
+    RefundFailed,
+    RefundPaid,
 )
 
-Fact = OrderPlaced | OrderRejected | OrderCancelled
+Fact = OrderPlaced | OrderRejected | OrderCancelled | OrderRefundRequested
 
 NOTHING = Money(0, "XXX")
 """What is to be paid for an order that nobody has heard of: nothing, in the code that ISO 4217 has for no currency."""
@@ -58,6 +66,7 @@ class Task(StrEnum):
 
     CHARGE = "charge"
     VOID = "void"
+    REFUND = "refund"
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,14 +81,35 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.QUEUED
     reason: str | None = None
     first_attempt_at: datetime | None = None
+    given_back: int = 0
+    """What refunds have given back, or are about to; never above the amount."""
 
 
-def order_placed(payment: Payment | None, fact: OrderPlaced) -> Decision[Payment] | None:
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds what is given back of a payment that is otherwise kept.
+
+    Its id is its name at the provider, on every attempt.
+    """
+
+    id: str
+    order: str
+    amount: Money
+    reason: str
+    status: Literal["requested", "paid", "failed"] = "requested"
+
+
+class Decision(decision.Decision[Payment], frozen=True):
+    """Holds a decision about a payment, with the refunds that are new or settled."""
+
+    refunds: tuple[Refund, ...] = ()
+
+
+def order_placed(payment: Payment | None, fact: OrderPlaced) -> Decision | None:
     """Queue the payment of a new order, unless the order was heard to end before."""
     return None if payment else placed(fact)
 
 
-def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -> Decision[Payment] | None:
+def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -> Decision | None:
     """Undo the payment of an order that was rejected or cancelled, or remember an end not yet heard of.
 
     An order may be heard to end before it is heard of: its events can lie in two partitions when their number changed.
@@ -87,23 +117,35 @@ def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -
     return ended(payment, fact.reason) if payment else ended_unheard(fact)
 
 
-FACTS: Mapping[type[Payload], Callable[[Payment | None, Any], Decision[Payment] | None]] = {
+def order_refund_requested(payment: Payment | None, fact: OrderRefundRequested) -> Decision:
+    """Give back a part of a payment, or say why not."""
+    known = payment or _unheard(fact.order, "A refund was asked for an order that nobody has heard of.")
+    refund = Refund(id=fact.refund, order=fact.order, amount=fact.amount, reason=fact.reason)
+    if objection := _objection(known, fact.amount):
+        return _refund_failed(known, refund, objection)
+    given_back = known.given_back + fact.amount.amount
+    start = Start(Task.REFUND, refund.id, {"order": fact.order})
+    return Decision(replace(known, given_back=given_back), start=(start,), refunds=(refund,))
+
+
+FACTS: Mapping[type[Payload], Callable[[Payment | None, Any], Decision | None]] = {
     OrderPlaced: order_placed,
     OrderRejected: order_ended,
     OrderCancelled: order_ended,
+    OrderRefundRequested: order_refund_requested,
 }
 """What happens on which event; None: nothing changes."""
 
 
-def placed(fact: OrderPlaced) -> Decision[Payment]:
+def placed(fact: OrderPlaced) -> Decision:
     """Queue the payment of a new order."""
     payment = Payment(order=fact.order, customer=fact.customer.id, amount=fact.total)
     return Decision(payment, start=(Start(Task.CHARGE),))
 
 
-def ended_unheard(fact: OrderRejected | OrderCancelled) -> Decision[Payment]:
+def ended_unheard(fact: OrderRejected | OrderCancelled) -> Decision:
     """Remember the end of an order that nobody has heard of yet, so that it is never charged."""
-    unknown = Payment(order=fact.order, customer="", amount=NOTHING, status=Status.WITHDRAWN, reason=fact.reason)
+    unknown = _unheard(fact.order, fact.reason)
     return Decision(unknown, events=(_voided(unknown),))
 
 
@@ -125,7 +167,7 @@ def refused_for_rate(payment: Payment) -> Payment | None:
     return replace(payment, first_attempt_at=None) if payment.status is Status.CHARGING else None
 
 
-def charged(payment: Payment) -> Decision[Payment] | None:
+def charged(payment: Payment) -> Decision | None:
     """Note that the provider charged.
 
     A payment being voided ignores it: the void gives the money back.
@@ -136,7 +178,7 @@ def charged(payment: Payment) -> Decision[Payment] | None:
     return Decision(replace(payment, status=Status.RECEIVED), events=(received,))
 
 
-def declined(payment: Payment, reason: str) -> Decision[Payment] | None:
+def declined(payment: Payment, reason: str) -> Decision | None:
     """Note that the provider will never charge under this reference."""
     if payment.status is not Status.CHARGING:
         return None
@@ -144,7 +186,7 @@ def declined(payment: Payment, reason: str) -> Decision[Payment] | None:
     return Decision(failed, events=(_failed(failed), _voided(failed)))
 
 
-def given_up(payment: Payment, reason: str) -> Decision[Payment] | None:
+def given_up(payment: Payment, reason: str) -> Decision | None:
     """Wait no longer for the provider.
 
     Whether it charged is unknown, therefore the reference is voided.
@@ -155,7 +197,7 @@ def given_up(payment: Payment, reason: str) -> Decision[Payment] | None:
     return Decision(voiding, events=(_failed(voiding),), start=(Start(Task.VOID),))
 
 
-def ended(payment: Payment, reason: str | None) -> Decision[Payment] | None:
+def ended(payment: Payment, reason: str | None) -> Decision | None:
     """Undo the payment of an order that was rejected or cancelled: nothing may stay charged."""
     if payment.status is Status.QUEUED:
         withdrawn = replace(payment, status=Status.WITHDRAWN, reason=reason)
@@ -166,19 +208,35 @@ def ended(payment: Payment, reason: str | None) -> Decision[Payment] | None:
     return None
 
 
-def voided(payment: Payment) -> Decision[Payment] | None:
+def voided(payment: Payment) -> Decision | None:
     """Note that the provider charged nothing, nor ever will."""
     if payment.status is not Status.VOIDING:
         return None
     return Decision(replace(payment, status=Status.VOIDED), events=(_voided(payment),))
 
 
-def refunded(payment: Payment) -> Decision[Payment] | None:
-    """Note that the provider had charged and gave it back."""
+def refunded(payment: Payment) -> Decision | None:
+    """Note that the provider had charged and gave it back: what was left of it, for refunds are settled before."""
     if payment.status is not Status.VOIDING:
         return None
-    fact = PaymentRefunded(order=payment.order, amount=payment.amount, reference=payment.order, reason=payment.reason)
+    fact = PaymentRefunded(order=payment.order, amount=_left(payment), reference=payment.order, reason=payment.reason)
     return Decision(replace(payment, status=Status.REFUNDED), events=(fact,))
+
+
+def refund_paid(payment: Payment, refund: Refund) -> Decision | None:
+    """Note that the provider gave a refund back."""
+    if refund.status != "requested":
+        return None
+    paid = RefundPaid(order=refund.order, refund=refund.id, amount=refund.amount, reason=refund.reason)
+    return Decision(payment, events=(paid,), refunds=(replace(refund, status="paid"),))
+
+
+def refund_refused(payment: Payment, refund: Refund, why: str) -> Decision | None:
+    """Note that the provider will never give a refund back; its amount can be given back by another."""
+    if refund.status != "requested":
+        return None
+    kept = replace(payment, given_back=payment.given_back - refund.amount.amount)
+    return _refund_failed(kept, refund, why)
 
 
 def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> bool:
@@ -187,6 +245,29 @@ def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> boo
     Only the time since the first attempt counts.
     """
     return payment.first_attempt_at is not None and now - payment.first_attempt_at >= give_up_after
+
+
+def _unheard(order: str, reason: str | None) -> Payment:
+    return Payment(order=order, customer="", amount=NOTHING, status=Status.WITHDRAWN, reason=reason)
+
+
+def _objection(payment: Payment, wanted: Money) -> str | None:
+    """Say why so much of a payment cannot be given back, if it cannot."""
+    if payment.status is not Status.RECEIVED:
+        return f"The payment is {payment.status}."
+    left = _left(payment)
+    if wanted.currency != left.currency or wanted.amount > left.amount:
+        return f"Only {in_words(left.amount, left.currency)} is left of the payment."
+    return None
+
+
+def _left(payment: Payment) -> Money:
+    return replace(payment.amount, amount=payment.amount.amount - payment.given_back)
+
+
+def _refund_failed(payment: Payment, refund: Refund, why: str) -> Decision:
+    told = RefundFailed(order=refund.order, refund=refund.id, amount=refund.amount, reason=refund.reason, why=why)
+    return Decision(payment, events=(told,), refunds=(replace(refund, status="failed"),))
 
 
 def _failed(payment: Payment) -> PaymentFailed:

@@ -35,7 +35,7 @@ class PaymentFailed(Payload, frozen=True, kw_only=True):
 
 
 class PaymentRefunded(Payload, frozen=True, kw_only=True):
-    """The provider gave back what had been charged, for `reason`."""
+    """The provider gave back what had been charged, for `reason`: what refunds had left of it."""
 
     TYPE: ClassVar[str] = "sliceline.payments.payment-refunded.v1"
     order: str
@@ -51,6 +51,37 @@ class PaymentVoided(Payload, frozen=True, kw_only=True):
     order: str
     reference: str
     reason: str | None
+
+
+class RefundPaid(Payload, frozen=True, kw_only=True):
+    """The provider gave back `amount` of a payment that is otherwise kept, once, under the `refund`'s own name."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.refund-paid.v1"
+    order: str
+    refund: str
+    amount: Money
+    reason: str
+
+
+class RefundFailed(Payload, frozen=True, kw_only=True):
+    """Nothing is given back for this `refund`; `why` says what stood against it."""
+
+    TYPE: ClassVar[str] = "sliceline.payments.refund-failed.v1"
+    order: str
+    refund: str
+    amount: Money
+    reason: str
+    why: str
+
+
+PUBLISHES: tuple[type[Payload], ...] = (
+    PaymentReceived,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentVoided,
+    RefundPaid,
+    RefundFailed,
+)
 
 
 class Customer(msgspec.Struct, frozen=True):
@@ -74,3 +105,11 @@ class OrderCancelled(Payload, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
     order: str
     reason: str | None
+
+
+class OrderRefundRequested(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-refund-requested.v1"
+    order: str
+    refund: str
+    amount: Money
+    reason: str

@@ -1,4 +1,4 @@
-"""Charges and voids payments at the provider.
+"""Charges and voids payments at the provider, and gives parts of them back.
 
 Every call takes a slot of the shared pace; nothing here holds a transaction open while it waits.
 """
@@ -10,14 +10,14 @@ from functools import partial
 import msgspec
 
 from backbone.context import Context
-from backbone.decision import Decision, fold
+from backbone.decision import fold
 from backbone.errors import SlicelineError
 from backbone.jobs.work import Done, Job, Postpone, Work, lock, rest
 from backbone.running.coalescer import PATIENCE
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
 from services.payments import decisions, pace, store
-from services.payments.decisions import Payment, Task
+from services.payments.decisions import Decision, Payment, Refund, Task
 from services.payments.provider import (
     CALL_SECONDS,
     Absent,
@@ -25,6 +25,7 @@ from services.payments.provider import (
     Charged,
     Declined,
     Outcome,
+    Paid,
     Provider,
     Refused,
     Unknown,
@@ -44,8 +45,12 @@ class ProviderUnsure(SlicelineError):
     """The payment provider did not say what happened; it is asked again."""
 
 
-Decide = Callable[[Payment], Decision[Payment] | None]
+Decide = Callable[[Payment], Decision | None]
 """What an outcome means for the payment as it stands when it is settled."""
+DecideRefund = Callable[[Payment, Refund], Decision | None]
+"""What an outcome means for a refund and its payment as they stand when it is settled."""
+REFUNDS_FIRST = timedelta(seconds=1)
+"""How long voiding waits for a refund of the same payment that is not settled, before it looks again."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -79,7 +84,9 @@ async def charge(job: Job, context: Context[Settings]) -> Decide | None:
 
 
 async def void(job: Job, context: Context[Settings]) -> Decide:
-    """Void an order's reference, for as long as it takes."""
+    """Void an order's reference, for as long as it takes; what it gives back is what refunds have left."""
+    if await store.has_open_refunds(context.database, job.key):
+        raise Postpone(REFUNDS_FIRST)
     await _take_slot(context)
     outcome = await _provider(context).void(job.key)
     if isinstance(outcome, Busy):
@@ -99,9 +106,43 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
     await store.save_all(tx, decided.changed.values())
 
 
-def _decide(payment: Payment | None, done: Done) -> Decision[Payment] | None:
+def _decide(payment: Payment | None, done: Done) -> Decision | None:
     decide: Decide = done.outcome
     return decide(payment) if payment else None
+
+
+async def refund(job: Job, context: Context[Settings]) -> DecideRefund | None:
+    """Give a refund back. The provider knows it by its name, so it can be asked again whatever became of a call."""
+    found = (await store.find_refunds(context.database, [job.key])).get(job.key)
+    if found is None or found.status != "requested":
+        return None
+    await _take_slot(context)
+    outcome = await _provider(context).refund(found)
+    match outcome:
+        case Paid():
+            return decisions.refund_paid
+        case Refused(reason):
+            return partial(decisions.refund_refused, why=f"The payment provider refused it: {reason}.")
+        case Busy(pause):
+            await _hold_off(outcome, context)
+            raise Postpone(pause)
+    raise ProviderUnsure(f"Refunding {job.key}: {outcome}")
+
+
+async def settle_refunds(done: Sequence[Done], tx: Tx) -> None:
+    """Decide by how the refunds and their payments stand now, and write what changes."""
+    payments = await store.lock_all(tx, {each.job.data["order"] for each in done})
+    refunds = await store.find_refunds(tx.raw, [each.job.key for each in done])
+
+    def decide(payment: Payment | None, each: Done) -> Decision | None:
+        found, outcome = refunds.get(each.job.key), each.outcome
+        return outcome(payment, found) if payment and found else None
+
+    decided = fold(payments, done, lambda each: each.job.data["order"], decide)
+    for order, each, decision in decided:
+        tx.apply(decision, key=order, cause=each.cause)
+    await store.save_all(tx, decided.changed.values())
+    await store.save_refunds(tx, [refund for _, _, decision in decided for refund in decision.refunds])
 
 
 def _after_charging(outcome: Outcome, overdue: bool) -> Decide:
@@ -179,5 +220,6 @@ def _provider(context: Context[Settings]) -> Provider:
 
 JOBS: Mapping[str, Work[Settings]] = {
     Task.CHARGE: Work(charge, settle, RetryPolicy(longest=timedelta(seconds=30)), concurrency=CONCURRENCY, lease=LEASE),
+    Task.REFUND: Work(refund, settle_refunds, RetryPolicy(longest=timedelta(seconds=60)), concurrency=8, lease=LEASE),
     Task.VOID: Work(void, settle, RetryPolicy(longest=timedelta(seconds=60)), concurrency=8, lease=LEASE),
 }

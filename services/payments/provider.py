@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from backbone.values.texts import one_line
-from services.payments.decisions import Payment
+from services.payments.decisions import Payment, Refund
 
 # The whole call, also when the answer trickles in; httpx's own timeouts are for each step.
 CALL_SECONDS = 10.0
@@ -36,6 +36,10 @@ class Voided(msgspec.Struct, frozen=True):
     refunded: bool
 
 
+class Paid(msgspec.Struct, frozen=True):
+    """Tells that the refund of this name was given back."""
+
+
 class Absent(msgspec.Struct, frozen=True):
     """Tells that the provider knows nothing of this reference."""
 
@@ -58,7 +62,7 @@ class Unknown(msgspec.Struct, frozen=True):
     reason: str
 
 
-Outcome = Charged | Declined | Voided | Absent | Refused | Busy | Unknown
+Outcome = Charged | Declined | Voided | Paid | Absent | Refused | Busy | Unknown
 
 
 class _Answer(NamedTuple):
@@ -100,6 +104,13 @@ class Provider:
         """Give back what was charged and refuse what may come."""
         return await self._call("POST", "/voids", json={"reference": order})
 
+    async def refund(self, refund: Refund) -> Outcome:
+        """Give back a part of what was charged, once however often this is asked: the refund's id names it."""
+        amount = {"amount": refund.amount.amount, "currency": refund.amount.currency}
+        return await self._call(
+            "POST", "/refunds", json={"reference": refund.order, "refund": refund.id, "amount": amount}
+        )
+
     async def _call(self, method: str, path: str, **options: Any) -> Outcome:
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -122,7 +133,7 @@ def _outcome(response: httpx.Response) -> Outcome:
         return Absent()
     if status == 429:
         return Busy(_retry_after(response.headers))
-    if status in (400, 409, 422):
+    if status in (400, 409, 422) or answer.code == "not-charged":
         return Refused(f"{status} {answer.code} {answer.detail}".strip())
     # A 401 or a stray 404 is somebody's mistake in the configuration: it passes when it is mended.
     return Unknown(f"answered {status} {answer.code}".strip())
@@ -134,6 +145,7 @@ def _known(status: str) -> Outcome:
         "declined": Declined("no reason given"),
         "voided": Voided(refunded=False),
         "refunded": Voided(refunded=True),
+        "paid": Paid(),
     }
     return outcomes.get(status, Unknown(f"answered with the status {status!r}"))
 

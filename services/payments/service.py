@@ -4,7 +4,7 @@ from backbone.process import run
 from backbone.service import Service
 from services.payments.api import PROBLEMS, router
 from services.payments.consumers import HANDLERS
-from services.payments.events import PaymentFailed, PaymentReceived, PaymentRefunded, PaymentVoided
+from services.payments.events import PUBLISHES
 from services.payments.jobs import JOBS
 from services.payments.settings import Settings
 
@@ -12,7 +12,7 @@ SERVICE = Service(
     name="payments",
     settings=Settings,
     router=router,
-    publishes=(PaymentReceived, PaymentFailed, PaymentRefunded, PaymentVoided),
+    publishes=PUBLISHES,
     handlers=HANDLERS,
     jobs=JOBS,
     problems=PROBLEMS,

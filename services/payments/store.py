@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 from sqlalchemy import Row, select
 
 from backbone.storage.database import Database, Tx
-from backbone.storage.statement import Statement, rows
-from services.payments.decisions import Payment, Status
+from backbone.storage.statement import Session, Statement, rows
+from services.payments.decisions import Payment, Refund, Status
 from services.payments.events import Money
-from services.payments.tables import payments
+from services.payments.tables import payments, refunds
 
 _ROWS = rows(
     payments,
@@ -32,6 +33,24 @@ _SAVE_ALL = Statement(
     WHERE payments.customer = excluded.customer
     """,
     new=_ROWS,
+)
+_REFUNDS = rows(
+    refunds,
+    without=("requested_at", "settled_at"),
+    order_id="order",
+    amount="amount.amount",
+    currency="amount.currency",
+)
+_FIND_REFUNDS = Statement("SELECT :r.* FROM refunds AS r WHERE id = ANY(:ids::text[])", r=refunds)
+_LIST_REFUNDS = Statement("SELECT :r.* FROM refunds AS r WHERE order_id = :order ORDER BY id", r=refunds)
+_HAS_OPEN_REFUNDS = Statement("SELECT EXISTS (SELECT FROM refunds WHERE order_id = :order AND status = 'requested')")
+_SAVE_REFUNDS = Statement(
+    """
+    INSERT INTO refunds (:new.columns, requested_at, settled_at)
+    SELECT :new.*, :now::timestamptz, CASE WHEN status <> 'requested' THEN :now::timestamptz END FROM :new
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status, settled_at = excluded.settled_at
+    """,
+    new=_REFUNDS,
 )
 # Evaluated again when it had to wait for the row, so two callers never get the same slot. Neither a slot nor a pause
 # need reach the disk before the next caller has the row: all payments would wait for that. After a crash of the server
@@ -79,6 +98,28 @@ async def save(tx: Tx, payment: Payment) -> None:
     await save_all(tx, [payment])
 
 
+async def find_refunds(session: Session, ids: Collection[str]) -> dict[str, Refund]:
+    """Return these refunds, by id. They change only while their payments are locked."""
+    return {row["id"]: _refund(row) for row in await _FIND_REFUNDS.fetch(session, ids=list(ids))}
+
+
+async def save_refunds(tx: Tx, changed: Collection[Refund]) -> None:
+    """Write refunds as they are now, new or not. Their payments are locked."""
+    if changed:
+        await _SAVE_REFUNDS.execute(tx.raw, new=changed, now=tx.now)
+
+
+async def list_refunds(database: Database, order: str) -> list[asyncpg.Record]:
+    """Return the refunds of an order with their times, the oldest first."""
+    return await _LIST_REFUNDS.fetch(database, order=order)
+
+
+async def has_open_refunds(database: Database, order: str) -> bool:
+    """Tell whether some refund of an order is not settled yet."""
+    [(is_open,)] = await _HAS_OPEN_REFUNDS.fetch(database, order=order)
+    return bool(is_open)
+
+
 async def find(database: Database, order: str) -> Row[Any] | None:
     """Return the payment of an order, with the times at which it was made and changed, or None."""
     async with database.reading() as connection:
@@ -115,3 +156,13 @@ async def hold_off(database: Database, pause: timedelta) -> None:
 
 def _payment(order_id: str, amount: int, currency: str, status: str, **row: Any) -> Payment:
     return Payment(order=order_id, amount=Money(amount, currency), status=Status(status), **row)
+
+
+def _refund(row: Any) -> Refund:
+    return Refund(
+        id=row["id"],
+        order=row["order_id"],
+        amount=Money(row["amount"], row["currency"]),
+        reason=row["reason"],
+        status=row["status"],
+    )

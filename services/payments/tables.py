@@ -1,6 +1,6 @@
 """The tables of payments."""
 
-from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, Table, Text, func, text
 
 metadata = MetaData()
 
@@ -13,9 +13,26 @@ payments = Table(
     Column("currency", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("reason", Text),
+    # What refunds have given back, or are about to.
+    Column("given_back", BigInteger, nullable=False, server_default=text("0")),
     Column("first_attempt_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# Written under the lock of their order's payment.
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("order_id", Text(collation="C"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
+    Index("refunds_of_order", "order_id", "id"),
 )
 
 # One row, which all replicas lock in turn: when the next call may be made, and until when the provider wants none.

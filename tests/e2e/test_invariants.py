@@ -13,6 +13,7 @@ Spoil = Callable[[Books, str, str], None]
 async def test_every_broken_promise_is_noticed(shop: Shop) -> None:
     kept = await shop.place({"water": 2})
     await shop.complete(kept)
+    await shop.refund(kept, 150)
     undone = await shop.place({"water": 1})
     await shop.wait_for_status(undone, "confirmed")
     await shop.cancel(undone)
@@ -86,6 +87,22 @@ def _not_refunded(books: Books, _: str, undone: str) -> None:
     books.ledger = [entry for entry in books.ledger if entry["reference"] != undone or entry["kind"] == "charge"]
 
 
+def _refunded_twice(books: Books, kept: str, _: str) -> None:
+    books.ledger += [entry for entry in books.ledger if entry["reference"] == kept and entry["kind"] == "refund"]
+
+
+def _refund_lost(books: Books, kept: str, _: str) -> None:
+    books.ledger = [entry for entry in books.ledger if entry["reference"] != kept or entry["kind"] == "charge"]
+
+
+def _of_refund(table: str, **values: object) -> Spoil:
+    def spoil(books: Books, kept: str, _: str) -> None:
+        rows = books.tables[table]
+        books.tables[table] = [{**row, **values} if row["order_id"] == kept else row for row in rows]
+
+    return spoil
+
+
 def _mail_lost(books: Books, *_: str) -> None:
     books.mails.pop(0)
 
@@ -118,6 +135,12 @@ SPOILT: dict[str, Spoil] = {
     "charged twice": _charged_twice,
     "never charged": _never_charged,
     "not refunded": _not_refunded,
+    "refunded twice": _refunded_twice,
+    "refund lost": _refund_lost,
+    "refund of another amount": _of_refund("refunds", amount=151),
+    "refund left open": _of_refund("refunds", status="requested"),
+    "refund heard of wrongly": _of_refund("asked", status="failed"),
+    "payment counts refunds wrongly": _set("payments", 0, given_back=0),
     "payment says otherwise": _set("payments", 1, status="received"),
     "points lost": _drop("points"),
     "points twice": _twice("points"),

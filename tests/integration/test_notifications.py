@@ -27,6 +27,7 @@ from tests.waiting import eventually
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
 REJECTED = "sliceline.orders.order-rejected.v1"
 CANCELLED = "sliceline.orders.order-cancelled.v1"
+REFUNDED = "sliceline.orders.order-refunded.v1"
 DELAYED = "sliceline.orders.order-delayed.v1"
 ALERT = "sliceline.alerts.stock-alert-raised.v1"
 Told = tuple[str, dict[str, Any]]
@@ -165,7 +166,7 @@ async def test_a_confirmed_order_is_mailed_and_that_is_told(open_desk: Desk) -> 
         "Sliceline",
     ]
     said = {"notification": sent["id"], "kind": "order-confirmed", "recipient": "ada@example.com", "about": order}
-    versions = [f"sliceline.notifications.notification-sent.v{number}" for number in (1, 2)]
+    versions = [f"sliceline.notifications.notification-sent.v{number}" for number in (1, 2, 3)]
     assert await open_desk.service.published(sent["id"]) == [(version, said) for version in versions]
 
 
@@ -196,8 +197,25 @@ async def test_an_order_that_is_late_is_mailed_to_the_shop_and_not_to_the_custom
     assert mail.subject == f"Order delayed: {order}"
     assert "Customer: Ada <ada@example.com>" in mail.text.splitlines()
     assert not reason or f"Reason:   {one_line(reason)}" in mail.text.splitlines()
+    versions = [f"sliceline.notifications.notification-sent.v{number}" for number in (2, 3)]
+    told = await open_desk.service.published(sent["id"])
+    assert [(version, said["kind"]) for version, said in told] == [(version, "order-delayed") for version in versions]
+
+
+async def test_a_refund_is_mailed_to_the_customer_with_its_amount_and_reason(open_desk: Desk) -> None:
+    order = new_id()
+    amount = {"amount": 500, "currency": "GBP"}
+    data = {"order": order, "customer": customer(), "refund": new_id(), "amount": amount, "reason": "It came cold."}
+    await open_desk.service.feed((REFUNDED, data), (REFUNDED, data | {"refund": new_id()}))
+    await eventually(lambda: len(open_desk.mails()) == 2, 10)
+    for mail in open_desk.mails():
+        assert mail.subject == "Your refund of 5.00 GBP"
+        assert [to["Address"] for to in mail.to] == ["ada@example.com"]
+        assert "The reason: It came cold." in mail.text
+        assert order in mail.text
+    sent = await open_desk.until(order, "sent")
     [(version, said)] = await open_desk.service.published(sent["id"])
-    assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v2", "order-delayed")
+    assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v3", "order-refunded")
 
 
 async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:

@@ -76,4 +76,5 @@ async def test_a_problem_can_be_looked_up_by_what_it_says(name: str, path: str, 
 async def test_the_kinds_of_problems_are_listed() -> None:
     (listed,) = await asked("orders", "/problems")
     titles = {each["title"] for each in listed.json()["problems"]}
-    assert titles == KINDS.keys() | {"No such order", "Too late to cancel"}
+    assert titles == KINDS.keys() | SERVICES["orders"].problems.keys()
+    assert {"No such order", "Too late to cancel", "Item exists", "Refund too large"} <= titles

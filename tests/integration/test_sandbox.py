@@ -237,25 +237,69 @@ async def test_a_failing_provider_does_nothing(provider: httpx.AsyncClient) -> N
     assert (await provider.get("/stats")).json()["failed"] == 2
 
 
+def pounds(amount: int) -> Json:
+    return {"amount": amount, "currency": "GBP"}
+
+
+async def refund(http: httpx.AsyncClient, body: Json, name: str, amount: int | None = None) -> httpx.Response:
+    part = {} if amount is None else {"amount": pounds(amount)}
+    return await http.post("/refunds", json={"reference": body["reference"], "refund": name, **part})
+
+
 async def test_a_refund_happens_once_and_a_void_gives_back_the_rest(provider: httpx.AsyncClient) -> None:
     body = order()
-    part: Json = {"reference": body["reference"], "amount": {"amount": 200, "currency": "GBP"}}
-    assert (await provider.post("/refunds", json=part)).status_code == 404
+    assert (await refund(provider, body, "r1", 200)).status_code == 404
     await charge(provider, body)
-    too_much = part | {"amount": {"amount": 1201, "currency": "GBP"}}
-    assert (await provider.post("/refunds", json=too_much)).status_code == 422
-    refunds = [await provider.post("/refunds", json=part) for _ in range(2)]
-    assert [refund.json()["refunded"] for refund in refunds] == [200, 200]
-    assert (await provider.post("/refunds", json=too_much)).status_code == 409
+    refunds = [await refund(provider, body, "r1", 200) for _ in range(2)]
+    assert [each.status_code for each in refunds] == [201, 200]
+    assert refunds[0].json() == refunds[1].json()
+    assert (await refund(provider, body, "r1", 300)).json()["code"] == "refund-reused"
+    assert await status(provider, body["reference"]) == "charged"
     void = (await provider.post("/voids", json={"reference": body["reference"]})).json()
     assert (void["status"], void["refunded"]) == ("refunded", 1200)
+    assert (await refund(provider, body, "r1", 200)).status_code == 200
+    assert (await refund(provider, body, "r2", 1)).json()["code"] == "not-covered"
+    assert await kinds(provider, body["reference"]) == ["charge", "refund", "void", "refund"]
 
 
-async def test_a_restart_forgets_no_charge_and_no_void(tmp_path: Path) -> None:
+async def test_refunds_at_once_never_give_back_more_than_was_charged(provider: httpx.AsyncClient) -> None:
+    body = order()
+    await charge(provider, body)
+    answers = await asyncio.gather(*(refund(provider, body, f"r{number}", 500) for number in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409, 409, 409]
+    assert (await refund(provider, body, "r9", 201)).status_code == 409
+    rest = await refund(provider, body, "rest")
+    assert (rest.status_code, rest.json()["amount"], rest.json()["refunded"]) == (201, pounds(200), 1200)
+    assert await status(provider, body["reference"]) == "refunded"
+    entries = (await provider.get("/ledger", params={"reference": body["reference"]})).json()
+    given = {entry["refund"]: entry["amount"]["amount"] for entry in entries if entry["kind"] == "refund"}
+    assert sum(given.values()) == 1200
+    assert given["rest"] == 200
+
+
+async def test_a_refund_in_another_currency_is_refused(provider: httpx.AsyncClient) -> None:
+    body = order()
+    await charge(provider, body)
+    wrong = {"reference": body["reference"], "refund": "r1", "amount": {"amount": 1, "currency": "EUR"}}
+    answer = await provider.post("/refunds", json=wrong)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "amount.currency")
+
+
+async def test_a_refund_cut_by_a_timeout_is_booked_and_found_again(provider: httpx.AsyncClient) -> None:
+    body = order()
+    await charge(provider, body)
+    await provider.put("/moods", json={"timeout_after_refunding": True, "hang_seconds": 0.05})
+    assert (await refund(provider, body, "r1", 200)).status_code == 504
+    assert (await refund(provider, body, "r1", 200)).status_code == 200
+    assert await kinds(provider, body["reference"]) == ["charge", "refund"]
+
+
+async def test_a_restart_forgets_no_charge_no_refund_and_no_void(tmp_path: Path) -> None:
     ledger, charged, voided = tmp_path / "ledger.jsonl", order(), order()
     with a_provider(SLICELINE_PROVIDER_LEDGER=str(ledger)) as (url, process):
         async with client(url) as http:
             first = await charge(http, charged, "k1")
+            part = await refund(http, charged, "r1", 200)
             await http.post("/voids", json={"reference": voided["reference"]})
         process.kill()
         process.wait(10)
@@ -264,9 +308,11 @@ async def test_a_restart_forgets_no_charge_and_no_void(tmp_path: Path) -> None:
     with a_provider(SLICELINE_PROVIDER_LEDGER=str(ledger)) as (url, _):
         async with client(url) as http:
             assert (await charge(http, charged, "k1")).json() == first.json()
+            again = await refund(http, charged, "r1", 200)
+            assert (again.status_code, again.json()) == (200, part.json())
             assert (await charge(http, voided)).status_code == 409
             assert (await charge(http, order())).status_code == 201
-    assert [line[:5] for line in ledger.read_text().splitlines()] == ['{"id"'] * 3
+    assert [line[:5] for line in ledger.read_text().splitlines()] == ['{"id"'] * 4
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])

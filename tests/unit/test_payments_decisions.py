@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from backbone.decision import Decision, Start
+from backbone.decision import Start
 from services.payments import decisions
-from services.payments.decisions import Payment, Status, Task
+from services.payments.decisions import Decision, Payment, Status, Task
 from services.payments.events import (
     Customer,
     Money,
@@ -259,14 +259,14 @@ class Payments(RuleBasedStateMachine):
             del self.jobs[run.task]
             self._apply(self._decided(self.row, run))
 
-    def _decided(self, payment: Payment, run: Run) -> Decision[Payment] | None:
+    def _decided(self, payment: Payment, run: Run) -> Decision | None:
         if run.answer is None:
             return None
         if run.task is Task.VOID:
             return decisions.refunded(payment) if run.answer == "refunded" else decisions.voided(payment)
         return decisions.charged(payment) if run.answer == "charged" else decisions.declined(payment, str(run.answer))
 
-    def _apply(self, decision: Decision[Payment] | None) -> None:
+    def _apply(self, decision: Decision | None) -> None:
         if decision is None:
             return
         self.row = decision.state
