@@ -19,7 +19,7 @@ async def hear(events: Sequence[Event[Fact]], tx: Tx) -> None:
     decided = fold(payments, events, lambda event: event.data.order, _decide)
     for order, event, decision in decided:
         tx.apply(decision, key=order, cause=event.cause)
-    await store.save_all(tx, decided.changed.values())
+    await store.save_all(tx, [each for order, each in decided.changed.items() if each != payments.get(order)])
     await store.save_refunds(tx, [refund for _, _, decision in decided for refund in decision.refunds])
 
 

@@ -141,7 +141,7 @@ async def settle_refunds(done: Sequence[Done], tx: Tx) -> None:
     decided = fold(payments, done, lambda each: each.job.data["order"], decide)
     for order, each, decision in decided:
         tx.apply(decision, key=order, cause=each.cause)
-    await store.save_all(tx, decided.changed.values())
+    await store.save_all(tx, [each for order, each in decided.changed.items() if each != payments[order]])
     await store.save_refunds(tx, [refund for _, _, decision in decided for refund in decision.refunds])
 
 

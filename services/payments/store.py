@@ -1,7 +1,7 @@
 """Payments, and the pace of calls to the provider, in the database."""
 
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -11,11 +11,11 @@ from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows
 from services.payments.decisions import Payment, Refund, Status
 from services.payments.events import Money
-from services.payments.tables import payments, refunds
+from services.payments.tables import RECEIVED_AT, payments, refunds
 
 _ROWS = rows(
     payments,
-    without=("created_at", "changed_at"),
+    without=("created_at", "changed_at", "received_at"),
     order_id="order",
     amount="amount.amount",
     currency="amount.currency",
@@ -29,10 +29,29 @@ _LOCK_ALL = Statement(
 _SAVE_ALL = Statement(
     """
     INSERT INTO payments (:new.columns, changed_at) SELECT :new.*, :now::timestamptz FROM :new
-    ON CONFLICT (order_id) DO UPDATE SET :new.excluded, changed_at = excluded.changed_at
+    ON CONFLICT (order_id) DO UPDATE SET :new.excluded, changed_at = excluded.changed_at,
+        received_at = coalesce(payments.received_at, CASE 'received' WHEN payments.status THEN payments.changed_at
+                                                                     WHEN excluded.status THEN excluded.changed_at END)
     WHERE payments.customer = excluded.customer
     """,
     new=_ROWS,
+)
+# What was received, what refunds gave back, and what the ends of orders did: each by an index of its own.
+_TAKINGS = Statement(
+    f"""
+    SELECT currency, sum(received) AS received, sum(payments) AS payments,
+           sum(refunded) AS refunded, sum(refunds) AS refunds
+    FROM (
+      SELECT currency, amount AS received, 1 AS payments, 0 AS refunded, 0 AS refunds FROM payments
+      WHERE ({RECEIVED_AT}) >= :since AND ({RECEIVED_AT}) < :until
+      UNION ALL
+      SELECT currency, 0, 0, amount, 1 FROM refunds
+      WHERE status = 'paid' AND settled_at >= :since AND settled_at < :until
+      UNION ALL
+      SELECT currency, 0, 0, amount - given_back, 1 FROM payments
+      WHERE status = 'refunded' AND changed_at >= :since AND changed_at < :until AND amount > given_back
+    ) AS moved GROUP BY currency ORDER BY currency
+    """  # noqa: S608  our own text
 )
 _REFUNDS = rows(
     refunds,
@@ -126,6 +145,11 @@ async def find(database: Database, order: str) -> Row[Any] | None:
         query = select(payments).where(payments.c.order_id == order)
         found: Row[Any] | None = (await connection.execute(query)).one_or_none()
         return found
+
+
+async def add_up(database: Database, since: datetime, until: datetime) -> list[asyncpg.Record]:
+    """Return what was received and refunded in a span of time, by currency, with how often."""
+    return await _TAKINGS.fetch(database, since=since, until=until)
 
 
 async def reserve_slot(database: Database, interval: timedelta, patience: timedelta) -> float | None:

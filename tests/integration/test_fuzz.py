@@ -24,14 +24,14 @@ KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "m
 """What the golden samples and the first migration speak of: with these names an answer has something to tell."""
 
 INEXPRESSIBLE = re.compile(
-    r"after|(unit_price\.|amount\.)?currency|address|customer(\.email)?|Idempotency-Key|threshold|ceiling|(lines|ingredients)\.\d+\.(item|sku)|ingredients"
+    r"after|day|(unit_price\.|amount\.)?currency|address|customer(\.email)?|Idempotency-Key|threshold|ceiling|(lines|ingredients)\.\d+\.(item|sku)|ingredients"
     r"|contract(\..*)?|secret"
 )
 """The fields about which a description cannot say all, so that a request which fits it may be refused: a cursor that
 no page ended with, a currency that is not the shop's, a customer whom a cart does not know, an e-mail address at a
 domain that cannot exist, a delivery without an address, a key that came with another body, a ceiling under the
-threshold, an item that is not on the menu, a SKU that is not kept or named twice, a contract that is no JSON Schema, a
-secret of another style."""
+threshold, an item that is not on the menu, a SKU that is not kept or named twice, a day of another millennium, a
+contract that is no JSON Schema, a secret of another style."""
 
 SIGNED = "/partners/{partner}/events"
 """Takes what a partner has signed, and what is agreed with it says how that looks: no description can."""

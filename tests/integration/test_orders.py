@@ -391,6 +391,23 @@ async def test_orders_are_listed_newest_first_and_found_by_status_and_customer(o
     assert (nobody.status_code, nobody.json()["errors"][0]["field"]) == (422, "customer")
 
 
+async def test_a_customers_orders_are_found_by_an_index_in_their_order(orders: Fed) -> None:
+    await orders.database.fetch(
+        """
+        INSERT INTO orders SELECT lpad(n::text, 36, '0'), 'customer-' || n % 100, 'Ada', 'ada@example.com',
+               'collection', NULL, '[]', 'GBP', 100, 'completed', NULL, '{}', now(), now(), false, 1
+        FROM generate_series(1, 20000) AS n
+        """
+    )
+    await orders.database.fetch("ANALYZE orders")
+    query = "SELECT * FROM orders WHERE customer_id = 'customer-3' ORDER BY id DESC LIMIT 51"
+    plan = "\n".join(row[0] for row in await orders.database.fetch(f"EXPLAIN {query}"))
+    assert "orders_by_customer" in plan
+    answer = await orders.client.get("/orders", params={"customer": "customer-3", "limit": "200"})
+    numbers = [int(each["id"]) for each in answer.json()["items"]]
+    assert numbers == list(range(19903, 0, -100))
+
+
 async def all_pages(orders: Fed, path: str, key: str = "id", **params: str) -> list[str]:
     found: list[str] = []
     after: dict[str, str] = {}

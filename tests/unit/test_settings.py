@@ -43,6 +43,16 @@ def test_a_span_of_time_that_does_not_end_or_begin_is_refused(of: type[Settings]
     assert "must be" in refusal(of, name, value)
 
 
+@pytest.mark.parametrize("value", ["", "Nowhere/Atlantis", "Europe", "../UTC", "/etc/localtime", "UTC+1:30"])
+def test_a_time_zone_that_nobody_lists_is_refused(value: str) -> None:
+    assert "Europe/London" in refusal(OfPayments, "time_zone", value)
+
+
+def test_days_are_counted_in_utc_unless_the_shop_says_where_it_is() -> None:
+    assert OfPayments(database_url=URL).zone.key == "UTC"
+    assert OfPayments(database_url=URL, time_zone="Europe/London").zone.key == "Europe/London"
+
+
 @pytest.mark.parametrize("value", ["0", "1", "6", "7", "-14", "1e300", "inf", "14.5", "100000000000"])
 def test_an_inbox_that_forgets_before_the_topics_do_is_refused(value: str) -> None:
     refusal(Settings, "inbox_days", value)
