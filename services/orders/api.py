@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 
 from backbone.http import Answer, Command, Db, Paging, Problem
+from backbone.http.commands import CommandRequest
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
 from backbone.http.problems import invalid
@@ -19,9 +20,11 @@ from services.orders.bodies import Cancellation, NewOrder, OrderDocument, OrderP
 from services.orders.decisions import Decision, TooLate
 from services.orders.events import Money
 from services.orders.following import find, following
-from services.orders.order import Document, Order, Refund, Status, document
+from services.orders.order import Order, Refund, Status
 from services.orders.placing import PLACING, going_on
 from services.orders.refunds import NothingPaid, TooMuch
+from services.orders.settings import Settings
+from services.orders.showing import Document, document
 
 router = APIRouter()
 router.include_router(menu_api.router)
@@ -50,7 +53,7 @@ async def cancel_order(order: OrderId, command: Command, body: Cancellation | No
     When it is too late, the answer is a 409.
     """
     reason = (body.reason if body else None) or f"Cancelled on request of {command.actor}."
-    return await command.run(lambda tx: _cancel(tx, order, reason))
+    return await command.run(lambda tx: _cancel(tx, order, reason, command.context.settings))
 
 
 @router.post("/orders/{order}/refunds", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
@@ -59,7 +62,7 @@ async def refund_order(order: OrderId, body: RefundBody, command: Command) -> Re
 
     More than is left, and an order that was not charged or whose payment is undone anyhow, is a 409.
     """
-    return await command.run(lambda tx: _refund(tx, order, body, command.actor))
+    return await command.run(lambda tx: _refund(tx, order, body, command))
 
 
 @router.get("/orders", response_model=OrderPage)
@@ -75,9 +78,9 @@ async def list_orders(
 
 
 @router.get("/orders/{order}", response_model=OrderDocument)
-async def get_order(order: OrderId, db: Db) -> Any:
+async def get_order(order: OrderId, db: Db, context: Ctx) -> Any:
     """Shows an order with everything that has happened to it."""
-    return await _shown(db, order)
+    return await _shown(db, order, context.settings)
 
 
 @router.get("/orders/{order}/stream", response_class=EventStream, responses=STREAMED)
@@ -93,7 +96,7 @@ async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId 
     return stream(found, following(context), last_event_id, context)
 
 
-async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
+async def _cancel(tx: Tx, order_id: str, reason: str, settings: Settings) -> Answer:
     order = await store.lock(tx, order_id)
     if order is None:
         raise _unknown(order_id)
@@ -101,17 +104,17 @@ async def _cancel(tx: Tx, order_id: str, reason: str) -> Answer:
     if decision.entries:
         await store.save_all(tx, [decision])
         tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
-    return going_on(await _shown(tx.raw, order_id))
+    return going_on(await _shown(tx.raw, order_id, settings))
 
 
-async def _refund(tx: Tx, order_id: str, body: RefundBody, actor: str) -> Answer:
+async def _refund(tx: Tx, order_id: str, body: RefundBody, command: CommandRequest) -> Answer:
     order = await store.lock(tx, order_id)
     if order is None:
         raise _unknown(order_id)
-    decision = _decide_refund(order, await store.list_refunds(tx, order_id), body, actor, tx)
+    decision = _decide_refund(order, await store.list_refunds(tx, order_id), body, command.actor, tx)
     await store.save_all(tx, [decision])
     tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
-    return going_on(await _shown(tx.raw, order_id))
+    return going_on(await _shown(tx.raw, order_id, command.context.settings))
 
 
 def _decide_refund(order: Order, earlier: Sequence[Refund], body: RefundBody, actor: str, tx: Tx) -> Decision:
@@ -133,11 +136,11 @@ def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
         raise Problem(409, "Too late to cancel", str(late)) from None
 
 
-async def _shown(session: Session, order: str) -> Document:
+async def _shown(session: Session, order: str, settings: Settings) -> Document:
     found = await store.find(session, order)
     if found is None:
         raise _unknown(order)
-    return document(*found)
+    return document(*found, settings.usual)
 
 
 def _unknown(order: str) -> Problem:

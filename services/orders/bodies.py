@@ -236,9 +236,17 @@ class OrderView(View):
     placed_at: datetime
 
 
-class OrderDocument(OrderView):
-    """Shows an order with everything that has happened to it."""
+class ExpectedView(View):
+    """Tells the status that should come next, and when; a time that has passed means that it is late."""
 
+    step: Status
+    at: datetime
+
+
+class OrderDocument(OrderView):
+    """Shows an order with everything that has happened to it. `expected` is null at its end."""
+
+    expected: ExpectedView | None
     refunds: list[RefundView]
     timeline: list[EntryView]
 

@@ -8,10 +8,11 @@ from typing import Any
 from backbone.context import Context
 from backbone.http.answers import to_json
 from backbone.running.following import MOST, Following, Version
-from backbone.storage.database import Database
 from services.orders import store
 from services.orders.decisions import expected_for
-from services.orders.order import document
+from services.orders.expecting import Usual
+from services.orders.settings import Settings
+from services.orders.showing import document
 from services.orders.store import Story
 
 
@@ -20,20 +21,21 @@ async def find(context: Context[Any], ids: Sequence[str]) -> Sequence[Version | 
 
     It takes at most MOST.
     """
-    found = {version.key: version for version in await _newer(context.database.for_queries, dict.fromkeys(ids, 0))}
+    found = {version.key: version for version in await _newer(context, dict.fromkeys(ids, 0))}
     return [found.get(each) for each in ids]
 
 
 def following(context: Context[Any]) -> Following:
     """Return the one Following that all share who follow an order in this process."""
-    return context.following("orders", lambda seen: _newer(context.database.for_queries, seen))
+    return context.following("orders", lambda seen: _newer(context, seen))
 
 
-async def _newer(database: Database, seen: Mapping[str, int]) -> Sequence[Version]:
-    return [_version(*each) for each in await store.list_newer(database, seen, MOST)]
+async def _newer(context: Context[Settings], seen: Mapping[str, int]) -> Sequence[Version]:
+    usual = context.settings.usual
+    return [_version(*each, usual) for each in await store.list_newer(context.database.for_queries, seen, MOST)]
 
 
-def _version(story: Story, since: timedelta) -> Version:
+def _version(story: Story, since: timedelta, usual: Usual) -> Version:
     order, more = story.order, expected_for(story.order)
     over_at = None if more is None else asyncio.get_running_loop().time() + (more - since).total_seconds()
-    return Version(order.id, order.version, to_json(document(*story)), over_at)
+    return Version(order.id, order.version, to_json(document(*story, usual)), over_at)

@@ -143,36 +143,3 @@ class Settlement(msgspec.Struct, frozen=True):
     status: RefundStatus
     failure: str | None
     settled_at: datetime
-
-
-class Document(msgspec.Struct, frozen=True):
-    """Shows an order as its customer sees it, with everything that has happened to it."""
-
-    id: str
-    status: Status
-    reason: str | None
-    customer: Customer
-    fulfilment: Fulfilment
-    address: str | None
-    lines: tuple[Line, ...]
-    total: Money
-    placed_at: datetime
-    refunds: Sequence[Refund]
-    timeline: Sequence[Entry]
-
-
-def document(order: Order, entries: Sequence[Entry], refunds: Sequence[Refund] = ()) -> Document:
-    """Show an order with its timeline and its refunds."""
-    return Document(
-        id=order.id,
-        status=order.status,
-        reason=order.reason,
-        customer=order.customer,
-        fulfilment=order.fulfilment,
-        address=order.address,
-        lines=order.lines,
-        total=order.total,
-        placed_at=order.placed_at,
-        refunds=refunds,
-        timeline=entries,
-    )

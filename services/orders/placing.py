@@ -19,8 +19,8 @@ from services.orders import decisions, store
 from services.orders.bodies import NewOrder
 from services.orders.decisions import Decision, NotForSale, TooDear
 from services.orders.menu import MenuItem
-from services.orders.order import Document, document
 from services.orders.settings import Settings
+from services.orders.showing import Document, document
 
 MENU_KEPT = 5.0
 """Seconds that the menu is remembered: a change counts at once in the process that made it, so much later in others.
@@ -57,7 +57,7 @@ async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, 
     except TooDear:
         most = in_words(LARGEST_TOTAL, currency)
         raise invalid([{"field": "lines", "message": f"must not come to more than {most}"}]) from None
-    return decision, going_on(document(decision.state, decision.entries))
+    return decision, going_on(document(decision.state, decision.entries, (), context.settings.usual))
 
 
 def going_on(shown: Document) -> Answer:

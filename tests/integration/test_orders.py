@@ -250,6 +250,27 @@ async def test_an_order_travels_to_its_end(orders: Fed) -> None:
     assert await count(orders, f"jobs WHERE key = '{order}'") == 0
 
 
+async def test_an_order_tells_what_is_expected_next_and_when_until_its_end(orders: Fed) -> None:
+    order = await placed(orders, fulfilment="collection")
+    expected = []
+    for name in (
+        None,
+        "payments.payment-received",
+        "inventory.stock-reserved",
+        "kitchen.pizza-prepared",
+        "kitchen.pizza-baked",
+        "delivery.order-collected",
+    ):
+        if name:
+            await orders.feed(fact(name, order))
+        shown = await document(orders, order)
+        expected.append(shown["expected"] and shown["expected"]["step"])
+        if shown["status"] == "placed":
+            wait = datetime.fromisoformat(shown["expected"]["at"]) - datetime.fromisoformat(shown["placed_at"])
+            assert wait == timedelta(seconds=10)
+    assert expected == ["confirmed", "confirmed", "preparing", "ready", "completed", None]
+
+
 async def test_a_whole_life_in_one_batch_is_the_same(orders: Fed) -> None:
     order = await placed(orders, fulfilment="collection")
     await orders.feed(

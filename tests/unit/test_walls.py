@@ -12,7 +12,7 @@ from local.program import python
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("backbone", "services", "sandbox", "deployment", "local", "cli")
-ALSO_PURE = [ROOT / "services" / "orders" / name for name in ("menu.py", "pictures.py", "refunds.py")]
+ALSO_PURE = [ROOT / "services" / "orders" / name for name in ("expecting.py", "menu.py", "pictures.py", "refunds.py")]
 DECISIONS = sorted([*ROOT.glob("services/*/decisions.py"), *ALSO_PURE])
 
 CLOCKS = {"now", "utcnow", "today"}
