@@ -144,7 +144,12 @@ async def test_a_page_follows_an_order(orders: Fed) -> None:
     [
         ("/orders", "POST", "content-type,idempotency-key"),
         ("/orders/one/cancel", "POST", "content-type, x-actor, x-correlation-id"),
+        ("/orders/one/refunds", "POST", "content-type,idempotency-key,x-actor"),
+        ("/menu", "POST", "content-type,idempotency-key,x-actor"),
+        ("/menu/cola", "PATCH", "content-type,x-actor"),
+        ("/menu/cola", "DELETE", "idempotency-key,x-actor"),
         ("/stock/cola", "PATCH", "Content-Type,traceparent"),
+        ("/stock/cola", "DELETE", "x-actor"),
         ("/orders/one/stream", "GET", "last-event-id"),
         ("/nowhere", "PUT", "content-type"),
     ],
@@ -158,6 +163,23 @@ async def test_a_preflight_allows_what_the_api_takes(orders: Fed, path: str, met
     allowed = answer.headers["access-control-allow-headers"].lower().split(", ")
     assert {each.strip().lower() for each in headers.split(",")} <= set(allowed)
     assert "x-correlation-id" in answer.headers
+
+
+async def test_a_page_of_the_staff_keeps_the_menu(orders: Fed) -> None:
+    headers = {**JSON, "Origin": PAGE, "X-Actor": "ann"}
+    pinsa = {"item": "pinsa", "name": "Pinsa", "unit_price": {"amount": 900, "currency": "GBP"}, "baked": True}
+    added = await orders.client.post("/menu", json=pinsa, headers=headers)
+    assert (added.status_code, "Location" in readable(added)) == (201, True)
+    changed = await orders.client.patch("/menu/pinsa", json={"sold_out": True}, headers=headers)
+    assert (changed.status_code, changed.json()["sold_out"]) == (200, True)
+    readable(changed)
+    picture = await orders.client.get("/menu/pinsa/picture", headers={"Origin": PAGE})
+    readable(picture)
+    retired = await orders.client.delete("/menu/pinsa", headers=headers)
+    assert (retired.status_code, retired.content) == (204, b"")
+    readable(retired)
+    refused = await orders.client.post("/orders/unknown/refunds", json={"reason": "cold"}, headers=headers)
+    assert (refused.status_code, "X-Correlation-Id" in readable(refused)) == (404, True)
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:5174", "https://localhost:5173", "https://evil.example", "null"])

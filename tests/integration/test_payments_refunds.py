@@ -12,12 +12,13 @@ from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.ids import new_id
 from backbone.jobs.work import Job
+from backbone.values.amounts import LARGEST_TOTAL
 from services.payments import jobs
 from services.payments.service import SERVICE
 from services.payments.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import fed
-from tests.integration.test_payments import CUSTOMER, Desk, Told, ended, until_called
+from tests.integration.test_payments import CUSTOMER, Desk, Told, ended, placed, until_called
 from tests.integration.test_sandbox import a_provider, client
 from tests.waiting import eventually
 
@@ -150,6 +151,21 @@ async def test_a_refund_that_the_provider_refuses_fails_and_says_why(desk: Desk)
     told = (await desk.payments.published(order))[-1]
     assert told[0] == "sliceline.payments.refund-failed.v1"
     assert "not-charged" in told[1]["why"]
+
+
+async def test_the_largest_total_is_charged_refunded_and_undone(desk: Desk) -> None:
+    order = new_id()
+    event_type, data = placed(order)
+    await desk.payments.feed((event_type, data | {"total": {"amount": LARGEST_TOTAL, "currency": "GBP"}}))
+    async with desk.working():
+        await desk.until(order, "received")
+        await desk.payments.feed(asked(order, LARGEST_TOTAL - 1))
+        assert await settled(desk, order) == [(LARGEST_TOTAL - 1, "paid")]
+        await desk.payments.feed(ended(order))
+        await desk.until(order, "refunded")
+    assert await given_back(desk, order) == [LARGEST_TOTAL - 1, 1]
+    [taken] = (await desk.payments.client.get("/takings")).json()["currencies"]
+    assert (taken["received"], taken["refunded"], taken["net"]) == (LARGEST_TOTAL, LARGEST_TOTAL, 0)
 
 
 async def test_an_order_that_ends_gets_back_what_refunds_have_left(desk: Desk) -> None:
