@@ -94,7 +94,7 @@ def _gaps(wanted: Wanted) -> dict[str, str]:
 
 
 def _imported(module: str, names: Iterable[str]) -> str:
-    ordered = sorted(names)
+    ordered = sorted(names, key=str.lower)  # as the linter does
     return _fitted(f"from {module} import ", ", ".join(ordered), _broken(ordered))
 
 
