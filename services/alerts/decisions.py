@@ -4,7 +4,7 @@ What an event says about the level before it plays no part: only what alerts its
 told of a SKU and a kind, it keeps quiet about the same for a while, and then says how often it happened again.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,14 +13,14 @@ from msgspec.structs import replace
 
 from backbone.decision import Decision, Start
 from backbone.events.payload import Payload
-from services.alerts.events import Kind, StockAlertCleared, StockAlertRaised, StockLevelChanged
+from services.alerts.events import Kind, SkuRetired, StockAlertCleared, StockAlertRaised, StockLevelChanged
 
 FEW = 3
 """Pieces: the least that stock has to move back over a line before that counts. Orders come and go by one or two."""
 KINDS: tuple[Kind, ...] = ("low", "out", "over")
 QUIET = "quiet"
 """The job that ends the quiet time after an alert."""
-Fact = StockLevelChanged
+Fact = StockLevelChanged | SkuRetired
 Told = tuple[StockAlertCleared | StockAlertRaised, ...]
 
 
@@ -67,7 +67,17 @@ def follow(alerts: Alerts | None, level: StockLevelChanged, now: datetime) -> De
     return Decision(after, told, start=tuple(_quiet(level.sku, kind) for kind in raised))
 
 
-FACTS: Mapping[type[Payload], Callable[[Alerts | None, Any, datetime], Decision[Alerts]]] = {StockLevelChanged: follow}
+def retired(alerts: Alerts | None, _: SkuRetired, now: datetime) -> Decision[Alerts]:
+    """End all alerts about a SKU that is not kept any more: it lacks nothing now."""
+    before = alerts or {}
+    ended = _ended([alert for alert in before.values() if alert.active], 0, now)
+    return Decision({**before, **ended}, _told_to_be_over(before, ended.keys(), 0))
+
+
+FACTS: Mapping[type[Payload], Callable[[Alerts | None, Any, datetime], Decision[Alerts]]] = {
+    StockLevelChanged: follow,
+    SkuRetired: retired,
+}
 """What happens on which event."""
 
 
@@ -130,10 +140,12 @@ def _quiet(sku: str, kind: Kind, due: datetime | None = None) -> Start:
 
 
 def _alerts_of(alerts: Alerts, crossing: Crossing, level: StockLevelChanged, now: datetime) -> dict[Kind, Alert]:
-    cleared = (alerts[kind] for kind in crossing.cleared)
-    ended = [replace(each, active=False, available=level.after.available, cleared_at=now) for each in cleared]
-    begun = [_begun(alerts.get(kind), kind, level, now) for kind in crossing.raised]
-    return {alert.kind: alert for alert in (*ended, *begun)}
+    ended = _ended([alerts[kind] for kind in crossing.cleared], level.after.available, now)
+    return ended | {kind: _begun(alerts.get(kind), kind, level, now) for kind in crossing.raised}
+
+
+def _ended(active: Iterable[Alert], available: int, now: datetime) -> dict[Kind, Alert]:
+    return {each.kind: replace(each, active=False, available=available, cleared_at=now) for each in active}
 
 
 def _begun(earlier: Alert | None, kind: Kind, level: StockLevelChanged, now: datetime) -> Alert:
@@ -155,13 +167,16 @@ def _begun(earlier: Alert | None, kind: Kind, level: StockLevelChanged, now: dat
 
 
 def _told_of(before: Alerts, after: Alerts, crossing: Crossing, level: StockLevelChanged) -> Told:
-    """Return what is told of a crossing; what was held back is not told to be over either."""
-    available = level.after.available
-    cleared = (kind for kind in sorted(crossing.cleared) if not before[kind].held)
     raised = (kind for kind in sorted(crossing.raised) if not after[kind].held)
-    return (
-        *(StockAlertCleared(sku=level.sku, kind=kind, available=available) for kind in cleared),
-        *(_raised(kind, level) for kind in raised),
+    over = _told_to_be_over(before, crossing.cleared, level.after.available)
+    return *over, *(_raised(kind, level) for kind in raised)
+
+
+def _told_to_be_over(before: Alerts, cleared: Set[Kind], available: int) -> tuple[StockAlertCleared, ...]:
+    """Tell which alerts have ended; what was held back is not told to be over either."""
+    ended = (before[kind] for kind in sorted(cleared))
+    return tuple(
+        StockAlertCleared(sku=each.sku, kind=each.kind, available=available) for each in ended if not each.held
     )
 
 

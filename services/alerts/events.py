@@ -41,3 +41,8 @@ class StockLevelChanged(Payload, frozen=True, kw_only=True):
     threshold: int
     ceiling: int
     channel: str
+
+
+class SkuRetired(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.sku-retired.v1"
+    sku: str

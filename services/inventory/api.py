@@ -69,10 +69,11 @@ async def retire_sku(sku: Sku, command: Command) -> Response:
     async def effect(tx: Tx) -> Answer:
         before = await _locked(tx, sku)
         try:
-            after = decisions.retire(before, await store.find_users(tx, sku))
+            decision = decisions.retire(sku, before, await store.find_users(tx, sku), command.actor)
         except StillNeeded as needed:
             raise Problem(409, "SKU still needed", str(needed)) from None
-        await store.save_levels(tx, {sku: before}, {sku: after})
+        await store.save_levels(tx, {sku: before}, {sku: decision.state})
+        tx.apply(decision, key=sku)
         return Answer(None, 204)
 
     return await command.run(effect)
@@ -121,12 +122,14 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     """
 
     async def effect(tx: Tx) -> Answer:
+        before = await store.lock_recipe(tx, item)
         known = await store.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
         for place, ingredient in enumerate(body.ingredients):
             if ingredient.sku not in known or known[ingredient.sku].retired:
                 raise _unknown_ingredient(place, ingredient.sku)
-        lines = [StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients]
-        await store.save_recipe(tx, item, lines)
+        parts = tuple(StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients)
+        await store.save_recipe(tx, item, parts)
+        tx.apply(decisions.change_recipe(item, before, parts, command.actor), key=item)
         return Answer(KnownRecipe(item=item, ingredients=body.ingredients))
 
     return await command.run(effect)
@@ -140,8 +143,11 @@ async def drop_recipe(item: Item, command: Command) -> Response:
     """
 
     async def effect(tx: Tx) -> Answer:
-        if not await store.drop_recipe(tx, item):
+        before = await store.lock_recipe(tx, item)
+        if before is None:
             raise _no_recipe(item)
+        await store.drop_recipe(tx, item)
+        tx.apply(decisions.change_recipe(item, before, None, command.actor), key=item)
         return Answer(None, 204)
 
     return await command.run(effect)

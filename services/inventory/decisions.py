@@ -20,7 +20,10 @@ from services.inventory.events import (
     OrderLine,
     OrderPlaced,
     OrderRejected,
+    Recipe,
+    RecipeChanged,
     Shortage,
+    SkuRetired,
     StockLevelChanged,
     StockLine,
     StockRejected,
@@ -32,7 +35,9 @@ CHANNEL = "orders"
 STAFF = "staff"
 """The channels of what orders do to stock, and of what the staff decides about it."""
 
-Recipes = Mapping[str, tuple[StockLine, ...]]
+Parts = tuple[StockLine, ...]
+"""What one piece of an item uses up."""
+Recipes = Mapping[str, Parts]
 Fact = OrderPlaced | OrderRejected | OrderCancelled | OrderCompleted
 
 
@@ -269,7 +274,7 @@ def add(before: Level | None, on_hand: int, threshold: int, ceiling: int) -> Lev
     return limit(level, threshold, ceiling)
 
 
-def retire(level: Level, needed_by: Sequence[str]) -> Level:
+def retire(sku: str, level: Level, needed_by: Sequence[str], by: str) -> Decision[Level]:
     """Stop keeping a SKU; `needed_by` are the items whose recipes use it. Raises StillNeeded."""
     if level.reserved:
         raise StillNeeded(f"{level.on_hand} are on hand, {level.reserved} of them reserved for orders.")
@@ -277,7 +282,14 @@ def retire(level: Level, needed_by: Sequence[str]) -> Level:
         raise StillNeeded(f"{level.on_hand} are on hand: take them away by an adjustment first.")
     if needed_by:
         raise StillNeeded(f"The recipe of {', '.join(needed_by[:10])} needs it: change that first.")
-    return replace(level, retired=True)
+    return Decision(replace(level, retired=True), (SkuRetired(sku=sku, by=by),))
+
+
+def change_recipe(item: str, before: Parts | None, after: Parts | None, by: str) -> Decision[Parts | None]:
+    """Change what an item uses up; None: it has no recipe. One that stays as it is says nothing."""
+    if after == before:
+        return Decision(before)
+    return Decision(after, (RecipeChanged(item=item, before=_recipe(before), after=_recipe(after), by=by),))
 
 
 def begins(sku: str, level: Level, reason: str) -> Decision[Level]:
@@ -306,6 +318,10 @@ def _told(sku: str, level: Level, before: Availability | UnsetType, channel: str
         channel=channel,
         reason=reason,
     )
+
+
+def _recipe(parts: Parts | None) -> Recipe | UnsetType:
+    return UNSET if parts is None else Recipe(parts)
 
 
 def _available(stock: Levels, sku: str) -> int:

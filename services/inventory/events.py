@@ -57,7 +57,29 @@ class StockLevelChanged(Payload, frozen=True, kw_only=True):
     reason: str
 
 
-PUBLISHES = (StockReserved, StockRejected, StockReleased, StockLevelChanged)
+class SkuRetired(Payload, frozen=True, kw_only=True):
+    """The staff stopped keeping a SKU of which nothing is left."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.sku-retired.v1"
+    sku: str
+    by: str
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    ingredients: tuple[StockLine, ...]
+
+
+class RecipeChanged(Payload, frozen=True, kw_only=True):
+    """The staff changed a recipe; one that is new has no `before`, one that was retired no `after`."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.recipe-changed.v1"
+    item: str
+    before: Recipe | UnsetType = UNSET
+    after: Recipe | UnsetType = UNSET
+    by: str
+
+
+PUBLISHES = (StockReserved, StockRejected, StockReleased, StockLevelChanged, SkuRetired, RecipeChanged)
 
 
 class OrderLine(msgspec.Struct, frozen=True):

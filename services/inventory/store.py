@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from backbone.http import Page
 from backbone.storage.database import Database, Tx
-from backbone.storage.statement import Statement, rows
-from services.inventory.decisions import Level, Levels, Recipes, Reservation
+from backbone.storage.statement import Session, Statement, rows
+from services.inventory.decisions import Level, Levels, Parts, Recipes, Reservation
 from services.inventory.events import StockLine
 from services.inventory.tables import reservations, stock
 
@@ -64,6 +64,8 @@ _SAVE_RECIPE = Statement("""
     ON CONFLICT (item) DO UPDATE SET ingredients = excluded.ingredients
 """)
 
+# A recipe that there is not yet has no row to lock. Two numbers keep clear of the backbone's own locks.
+_LOCK_RECIPE = Statement("SELECT pg_advisory_xact_lock(hashtext('recipes'), hashtext(:item))")
 _FIND_USERS = Statement("""
     SELECT item FROM recipes WHERE ingredients @> jsonb_build_array(jsonb_build_object('sku', :sku::text)) ORDER BY item
 """)
@@ -130,10 +132,16 @@ async def find_recipes(tx: Tx, items: Collection[str]) -> Recipes:
     return {row["item"]: _decode(row["ingredients"]) for row in found}
 
 
-async def find_recipe(database: Database, item: str) -> Sequence[StockLine] | None:
+async def find_recipe(session: Session, item: str) -> Parts | None:
     """Return the recipe of one item, or None when it has none."""
-    found = await _FIND_RECIPES.fetch(database, items=[item])
+    found = await _FIND_RECIPES.fetch(session, items=[item])
     return _decode(found[0]["ingredients"]) if found else None
+
+
+async def lock_recipe(tx: Tx, item: str) -> Parts | None:
+    """Return the recipe of one item, or None; nobody else changes it until the transaction ends."""
+    await _LOCK_RECIPE.fetch(tx.raw, item=item)
+    return await find_recipe(tx.raw, item)
 
 
 async def save_recipe(tx: Tx, item: str, ingredients: Sequence[StockLine]) -> None:
@@ -141,9 +149,9 @@ async def save_recipe(tx: Tx, item: str, ingredients: Sequence[StockLine]) -> No
     await _SAVE_RECIPE.execute(tx.raw, item=item, ingredients=_encode(ingredients))
 
 
-async def drop_recipe(tx: Tx, item: str) -> bool:
-    """Delete the recipe of an item; return whether it had one."""
-    return bool(await _DROP_RECIPE.execute(tx.raw, item=item))
+async def drop_recipe(tx: Tx, item: str) -> None:
+    """Delete the recipe of an item."""
+    await _DROP_RECIPE.execute(tx.raw, item=item)
 
 
 async def find_users(tx: Tx, sku: str) -> list[str]:

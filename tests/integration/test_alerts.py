@@ -210,6 +210,17 @@ async def test_stock_that_swings_around_a_line_is_told_once(
     assert len(await told(alerts, sku)) == 1
 
 
+async def test_a_sku_that_is_retired_leaves_no_alert_behind(alerts: Fed) -> None:
+    sku, other = new_id(), new_id()
+    retired = ("sliceline.inventory.sku-retired.v1", {"sku": sku, "by": "ann"})
+    await alerts.feed(at(sku, 50), at(sku, 0), at(other, 0), retired)
+    assert await told(alerts, sku) == ["+low", "+out", "-low", "-out"]
+    assert [each["sku"] for each in await shown(alerts, active="true")] == [other]
+    assert all(each["cleared_at"] for each in await shown(alerts, active="false"))
+    await alerts.feed(retired, at(sku, 500))
+    assert len(await told(alerts, sku)) == 4
+
+
 async def test_the_list_shows_what_is_active_and_what_was(alerts: Fed) -> None:
     await alerts.feed(at("basil", 100), at("dough", 0), at("basil", 300), at("ham", 2000))
     assert [(each["sku"], each["kind"]) for each in await shown(alerts, active="true")] == [

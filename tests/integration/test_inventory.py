@@ -573,6 +573,35 @@ async def test_a_retired_sku_is_gone_and_its_name_can_be_added_again(inventory: 
     await assert_sound(inventory)
 
 
+async def test_what_becomes_of_skus_and_recipes_is_told_with_who_did_it(inventory: Fed) -> None:
+    by = {"X-Actor": "ann"}
+    first, second = ({"ingredients": [{"sku": "dough", "quantity": number}]} for number in (1, 2))
+    for recipe in (first, first, second):
+        assert (await inventory.client.put("/recipes/focaccia", json=recipe, headers=by)).status_code == 200
+    assert (await inventory.client.delete("/recipes/focaccia", headers=by)).status_code == 204
+    item = {"item": "focaccia", "by": "ann"}
+    assert await inventory.published("focaccia") == [
+        ("sliceline.inventory.recipe-changed.v1", {**item, "after": first}),
+        ("sliceline.inventory.recipe-changed.v1", {**item, "before": first, "after": second}),
+        ("sliceline.inventory.recipe-changed.v1", {**item, "before": second}),
+    ]
+    await add(inventory, on_hand=0)
+    assert (await inventory.client.delete("/stock/capers", headers=by)).status_code == 204
+    assert (await inventory.published("capers"))[1:] == [
+        ("sliceline.inventory.sku-retired.v1", {"sku": "capers", "by": "ann"})
+    ]
+
+
+async def test_a_new_recipe_that_is_put_twice_at_once_is_new_once(inventory: Fed) -> None:
+    recipes = [{"ingredients": [{"sku": sku, "quantity": 1}]} for sku in ("dough", "ham", "basil", "garlic")]
+    answers = await asyncio.gather(*(inventory.client.put("/recipes/focaccia", json=each) for each in recipes))
+    assert {answer.status_code for answer in answers} == {200}
+    told = [data for _, data in await inventory.published("focaccia")]
+    assert "before" not in told[0]
+    assert [each.get("before") for each in told[1:]] == [each["after"] for each in told[:-1]]
+    assert len(told) == 4
+
+
 async def test_a_sku_and_a_recipe_that_needs_it_are_never_both_settled_at_once(inventory: Fed) -> None:
     await adjust(inventory, "mcguffin", set=0)
     recipe = {"ingredients": [{"sku": "mcguffin", "quantity": 1}]}

@@ -21,7 +21,14 @@ from services.alerts.decisions import (
     low_clears_at,
     over_clears_at,
 )
-from services.alerts.events import Availability, Kind, StockAlertCleared, StockAlertRaised, StockLevelChanged
+from services.alerts.events import (
+    Availability,
+    Kind,
+    SkuRetired,
+    StockAlertCleared,
+    StockAlertRaised,
+    StockLevelChanged,
+)
 from tests.told import told
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -220,6 +227,23 @@ def test_a_threshold_of_nothing_never_warns_of_low() -> None:
 
 
 levels = st.builds(at, st.integers(0, 30), st.integers(0, 20), st.integers(0, 40))
+
+
+@given(st.lists(levels, max_size=30))
+def test_nothing_is_active_of_a_sku_that_is_retired_and_what_was_told_is_told_to_be_over(
+    passing: list[StockLevelChanged],
+) -> None:
+    alerts, before = fold({}, passing, NOW)
+    decision = decisions.retired(alerts, SkuRetired(sku="dough"), NOW)
+    assert not [each for each in decision.state.values() if each.active]
+    seen = [*before, *told(decision)]
+    for kind in ("low", "out", "over"):
+        kinds = [type(each) for each in seen if getattr(each, "kind", None) == kind]
+        assert kinds.count(StockAlertRaised) == kinds.count(StockAlertCleared)
+
+
+def test_a_sku_without_alerts_is_retired_in_silence() -> None:
+    assert decisions.retired(None, SkuRetired(sku="dough"), NOW) == Decision({})
 
 
 @given(st.lists(levels, max_size=30))

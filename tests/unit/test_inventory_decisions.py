@@ -35,7 +35,10 @@ from services.inventory.events import (
     OrderLine,
     OrderPlaced,
     OrderRejected,
+    Recipe,
+    RecipeChanged,
     Shortage,
+    SkuRetired,
     StockLevelChanged,
     StockLine,
 )
@@ -54,6 +57,10 @@ def level(on_hand: int, threshold: int = 5, ceiling: int = 1000) -> Level:
 
 def reserved(stock: Mapping[str, Level], *lines: OrderLine) -> Reserved:
     return cast(Reserved, decisions.reserve(stock, RECIPES, lines))
+
+
+def retired(level: Level) -> Level:
+    return decisions.retire("cola", level, [], "ann").state
 
 
 def levels_told(changes: Mapping[str, Decision[Level]]) -> list[StockLevelChanged]:
@@ -167,7 +174,7 @@ def test_a_sku_is_added_once_and_its_limits_may_not_cross() -> None:
 
 def test_a_sku_that_is_added_again_goes_on_from_what_it_had_sold() -> None:
     sold_out = decisions.sell({"cola": replace(level(10), reserved=10)}, [StockLine("cola", 10)])["cola"]
-    again = decisions.add(decisions.retire(sold_out, []), on_hand=7, threshold=1, ceiling=9)
+    again = decisions.add(retired(sold_out), on_hand=7, threshold=1, ceiling=9)
     assert (again.on_hand, again.sold, again.retired) == (7, 10, False)
     assert again.on_hand + again.sold == again.initial + again.adjusted
     assert (again.threshold, again.ceiling) == (1, 9)
@@ -184,14 +191,30 @@ def test_a_sku_that_is_added_again_goes_on_from_what_it_had_sold() -> None:
 )
 def test_what_is_still_needed_is_not_retired(kept: Level, needed_by: list[str], why: str) -> None:
     with pytest.raises(StillNeeded, match=re.escape(why)):
-        decisions.retire(kept, needed_by)
+        decisions.retire("cola", kept, needed_by, "ann")
 
 
 def test_an_order_of_a_retired_sku_is_rejected_for_want_of_it() -> None:
-    retired = decisions.retire(level(0), [])
-    outcome = decisions.reserve({"cola": retired}, {}, [OrderLine("cola", 1)])
+    gone = retired(level(0))
+    outcome = decisions.reserve({"cola": gone}, {}, [OrderLine("cola", 1)])
     assert isinstance(outcome, decisions.Rejected)
     assert [(each.sku, each.available) for each in outcome.short] == [("cola", 0)]
+
+
+def test_a_retired_sku_is_told_with_who_retired_it() -> None:
+    assert told(decisions.retire("cola", level(0), [], "ann")) == [SkuRetired(sku="cola", by="ann")]
+
+
+def test_a_recipe_is_told_with_what_was_and_what_is_and_only_when_it_changed() -> None:
+    old, new = RECIPES["margherita"], RECIPES["bruschetta"]
+    for before, after in ((None, new), (old, new), (old, None)):
+        decision = decisions.change_recipe("margherita", before, after, "ann")
+        [event] = told(decision)
+        assert isinstance(event, RecipeChanged)
+        assert event.before == (UNSET if before is None else Recipe(before))
+        assert event.after == (UNSET if after is None else Recipe(after))
+        assert (decision.state, event.item, event.by) == (after, "margherita", "ann")
+    assert told(decisions.change_recipe("margherita", old, old, "ann")) == []
 
 
 def test_new_limits_are_told_too() -> None:
