@@ -22,6 +22,7 @@ SELECT kind, key, error FROM jobs WHERE parked_at IS NULL AND (kind <> 'delay-wa
 QUERIES = {
     "orders": "SELECT id, customer_id, status, facts, total FROM orders",
     "reservations": "SELECT order_id AS id, status, lines::json FROM reservations",
+    "backorders": "SELECT order_id AS id FROM backorders",
     "stock": "SELECT * FROM stock",
     "asked": "SELECT id, order_id, status, amount FROM refunds",
     "payments": "SELECT order_id AS id, status, amount, given_back FROM payments",
@@ -35,6 +36,7 @@ QUERIES = {
 OWNERS = {
     "orders": "orders",
     "reservations": "inventory",
+    "backorders": "inventory",
     "stock": "inventory",
     "asked": "orders",
     "payments": "payments",

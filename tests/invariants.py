@@ -11,9 +11,11 @@ from tests.system import ENDS, Shop
 OPEN_TICKETS = ("waiting", "prepared")
 OPEN_DELIVERIES = ("ready", "dispatched")
 PAID = frozenset({"received"})
+HELD = frozenset({"held"})
 UNPAID = frozenset({"failed", "withdrawn", "voided", "refunded"})
 REPEATED = ("order-delayed", "order-refund-requested", "order-refunded", "refund-paid", "refund-failed")
-TOLD = ("order-confirmed", "order-rejected", "order-cancelled")
+UNPAYABLE = ("backordered", "rejected", "cancelled")
+TOLD = ("order-backordered", "order-confirmed", "order-rejected", "order-cancelled")
 
 
 async def assert_sound(shop: Shop, *, within: float = 90.0, mails_may_repeat: bool = False) -> None:
@@ -40,14 +42,19 @@ Check = Callable[[Books, set[str]], Iterator[str]]
 
 
 def _orders_have_an_end(books: Books, spoilt: set[str]) -> Iterator[str]:
-    """Or wait for a button, which then can be pressed."""
+    """Or wait for stock, or for a button, which then can be pressed."""
+    waiting = books.by_id("backorders").keys()
     tickets, deliveries = books.by_id("tickets"), books.by_id("deliveries")
     for order in books.tables["orders"]:
         ticket = tickets.get(order["id"], {}).get("status")
         delivery = deliveries.get(order["id"], {}).get("status")
         pressable = ticket in OPEN_TICKETS or delivery in OPEN_DELIVERIES
         waits = order["status"] not in ENDS
-        if order["status"] in ("placed", "cancelling"):
+        if (order["status"] == "backordered") != (order["id"] in waiting):
+            yield f"order {order['id']} is {order['status']}, and waits for stock: {order['id'] in waiting}"
+        elif order["status"] == "backordered":
+            continue
+        elif order["status"] in ("placed", "cancelling"):
             yield f"order {order['id']} is left {order['status']}, it knows {order['facts']}"
         elif waits != pressable and order["id"] not in spoilt:
             yield f"order {order['id']} is {order['status']}, its ticket {ticket}, its delivery {delivery}"
@@ -69,7 +76,12 @@ def _stock_adds_up(books: Books, spoilt: set[str]) -> Iterator[str]:
 
 
 def _reservations_follow_orders(books: Books, spoilt: set[str]) -> Iterator[str]:
-    expected = {"completed": ("sold",), "rejected": ("released", None), "cancelled": ("released", None)}
+    expected = {
+        "backordered": (None,),
+        "completed": ("sold",),
+        "rejected": ("released", None),
+        "cancelled": ("released", None),
+    }
     reservations = books.by_id("reservations")
     for order in books.tables["orders"]:
         found = reservations.get(order["id"], {}).get("status")
@@ -90,7 +102,7 @@ def _charged_once(books: Books, spoilt: set[str]) -> Iterator[str]:
             for entry in entries[order["id"]]
             if entry["amount"]
         )
-        pays = order["status"] not in ("rejected", "cancelled")
+        pays = order["status"] not in UNPAYABLE
         payment = payments.get(order["id"], {}).get("status")
         if mine["charge"] > 1 or not 0 <= kept <= order["total"]:
             yield f"order {order['id']} has the ledger {dict(mine)}, {kept} was kept"
@@ -99,10 +111,16 @@ def _charged_once(books: Books, spoilt: set[str]) -> Iterator[str]:
         if kept != (order["total"] - refunded[order["id"]] if pays else 0):
             yield f"order {order['id']} is {order['status']}, total {order['total']}, and {kept} was kept"
         undone = mine["charge"] == 1 and mine["void"] == 1
-        if payment not in (PAID if pays else UNPAID) or (payment == "refunded") != undone:
+        if payment not in _payments_of(order["status"]) or (payment == "refunded") != undone:
             yield f"order {order['id']} is {order['status']}, its payment {payment}, its ledger {dict(mine)}"
     for reference in entries.keys() - books.by_id("orders").keys():
         yield f"something was charged under {reference}, which is no order"
+
+
+def _payments_of(status: str) -> frozenset[str]:
+    if status == "backordered":
+        return HELD
+    return UNPAID if status in UNPAYABLE else PAID
 
 
 def _refunded(books: Books) -> Counter[str]:

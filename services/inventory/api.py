@@ -10,10 +10,12 @@ from backbone.http.described import CREATED
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import Name
-from services.inventory import decisions, store
+from services.inventory import decisions, levels, moving, recipes, shortages, store
 from services.inventory.bodies import Adjustment, KnownRecipe, Limits, NewSku, Recipe, StockLevel, StockPage
-from services.inventory.decisions import STAFF, CrossedLimits, Kept, Level, NotEnough, StillNeeded
 from services.inventory.events import StockLine
+from services.inventory.levels import STAFF, CrossedLimits, Kept, Level, Levels, NotEnough, StillNeeded
+from services.inventory.moving import Locked, Move
+from services.inventory.recipes import Parts, own
 
 router = APIRouter()
 
@@ -56,7 +58,8 @@ async def add_sku(body: NewSku, command: Command) -> Response:
             await store.save_levels(tx, {body.sku: before}, {body.sku: after})
         elif not await store.add_level(tx, body.sku, after):
             raise _kept(body.sku)
-        tx.apply(decisions.begins(body.sku, after, f"added by {command.actor}"), key=body.sku)
+        tx.apply(levels.begins(body.sku, after, f"added by {command.actor}"), key=body.sku)
+        await moving.tell_shortages(tx, {body.sku: before} if before else {}, {body.sku: after})
         return Answer(_shown(body.sku, after), 201, {"Location": f"/stock/{body.sku}"})
 
     return await command.run(effect)
@@ -67,9 +70,11 @@ async def retire_sku(sku: Sku, command: Command) -> Response:
     """Stops keeping a SKU of which nothing is left and which no recipe uses."""
 
     async def effect(tx: Tx) -> Answer:
-        before = await _locked(tx, sku)
+        locked = await _locked(tx, sku)
+        before = locked.stock.levels[sku]
         try:
-            decision = decisions.retire(sku, before, await store.find_users(tx, sku), command.actor)
+            users, waiting = await store.find_users(tx, sku), len(locked.stock.waiting)
+            decision = levels.retire(sku, before, users, command.actor, waiting)
         except StillNeeded as needed:
             raise Problem(409, "SKU still needed", str(needed)) from None
         await store.save_levels(tx, {sku: before}, {sku: decision.state})
@@ -84,9 +89,9 @@ async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
     """Sets when the shop is to be warned about a SKU."""
 
     async def effect(tx: Tx) -> Answer:
-        before = await _locked(tx, sku)
-        after = _limited(before, body)
-        return await _changed(tx, sku, before, after, STAFF, "limits set")
+        locked = await _locked(tx, sku)
+        after = _limited(locked.stock.levels[sku], body)
+        return await _changed(tx, locked, sku, after, STAFF, "limits set")
 
     return await command.run(effect)
 
@@ -96,8 +101,9 @@ async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
     """Changes stock beside orders: a supplier's delivery, a sale over the counter, a count."""
 
     async def effect(tx: Tx) -> Answer:
-        before = await _locked(tx, sku)
-        return await _changed(tx, sku, before, _adjusted(before, body), body.channel, body.reason)
+        locked = await _locked(tx, sku)
+        after = _adjusted(locked.stock.levels[sku], body)
+        return await _changed(tx, locked, sku, after, body.channel, body.reason)
 
     return await command.run(effect)
 
@@ -123,13 +129,13 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
 
     async def effect(tx: Tx) -> Answer:
         before = await store.lock_recipe(tx, item)
-        known = await store.lock_levels(tx, [ingredient.sku for ingredient in body.ingredients])
+        lines = tuple(StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients)
+        known = await store.lock_levels(tx, {line.sku for line in (*(before or own(item)), *lines)})
         for place, ingredient in enumerate(body.ingredients):
             if ingredient.sku not in known or known[ingredient.sku].retired:
                 raise _unknown_ingredient(place, ingredient.sku)
-        parts = tuple(StockLine(ingredient.sku, ingredient.quantity) for ingredient in body.ingredients)
-        await store.save_recipe(tx, item, parts)
-        tx.apply(decisions.change_recipe(item, before, parts, command.actor), key=item)
+        await store.save_recipe(tx, item, lines)
+        _change_recipe(tx, item, before, lines, known, command.actor)
         return Answer(KnownRecipe(item=item, ingredients=body.ingredients))
 
     return await command.run(effect)
@@ -146,29 +152,39 @@ async def drop_recipe(item: Item, command: Command) -> Response:
         before = await store.lock_recipe(tx, item)
         if before is None:
             raise _no_recipe(item)
+        known = await store.lock_levels(tx, {line.sku for line in (*before, *own(item))})
         await store.drop_recipe(tx, item)
-        tx.apply(decisions.change_recipe(item, before, None, command.actor), key=item)
+        _change_recipe(tx, item, before, None, known, command.actor)
         return Answer(None, 204)
 
     return await command.run(effect)
 
 
-async def _locked(tx: Tx, sku: str) -> Level:
-    level = (await store.lock_levels(tx, [sku])).get(sku)
+async def _locked(tx: Tx, sku: str) -> Locked:
+    locked = await moving.lock(tx, [sku])
+    level = locked.stock.levels.get(sku)
     if level is None or level.retired:
         raise _unknown_sku(sku)
-    return level
+    return locked
 
 
-async def _changed(tx: Tx, sku: str, before: Level, after: Level, channel: str, reason: str) -> Answer:
-    await store.save_levels(tx, {sku: before}, {sku: after})
-    tx.apply(decisions.changes({sku: before}, {sku: after}, channel, reason)[sku], key=sku)
-    return Answer(_shown(sku, after))
+async def _changed(tx: Tx, locked: Locked, sku: str, level: Level, channel: str, reason: str) -> Answer:
+    """Write a level, and serve at once who waited for it: what is answered is what they leave."""
+    after, outcome = decisions.restock(locked.stock, sku, level, channel, reason)
+    await moving.save(tx, locked, after, [Move(sku, outcome, tx.cause)])
+    return Answer(_shown(sku, after.levels[sku]))
+
+
+def _change_recipe(tx: Tx, item: str, before: Parts | None, after: Parts | None, known: Levels, by: str) -> None:
+    """Tell of a changed recipe, and of what its item is short of by it."""
+    tx.apply(recipes.change_recipe(item, before, after, by), key=item)
+    for each in shortages.with_recipe(item, before or own(item), after or own(item), known):
+        tx.publish(each, key=each.sku)
 
 
 def _begun(before: Level | None, body: NewSku) -> Level:
     try:
-        return decisions.add(before, body.on_hand, body.threshold, body.ceiling)
+        return levels.add(before, body.on_hand, body.threshold, body.ceiling)
     except Kept:
         raise _kept(body.sku) from None
     except CrossedLimits as error:
@@ -177,7 +193,7 @@ def _begun(before: Level | None, body: NewSku) -> Level:
 
 def _limited(level: Level, body: Limits) -> Level:
     try:
-        return decisions.limit(level, body.threshold, body.ceiling)
+        return levels.limit(level, body.threshold, body.ceiling)
     except CrossedLimits as error:
         field = "threshold" if body.ceiling is None else "ceiling"
         raise invalid([{"field": field, "message": str(error)}]) from error

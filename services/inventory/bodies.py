@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from backbone.values.fields import WHOLE, Line, Name
-from services.inventory import decisions
-from services.inventory.decisions import Level
+from services.inventory import levels
+from services.inventory.levels import Level
+from services.inventory.shortages import MOST_IN_A_RECIPE
 
 MOST = 1_000_000_000
 
@@ -103,14 +104,14 @@ class Adjustment(Body):
         Raises NotEnough when promised pieces would be missing.
         """
         if self.change is not None:
-            return decisions.adjust(level, self.change)
+            return levels.adjust(level, self.change)
         assert self.set is not None  # noqa: S101  the validator has seen to it
-        return decisions.count(level, self.set)
+        return levels.count(level, self.set)
 
 
 class Ingredient(Body):
     sku: Name = Field(examples=["dough"])
-    quantity: Annotated[int, Field(ge=1, le=1000, examples=[1]), WHOLE]
+    quantity: Annotated[int, Field(ge=1, le=MOST_IN_A_RECIPE, examples=[1]), WHOLE]
 
 
 class Recipe(Body):

@@ -34,6 +34,22 @@ class StockRejected(Payload, frozen=True, kw_only=True):
     short: tuple[Shortage, ...]
 
 
+class StockBackordered(Payload, frozen=True, kw_only=True):
+    """The order waits for what is `short`, and gets all its lines or none when there is enough."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-backordered.v1"
+    order: str
+    lines: tuple[StockLine, ...]
+    short: tuple[Shortage, ...]
+
+
+class BackorderWithdrawn(Payload, frozen=True, kw_only=True):
+    """The order ended while it waited; nothing had been reserved for it."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.backorder-withdrawn.v1"
+    order: str
+
+
 class StockReleased(Payload, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "sliceline.inventory.stock-released.v1"
     order: str
@@ -79,7 +95,26 @@ class RecipeChanged(Payload, frozen=True, kw_only=True):
     by: str
 
 
-PUBLISHES = (StockReserved, StockRejected, StockReleased, StockLevelChanged, SkuRetired, RecipeChanged)
+class ItemShortageChanged(Payload, frozen=True, kw_only=True):
+    """One piece of the item cannot be made for want of the SKU, or can be again, as far as the SKU goes."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.item-shortage-changed.v1"
+    item: str
+    sku: str
+    short: bool
+
+
+PUBLISHES: tuple[type[Payload], ...] = (
+    StockReserved,
+    StockRejected,
+    StockBackordered,
+    BackorderWithdrawn,
+    StockReleased,
+    StockLevelChanged,
+    SkuRetired,
+    RecipeChanged,
+    ItemShortageChanged,
+)
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -91,6 +126,8 @@ class OrderPlaced(Payload, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "sliceline.orders.order-placed.v1"
     order: str
     lines: tuple[OrderLine, ...]
+    back_orderable: tuple[str, ...] = ()
+    """The items for which the customer waits when stock is short."""
 
 
 class OrderRejected(Payload, frozen=True, kw_only=True):

@@ -1,17 +1,20 @@
 """Stock, recipes and reservations in the database."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import BigInteger, column, select
 
 from backbone.http import Page
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows
-from services.inventory.decisions import Level, Levels, Parts, Recipes, Reservation
+from services.inventory.decisions import Reservation
 from services.inventory.events import StockLine
-from services.inventory.tables import reservations, stock
+from services.inventory.levels import Level, Levels
+from services.inventory.recipes import Parts, Recipes
+from services.inventory.shortages import Crossing, Use
+from services.inventory.tables import backorders, reservations, stock
 
 
 class _Level(NamedTuple):
@@ -24,6 +27,37 @@ class _Reservation(NamedTuple):
     reservation: Reservation
 
 
+class Backorder(NamedTuple):
+    """Holds an order that waits, what it needs, and the correlation id of its events."""
+
+    order_id: str
+    lines: tuple[StockLine, ...]
+    correlationid: str
+
+
+# All SKUs that a change of some can touch: those of the orders themselves, and those of whoever waits for any of them.
+_FIND_TOUCHED = Statement("""
+    WITH RECURSIVE touched(sku) AS (
+      (
+        SELECT unnest(:skus::text[]) COLLATE "C"
+        UNION SELECT line ->> 'sku' COLLATE "C" FROM reservations, jsonb_array_elements(lines) AS line
+        WHERE order_id = ANY(:orders::text[])
+        UNION SELECT unnest(skus) FROM backorders WHERE order_id = ANY(:orders::text[])
+      )
+      UNION SELECT unnest(waiting.skus) FROM touched JOIN backorders AS waiting ON waiting.skus @> ARRAY[touched.sku]
+    )
+    SELECT sku FROM touched
+""")
+_FIND_WAITING = Statement("""
+    SELECT order_id, lines::text, correlationid FROM backorders
+    WHERE skus && :skus::text[] OR order_id = ANY(:orders::text[])
+""")
+_ADD_BACKORDERS = Statement(
+    "INSERT INTO backorders (:new.columns, skus, since) SELECT :new.*,"
+    " ARRAY(SELECT line ->> 'sku' FROM jsonb_array_elements(new.lines) AS line), :now::timestamptz FROM :new",
+    new=rows(backorders, without=("skus", "since"), lines=lambda new: _encode(new.lines)),
+)
+_DROP_BACKORDERS = Statement("DELETE FROM backorders WHERE order_id = ANY(:orders::text[])")
 _LOCK_LEVELS = Statement(
     "SELECT :s.* FROM stock AS s WHERE sku = ANY(:skus::text[]) ORDER BY sku FOR NO KEY UPDATE",
     s=stock,
@@ -69,7 +103,42 @@ _LOCK_RECIPE = Statement("SELECT pg_advisory_xact_lock(hashtext('recipes'), hash
 _FIND_USERS = Statement("""
     SELECT item FROM recipes WHERE ingredients @> jsonb_build_array(jsonb_build_object('sku', :sku::text)) ORDER BY item
 """)
+# An item without a recipe uses up one piece of the SKU of its name.
+_FIND_USES = Statement(
+    """
+    SELECT used.item, used.sku, used.quantity FROM :moved JOIN (
+      SELECT item, part.sku, part.quantity
+      FROM recipes, jsonb_to_recordset(ingredients) AS part(sku text, quantity bigint)
+      UNION ALL
+      SELECT sku, sku, 1 FROM stock WHERE NOT EXISTS (SELECT FROM recipes WHERE item = stock.sku)
+    ) AS used ON used.sku = moved.sku AND (moved.before < used.quantity) <> (moved.after < used.quantity)
+    ORDER BY used.item, used.sku
+    """,
+    moved=rows(stock.c.sku, column("before", BigInteger), column("after", BigInteger)),
+)
 _DROP_RECIPE = Statement("DELETE FROM recipes WHERE item = :item")
+
+
+async def find_touched(tx: Tx, skus: Collection[str], orders: Collection[str]) -> set[str]:
+    """Return all SKUs that a change of these, or of these orders, can touch: also what those need who wait for them."""
+    found = await _FIND_TOUCHED.fetch(tx.raw, skus=list(skus), orders=list(orders))
+    return {row["sku"] for row in found}
+
+
+async def find_waiting(tx: Tx, skus: Collection[str], orders: Collection[str]) -> list[Backorder]:
+    """Return these orders where they wait, and all that wait for any of these SKUs, whose levels are locked."""
+    found = await _FIND_WAITING.fetch(tx.raw, skus=list(skus), orders=list(orders))
+    return [Backorder(row["order_id"], _decode(row["lines"]), row["correlationid"]) for row in found]
+
+
+async def add_backorders(tx: Tx, new: Collection[Backorder]) -> None:
+    """Write orders that begin to wait."""
+    await _ADD_BACKORDERS.execute(tx.raw, new=new, now=tx.now)
+
+
+async def drop_backorders(tx: Tx, orders: Collection[str]) -> None:
+    """Delete orders that wait no more."""
+    await _DROP_BACKORDERS.execute(tx.raw, orders=list(orders))
 
 
 async def lock_levels(tx: Tx, skus: Collection[str]) -> dict[str, Level]:
@@ -152,6 +221,11 @@ async def save_recipe(tx: Tx, item: str, ingredients: Sequence[StockLine]) -> No
 async def drop_recipe(tx: Tx, item: str) -> None:
     """Delete the recipe of an item."""
     await _DROP_RECIPE.execute(tx.raw, item=item)
+
+
+async def find_uses(tx: Tx, moved: Iterable[Crossing]) -> list[Use]:
+    """Return what items use of these SKUs, where it lies between what was available and what is."""
+    return [Use(**row) for row in await _FIND_USES.fetch(tx.raw, moved=moved)]
 
 
 async def find_users(tx: Tx, sku: str) -> list[str]:

@@ -38,3 +38,16 @@ reservations = sa.Table(
     sa.Column("reserved_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("closed_at", sa.DateTime(timezone=True)),
 )
+
+# Orders that wait for stock. Written while the levels of all their SKUs are locked. What they need is written twice: as
+# they need it, and the names alone to be found by.
+backorders = sa.Table(
+    "backorders",
+    metadata,
+    sa.Column("order_id", Name, primary_key=True),
+    sa.Column("lines", JSONB, nullable=False),
+    sa.Column("skus", sa.ARRAY(Name), nullable=False),
+    sa.Column("correlationid", sa.Text, nullable=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("backorders_by_sku", "skus", postgresql_using="gin"),
+)

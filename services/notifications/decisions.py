@@ -18,6 +18,7 @@ from services.notifications.events import (
     NotificationSent,
     NotificationSentV1,
     NotificationSentV2,
+    OrderBackordered,
     OrderCancelled,
     OrderConfirmed,
     OrderDelayed,
@@ -32,7 +33,9 @@ NO_ADDRESS = "This is no address that a mail server would take."
 _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
 
-Fact = OrderConfirmed | OrderRejected | OrderCancelled | OrderRefunded | OrderDelayed | StockAlertRaised
+Fact = (
+    OrderConfirmed | OrderBackordered | OrderRejected | OrderCancelled | OrderRefunded | OrderDelayed | StockAlertRaised
+)
 
 
 class Kind(StrEnum):
@@ -40,6 +43,7 @@ class Kind(StrEnum):
 
     CONFIRMED = "order-confirmed"
     REJECTED = "order-rejected"
+    BACKORDERED = "order-backordered"
     CANCELLED = "order-cancelled"
     DELAYED = "order-delayed"
     REFUNDED = "order-refunded"
@@ -104,6 +108,23 @@ def rejected(fact: OrderRejected) -> Mail:
         about=fact.order,
         recipient=fact.customer.email,
         subject="We cannot make your order",
+        body=text,
+    )
+
+
+def backordered(fact: OrderBackordered) -> Mail:
+    """Tell the customer that the order waits for stock, and that nothing is charged meanwhile."""
+    text = _letter(
+        fact.customer.name,
+        f"Your order {one_line(fact.order)} has to wait: not all of it is there yet.",
+        *_because(fact.reason),
+        "We make it as soon as everything has come, and charge you only then. Until then you can cancel it.",
+    )
+    return Mail(
+        kind=Kind.BACKORDERED,
+        about=fact.order,
+        recipient=fact.customer.email,
+        subject="Your order waits for a delivery",
         body=text,
     )
 
@@ -183,6 +204,7 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
 
 FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
     OrderConfirmed: confirmed,
+    OrderBackordered: backordered,
     OrderRejected: rejected,
     OrderCancelled: cancelled,
     OrderRefunded: refunded,

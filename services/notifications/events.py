@@ -71,6 +71,13 @@ class OrderRejected(Payload, frozen=True, kw_only=True):
     reason: str | None
 
 
+class OrderBackordered(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-backordered.v1"
+    order: str
+    customer: Customer
+    reason: str | None
+
+
 class OrderCancelled(Payload, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "sliceline.orders.order-cancelled.v1"
     order: str

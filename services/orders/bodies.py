@@ -124,6 +124,10 @@ Title = Annotated[Line, StringConstraints(max_length=200)]
 Description = Annotated[Annotated[Line, StringConstraints(max_length=500)] | None, Field(examples=["Ice cold."])]
 Category = Annotated[Annotated[Line, StringConstraints(max_length=40)] | None, Field(examples=["drinks"])]
 Hidden = Annotated[bool, Field(strict=True, description="Shown to nobody but the staff, and not to be ordered.")]
+BackOrderable = Annotated[
+    bool,
+    Field(strict=True, description="An order waits for it when stock is short, instead of being rejected."),
+]
 SoldOut = Annotated[bool, Field(strict=True, description="Shown as such, and not to be ordered.")]
 
 
@@ -140,6 +144,7 @@ class NewItem(Body):
     category: Category = None
     hidden: Hidden = False
     sold_out: SoldOut = False
+    back_orderable: BackOrderable = False
 
 
 def _as_it_is() -> Any:
@@ -162,6 +167,7 @@ class ItemChange(Body):
     category: Category = Field(default_factory=_as_it_is)
     hidden: Hidden = Field(default_factory=_as_it_is)
     sold_out: SoldOut = Field(default_factory=_as_it_is)
+    back_orderable: BackOrderable = Field(default_factory=_as_it_is)
 
     @model_validator(mode="after")
     def _something(self) -> "ItemChange":
@@ -262,6 +268,11 @@ class MenuItemView(View):
     category: str | None
     picture: Annotated[str, Field(description="Where its picture is served, an SVG; a path of this service.")]
     sold_out: bool
+    out_of_stock: Annotated[
+        bool,
+        Field(description="Stock does not suffice for one more; it can be ordered only if it is back-orderable."),
+    ]
+    back_orderable: bool
     hidden: bool
 
 

@@ -13,8 +13,10 @@ from backbone.storage.database import Tx
 from services.orders import decisions, refunds, store
 from services.orders.decisions import Decision
 from services.orders.events import (
+    BackorderWithdrawn,
     DeliveryCancelled,
     DeliveryRefusedCancellation,
+    ItemShortageChanged,
     KitchenRefusedCancellation,
     OrderCollected,
     OrderDelivered,
@@ -25,6 +27,7 @@ from services.orders.events import (
     PaymentVoided,
     PizzaBaked,
     PizzaPrepared,
+    StockBackordered,
     StockRejected,
     StockReleased,
     StockReserved,
@@ -37,6 +40,8 @@ from services.orders.store import TimelineEntry
 FACTS: Mapping[type[Payload], tuple[Fact, str]] = {
     StockReserved: (Fact.STOCK_RESERVED, "Everything is in stock and reserved."),
     StockRejected: (Fact.STOCK_REJECTED, "{why}"),
+    StockBackordered: (Fact.STOCK_SHORT, "{why}"),
+    BackorderWithdrawn: (Fact.BACKORDER_WITHDRAWN, "It waits for stock no more."),
     StockReleased: (Fact.STOCK_RELEASED, "The reserved stock was released."),
     PaymentReceived: (Fact.PAYMENT_RECEIVED, "The payment was received."),
     PaymentFailed: (Fact.PAYMENT_FAILED, "{why}"),
@@ -75,6 +80,12 @@ async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
     await store.add_entries(tx, [_kept(event) for event in events if event.data.order not in orders])
 
 
+async def note_shortages(events: Sequence[Event[ItemShortageChanged]], tx: Tx) -> None:
+    """Keep which items of the menu cannot be made for want of which SKU; the last that is told of each counts."""
+    short = {(event.data.item, event.data.sku): event.data.short for event in events}
+    await store.save_shortages(tx, short)
+
+
 def _news(event: Event[Any]) -> News:
     fact, text = FACTS[type(event.data)]
     why = getattr(event.data, "why", None)
@@ -88,4 +99,7 @@ def _kept(event: Event[Any]) -> TimelineEntry:
     return TimelineEntry(event.data.order, Entry(None, news.at, news.event, news.text))
 
 
-HANDLERS: Handlers = dict.fromkeys([*FACTS, *refunds.FACTS], BatchHandler(learn))
+HANDLERS: Handlers = {
+    **dict.fromkeys([*FACTS, *refunds.FACTS], BatchHandler(learn)),
+    ItemShortageChanged: BatchHandler(note_shortages),
+}

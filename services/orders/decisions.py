@@ -9,6 +9,7 @@ once taken is a fact itself. A fact that comes late joins the timeline and chang
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from backbone import decision
@@ -20,12 +21,14 @@ from services.orders.events import (
     Fulfilment,
     Line,
     Money,
+    OrderBackordered,
     OrderCancellationRequested,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
     OrderConfirmedV1,
     OrderDelayed,
+    OrderPaymentDue,
     OrderPlaced,
     OrderRejected,
 )
@@ -39,7 +42,8 @@ PAID_AND_RESERVED = frozenset({Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED})
 FAILED = frozenset({Fact.STOCK_REJECTED, Fact.PAYMENT_FAILED})
 HANDED_OVER = frozenset({Fact.DELIVERED, Fact.COLLECTED})
 CANCELLATION_AGREED = frozenset({Fact.TICKET_CANCELLED, Fact.DELIVERY_CANCELLED})
-STOCK_SETTLED = frozenset({Fact.STOCK_REJECTED, Fact.STOCK_RELEASED})
+STOCK_SETTLED = frozenset({Fact.STOCK_REJECTED, Fact.STOCK_RELEASED, Fact.BACKORDER_WITHDRAWN})
+UNCONFIRMED = frozenset({Status.PLACED, Status.BACKORDERED})
 # How long those who follow wait at most for what should come. Payments waits for its provider as long as it takes, and
 # what ended before payments told of every end is never heard of.
 UNDONE_WITHIN = timedelta(hours=1)
@@ -88,6 +92,7 @@ def place(
     total = sum(line.quantity * line.unit_price.amount for line in lines)
     if total > LARGEST_TOTAL:
         raise TooDear
+    patient = tuple(sorted({line.item for line in lines if menu[line.item].back_orderable}))
     order = Order(
         id=order_id,
         customer=wanted.customer,
@@ -97,14 +102,14 @@ def place(
         total=Money(total, currency),
         status=Status.PLACED,
         reason=None,
-        facts=frozenset({Fact.PLACED}),
+        facts=frozenset({Fact.PLACED, Fact.PAYMENT_HELD} if patient else {Fact.PLACED}),
         placed_at=now,
         stepped_at=now,
         delayed=False,
         version=1,
     )
     entry = _entry(order, OrderPlaced.TYPE, now, "The order was placed.")
-    placed = _whole(OrderPlaced, order, order.total)
+    placed = replace(_whole(OrderPlaced, order, order.total), back_orderable=patient or UNSET)
     return Decision(order, (placed,), start=(Start(DELAY_WATCH, due=now + limit),), entries=(entry,))
 
 
@@ -124,7 +129,7 @@ def cancel(order: Order, reason: str, now: datetime) -> Decision:
     """
     if order.status in (Status.CANCELLING, Status.CANCELLED):
         return Decision(order)
-    if order.status is Status.PLACED:
+    if order.status in UNCONFIRMED:
         return _watched(order, _decide(Decision(order), Fact.CANCELLED, reason, now))
     if order.status is Status.CONFIRMED and not order.facts & STARTED:
         return _watched(order, _decide(Decision(order), Fact.CANCELLATION_REQUESTED, reason, now))
@@ -134,9 +139,9 @@ def cancel(order: Order, reason: str, now: datetime) -> Decision:
 def delay(order: Order, limit: timedelta, now: datetime) -> Decision | None:
     """Tell, once for each step, that it takes longer than `limit`, or look again when it does.
 
-    Returns None when that was told or the order has ended.
+    Returns None when that was told, or the order has ended or waits for stock.
     """
-    if order.ended or order.delayed:
+    if order.ended or order.delayed or order.status is Status.BACKORDERED:
         return None
     if now < order.stepped_at + limit:
         return Decision(order, start=(Start(DELAY_WATCH, due=order.stepped_at + limit),))
@@ -165,7 +170,8 @@ def status_of(facts: frozenset[Fact], fulfilment: Fulfilment) -> Status:
         if end in facts:
             return status
     if Fact.CONFIRMED not in facts:
-        return Status.PLACED
+        waits = Fact.BACKORDERED in facts and Fact.STOCK_RESERVED not in facts
+        return Status.BACKORDERED if waits else Status.PLACED
     if Fact.CANCELLATION_REQUESTED in facts and not facts & STARTED:
         return Status.CANCELLING
     return _progress(facts, fulfilment)
@@ -202,6 +208,10 @@ def _follows(facts: frozenset[Fact]) -> Fact | None:
 def _before_confirmation(facts: frozenset[Fact]) -> Fact | None:
     if facts & FAILED:
         return Fact.REJECTED
+    if Fact.STOCK_RESERVED not in facts:
+        return Fact.BACKORDERED if Fact.STOCK_SHORT in facts and Fact.BACKORDERED not in facts else None
+    if Fact.PAYMENT_HELD in facts and Fact.PAYMENT_DUE not in facts:
+        return Fact.PAYMENT_DUE
     return Fact.CONFIRMED if facts >= PAID_AND_RESERVED else None
 
 
@@ -216,19 +226,20 @@ def _decide(before: Decision, fact: Fact, reason: str | None, now: datetime) -> 
 
 
 def _watched(before: Order, decided: Decision) -> Decision:
-    """Stop watching an order that has ended, and watch one again that was late and has moved on."""
-    if decided.state.ended:
+    """Stop watching an order that has ended or waits for stock, and watch one again that was late or waited."""
+    if decided.state.ended or decided.state.status is Status.BACKORDERED:
         return replace(decided, stop=(DELAY_WATCH,))
-    if before.delayed and not decided.state.delayed:
+    if before.status is Status.BACKORDERED or (before.delayed and not decided.state.delayed):
         # Due at once: the job itself knows the limit and settles on the time.
         return replace(decided, start=(Start(DELAY_WATCH),))
     return decided
 
 
 def _reason(fact: Fact, before: Order, given: str | None) -> str | None:
-    if fact in (Fact.CONFIRMED, Fact.COMPLETED):
+    if fact in (Fact.PAYMENT_DUE, Fact.CONFIRMED, Fact.COMPLETED):
         return None
-    return (before.reason or given or "No reason was given.")[:LONGEST_REASON]
+    asked = before.reason if before.status is Status.CANCELLING else None
+    return (asked or given or "No reason was given.")[:LONGEST_REASON]
 
 
 def _knowing(order: Order, fact: Fact, now: datetime) -> Order:
@@ -237,8 +248,8 @@ def _knowing(order: Order, fact: Fact, now: datetime) -> Order:
     order = replace(_changed(order), facts=facts)
     if status is order.status:
         return order
-    # A refused cancellation leaves no reason behind.
-    reason = None if order.status is Status.CANCELLING and status not in ENDS else order.reason
+    # A refused cancellation leaves no reason behind, nor does stock that has come.
+    reason = None if order.status in (Status.CANCELLING, Status.BACKORDERED) and status not in ENDS else order.reason
     return replace(order, status=status, reason=reason, stepped_at=now, delayed=False)
 
 
@@ -287,6 +298,10 @@ def _confirmed(order: Order) -> tuple[Payload, ...]:
     return _whole(OrderConfirmedV1, order, order.total.amount), _whole(OrderConfirmed, order, order.total)
 
 
+def _payment_due(order: Order) -> tuple[Payload, ...]:
+    return (OrderPaymentDue(order=order.id, customer=order.customer, total=order.total),)
+
+
 def _completed(order: Order) -> tuple[Payload, ...]:
     return (OrderCompleted(order=order.id, customer_id=order.customer.id, total=order.total),)
 
@@ -296,6 +311,11 @@ def _with_reason(kind: Callable[..., Payload]) -> Callable[[Order], tuple[Payloa
 
 
 _ANNOUNCED: Mapping[Fact, tuple[Callable[[Order], tuple[Payload, ...]], str]] = {
+    Fact.BACKORDERED: (
+        _with_reason(OrderBackordered),
+        "The order waits for stock, and so does its payment.",
+    ),
+    Fact.PAYMENT_DUE: (_payment_due, "All of it is there, and the payment is due."),
     Fact.CONFIRMED: (_confirmed, "The order is confirmed."),
     Fact.REJECTED: (_with_reason(OrderRejected), "The order is rejected: {reason}."),
     Fact.CANCELLATION_REQUESTED: (_with_reason(OrderCancellationRequested), "To be cancelled: {reason}."),

@@ -47,6 +47,26 @@ class OrderPlaced(Payload, frozen=True):
     address: str | None
     lines: tuple[Line, ...]
     total: Money
+    back_orderable: tuple[str, ...] | UnsetType = UNSET
+    """The items for which the customer waits when stock is short; the payment is then due when all is reserved."""
+
+
+class OrderBackordered(Payload, frozen=True):
+    """The order waits for stock; nothing is charged before it is reserved."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-backordered.v1"
+    order: str
+    customer: Customer
+    reason: str
+
+
+class OrderPaymentDue(Payload, frozen=True):
+    """All that the order needs is reserved, and the payment that was held back is due."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.order-payment-due.v1"
+    order: str
+    customer: Customer
+    total: Money
 
 
 class OrderConfirmed(Payload, frozen=True):
@@ -151,6 +171,7 @@ class MenuItemState(msgspec.Struct, frozen=True):
     category: str | None
     hidden: bool
     sold_out: bool
+    back_orderable: bool
     retired: bool
 
 
@@ -192,9 +213,36 @@ class StockRejected(Payload, frozen=True):
     @property
     def why(self) -> str:
         """Tell people what was wanted of each SKU and what is there."""
-        parts = [f"{each.sku} ({each.quantity} wanted, {each.available} available)" for each in self.short[:10]]
-        more = ["and more"] if len(self.short) > len(parts) else []
-        return f"Not enough in stock: {', '.join(parts + more)}."
+        return _lacking(self.short)
+
+
+class StockBackordered(Payload, frozen=True):
+    """Nothing is reserved yet: the order waits for some SKUs."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.stock-backordered.v1"
+    order: str
+    short: tuple[Shortage, ...]
+
+    @property
+    def why(self) -> str:
+        """Tell people what was wanted of each SKU and what is there."""
+        return _lacking(self.short)
+
+
+class BackorderWithdrawn(Payload, frozen=True):
+    """The order does not wait for stock any more, because it has ended."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.backorder-withdrawn.v1"
+    order: str
+
+
+class ItemShortageChanged(Payload, frozen=True):
+    """One piece of the item cannot be made for want of the SKU, or can be again."""
+
+    TYPE: ClassVar[str] = "sliceline.inventory.item-shortage-changed.v1"
+    item: str
+    sku: str
+    short: bool
 
 
 class StockReleased(Payload, frozen=True):
@@ -333,8 +381,16 @@ class DeliveryRefusedCancellation(Payload, frozen=True):
         return self.reason
 
 
+def _lacking(short: tuple[Shortage, ...]) -> str:
+    parts = [f"{each.sku} ({each.quantity} wanted, {each.available} available)" for each in short[:10]]
+    more = ["and more"] if len(short) > len(parts) else []
+    return f"Not enough in stock: {', '.join(parts + more)}."
+
+
 PUBLISHES: tuple[type[Payload], ...] = (
     OrderPlaced,
+    OrderBackordered,
+    OrderPaymentDue,
     OrderConfirmed,
     OrderConfirmedV1,
     OrderRejected,

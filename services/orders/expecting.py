@@ -19,7 +19,7 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 def expected_of(order: Order, usual: Usual) -> Expected | None:
-    """Return what should happen next to an order; None at its end."""
+    """Return what should happen next to an order; None at its end, and while it waits for stock."""
     step = _next_step(order)
     return Expected(step, order.stepped_at + usual[step]) if step else None
 

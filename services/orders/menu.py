@@ -10,7 +10,8 @@ from services.orders.events import MenuItemChanged, MenuItemState, Money
 class MenuItem(msgspec.Struct, frozen=True):
     """Describes what can be ordered, at which price, and whether it has to be baked.
 
-    A hidden item is shown to nobody but the staff, one that is sold out is shown as such; neither can be ordered. A
+    A hidden item is shown to nobody but the staff, one that is sold out is shown as such; neither can be ordered. One
+    that is out of stock, as inventory tells, can be ordered only where customers wait for it: it is back-orderable. A
     retired one is kept for its name in old orders, and is no longer on the menu.
     """
 
@@ -22,6 +23,8 @@ class MenuItem(msgspec.Struct, frozen=True):
     category: str | None = None
     hidden: bool = False
     sold_out: bool = False
+    back_orderable: bool = False
+    out_of_stock: bool = False
     retired: bool = False
 
     @property
@@ -34,11 +37,14 @@ class MenuItem(msgspec.Struct, frozen=True):
         """Say why nobody can order the item; None: it can be ordered."""
         if self.hidden or self.retired:
             return NOT_ON_THE_MENU
-        return SOLD_OUT if self.sold_out else None
+        if self.sold_out:
+            return SOLD_OUT
+        return OUT_OF_STOCK if self.out_of_stock and not self.back_orderable else None
 
 
 NOT_ON_THE_MENU = "is not on the menu"
 SOLD_OUT = "is sold out"
+OUT_OF_STOCK = "is out of stock"
 
 
 def add(item: MenuItem, by: str) -> Decision[MenuItem]:
@@ -68,5 +74,6 @@ def _told(item: MenuItem) -> MenuItemState:
         category=item.category,
         hidden=item.hidden,
         sold_out=item.sold_out,
+        back_orderable=item.back_orderable,
         retired=item.retired,
     )

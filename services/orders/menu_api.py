@@ -67,7 +67,8 @@ async def add_item(body: NewItem, command: Command) -> Response:
         if not await store.add_item(tx, item):
             raise Problem(409, "Item exists", f"The menu has an item {item.item!r} already.", field="item")
         _apply(tx, menu.add(item, command.actor))
-        return Answer(_shown(item), 201, {"Location": f"/menu/{item.item}"})
+        shown = _shown(await _locked(tx, item.item, command.context))
+        return Answer(shown, 201, {"Location": f"/menu/{item.item}"})
 
     return await _changing(command, effect)
 

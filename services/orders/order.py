@@ -13,6 +13,7 @@ class Status(StrEnum):
     """Names where an order stands; the last three are the ends."""
 
     PLACED = "placed"
+    BACKORDERED = "backordered"
     CONFIRMED = "confirmed"
     PREPARING = "preparing"
     BAKED = "baked"
@@ -30,6 +31,8 @@ class Fact(StrEnum):
     # What others tell.
     STOCK_RESERVED = "stock-reserved"
     STOCK_REJECTED = "stock-rejected"
+    STOCK_SHORT = "stock-backordered"
+    BACKORDER_WITHDRAWN = "backorder-withdrawn"
     STOCK_RELEASED = "stock-released"
     PAYMENT_RECEIVED = "payment-received"
     PAYMENT_FAILED = "payment-failed"
@@ -45,6 +48,10 @@ class Fact(StrEnum):
     CANCELLATION_REFUSED = "cancellation-refused"
     # What orders decides.
     PLACED = "order-placed"
+    # It has items for which its customer waits, and is charged when all is reserved. No event of its own tells it.
+    PAYMENT_HELD = "payment-held"
+    BACKORDERED = "order-backordered"
+    PAYMENT_DUE = "order-payment-due"
     CONFIRMED = "order-confirmed"
     REJECTED = "order-rejected"
     CANCELLATION_REQUESTED = "order-cancellation-requested"
@@ -67,7 +74,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True):
     """Holds an order with everything known about it.
 
-    `reason` is why it was rejected or cancelled, or shall be. `correlationid` is what all events
+    `reason` is why it was rejected or cancelled, or shall be, or waits for stock. `correlationid` is what all events
     about it have in common, once it is stored.
     """
 

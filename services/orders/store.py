@@ -5,17 +5,17 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from backbone.events.payload import Cause
 from backbone.http import Page
 from backbone.storage.database import Database, Tx
-from backbone.storage.statement import Session, Statement, rows
+from backbone.storage.statement import Session, Statement, rows, tuples
 from services.orders.decisions import Decision
 from services.orders.events import Customer, Line, Money
 from services.orders.menu import MenuItem
 from services.orders.order import Entry, Fact, Order, Refund, Status
-from services.orders.tables import menu, orders, refunds, timeline
+from services.orders.tables import menu, orders, refunds, shortages, timeline
 
 R = refunds.c
 
@@ -147,8 +147,9 @@ _SETTLE_REFUNDS = Statement(
 _LIST_REFUNDS = Statement("SELECT :r.* FROM refunds AS r WHERE order_id = :order ORDER BY id", r=refunds)
 
 _ITEM = rows(menu, price="unit_price.amount")
-_FIND_ITEM = Statement("SELECT :m.* FROM menu AS m WHERE item = :item", m=menu)
-_LOCK_ITEM = Statement("SELECT :m.* FROM menu AS m WHERE item = :item FOR UPDATE", m=menu)
+_OUT_OF_STOCK = "EXISTS (SELECT FROM shortages WHERE shortages.item = m.item) AS out_of_stock"
+_FIND_ITEM = Statement(f"SELECT :m.*, {_OUT_OF_STOCK} FROM menu AS m WHERE item = :item", m=menu)  # noqa: S608  our own
+_LOCK_ITEM = Statement(f"SELECT :m.*, {_OUT_OF_STOCK} FROM menu AS m WHERE item = :item FOR UPDATE OF m", m=menu)  # noqa: S608
 # One that is on the menu already is left alone, and then nothing is written.
 _ADD_ITEM = Statement(
     """
@@ -158,6 +159,14 @@ _ADD_ITEM = Statement(
     new=_ITEM,
 )
 _SAVE_ITEM = Statement("UPDATE menu SET :new.changes FROM :new WHERE menu.item = new.item", new=_ITEM)
+
+_ADD_SHORTAGES = Statement(
+    "INSERT INTO shortages (:new.columns) SELECT :new.* FROM :new ON CONFLICT DO NOTHING", new=tuples(shortages)
+)
+_DROP_SHORTAGES = Statement(
+    "DELETE FROM shortages USING :old WHERE shortages.item = old.item AND shortages.sku = old.sku",
+    old=tuples(shortages),
+)
 
 
 async def lock(tx: Tx, order: str) -> Order | None:
@@ -242,7 +251,8 @@ async def list_menu(
     database: Database, currency: str, page: Page | None = None, *, hidden: bool = True
 ) -> list[MenuItem]:
     """Return the menu, or a page of it, by item; what is `hidden` is left out where that is False."""
-    query = select(menu).where(~menu.c.retired).order_by(menu.c.item)
+    is_short = exists().where(shortages.c.item == menu.c.item).label("out_of_stock")
+    query = select(menu, is_short).where(~menu.c.retired).order_by(menu.c.item)
     if not hidden:
         query = query.where(~menu.c.hidden)
     if page:
@@ -272,6 +282,15 @@ async def add_item(tx: Tx, item: MenuItem) -> bool:
 async def save_item(tx: Tx, item: MenuItem) -> None:
     """Write an item as it is now. `lock_item` has locked its row."""
     await _SAVE_ITEM.execute(tx.raw, new=[item])
+
+
+async def save_shortages(tx: Tx, short: Mapping[tuple[str, str], bool]) -> None:
+    """Write whether one more piece of an item can be made, as far as a SKU goes, by item and SKU."""
+    changed = sorted(short)
+    if new := [each for each in changed if short[each]]:
+        await _ADD_SHORTAGES.execute(tx.raw, new=new)
+    if old := [each for each in changed if not short[each]]:
+        await _DROP_SHORTAGES.execute(tx.raw, old=old)
 
 
 def _new_entries(decided: Iterable[Decision]) -> list[TimelineEntry]:
@@ -307,6 +326,8 @@ def _item(row: Any, currency: str) -> MenuItem:
         category=row["category"],
         hidden=row["hidden"],
         sold_out=row["sold_out"],
+        back_orderable=row["back_orderable"],
+        out_of_stock=row["out_of_stock"],
         retired=row["retired"],
     )
 

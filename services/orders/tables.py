@@ -1,4 +1,4 @@
-"""The tables of orders: orders, their timelines and refunds, and the menu."""
+"""The tables of orders: orders, their timelines and refunds, and the menu with what it is short of."""
 
 from sqlalchemy import (
     ARRAY,
@@ -84,5 +84,15 @@ menu = Table(
     Column("category", Text),
     Column("hidden", Boolean, nullable=False, server_default=false()),
     Column("sold_out", Boolean, nullable=False, server_default=false()),
+    Column("back_orderable", Boolean, nullable=False, server_default=false()),
     Column("retired", Boolean, nullable=False, server_default=false()),
+)
+
+# What inventory tells: of which items one piece cannot be made, for want of which SKU. No foreign key: inventory knows
+# items that the menu does not.
+shortages = Table(
+    "shortages",
+    metadata,
+    Column("item", ID, primary_key=True),
+    Column("sku", ID, primary_key=True),
 )

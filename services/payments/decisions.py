@@ -1,6 +1,6 @@
 """Decides in pure functions what becomes of a payment: takes it and a fact, returns what changes.
 
-None says that nothing changes.
+None says that nothing changes. A payment of an order that waits for stock is held, and queued once it is due.
 
     queued ──────► charging ──► received          a charge begins, and is answered
       │              │  └─────► failed            declined: nothing was charged
@@ -31,6 +31,7 @@ from backbone.values.currencies import in_words
 from services.payments.events import (
     Money,
     OrderCancelled,
+    OrderPaymentDue,
     OrderPlaced,
     OrderRefundRequested,
     OrderRejected,
@@ -42,7 +43,7 @@ from services.payments.events import (
     RefundPaid,
 )
 
-Fact = OrderPlaced | OrderRejected | OrderCancelled | OrderRefundRequested
+Fact = OrderPlaced | OrderPaymentDue | OrderRejected | OrderCancelled | OrderRefundRequested
 
 NOTHING = Money(0, "XXX")
 """What is to be paid for an order that nobody has heard of: nothing, in the code that ISO 4217 has for no currency."""
@@ -51,6 +52,7 @@ NOTHING = Money(0, "XXX")
 class Status(StrEnum):
     """Names where a payment stands."""
 
+    HELD = "held"
     QUEUED = "queued"
     CHARGING = "charging"
     RECEIVED = "received"
@@ -105,8 +107,19 @@ class Decision(decision.Decision[Payment], frozen=True):
 
 
 def order_placed(payment: Payment | None, fact: OrderPlaced) -> Decision | None:
-    """Queue the payment of a new order, unless the order was heard to end before."""
-    return None if payment else placed(fact)
+    """Queue the payment of a new order, or hold it back, unless more was heard of the order before."""
+    if payment:
+        return None
+    return Decision(_payment(fact, Status.HELD)) if fact.back_orderable else placed(fact)
+
+
+def order_payment_due(payment: Payment | None, fact: OrderPaymentDue) -> Decision | None:
+    """Queue a payment that was held back, or one of which this is heard first."""
+    if payment is None:
+        return placed(fact)
+    if payment.status is not Status.HELD:
+        return None
+    return Decision(replace(payment, status=Status.QUEUED), start=(Start(Task.CHARGE),))
 
 
 def order_ended(payment: Payment | None, fact: OrderRejected | OrderCancelled) -> Decision | None:
@@ -130,6 +143,7 @@ def order_refund_requested(payment: Payment | None, fact: OrderRefundRequested) 
 
 FACTS: Mapping[type[Payload], Callable[[Payment | None, Any], Decision | None]] = {
     OrderPlaced: order_placed,
+    OrderPaymentDue: order_payment_due,
     OrderRejected: order_ended,
     OrderCancelled: order_ended,
     OrderRefundRequested: order_refund_requested,
@@ -137,10 +151,9 @@ FACTS: Mapping[type[Payload], Callable[[Payment | None, Any], Decision | None]] 
 """What happens on which event; None: nothing changes."""
 
 
-def placed(fact: OrderPlaced) -> Decision:
-    """Queue the payment of a new order."""
-    payment = Payment(order=fact.order, customer=fact.customer.id, amount=fact.total)
-    return Decision(payment, start=(Start(Task.CHARGE),))
+def placed(fact: OrderPlaced | OrderPaymentDue) -> Decision:
+    """Queue the payment of an order."""
+    return Decision(_payment(fact, Status.QUEUED), start=(Start(Task.CHARGE),))
 
 
 def ended_unheard(fact: OrderRejected | OrderCancelled) -> Decision:
@@ -199,7 +212,7 @@ def given_up(payment: Payment, reason: str) -> Decision | None:
 
 def ended(payment: Payment, reason: str | None) -> Decision | None:
     """Undo the payment of an order that was rejected or cancelled: nothing may stay charged."""
-    if payment.status is Status.QUEUED:
+    if payment.status in (Status.HELD, Status.QUEUED):
         withdrawn = replace(payment, status=Status.WITHDRAWN, reason=reason)
         return Decision(withdrawn, events=(_voided(withdrawn),), stop=(Task.CHARGE,))
     if payment.status in (Status.CHARGING, Status.RECEIVED):
@@ -245,6 +258,10 @@ def is_overdue(payment: Payment, now: datetime, give_up_after: timedelta) -> boo
     Only the time since the first attempt counts.
     """
     return payment.first_attempt_at is not None and now - payment.first_attempt_at >= give_up_after
+
+
+def _payment(fact: OrderPlaced | OrderPaymentDue, status: Status) -> Payment:
+    return Payment(order=fact.order, customer=fact.customer.id, amount=fact.total, status=status)
 
 
 def _unheard(order: str, reason: str | None) -> Payment:

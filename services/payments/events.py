@@ -93,6 +93,15 @@ class OrderPlaced(Payload, frozen=True, kw_only=True):
     order: str
     customer: Customer
     total: Money
+    back_orderable: tuple[str, ...] = ()
+    """The items for which the customer waits: where there are any, the payment is due only when that is told."""
+
+
+class OrderPaymentDue(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.order-payment-due.v1"
+    order: str
+    customer: Customer
+    total: Money
 
 
 class OrderRejected(Payload, frozen=True, kw_only=True):

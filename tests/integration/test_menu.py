@@ -16,7 +16,7 @@ from backbone.values.amounts import LARGEST_PRICE, LARGEST_TOTAL
 from services.orders.placing import forget_menu
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
+from tests.integration.one_service import Data, Fed, fed, until_a_lock_is_awaited
 from tests.integration.test_orders import all_pages, body, confirmed, document, fact, placed
 
 CHANGED = "sliceline.orders.menu-item-changed.v1"
@@ -75,6 +75,7 @@ async def test_an_item_that_is_added_is_listed_and_can_be_ordered_at_once(orders
     answer = await add(orders)
     assert (answer.status_code, answer.headers["location"]) == (201, "/menu/calzone")
     shown = CALZONE | {"picture": "/menu/calzone/picture", "sold_out": False, "hidden": False}
+    shown |= {"out_of_stock": False, "back_orderable": False}
     assert answer.json() == shown == (await orders.client.get("/menu/calzone")).json()
     assert "calzone" in await all_pages(orders, "/menu", "item")
     accepted = await order(orders, "calzone")
@@ -305,3 +306,44 @@ async def test_an_upgrade_keeps_the_menu_s_prices_and_describes_its_items(new_da
     [row] = await connection.fetch("SELECT price, category, hidden FROM menu WHERE item = 'margherita'")
     await connection.close()
     assert tuple(row) == (1250, "pizza", False)
+
+
+SHORTAGE = "sliceline.inventory.item-shortage-changed.v1"
+
+
+def shortage(item: str, sku: str, short: bool) -> tuple[str, Data]:
+    return SHORTAGE, {"item": item, "sku": sku, "short": short}
+
+
+async def test_an_item_is_out_of_stock_while_it_is_short_of_anything(orders: Fed) -> None:
+    await orders.feed(shortage("cola", "cola", True), shortage("cola", "ice", True), shortage("anything", "ham", True))
+    for left in ("ice", "cola"):
+        assert (await orders.client.get("/menu/cola")).json()["out_of_stock"]
+        assert [item for item in await menu_items(orders) if item["out_of_stock"]] == [(await shown(orders, "cola"))]
+        forget_menu(orders.database.for_queries)
+        assert refused(await order(orders, "cola")) == {"lines.0.item": "is out of stock"}
+        await orders.feed(shortage("cola", left, True), shortage("cola", left, False))
+    assert not (await shown(orders, "cola"))["out_of_stock"]
+    forget_menu(orders.database.for_queries)
+    assert (await order(orders, "cola")).status_code == 202
+
+
+async def test_an_item_for_which_customers_wait_can_be_ordered_out_of_stock(orders: Fed) -> None:
+    answer = await change(orders, "cola", back_orderable=True)
+    assert (answer.json()["back_orderable"], answer.json()["out_of_stock"]) == (True, False)
+    await orders.feed(shortage("cola", "cola", True))
+    assert (await change(orders, "cola", sold_out=False)).json()["out_of_stock"]
+    accepted = await order(orders, "cola", "water")
+    assert accepted.status_code == 202
+    [(_, told)] = await orders.published(accepted.json()["id"])
+    assert told["back_orderable"] == ["cola"]
+
+
+async def shown(orders: Fed, item: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await orders.client.get(f"/menu/{item}")).json()
+    return found
+
+
+async def menu_items(orders: Fed) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await orders.client.get("/menu", params={"limit": 100})).json()["items"]
+    return found

@@ -27,6 +27,7 @@ from tests.waiting import eventually
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
 REJECTED = "sliceline.orders.order-rejected.v1"
 CANCELLED = "sliceline.orders.order-cancelled.v1"
+BACKORDERED = "sliceline.orders.order-backordered.v1"
 REFUNDED = "sliceline.orders.order-refunded.v1"
 DELAYED = "sliceline.orders.order-delayed.v1"
 ALERT = "sliceline.alerts.stock-alert-raised.v1"
@@ -216,6 +217,19 @@ async def test_a_refund_is_mailed_to_the_customer_with_its_amount_and_reason(ope
     sent = await open_desk.until(order, "sent")
     [(version, said)] = await open_desk.service.published(sent["id"])
     assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v3", "order-refunded")
+
+
+async def test_an_order_that_waits_is_mailed_to_the_customer(open_desk: Desk) -> None:
+    order = new_id()
+    reason = "Not enough in stock: basil (2 wanted, 0 available)."
+    await open_desk.service.feed((BACKORDERED, {"order": order, "customer": customer(), "reason": reason}))
+    sent = await open_desk.until(order, "sent")
+    (mail,) = open_desk.mails()
+    assert [to["Address"] for to in mail.to] == ["ada@example.com"]
+    assert mail.subject == "Your order waits for a delivery"
+    assert f"The reason: {reason}" in mail.text
+    [(version, said)] = await open_desk.service.published(sent["id"])
+    assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v3", "order-backordered")
 
 
 async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:

@@ -351,6 +351,36 @@ async def test_without_a_reason_the_actor_is_named(orders: Fed) -> None:
     assert answer.json()["reason"] == "Cancelled on request of ada."
 
 
+async def test_an_order_that_waits_for_stock_is_told_and_paid_only_when_it_has_come(orders: Fed) -> None:
+    await orders.client.patch("/menu/margherita", json={"back_orderable": True})
+    order = await placed(orders)
+    short = [{"sku": "basil", "quantity": 2, "available": 0}]
+    lines = [{"sku": "basil", "quantity": 2}]
+    await orders.feed(fact("inventory.stock-backordered", order, lines=lines, short=short))
+    waiting = await document(orders, order)
+    assert (waiting["status"], waiting["expected"]) == ("backordered", None)
+    assert waiting["reason"] == "Not enough in stock: basil (2 wanted, 0 available)."
+    page = (await orders.client.get("/orders", params={"status": "backordered"})).json()
+    assert [each["id"] for each in page["items"]] == [order]
+    assert await told(orders, order) == ["order-placed.v1", "order-backordered.v1"]
+    await orders.feed(fact("inventory.stock-reserved", order))
+    assert (await document(orders, order))["status"] == "placed"
+    assert (await told(orders, order))[2:] == ["order-payment-due.v1"]
+    await orders.feed(fact("payments.payment-received", order))
+    assert (await document(orders, order))["status"] == "confirmed"
+
+
+async def test_an_order_that_waits_for_stock_is_cancelled_at_once(orders: Fed) -> None:
+    order = await placed(orders)
+    short = [{"sku": "basil", "quantity": 2, "available": 0}]
+    lines = [{"sku": "basil", "quantity": 2}]
+    await orders.feed(fact("inventory.stock-backordered", order, lines=lines, short=short))
+    answer = await orders.client.post(f"/orders/{order}/cancel", json={"reason": "too slow"})
+    assert (answer.status_code, answer.json()["status"], answer.json()["reason"]) == (202, "cancelled", "too slow")
+    await orders.feed(fact("inventory.backorder-withdrawn", order))
+    assert [entry["status"] for entry in (await document(orders, order))["timeline"]][-1] == "cancelled"
+
+
 @pytest.mark.parametrize("agreed", [True, False])
 async def test_after_confirmation_the_kitchen_decides(orders: Fed, agreed: bool) -> None:
     order = await confirmed(orders)

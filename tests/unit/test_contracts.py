@@ -125,13 +125,13 @@ def test_every_contract_has_a_writer() -> None:
 
 def test_schemas_are_listed_by_name_then_by_version() -> None:
     orders = schemas_of("orders")
-    assert orders[1:4] == [f"sliceline.orders.{name}" for name in ("order-cancellation-requested.v1", *orders_after())]
+    assert orders[1:4] == [f"sliceline.orders.{name}" for name in ("order-backordered.v1", *orders_after())]
     assert orders[0] == "sliceline.orders.menu-item-changed.v1"
     assert schemas_of("nobody") == []
 
 
 def orders_after() -> tuple[str, str]:
-    return "order-cancelled.v1", "order-completed.v1"
+    return "order-cancellation-requested.v1", "order-cancelled.v1"
 
 
 @pytest.mark.parametrize(

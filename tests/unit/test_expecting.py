@@ -44,6 +44,10 @@ def test_before_and_beside_that_a_decision_is_expected() -> None:
     assert expected(confirmed().cancel()) == (Status.CANCELLED, timedelta(seconds=30))
 
 
+def test_nobody_says_when_stock_will_come() -> None:
+    assert expected(Life().learn(Fact.STOCK_SHORT)) is None
+
+
 @pytest.mark.parametrize("end", [Fact.STOCK_REJECTED, Fact.PAYMENT_FAILED])
 def test_nothing_is_expected_at_an_end(end: Fact) -> None:
     ended = [Life().learn(end), Life().cancel(), confirmed().learn(Fact.DELIVERED)]
@@ -52,7 +56,7 @@ def test_nothing_is_expected_at_an_end(end: Fact) -> None:
 
 
 def test_every_step_that_can_be_expected_has_a_usual_time() -> None:
-    assert set(Status) - USUAL.keys() == {Status.PLACED, Status.CANCELLING, Status.REJECTED}
+    assert set(Status) - USUAL.keys() == {Status.PLACED, Status.BACKORDERED, Status.CANCELLING, Status.REJECTED}
 
 
 def test_the_time_counts_from_when_the_order_came_where_it_stands() -> None:

@@ -14,18 +14,13 @@ from msgspec.structs import replace
 
 from backbone.decision import Decision
 from backbone.events.payload import Payload
-from services.inventory import decisions
+from services.inventory import decisions, levels, recipes
 from services.inventory.decisions import (
-    CrossedLimits,
     Fact,
-    Kept,
-    Level,
-    NotEnough,
     Outcome,
     Rejected,
     Reservation,
     Reserved,
-    StillNeeded,
     Stock,
 )
 from services.inventory.events import (
@@ -42,6 +37,7 @@ from services.inventory.events import (
     StockLevelChanged,
     StockLine,
 )
+from services.inventory.levels import CrossedLimits, Kept, Level, NotEnough, StillNeeded
 from tests.told import told
 
 SKUS = ("basil", "cola", "dough")
@@ -60,7 +56,7 @@ def reserved(stock: Mapping[str, Level], *lines: OrderLine) -> Reserved:
 
 
 def retired(level: Level) -> Level:
-    return decisions.retire("cola", level, [], "ann").state
+    return levels.retire("cola", level, [], "ann").state
 
 
 def levels_told(changes: Mapping[str, Decision[Level]]) -> list[StockLevelChanged]:
@@ -120,61 +116,61 @@ def test_what_is_reserved_cannot_be_reserved_again() -> None:
 def test_release_undoes_a_reservation() -> None:
     before = {"cola": level(10)}
     decision = reserved(before, OrderLine("cola", 7))
-    assert decisions.release(decision.levels, decision.lines) == before
+    assert levels.release(decision.levels, decision.lines) == before
 
 
 def test_a_sale_takes_reserved_pieces_out_of_the_house_and_leaves_what_is_available() -> None:
     decision = reserved({"cola": level(10)}, OrderLine("cola", 7))
-    sold = decisions.sell(decision.levels, decision.lines)["cola"]
+    sold = levels.sell(decision.levels, decision.lines)["cola"]
     assert (sold.on_hand, sold.reserved, sold.sold, sold.available) == (3, 0, 7, 3)
 
 
 def test_an_adjustment_may_take_all_that_is_available_but_nothing_that_is_promised() -> None:
     stock = reserved({"cola": level(10)}, OrderLine("cola", 7)).levels
-    assert decisions.adjust(stock["cola"], -3).available == 0
+    assert levels.adjust(stock["cola"], -3).available == 0
     with pytest.raises(NotEnough) as refused:
-        decisions.adjust(stock["cola"], -4)
+        levels.adjust(stock["cola"], -4)
     assert refused.value.level.available == 3
 
 
 def test_a_count_counts_as_the_difference() -> None:
-    counted = decisions.count(level(10), 500)
+    counted = levels.count(level(10), 500)
     assert (counted.on_hand, counted.adjusted) == (500, 490)
     with pytest.raises(NotEnough):
-        decisions.count(reserved({"cola": level(10)}, OrderLine("cola", 7)).levels["cola"], 6)
+        levels.count(reserved({"cola": level(10)}, OrderLine("cola", 7)).levels["cola"], 6)
 
 
 def test_a_limit_that_is_not_given_stays() -> None:
-    changed = decisions.limit(level(10, threshold=5, ceiling=50), 0, None)
+    changed = levels.limit(level(10, threshold=5, ceiling=50), 0, None)
     assert (changed.threshold, changed.ceiling) == (0, 50)
-    assert decisions.limit(changed, None, 60).ceiling == 60
+    assert levels.limit(changed, None, 60).ceiling == 60
 
 
 def test_a_change_is_told_with_what_was_and_what_is_available() -> None:
     before = {"cola": level(10), "dough": level(10)}
-    after = before | {"cola": decisions.adjust(before["cola"], -4)}
-    [change] = levels_told(decisions.changes(before, after, "shop-till", "sold"))
+    after = before | {"cola": levels.adjust(before["cola"], -4)}
+    [change] = levels_told(levels.changes(before, after, "shop-till", "sold"))
     assert (change.sku, change.before, change.after) == ("cola", Availability(10), Availability(6))
     assert (change.threshold, change.ceiling, change.channel, change.reason) == (5, 1000, "shop-till", "sold")
 
 
 def test_a_sku_that_is_added_begins_with_its_first_level_and_no_before() -> None:
-    added = decisions.add(None, on_hand=40, threshold=5, ceiling=1000)
+    added = levels.add(None, on_hand=40, threshold=5, ceiling=1000)
     assert (added.on_hand, added.initial, added.adjusted, added.available) == (40, 40, 0, 40)
-    [begun] = levels_told({"capers": decisions.begins("capers", added, "added by ann")})
+    [begun] = levels_told({"capers": levels.begins("capers", added, "added by ann")})
     assert (begun.sku, begun.before, begun.after, begun.channel) == ("capers", UNSET, Availability(40), "staff")
 
 
 def test_a_sku_is_added_once_and_its_limits_may_not_cross() -> None:
     with pytest.raises(Kept):
-        decisions.add(level(0), on_hand=1, threshold=5, ceiling=1000)
+        levels.add(level(0), on_hand=1, threshold=5, ceiling=1000)
     with pytest.raises(CrossedLimits):
-        decisions.add(None, on_hand=1, threshold=5, ceiling=4)
+        levels.add(None, on_hand=1, threshold=5, ceiling=4)
 
 
 def test_a_sku_that_is_added_again_goes_on_from_what_it_had_sold() -> None:
-    sold_out = decisions.sell({"cola": replace(level(10), reserved=10)}, [StockLine("cola", 10)])["cola"]
-    again = decisions.add(retired(sold_out), on_hand=7, threshold=1, ceiling=9)
+    sold_out = levels.sell({"cola": replace(level(10), reserved=10)}, [StockLine("cola", 10)])["cola"]
+    again = levels.add(retired(sold_out), on_hand=7, threshold=1, ceiling=9)
     assert (again.on_hand, again.sold, again.retired) == (7, 10, False)
     assert again.on_hand + again.sold == again.initial + again.adjusted
     assert (again.threshold, again.ceiling) == (1, 9)
@@ -191,7 +187,7 @@ def test_a_sku_that_is_added_again_goes_on_from_what_it_had_sold() -> None:
 )
 def test_what_is_still_needed_is_not_retired(kept: Level, needed_by: list[str], why: str) -> None:
     with pytest.raises(StillNeeded, match=re.escape(why)):
-        decisions.retire("cola", kept, needed_by, "ann")
+        levels.retire("cola", kept, needed_by, "ann")
 
 
 def test_an_order_of_a_retired_sku_is_rejected_for_want_of_it() -> None:
@@ -202,33 +198,33 @@ def test_an_order_of_a_retired_sku_is_rejected_for_want_of_it() -> None:
 
 
 def test_a_retired_sku_is_told_with_who_retired_it() -> None:
-    assert told(decisions.retire("cola", level(0), [], "ann")) == [SkuRetired(sku="cola", by="ann")]
+    assert told(levels.retire("cola", level(0), [], "ann")) == [SkuRetired(sku="cola", by="ann")]
 
 
 def test_a_recipe_is_told_with_what_was_and_what_is_and_only_when_it_changed() -> None:
     old, new = RECIPES["margherita"], RECIPES["bruschetta"]
     for before, after in ((None, new), (old, new), (old, None)):
-        decision = decisions.change_recipe("margherita", before, after, "ann")
+        decision = recipes.change_recipe("margherita", before, after, "ann")
         [event] = told(decision)
         assert isinstance(event, RecipeChanged)
         assert event.before == (UNSET if before is None else Recipe(before))
         assert event.after == (UNSET if after is None else Recipe(after))
         assert (decision.state, event.item, event.by) == (after, "margherita", "ann")
-    assert told(decisions.change_recipe("margherita", old, old, "ann")) == []
+    assert told(recipes.change_recipe("margherita", old, old, "ann")) == []
 
 
 def test_new_limits_are_told_too() -> None:
     before = {"cola": level(10)}
-    after = {"cola": decisions.limit(before["cola"], 9, 99)}
-    [change] = levels_told(decisions.changes(before, after, "staff", "limits set"))
+    after = {"cola": levels.limit(before["cola"], 9, 99)}
+    [change] = levels_told(levels.changes(before, after, "staff", "limits set"))
     assert (change.before, change.after) == (Availability(10), Availability(10))
     assert (change.threshold, change.ceiling) == (9, 99)
 
 
 def test_a_sale_is_not_told_because_nothing_that_shows_has_changed() -> None:
     decision = reserved({"cola": level(10)}, OrderLine("cola", 7))
-    sold = decisions.sell(decision.levels, decision.lines)
-    assert levels_told(decisions.changes(decision.levels, sold, "orders", "completed")) == []
+    sold = levels.sell(decision.levels, decision.lines)
+    assert levels_told(levels.changes(decision.levels, sold, "orders", "completed")) == []
 
 
 items = st.sampled_from(["margherita", "bruschetta", "cola", "unicorn"])
@@ -320,19 +316,19 @@ class Warehouse(RuleBasedStateMachine):
     @rule(data=st.data(), sale=st.booleans())
     def close(self, data: st.DataObject, sale: bool) -> None:
         lines = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-        self.stock |= decisions.sell(self.stock, lines) if sale else decisions.release(self.stock, lines)
+        self.stock |= levels.sell(self.stock, lines) if sale else levels.release(self.stock, lines)
 
     @rule(sku=st.sampled_from(SKUS), change=st.integers(-60, 60))
     def adjust(self, sku: str, change: int) -> None:
         try:
-            self.stock[sku] = decisions.adjust(self.stock[sku], change)
+            self.stock[sku] = levels.adjust(self.stock[sku], change)
         except NotEnough:
             assert self.stock[sku].available + change < 0
 
     @rule(sku=st.sampled_from(SKUS), on_hand=st.integers(0, 100))
     def count(self, sku: str, on_hand: int) -> None:
         try:
-            self.stock[sku] = decisions.count(self.stock[sku], on_hand)
+            self.stock[sku] = levels.count(self.stock[sku], on_hand)
         except NotEnough:
             assert on_hand < self.stock[sku].reserved
 

@@ -20,12 +20,14 @@ from services.orders.events import (
     Customer,
     Fulfilment,
     Money,
+    OrderBackordered,
     OrderCancellationRequested,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
     OrderConfirmedV1,
     OrderDelayed,
+    OrderPaymentDue,
     OrderPlaced,
     OrderRejected,
 )
@@ -39,9 +41,11 @@ MENU = {
     "margherita": MenuItem("margherita", "Margherita", Money(1200, "GBP"), baked=True),
     "cola": MenuItem("cola", "Cola", Money(300, "GBP"), baked=False),
 }
+PATIENT = {**MENU, "margherita": replace(MENU["margherita"], back_orderable=True)}
 END_EVENTS = (OrderCompleted, OrderRejected, OrderCancelled)
 RANK = {
     Status.PLACED: 0,
+    Status.BACKORDERED: 0,
     Status.CONFIRMED: 1,
     Status.CANCELLING: 2,
     Status.PREPARING: 3,
@@ -91,7 +95,7 @@ class Life:
         try:
             self.cancel()
         except TooLate:
-            assert self.order.status not in (Status.PLACED, Status.CANCELLING, Status.CANCELLED)
+            assert self.order.status not in (Status.PLACED, Status.BACKORDERED, Status.CANCELLING, Status.CANCELLED)
 
     def count(self, *kinds: type[Payload]) -> int:
         return sum(isinstance(each, kinds) for each in self.published)
@@ -239,6 +243,44 @@ def test_what_was_started_or_has_ended_is_not_cancelled(life: Life) -> None:
         life.cancel()
 
 
+def test_an_item_that_is_out_of_stock_is_ordered_only_where_customers_wait_for_it() -> None:
+    menu = {item: replace(each, out_of_stock=True) for item, each in PATIENT.items()}
+    with pytest.raises(NotForSale) as refused:
+        placed(items=[("margherita", 1), ("cola", 1)], menu=menu)
+    assert refused.value.lines == {1: "is out of stock"}
+
+
+def test_an_order_of_what_customers_wait_for_is_due_only_when_its_stock_is_reserved() -> None:
+    life = Life(placed(items=[("margherita", 2), ("cola", 1)], menu=PATIENT))
+    [payload] = life.published
+    assert isinstance(payload, OrderPlaced)
+    assert payload.back_orderable == ("margherita",)
+    life.learn(Fact.STOCK_RESERVED)
+    assert (life.order.status, life.count(OrderPaymentDue)) == (Status.PLACED, 1)
+    assert life.learn(Fact.PAYMENT_RECEIVED).order.status is Status.CONFIRMED
+
+
+def test_an_order_that_waits_for_stock_says_so_and_why_until_it_has_come() -> None:
+    start = placed(menu=PATIENT)
+    waiting = decisions.learn(start.state, news(Fact.STOCK_SHORT, "No basil."), NOW)
+    assert told(waiting) == [OrderBackordered(order="o1", customer=start.state.customer, reason="No basil.")]
+    assert (waiting.state.status, waiting.state.reason) == (Status.BACKORDERED, "No basil.")
+    assert (waiting.stop, waiting.start) == ((DELAY_WATCH,), ())
+    assert decisions.delay(waiting.state, LIMIT, NOW + 9 * LIMIT) is None
+    supplied = decisions.learn(waiting.state, news(Fact.STOCK_RESERVED), NOW + 9 * LIMIT)
+    assert (supplied.state.status, supplied.state.reason) == (Status.PLACED, None)
+    assert supplied.start == (Start(DELAY_WATCH),)
+    assert [type(each) for each in told(supplied)] == [OrderPaymentDue]
+
+
+def test_an_order_that_waits_for_stock_is_cancelled_at_once_for_the_customers_reason() -> None:
+    life = Life(placed(menu=PATIENT)).learn(Fact.STOCK_SHORT).cancel("too slow")
+    assert (life.order.status, life.order.reason) == (Status.CANCELLED, "too slow")
+    life.learn(Fact.BACKORDER_WITHDRAWN)
+    assert decisions.expected_for(life.order) == decisions.UNDONE_WITHIN
+    assert decisions.expected_for(life.learn(Fact.PAYMENT_UNDONE).order) == timedelta(0)
+
+
 def watched_on(order: Order) -> Decision:
     return Decision(order, start=(Start(DELAY_WATCH, due=order.stepped_at + LIMIT),))
 
@@ -281,8 +323,15 @@ MONEY = [
     [Fact.PAYMENT_UNDONE],
     [],
 ]
+STOCK = [
+    [Fact.STOCK_RESERVED, Fact.STOCK_RELEASED],
+    [Fact.STOCK_SHORT, Fact.STOCK_RESERVED, Fact.STOCK_RELEASED],
+    [Fact.STOCK_SHORT, Fact.BACKORDER_WITHDRAWN],
+    [Fact.STOCK_REJECTED],
+    [],
+]
 TOPICS = st.tuples(
-    st.sampled_from([[Fact.STOCK_RESERVED, Fact.STOCK_RELEASED], [Fact.STOCK_REJECTED], []]),
+    st.sampled_from(STOCK),
     st.sampled_from(MONEY),
     st.sampled_from([[Fact.PREPARED, Fact.BAKED], [Fact.TICKET_CANCELLED], []]),
     st.sampled_from([[Fact.DISPATCHED, Fact.DELIVERED], [Fact.COLLECTED], []]),
@@ -304,7 +353,12 @@ def test_without_a_cancellation_the_end_is_the_same_in_every_order_of_arrival(
 ) -> None:
     one, other = (Life().learn(*data.draw(arrivals(topics))) for _ in range(2))
     assert one.order.status is other.order.status
-    assert Counter(map(type, one.published)) == Counter(map(type, other.published))
+    assert ended_by(one) == ended_by(other)
+
+
+def ended_by(life: Life) -> Counter[type[Payload]]:
+    """What was published, but for a wait: an end that is heard first overtakes it."""
+    return Counter(type(each) for each in life.published if not isinstance(each, OrderBackordered))
 
 
 @settings(deadline=None)
@@ -331,7 +385,7 @@ def assert_sound(life: Life) -> None:
         assert {Fact.STOCK_RESERVED, Fact.PAYMENT_RECEIVED} <= life.order.facts
         assert life.order.status is not Status.REJECTED
     else:
-        assert life.order.status in (Status.PLACED, Status.REJECTED, Status.CANCELLED)
+        assert life.order.status in (Status.PLACED, Status.BACKORDERED, Status.REJECTED, Status.CANCELLED)
 
 
 @dataclass
@@ -342,6 +396,8 @@ class World:
     baked: bool
     in_stock: bool
     paid: bool
+    short: bool = False
+    waiting: bool = False
     stock: deque[Fact] = field(default_factory=deque)
     payments: deque[Fact] = field(default_factory=deque)
     kitchen: deque[Fact] = field(default_factory=deque)
@@ -362,12 +418,18 @@ class World:
             yield self.hear
         if self.confirmed and not self.closed and self.steps_done < len(self.steps):
             yield self.press
+        if self.waiting:
+            yield self.deliver
         for topic in (self.stock, self.payments, self.kitchen, self.delivery):
             if topic:
                 yield partial(self.tell, topic)
 
     def tell(self, topic: deque[Fact]) -> None:
         self.life.learn(topic.popleft())
+
+    def deliver(self) -> None:
+        self.waiting = False
+        self.stock.append(Fact.STOCK_RESERVED)
 
     def press(self) -> None:
         fact = self.steps[self.steps_done]
@@ -378,8 +440,14 @@ class World:
         event = self.life.published[self.heard]
         self.heard += 1
         if isinstance(event, OrderPlaced):
-            self.stock.append(Fact.STOCK_RESERVED if self.in_stock else Fact.STOCK_REJECTED)
+            self.waiting = self.short and self.in_stock
+            reserved = Fact.STOCK_SHORT if self.waiting else Fact.STOCK_RESERVED
+            self.stock.append(reserved if self.in_stock else Fact.STOCK_REJECTED)
+        if isinstance(event, OrderPaymentDue) or (isinstance(event, OrderPlaced) and not event.back_orderable):
             self.payments.append(Fact.PAYMENT_RECEIVED if self.paid else Fact.PAYMENT_FAILED)
+        elif isinstance(event, OrderCancelled) and self.waiting:
+            self.waiting = False
+            self.stock.append(Fact.BACKORDER_WITHDRAWN)
         elif isinstance(event, OrderConfirmed):
             self.confirmed = True
         elif isinstance(event, OrderCancellationRequested):
@@ -395,11 +463,19 @@ class World:
 
 
 @settings(deadline=None)
-@given(st.data(), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 20))
+@given(
+    st.data(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["at once", "waits", "is short"]),
+    st.integers(0, 20),
+)
 def test_however_the_services_interleave_no_order_is_left_without_an_end(
-    data: st.DataObject, baked: bool, in_stock: bool, paid: bool, cancelled_at: int
+    data: st.DataObject, baked: bool, in_stock: bool, paid: bool, patience: str, cancelled_at: int
 ) -> None:
-    world = World(Life(), baked, in_stock, paid)
+    start = placed() if patience == "at once" else placed(menu=PATIENT)
+    world = World(Life(start), baked, in_stock, paid, short=patience == "is short")
     for turn in range(100):
         if turn == cancelled_at:
             world.life.try_to_cancel()

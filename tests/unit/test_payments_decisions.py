@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
 
 from backbone.decision import Start
 from services.payments import decisions
@@ -16,6 +17,8 @@ from services.payments.decisions import Decision, Payment, Status, Task
 from services.payments.events import (
     Customer,
     Money,
+    OrderCancelled,
+    OrderPaymentDue,
     OrderPlaced,
     PaymentFailed,
     PaymentReceived,
@@ -27,6 +30,10 @@ NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
 PLACED = OrderPlaced(order="o1", customer=Customer("ada"), total=Money(2400, "GBP"))
 
 
+PATIENT = replace(PLACED, back_orderable=("margherita",))
+DUE = OrderPaymentDue(order="o1", customer=Customer("ada"), total=Money(2400, "GBP"))
+
+
 def standing(status: Status) -> Payment:
     return Payment(order="o1", customer="ada", amount=Money(2400, "GBP"), status=status, first_attempt_at=NOW)
 
@@ -35,6 +42,32 @@ def test_an_order_placed_is_queued_and_its_charge_scheduled() -> None:
     decision = decisions.placed(PLACED)
     assert (decision.state.status, decision.start, decision.events) == (Status.QUEUED, (Start(Task.CHARGE),), ())
     assert (decision.state.amount, decision.state.first_attempt_at) == (Money(2400, "GBP"), None)
+
+
+def test_a_payment_is_held_back_while_the_order_waits_for_stock_and_queued_when_it_is_due() -> None:
+    held = decisions.order_placed(None, PATIENT)
+    assert held is not None
+    assert (held.state.status, held.start, held.events) == (Status.HELD, (), ())
+    assert decisions.order_placed(None, PLACED) == decisions.placed(PLACED)
+    queued = decisions.order_payment_due(held.state, DUE)
+    assert queued is not None
+    assert queued == decisions.placed(PLACED)
+    assert decisions.order_payment_due(queued.state, DUE) is None
+
+
+def test_a_payment_that_is_due_before_its_order_is_heard_of_is_queued_once() -> None:
+    queued = decisions.order_payment_due(None, DUE)
+    assert queued == decisions.placed(PLACED)
+    assert queued is not None
+    assert decisions.order_placed(queued.state, PATIENT) is None
+
+
+def test_a_payment_that_was_held_back_is_withdrawn_when_the_order_ends() -> None:
+    decision = decisions.order_ended(standing(Status.HELD), OrderCancelled(order="o1", reason="too slow"))
+    assert decision is not None
+    assert (decision.state.status, decision.start) == (Status.WITHDRAWN, ())
+    assert decision.events == (PaymentVoided(order="o1", reference="o1", reason="too slow"),)
+    assert decisions.order_payment_due(decision.state, DUE) is None
 
 
 def test_the_first_attempt_is_remembered_by_later_ones() -> None:
