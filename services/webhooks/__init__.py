@@ -1,0 +1,1 @@
+"""Sends events to addresses outside, signed, until each is taken."""
