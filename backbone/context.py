@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from backbone.running.coalescer import Coalescer
 from backbone.running.following import Following, Look
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Client(Protocol):
+    """Holds connections to others, which are closed when the process ends."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
+C = TypeVar("C", bound=Client)
 
 
 @dataclass
@@ -38,16 +48,19 @@ class Context(Generic[S]):
     followings: dict[str, Following] = field(default_factory=dict)
     turns: Turns = field(default_factory=Turns)
     """By resource: commands on it take turns."""
-    clients: list[httpx.AsyncClient] = field(default_factory=list)
+    clients: dict[Any, Client] = field(default_factory=dict)
+    """By what has made it."""
 
     @property
     def http(self) -> httpx.AsyncClient:
         """The one client of this process for calls of others."""
-        if not self.clients:
-            import httpx  # a tenth of a process's start, and most services call nobody
+        return self.client(_plain_client)
 
-            self.clients.append(httpx.AsyncClient(timeout=10))
-        return self.clients[0]
+    def client(self, make: Callable[[S], C]) -> C:
+        """Return this process's one client that `make` makes."""
+        if make not in self.clients:
+            self.clients[make] = make(self.settings)
+        return cast(C, self.clients[make])
 
     @property
     def for_jobs(self) -> Context[S]:
@@ -57,7 +70,7 @@ class Context(Generic[S]):
     async def close(self) -> None:
         """Close all clients and connections."""
         try:
-            for client in self.clients:
+            for client in self.clients.values():
                 await client.aclose()
         finally:
             await self.database.close()
@@ -79,6 +92,12 @@ class Context(Generic[S]):
         if name not in self.followings:
             self.followings[name] = Following(name, look, self.stopping)
         return self.followings[name]
+
+
+def _plain_client(_: Settings) -> httpx.AsyncClient:
+    import httpx  # a tenth of a process's start, and most services call nobody
+
+    return httpx.AsyncClient(timeout=10)
 
 
 ServeMany = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]
