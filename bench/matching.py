@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from backbone.patterns.index import Index
+from backbone.patterns.matching import matches
+from backbone.patterns.parsing import parse
+from backbone.patterns.pattern import Pattern
 from bench.ruleset import events, placed, rules
-from services.router.patterns.index import Index
-from services.router.patterns.matching import matches
-from services.router.patterns.parsing import parse
-from services.router.patterns.pattern import Pattern
 
 Match = Callable[[Mapping[str, Any]], Sequence[int]]
 

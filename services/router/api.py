@@ -10,6 +10,9 @@ from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.pages import number_of
 from backbone.ids import new_id
+from backbone.patterns.parsing import parse
+from backbone.patterns.pattern import BadPattern, Pattern
+from backbone.patterns.reasons import why_not
 from backbone.storage.database import Database, Tx
 from backbone.values.fields import Key, Name
 from services.router import decisions, store
@@ -28,9 +31,6 @@ from services.router.bodies import (
     shown,
 )
 from services.router.decisions import BadRule, Change, Outdated, Rule
-from services.router.patterns.parsing import parse
-from services.router.patterns.pattern import BadPattern, Pattern
-from services.router.patterns.reasons import why_not
 from services.router.shaping import shaped
 
 router = APIRouter()

@@ -11,6 +11,7 @@ import msgspec
 
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events.payload import Event, Unread, every_event_of
+from backbone.events.structured import attributes_of
 from backbone.observing.logs import logger
 from backbone.storage.database import Tx
 from services import CATALOGUE
@@ -57,24 +58,7 @@ async def current(tx: Tx) -> Rulebook:
 
 def as_patterns_see_it(event: Event[Unread]) -> dict[str, Any]:
     """Show an event as CloudEvents' JSON format has it: one object with the attributes that it has, and `data`."""
-    attributes = {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": event.source,
-        "type": event.type,
-        "subject": event.subject,
-        "time": event.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "datacontenttype": "application/json",
-        "dataschema": event.data.dataschema,
-        "partitionkey": event.key,
-        "correlationid": event.correlationid,
-        "causationid": event.causationid,
-        "occurrenceid": event.occurrenceid,
-        "sequence": f"{event.sequence:020d}",
-        "traceparent": event.traceparent,
-    }
-    present = {name: value for name, value in attributes.items() if value is not None}
-    return {**present, "data": msgspec.json.decode(event.data.text)}
+    return {**attributes_of(event), "data": msgspec.json.decode(event.data.text)}
 
 
 TOPICS = tuple(f"{name}.events" for name in CATALOGUE if name != "router")

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from backbone.decision import Decision, Refusal
 from backbone.events.payload import Payload
+from backbone.patterns.parsing import parse
+from backbone.patterns.pattern import BadPattern, Pattern
 from services.router import shaping
 from services.router.events import DeliveryRequested, EventForwarded, RuleChanged, RuleState
-from services.router.patterns.parsing import parse
-from services.router.patterns.pattern import BadPattern, Pattern
 from services.router.shaping import BadShape, shaped
 
 DEFAULT_BUS = "default"

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from backbone.patterns.index import Index
+from backbone.patterns.parsing import parse
+from backbone.patterns.pattern import Pattern
 from services.router.decisions import Arrival, Rule
-from services.router.patterns.index import Index
-from services.router.patterns.parsing import parse
-from services.router.patterns.pattern import Pattern
 
 
 class Rulebook:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from services.router.patterns.index import Index
-from services.router.patterns.matching import matches
-from services.router.patterns.parsing import DEEPEST, parse
-from services.router.patterns.pattern import BadPattern
-from services.router.patterns.reasons import Reason, why_not
+from backbone.patterns.index import Index
+from backbone.patterns.matching import matches
+from backbone.patterns.parsing import DEEPEST, parse
+from backbone.patterns.pattern import BadPattern
+from backbone.patterns.reasons import Reason, why_not
 from tests.naive_patterns import naively_matches
 
 TESTS = Path(__file__).parents[1]

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.router.patterns.index import Index
-from services.router.patterns.matching import matches
-from services.router.patterns.parsing import parse
-from services.router.patterns.pattern import BadPattern
-from services.router.patterns.reasons import why_not
+from backbone.patterns.index import Index
+from backbone.patterns.matching import matches
+from backbone.patterns.parsing import parse
+from backbone.patterns.pattern import BadPattern
+from backbone.patterns.reasons import why_not
 from tests.naive_patterns import naively_matches
 
 # Few and short, so that patterns and events meet; with letters that case folding treats in a way of their own.

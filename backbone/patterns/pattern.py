@@ -6,7 +6,7 @@ from itertools import product
 import msgspec
 
 from backbone.errors import SlicelineError
-from services.router.patterns.conditions import Absent, Condition, Scalar
+from backbone.patterns.conditions import Absent, Condition, Scalar
 
 Path = tuple[str, ...]
 """The names on the way to a field; arrays on the way have none."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.router.patterns.conditions import (
+from backbone.patterns.conditions import (
     Absent,
     AnythingBut,
     Cidr,
@@ -20,7 +20,7 @@ from services.router.patterns.conditions import (
     address_of,
     is_number,
 )
-from services.router.patterns.pattern import BadPattern, Field, Path, Pattern
+from backbone.patterns.pattern import BadPattern, Field, Path, Pattern
 
 OR = "$or"
 IGNORE_CASE = "equals-ignore-case"

@@ -9,10 +9,10 @@ that take few values (`source` and `type`): for each combination of those that c
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from services.router.patterns.lookups import Bits, numbers_in
-from services.router.patterns.matching import Way, holds, way_of
-from services.router.patterns.pattern import Conjunction, Path, Pattern
-from services.router.patterns.values import FieldIndex
+from backbone.patterns.lookups import Bits, numbers_in
+from backbone.patterns.matching import Way, holds, way_of
+from backbone.patterns.pattern import Conjunction, Path, Pattern
+from backbone.patterns.values import FieldIndex
 
 R = TypeVar("R")
 Event = Mapping[str, Any]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from services.router.patterns.conditions import (
+from backbone.patterns.conditions import (
     Absent,
     AnythingBut,
     Cidr,
@@ -19,8 +19,8 @@ from services.router.patterns.conditions import (
     Wildcard,
     folded,
 )
-from services.router.patterns.lookups import Bits, Networks, Prefixes, Ranges, Wildcards
-from services.router.patterns.pattern import Field
+from backbone.patterns.lookups import Bits, Networks, Prefixes, Ranges, Wildcards
+from backbone.patterns.pattern import Field
 
 K = TypeVar("K")
 Finder = Callable[[Any], Bits]

@@ -7,7 +7,7 @@ then single instructions of Python.
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from services.router.patterns.conditions import Cidr, Number, Numeric, Wildcard, address_of
+from backbone.patterns.conditions import Cidr, Number, Numeric, Wildcard, address_of
 
 Bits = int
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from services.router.patterns.conditions import Scalar, in_words
-from services.router.patterns.matching import holds, matches, way_of
-from services.router.patterns.pattern import Conjunction, Field, Path, Pattern
+from backbone.patterns.conditions import Scalar, in_words
+from backbone.patterns.matching import holds, matches, way_of
+from backbone.patterns.pattern import Conjunction, Field, Path, Pattern
 
 MOST_VALUES = 5
 """Values that are shown of a field that has many."""

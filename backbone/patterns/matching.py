@@ -8,8 +8,8 @@ the elements that the other fields are met in; where no field is met in an array
 from collections.abc import Iterable
 from typing import Any
 
-from services.router.patterns.conditions import Absent
-from services.router.patterns.pattern import Conjunction, Field
+from backbone.patterns.conditions import Absent
+from backbone.patterns.pattern import Conjunction, Field
 
 _FAILS, _ABSENT, _MET = 0, 1, 2
 """How fields can hold in a part of an event: not at all, all by being absent, or with a value of that part; or both."""
