@@ -11,5 +11,6 @@ CATALOGUE: dict[str, int] = {
     "notifications": 8008,
     "carts": 8011,
     "router": 8014,
+    "webhooks": 8015,
     "partners": 8016,
 }

@@ -17,7 +17,8 @@ from tests.waiting import eventually
 Row = Mapping[str, Any]
 
 WORK_LEFT = """
-SELECT kind, key, error FROM jobs WHERE parked_at IS NULL AND (kind <> 'delay-watch' OR due < now()) ORDER BY id LIMIT 5
+SELECT kind, key, error FROM jobs
+WHERE parked_at IS NULL AND (kind NOT IN ('delay-watch', 'prune') OR due < now()) ORDER BY id LIMIT 5
 """
 QUERIES = {
     "orders": "SELECT id, customer_id, status, facts, total FROM orders",
