@@ -24,6 +24,7 @@ from cli.several import SeveralWords
 from cli.status import status
 from cli.test import test
 from cli.up import up
+from cli.webhooks import webhooks
 
 PASS_ON: dict[str, Any] = {
     "ignore_unknown_options": True,
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-ON_THE_SHOP = (up, down, restart, status, logs, events, psql, order, seed, redrive, reread, discard, reset)
+ON_THE_SHOP = (up, down, restart, status, logs, events, psql, order, seed, webhooks, redrive, reread, discard, reset)
 for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
 app.command(cls=SeveralWords)(new)

@@ -16,6 +16,8 @@ FIXED = {
     "kafka": 19092,
     "kafka controller": 19093,
 }
+LISTENER = 8091
+"""Where `./sliceline webhooks listen` listens, for as long as somebody looks."""
 HIGHEST_OFFSET = 65535 - max([*FIXED.values(), *CATALOGUE.values()])
 
 
@@ -30,6 +32,10 @@ class Layout:
 
     def port(self, name: str) -> int:
         return {**CATALOGUE, **FIXED}[name] + self.offset
+
+    @property
+    def listener(self) -> int:
+        return LISTENER + self.offset
 
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.port(name)}"

@@ -116,6 +116,9 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_PROVIDER_URL": layout.url("provider"),
             "SLICELINE_SMTP_HOST": HOST,
             "SLICELINE_SMTP_PORT": str(layout.port("smtp")),
+            # Only what `./sliceline webhooks listen` needs, of what lies inside.
+            "SLICELINE_WEBHOOK_NETWORKS": os.environ.get("SLICELINE_WEBHOOK_NETWORKS", HOST),
+            "SLICELINE_WEBHOOK_PORTS": os.environ.get("SLICELINE_WEBHOOK_PORTS", f"80,443,{layout.listener}"),
         },
         stage=SERVICES,
         address=layout.url(name),
