@@ -10,6 +10,7 @@ from cli.contracts import contracts
 from cli.discard import discard
 from cli.down import down
 from cli.events import events
+from cli.export import export
 from cli.logs import logs
 from cli.new import new
 from cli.order import order
@@ -40,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-ON_THE_SHOP = (up, down, restart, status, logs, events, psql, order, seed, webhooks, redrive, reread, discard, reset)
+ON_THE_SHOP = (up, down, restart, status, logs, events, export, psql, order, seed, webhooks, redrive, reread, discard, reset)
 for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
 app.command(cls=SeveralWords)(new)

@@ -59,12 +59,22 @@ def test_redrive_asks_the_shop_that_answers(orders: str) -> None:
     assert "0 events handled" in redriven.output
 
 
+def test_an_export_reads_the_kafka_of_the_shop_that_answers(
+    orders: str, orders_topic: None, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FIXED, "kafka", int(kafka.rpartition(":")[2]))
+    exported = CliRunner().invoke(app, ["export", "--to", str(tmp_path / "folder")])
+    assert (exported.exit_code, " events added to " in exported.output) == (0, True), exported.output
+
+
 def test_down_says_how_containers_are_stopped(orders: str) -> None:
     stopped = CliRunner().invoke(app, ["down"])
     assert (stopped.exit_code, "docker compose down" in stopped.output) == (1, True)
 
 
-@pytest.mark.parametrize("command", [["status"], ["order", "cola"], ["seed", "--items", "1"], ["redrive", "orders"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["order", "cola"], ["seed", "--items", "1"], ["redrive", "orders"], ["export", "--to", "x"]]
+)
 def test_a_command_says_that_nothing_runs_when_nobody_answers(nobody: None, command: list[str]) -> None:
     said = CliRunner().invoke(app, command)
     assert (said.exit_code, "./sliceline up" in said.output) == (1, True)

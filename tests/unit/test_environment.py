@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,13 +18,14 @@ from cli.__main__ import app
 from local import ROOT
 
 OURS = {"backbone", "bench", "cli", "deployment", "local", "sandbox", "services"}
+EXPORTING = "cli/exporting"
 PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
     """A clone in which no command was given yet."""
-    for name in ("sliceline", "requirements.lock", "requirements.local.lock"):
+    for name in ("sliceline", "requirements.lock", "requirements.export.lock", "requirements.local.lock"):
         shutil.copy(ROOT / name, tmp_path)
     for name in ("backbone", "cli"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -70,27 +72,56 @@ def _pinned(lock: str) -> dict[str, str]:
     return dict(PINNED.findall((ROOT / lock).read_text()))
 
 
-@pytest.mark.parametrize("part", ["requirements.local.lock", "requirements.image.lock"])
+@pytest.mark.parametrize("part", ["requirements.local.lock", "requirements.export.lock", "requirements.image.lock"])
 def test_the_smaller_locks_pin_a_part_of_everything(part: str) -> None:
     assert _pinned(part).items() <= _pinned("requirements.lock").items()
 
 
 def test_running_takes_nothing_that_only_tests_and_benches_need() -> None:
-    others = {"pytest", "mypy", "ruff", "schemathesis", "faststream", "testcontainers", "hypothesis", "pygal"}
-    assert others & _pinned("requirements.local.lock").keys() == set()
+    others = {"pytest", "mypy", "ruff", "schemathesis", "faststream", "testcontainers", "hypothesis", "pygal", "duckdb"}
+    assert others & _pinned("requirements.export.lock").keys() == set()
+
+
+def test_exporting_takes_what_running_takes_and_pyarrow_which_nothing_else_does() -> None:
+    running, exporting = _pinned("requirements.local.lock"), _pinned("requirements.export.lock")
+    assert running.items() < exporting.items()
+    assert exporting.keys() - running.keys() == {"pyarrow"}
+    assert "pyarrow" not in _pinned("requirements.image.lock")
+
+
+@pytest.mark.parametrize(
+    ("installed", "enough_for"),
+    [
+        ("requirements.local.lock", ["up"]),
+        ("requirements.export.lock", ["up", "export"]),
+        ("requirements.lock", ["up", "export", "test"]),
+    ],
+)
+def test_an_environment_is_enough_for_whatever_takes_no_more(
+    fresh: Path, installed: str, enough_for: list[str]
+) -> None:
+    command = runpy.run_path(str(fresh / "sliceline"))
+    python = Path(command["PYTHON"])
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    command["write"](command["MARKER"], command["mark_of"](str(fresh / installed)))
+    locks = {name: command["NEEDED"].get(name, command["RUNNING"]) for name in ("up", "export", "test")}
+    assert [name for name, lock in locks.items() if command["is_ready"](lock)] == enough_for
 
 
 @pytest.mark.parametrize(
     ("lock", "package"),
     [
         *(("requirements.local.lock", package) for package in sorted(OURS - {"bench"})),
+        ("requirements.export.lock", EXPORTING),
         *(("requirements.image.lock", package) for package in ("backbone", "deployment", "services")),
     ],
 )
 def test_the_environment_to_run_in_has_all_that_is_imported(lock: str, package: str) -> None:
     there = _pinned(lock).keys()
     distributions = packages_distributions()
-    imported = {name for file in (ROOT / package).rglob("*.py") for name in imports(file)} - OURS
+    files = (file for file in (ROOT / package).rglob("*.py") if package == EXPORTING or file.parent != ROOT / EXPORTING)
+    imported = {name for file in files for name in imports(file)} - OURS
     foreign = {name: {each.lower().replace("_", "-") for each in distributions.get(name, ())} for name in imported}
     assert {name for name, homes in foreign.items() if homes and not homes & there} == set()
 

@@ -72,6 +72,7 @@ def test_a_service_has_its_sql_in_its_store_and_nowhere_else() -> None:
     [
         ("services.orders.service", ("httpx", "rich", "psutil")),
         ("deployment.migrate", ("pydantic", "pygments", "rich")),
+        ("cli.__main__", ("pyarrow", "numpy")),
     ],
 )
 def test_a_process_loads_only_what_it_uses(module: str, unwanted: Sequence[str]) -> None:
