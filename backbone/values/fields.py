@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-from backbone.values.texts import EMAIL, LINE, LONGEST_EMAIL, LONGEST_KEY, NAME, email_objection
+from backbone.values.texts import EMAIL, LINE, LONGEST_EMAIL, LONGEST_KEY, NAME, PROSE, email_objection
 from backbone.values.whole import whole
 
 
@@ -15,6 +15,7 @@ def _mailable(address: str) -> str:
 
 
 Line = Annotated[str, StringConstraints(pattern=LINE)]
+Prose = Annotated[str, StringConstraints(pattern=PROSE)]
 Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=LINE)]
 Name = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=NAME)]
 Email = Annotated[str, StringConstraints(max_length=LONGEST_EMAIL, pattern=EMAIL), AfterValidator(_mailable)]

@@ -30,6 +30,8 @@ _NOWHERE = rf"{_FORGING}\ufeff\ufff9-\ufffb{NONCHARACTERS}"
 
 LINE = rf"^[{_UNSEEN}]*[^{_NOWHERE}{_BLANK}{_UNSEEN}](?:[^{_NOWHERE}]*[^{_NOWHERE}{_BLANK}])?$"
 """One line of text for people: a name, an address, a reason, who acts. A short one can be the key of an event."""
+PROSE = rf"^[{_UNSEEN}]*[^{_NOWHERE}{_BLANK}{_UNSEEN}](?:(?:[^{_NOWHERE}]|\r?\n|\t)*[^{_NOWHERE}{_BLANK}])?$"
+"""Text for people in one line or several: what a customer says, a note."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What programs call things: a SKU, an item of the menu."""
 
@@ -41,6 +43,7 @@ EMAIL = rf"^{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*$"
 
 IN_WORDS = {
     LINE: "must be one line of text that can be seen, without control characters and without a blank at either end",
+    PROSE: "must be text that can be seen, without control characters but line breaks, and without a blank at an end",
     NAME: "must be letters, digits, dots, hyphens and underscores, beginning with a letter or a digit",
     EMAIL: "must be an address like ada@example.com",
 }

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from backbone.events import contracts
 from backbone.events.envelope import unfit
-from backbone.values.fields import Email, Key, Name
-from backbone.values.texts import EMAIL, LINE, is_email, is_line, one_line
+from backbone.values.fields import Email, Key, Name, Prose
+from backbone.values.texts import EMAIL, LINE, PROSE, is_email, is_line, one_line
 from services.notifications.jobs import letter
 from services.notifications.store import Queued
 
@@ -144,6 +144,24 @@ def test_what_is_a_line_is_one_to_every_reader_and_can_be_a_key(text: str) -> No
     if takes(Key, text):
         assert unfit(text) is None
         assert one_line(text) == text
+
+
+@pytest.mark.parametrize("text", [*LINES, "Cold.\nLate.", "Cold.\r\n\r\n\tLate.", "a\n\nb"], ids=ascii)
+def test_prose_is_a_line_or_several(text: str) -> None:
+    assert takes(Prose, text)
+
+
+@pytest.mark.parametrize(
+    "text", [*(each for each in NO_LINES if each != "A\nda"), "\nAda", "Ada\n", "A\rda", "\t", "\n"], ids=ascii
+)
+def test_prose_holds_nothing_else_that_a_line_does_not(text: str) -> None:
+    assert not takes(Prose, text)
+
+
+@given(anything)
+def test_prose_is_the_same_to_every_reader(text: str) -> None:
+    assert jsonschema_rs.Draft202012Validator({"pattern": PROSE}).is_valid(text) == takes(Prose, text)
+    assert takes(Prose, text) or not is_line(text)
 
 
 @given(anything)
