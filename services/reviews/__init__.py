@@ -1,0 +1,1 @@
+"""Takes what customers say of their orders, tells how they meant it, and sees that complaints are answered."""
