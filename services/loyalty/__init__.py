@@ -1,1 +1,1 @@
-"""Credits customers with points for completed orders."""
+"""Credits customers with points for completed orders, and for the trouble with some."""

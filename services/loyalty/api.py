@@ -21,6 +21,7 @@ class EntryView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     order: str
+    case: str | None
     points: int
     balance: int
     at: datetime

@@ -1,4 +1,4 @@
-"""Handles the events of orders: `decisions.FACTS` names the decision on each."""
+"""Handles the events of orders and reviews: `decisions.FACTS` names the decision on each."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from services.loyalty import store
 from services.loyalty.decisions import FACTS, Credit, Fact
 
 
-async def credit_orders(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Credit any number of orders, in the order of the events."""
+async def credit(events: Sequence[Event[Fact]], tx: Tx) -> None:
+    """Credit what any number of events are worth, in their order."""
     balances = await store.begin_all(tx, (event.data.customer_id for event in events))
     credited = fold(balances, events, lambda event: event.data.customer_id, _decide)
-    for customer, event, credit in credited:
-        tx.apply(credit, key=customer, cause=event.cause)
-    await store.save_all(tx, credited.changed, [earned for _, _, credit in credited for earned in credit.events])
+    for customer, event, decision in credited:
+        tx.apply(decision, key=customer, cause=event.cause)
+    await store.save_all(tx, credited.changed, [each for _, _, decision in credited for each in decision.events])
 
 
 def _decide(balance: int | None, event: Event[Fact]) -> Credit | None:
     return FACTS[type(event.data)](balance or 0, event.data)
 
 
-HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(credit_orders))
+HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(credit))

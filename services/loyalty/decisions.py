@@ -1,4 +1,4 @@
-"""Decides what an order is worth in points."""
+"""Decides what an order, or the trouble with one, is worth in points."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 from backbone.decision import Decision
 from backbone.events.payload import Payload
 from backbone.values.currencies import minor_digits
-from services.loyalty.events import Money, OrderCompleted, PointsEarned
+from services.loyalty.events import CaseResolved, Money, OrderCompleted, PointsEarned, PointsGranted
 
-Fact = OrderCompleted
+Fact = OrderCompleted | CaseResolved
+Credited = PointsEarned | PointsGranted
 
 
 class Credit(Decision[int], frozen=True):
-    """Holds a customer's balance from now on, and what was earned."""
+    """Holds a customer's balance from now on, and what was credited."""
 
-    events: tuple[PointsEarned, ...] = ()
+    events: tuple[Credited, ...] = ()
 
 
 def points_for(total: Money) -> int:
@@ -34,5 +35,16 @@ def credit(balance: int, order: OrderCompleted) -> Credit | None:
     )
 
 
-FACTS: Mapping[type[Payload], Callable[[int, Any], Credit | None]] = {OrderCompleted: credit}
+def grant(balance: int, case: CaseResolved) -> Credit | None:
+    """Credit what the customer gets for the trouble; return None for a case that is worth no point."""
+    if not case.points:
+        return None
+    after = balance + case.points
+    granted = PointsGranted(
+        customer_id=case.customer_id, case=case.case, order=case.order, points=case.points, balance=after
+    )
+    return Credit(after, (granted,))
+
+
+FACTS: Mapping[type[Payload], Callable[[int, Any], Credit | None]] = {OrderCompleted: credit, CaseResolved: grant}
 """What happens on which event."""

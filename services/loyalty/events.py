@@ -17,7 +17,18 @@ class PointsEarned(Payload, frozen=True, kw_only=True):
     balance: int
 
 
-PUBLISHES = (PointsEarned,)
+class PointsGranted(Payload, frozen=True, kw_only=True):
+    """A customer was given points for the trouble; `balance` is what they have with them."""
+
+    TYPE: ClassVar[str] = "sliceline.loyalty.points-granted.v1"
+    customer_id: str
+    case: str
+    order: str
+    points: int
+    balance: int
+
+
+PUBLISHES = (PointsEarned, PointsGranted)
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,3 +41,11 @@ class OrderCompleted(Payload, frozen=True, kw_only=True):
     order: str
     customer_id: str
     total: Money
+
+
+class CaseResolved(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.reviews.case-resolved.v1"
+    case: str
+    order: str
+    customer_id: str
+    points: int

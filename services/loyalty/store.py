@@ -7,7 +7,8 @@ from sqlalchemy import Row, Select, select
 
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Statement, rows, tuples
-from services.loyalty.events import PointsEarned
+from services.loyalty.decisions import Credited
+from services.loyalty.events import PointsGranted
 from services.loyalty.tables import accounts, entries
 
 # A customer's orders lie in several partitions, so two replicas may open the same account. ON CONFLICT
@@ -22,10 +23,15 @@ _SAVE_ALL = Statement(
     WITH credited AS (
         UPDATE accounts SET :balance.changes FROM :balance WHERE accounts.customer_id = balance.customer_id
     )
-    INSERT INTO entries (:earned.columns, earned_at) SELECT :earned.*, :now FROM :earned.numbered ORDER BY ordinal
+    INSERT INTO entries (:new.columns, earned_at) SELECT :new.*, :now FROM :new.numbered ORDER BY ordinal
     """,
     balance=tuples(accounts),
-    earned=rows(entries, without=("number", "earned_at"), order_id="order"),
+    new=rows(
+        entries,
+        without=("number", "earned_at"),
+        order_id="order",
+        case_id=lambda each: each.case if isinstance(each, PointsGranted) else None,
+    ),
 )
 
 
@@ -39,10 +45,10 @@ async def begin_all(tx: Tx, customers: Iterable[str]) -> dict[str, int]:
     return {row["customer_id"]: row["points"] for row in await _BALANCES.fetch(tx.raw, customers=names)}
 
 
-async def save_all(tx: Tx, balances: Mapping[str, int], earned: Sequence[PointsEarned]) -> None:
+async def save_all(tx: Tx, balances: Mapping[str, int], credited: Sequence[Credited]) -> None:
     """Write new balances, by customer, and the history that led to them."""
-    if earned:
-        await _SAVE_ALL.execute(tx.raw, balance=balances.items(), earned=earned, now=tx.now)
+    if credited:
+        await _SAVE_ALL.execute(tx.raw, balance=balances.items(), new=credited, now=tx.now)
 
 
 async def list_entries(database: Database, customer: str, before: int | None, most: int) -> Sequence[Row[Any]]:
@@ -60,6 +66,7 @@ def _account(customer: str, before: int | None, most: int) -> Select[Any]:
         accounts.c.points.label("total"),
         entries.c.number,
         entries.c.order_id.label("order"),
+        entries.c.case_id.label("case"),
         entries.c.points,
         entries.c.balance,
         entries.c.earned_at.label("at"),

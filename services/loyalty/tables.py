@@ -19,6 +19,8 @@ entries = Table(
     Column("customer_id", Text(collation="C"), primary_key=True),
     Column("number", BigInteger, Identity(always=True), primary_key=True),
     Column("order_id", Text, nullable=False),
+    # Points for the trouble with the order; null: they were earned by it.
+    Column("case_id", Text),
     Column("points", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
     Column("earned_at", DateTime(timezone=True), nullable=False),

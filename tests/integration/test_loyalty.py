@@ -24,6 +24,11 @@ def completed(customer: str, amount: int, currency: str = "GBP", order: str = ""
     return "sliceline.orders.order-completed.v1", data
 
 
+def resolved(customer: str, granted: int, case: str = "", order: str = "") -> tuple[str, dict[str, Any]]:
+    data = {"case": case or new_id(), "order": order or new_id(), "customer_id": customer, "note": "Called her."}
+    return "sliceline.reviews.case-resolved.v1", {**data, "points": granted, "by": "grace"}
+
+
 async def points(loyalty: Fed, customer: str, **params: str) -> dict[str, Any]:
     answer = await loyalty.client.get(f"/customers/{quote(customer, safe='')}/points", params=params)
     assert answer.status_code == 200
@@ -39,7 +44,7 @@ async def test_a_completed_order_earns_its_points_and_says_so(loyalty: Fed) -> N
     assert found == {
         "customer": "ada",
         "points": 24,
-        "history": [{"order": order, "points": 24, "balance": 24}],
+        "history": [{"order": order, "case": None, "points": 24, "balance": 24}],
         "next": None,
     }
     assert await loyalty.published("ada") == [
@@ -65,6 +70,26 @@ async def test_an_occurrence_that_comes_twice_is_credited_once(loyalty: Fed) -> 
     await loyalty.deliver(record, record)
     await loyalty.deliver(record)
     assert (await points(loyalty, "ada"))["points"] == 10
+
+
+async def test_a_resolved_case_grants_its_points_once_and_says_so(loyalty: Fed) -> None:
+    order, case = new_id(), new_id()
+    record = loyalty.record(*resolved("ada", 20, case, order))
+    await loyalty.feed(completed("ada", 100))
+    await loyalty.deliver(record, record)
+    await loyalty.deliver(record)
+    found = await points(loyalty, "ada")
+    assert [(each["case"], each["order"], each["points"]) for each in found["history"][:1]] == [(case, order, 20)]
+    assert (found["points"], len(found["history"])) == (21, 2)
+    [_, granted] = await loyalty.published("ada")
+    said = {"customer_id": "ada", "case": case, "order": order, "points": 20, "balance": 21}
+    assert granted == ("sliceline.loyalty.points-granted.v1", said)
+
+
+async def test_a_case_that_grants_nothing_changes_nothing_and_is_not_told(loyalty: Fed) -> None:
+    await loyalty.feed(resolved("ada", 0))
+    assert (await points(loyalty, "ada"))["history"] == []
+    assert await loyalty.published("ada") == []
 
 
 async def test_a_batch_credits_each_customer_in_order(loyalty: Fed) -> None:

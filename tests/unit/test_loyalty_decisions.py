@@ -1,10 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from backbone.decision import fold
-from services.loyalty.decisions import credit, points_for
-from services.loyalty.events import Money, OrderCompleted
+from services.loyalty.decisions import credit, grant, points_for
+from services.loyalty.events import CaseResolved, Money, OrderCompleted
 
 TOTALS = st.builds(
     lambda amount, currency: Money(amount=amount, currency=currency),
@@ -43,6 +44,15 @@ def test_one_point_for_each_whole_unit_of_currency(amount: int, currency: str, p
 def test_an_order_worth_no_point_is_not_told() -> None:
     order = OrderCompleted(order="o-1", customer_id="ada", total=Money(amount=99, currency="GBP"))
     assert credit(3, order) is None
+
+
+def test_a_case_grants_the_points_it_names_and_no_others() -> None:
+    case = CaseResolved(case="c-1", order="o-1", customer_id="ada", points=20)
+    granted = grant(3, case)
+    assert granted is not None
+    [event] = granted.events
+    assert (granted.state, event.points, event.balance) == (23, 20, 23)
+    assert grant(3, replace(case, points=0)) is None
 
 
 @given(st.lists(COMPLETED), st.dictionaries(st.sampled_from(("ada", "bob")), st.integers(0, 10**6)))
