@@ -13,14 +13,14 @@ from services.notifications.decisions import FACTS, Fact
 
 
 async def write_mails(events: Sequence[Event[Fact]], tx: Tx) -> None:
-    """Write a mail about each event.
+    """Write a mail about each event that calls for one.
 
     The occurrence names both its row and its Message-ID, whatever is tried again.
     """
-    written = {event.occurrenceid: decisions.mail_about(event.data) for event in events}
-    await store.add_all(tx, {occurrence: decision.state for occurrence, decision in written.items()})
-    for event in events:
-        tx.apply(written[event.occurrenceid], key=event.occurrenceid, cause=event.cause)
+    written = [(event, mail) for event in events if (mail := decisions.mail_about(event.data))]
+    await store.add_all(tx, {event.occurrenceid: mail.state for event, mail in written})
+    for event, mail in written:
+        tx.apply(mail, key=event.occurrenceid, cause=event.cause)
 
 
 HANDLERS: Handlers = dict.fromkeys(FACTS, BatchHandler(write_mails))

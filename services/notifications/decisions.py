@@ -24,6 +24,7 @@ from services.notifications.events import (
     OrderDelayed,
     OrderRefunded,
     OrderRejected,
+    ReviewAnalysed,
     StockAlertRaised,
 )
 
@@ -34,7 +35,14 @@ _ALERTS = {"low": "Low stock", "out": "Out of stock", "over": "Too much stock"}
 
 
 Fact = (
-    OrderConfirmed | OrderBackordered | OrderRejected | OrderCancelled | OrderRefunded | OrderDelayed | StockAlertRaised
+    OrderConfirmed
+    | OrderBackordered
+    | OrderRejected
+    | OrderCancelled
+    | OrderRefunded
+    | OrderDelayed
+    | StockAlertRaised
+    | ReviewAnalysed
 )
 
 
@@ -48,6 +56,7 @@ class Kind(StrEnum):
     DELAYED = "order-delayed"
     REFUNDED = "order-refunded"
     STOCK_ALERT = "stock-alert"
+    REVIEW_THANKS = "review-thanks"
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +77,11 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
         return self.recipient is None or is_email(self.recipient)
 
 
-def mail_about(fact: Fact) -> Decision[Mail]:
-    """Write the mail that a fact calls for, and have it sent where a mail server can be asked to."""
+def mail_about(fact: Fact) -> Decision[Mail] | None:
+    """Write the mail that a fact calls for, if any, and have it sent where a mail server can be asked to."""
     mail = FACTS[type(fact)](fact)
+    if mail is None:
+        return None
     return Decision(mail, start=(Start(SEND),) if mail.is_deliverable else ())
 
 
@@ -202,7 +213,25 @@ def stock_alert(fact: StockAlertRaised) -> Mail:
     )
 
 
-FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
+def review_thanks(fact: ReviewAnalysed) -> Mail | None:
+    """Thank the customer for a good review. Who was not happy hears from a person, not from a program."""
+    if fact.label != "positive":
+        return None
+    text = _letter(
+        fact.customer.name,
+        f"Thank you for your review of your order {one_line(fact.order)}!",
+        "The kitchen has read it, and is as glad as you were.",
+    )
+    return Mail(
+        kind=Kind.REVIEW_THANKS,
+        about=fact.order,
+        recipient=fact.customer.email,
+        subject="Thank you for your review",
+        body=text,
+    )
+
+
+FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     OrderConfirmed: confirmed,
     OrderBackordered: backordered,
     OrderRejected: rejected,
@@ -210,8 +239,9 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail]] = {
     OrderRefunded: refunded,
     OrderDelayed: delayed,
     StockAlertRaised: stock_alert,
+    ReviewAnalysed: review_thanks,
 }
-"""What is written on which event."""
+"""What is written on which event; None: nothing is."""
 
 
 def told_of(notification: str, kind: str, recipient: str, about: str) -> tuple[Payload, ...]:

@@ -109,3 +109,10 @@ class StockAlertRaised(Payload, frozen=True, kw_only=True):
     ceiling: int
     channel: str
     times: int = 1
+
+
+class ReviewAnalysed(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.reviews.review-analysed.v1"
+    order: str
+    customer: Customer
+    label: str

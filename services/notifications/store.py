@@ -69,6 +69,8 @@ _SETTLE_ALL = Statement(
 
 async def add_all(tx: Tx, mails: Mapping[str, Mail]) -> None:
     """Write new mails, by their ids."""
+    if not mails:
+        return
     await _ADD_ALL.execute(tx.raw, new=[_New(*each) for each in mails.items()], now=tx.now)
 
 

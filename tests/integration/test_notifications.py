@@ -61,6 +61,11 @@ def ended(event_type: str, order: str, reason: str, **changes: str) -> Told:
     return event_type, {"order": order, "customer": customer(**changes), "reason": reason}
 
 
+def analysed(order: str, label: str) -> Told:
+    review = {"review": new_id(), "order": order, "customer": customer(), "stars": None, "score": 0.5, "label": label}
+    return "sliceline.reviews.review-analysed.v1", review
+
+
 def alert(sku: str, kind: str = "low") -> Told:
     facts = {"available": 8, "threshold": 10, "ceiling": 500, "channel": "shop-till"}
     return ALERT, {"sku": sku, "kind": kind} | facts
@@ -230,6 +235,21 @@ async def test_an_order_that_waits_is_mailed_to_the_customer(open_desk: Desk) ->
     assert f"The reason: {reason}" in mail.text
     [(version, said)] = await open_desk.service.published(sent["id"])
     assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v3", "order-backordered")
+
+
+async def test_a_good_review_is_thanked_for_once_and_no_other_is(open_desk: Desk) -> None:
+    orders = {label: new_id() for label in ("neutral", "negative", "positive")}
+    records = [open_desk.service.record(*analysed(order, label)) for label, order in orders.items()]
+    await open_desk.service.deliver(*records)
+    await open_desk.service.deliver(*records)
+    sent = await open_desk.until(orders["positive"], "sent")
+    (mail,) = open_desk.mails()
+    assert (mail.subject, mail.to[0]["Address"]) == ("Thank you for your review", "ada@example.com")
+    assert orders["positive"] in mail.text
+    for label in ("neutral", "negative"):
+        assert await open_desk.listed(orders[label]) == []
+    [(version, said)] = await open_desk.service.published(sent["id"])
+    assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v3", "review-thanks")
 
 
 async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:

@@ -65,6 +65,16 @@ def level(chance: random.Random, order: str) -> Data:
     return {"sku": chance.choice(["cola", "dough"]), "after": after, **limits, "channel": "orders", "reason": "why"}
 
 
+def analysed(chance: random.Random, order: str) -> Data:
+    label = chance.choice(["positive", "neutral", "negative"])
+    return {"review": order, "order": order, "customer": CUSTOMER, "stars": None, "score": 0.5, "label": label}
+
+
+def resolved(chance: random.Random, order: str) -> Data:
+    who = {"order": order, "customer_id": chance.choice(["ada", "bob", "cy"])}
+    return {"case": order, **who, "note": "Called her.", "points": chance.randint(0, 3), "by": "ann"}
+
+
 def alert(chance: random.Random, order: str) -> Data:
     limits = {"threshold": 10, "ceiling": 20}
     return {"sku": "cola", "kind": chance.choice(["low", "out"]), "available": 1, **limits, "channel": "orders"}
@@ -81,6 +91,8 @@ FACTS: dict[str, Callable[[random.Random, str], Data]] = {
     "pizza-baked": baked,
     "stock-level-changed": level,
     "stock-alert-raised": alert,
+    "review-analysed": analysed,
+    "case-resolved": resolved,
 }
 
 
