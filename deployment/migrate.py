@@ -116,7 +116,7 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
     admin, existing = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
     try:
         report("topics")
-        wanted = [f"{service}.events" for service in CATALOGUE]
+        wanted = topics.wanted(CATALOGUE)
         missing = [
             NewTopic(topic, topics.PARTITIONS, replication, topic_configs=topics.settings(replication))
             for topic in wanted

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,6 +12,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 from backbone.events.topics import RETENTION
 from backbone.running.retry import RetryPolicy, repeat
 
+_READ = Path(__file__).resolve().parents[1] / "schemas" / "consumers"
 PARTITIONS = 12
 """Of every topic, for as long as it lives: a key's partition follows from their number."""
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
@@ -20,6 +22,15 @@ _HEARD_OF = RetryPolicy(first=timedelta(milliseconds=100), factor=1, within=time
 """How long a new topic is asked about: the controller makes it and answers before the broker asked has been told."""
 _SET_FOR_THE_TOPIC = 1
 """The source of a value that was given to the topic itself (KIP-226)."""
+
+
+def wanted(services: Iterable[str]) -> list[str]:
+    """Name the topics that services write or read: who writes one may be left out, and its readers go on without."""
+    return sorted({f"{name}.events" for service in services for name in (service, *_read_by(service))})
+
+
+def _read_by(service: str) -> set[str]:
+    return {file.name.partition(".")[0] for file in (_READ / service).glob("*.json")}
 
 
 def settings(replication: int) -> dict[str, str]:
