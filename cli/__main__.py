@@ -41,7 +41,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-ON_THE_SHOP = (up, down, restart, status, logs, events, export, psql, order, seed, webhooks, redrive, reread, discard, reset)
+ON_THE_SHOP = (
+    up,
+    down,
+    restart,
+    status,
+    logs,
+    events,
+    export,
+    psql,
+    order,
+    seed,
+    webhooks,
+    redrive,
+    reread,
+    discard,
+    reset,
+)
 for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
 app.command(cls=SeveralWords)(new)

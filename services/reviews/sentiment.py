@@ -45,4 +45,4 @@ def _analyser() -> Any:
     """Load the lexicon, once, and only where something is analysed: an API of its own needs none."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-    return SentimentIntensityAnalyzer()
+    return SentimentIntensityAnalyzer()  # type: ignore[no-untyped-call]
