@@ -1,5 +1,7 @@
 """Checks what a service says it reads and publishes: every TYPE has a schema, and each reader's view fits it.
 
+`buses.toml` has to let it do so as well.
+
 Asked at every start, and by `./sliceline contracts` for all services at once. A typo would otherwise be silent: nobody
 publishes the misspelt type, the reader goes past the true one, and a writer finds out at its first event.
 """
@@ -8,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from backbone.events import contracts
+from backbone.consuming.handlers import topic_of_view
+from backbone.events import buses, contracts
+from backbone.events.buses import NotAllowed, UnknownBus
 from backbone.events.contracts import BrokenSchema, UnknownContract, consumer_schema, schema_of
 from backbone.events.envelope import is_type, parse_type
 from backbone.events.losses import losses
@@ -43,22 +47,46 @@ def _all(payload: View) -> Iterator[View]:
 
 def _read_twice(service: Service[Any]) -> Iterator[str]:
     """Object to types with two handlers, of which only one would ever be called."""
-    times = Counter(_type_of(view) for view in service.handlers)
-    yield from (f"{service.name} reads {each} twice." for each, count in times.items() if each and count > 1)
+    times = Counter((_type_of(view), view.BUS) for view in service.handlers)
+    yield from (f"{service.name} reads {each} twice." for (each, _), count in times.items() if each and count > 1)
 
 
 def _reading(name: str, view: View) -> Iterator[str]:
-    if issubclass(view, Unread):  # a topic's events as they come: whatever they say is fine
+    if not issubclass(view, Unread):  # a topic's events as they come: whatever they say is fine
+        lacking = list(_lacking(f"{name} reads", view))
+        yield from lacking or _losing(name, view)
+        if lacking:
+            return
+    yield from _not_let_read(name, view)
+
+
+def _not_let_read(name: str, view: View) -> Iterator[str]:
+    try:
+        topic = topic_of_view(view)
+    except UnknownBus as error:
+        yield f"{name} reads {view.TYPE} ({view.__name__}) from the bus {view.BUS}. {error}"
         return
-    lacking = list(_lacking(f"{name} reads", view))
-    yield from lacking or _losing(name, view)
+    bus = buses.bus_of(topic)
+    if bus is None:
+        yield f"{name} reads the topic {topic}, which is of no bus in buses.toml."
+    elif not bus.lets_read(name):
+        yield f"{name} may not read {topic}: buses.toml lets {buses.listed(bus.read)} read the bus {bus.name}."
 
 
 def _publishing(name: str, payload: View) -> Iterator[str]:
     lacking = list(_lacking(f"{name} publishes", payload))
-    yield from lacking
-    if not lacking and (owner := parse_type(payload.TYPE).service) != name:
-        yield f"{name} publishes {payload.TYPE} ({payload.__name__}), which only {owner} may."
+    yield from lacking or _not_let_publish(name, payload)
+
+
+def _not_let_publish(name: str, payload: View) -> Iterator[str]:
+    what = f"{name} publishes {payload.TYPE} ({payload.__name__})"
+    if (owner := parse_type(payload.TYPE).service) != name:
+        yield f"{what}, which only {owner} may."
+        return
+    try:
+        buses.publishing(payload.BUS, name)
+    except (UnknownBus, NotAllowed) as error:
+        yield f"{what} to the bus {payload.BUS}. {error}"
 
 
 def _losing(name: str, view: View) -> Iterator[str]:

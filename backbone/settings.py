@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.events.topics import RETENTION
+from backbone.events.buses import longest_retention
 from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
 from backbone.values.currencies import is_currency
 
@@ -68,9 +68,10 @@ class Settings(BaseSettings):
     @field_validator("inbox_days")
     @classmethod
     def _longer_than_topics(cls, given: int) -> int:
-        if given <= RETENTION.days:
+        longest = longest_retention().days
+        if given <= longest:
             raise ValueError(
-                f"must be more than {RETENTION.days}: topics keep events for {RETENTION.days} days, and what is read "
+                f"must be more than {longest}: topics keep events for {longest} days (buses.toml), and what is read "
                 "again after its delivery was forgotten would be handled twice"
             )
         return given

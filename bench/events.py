@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from backbone.events import buses
 from backbone.events.envelope import Envelope, Headers, Undecodable, from_record, to_record
 from backbone.events.payload import Payload
+from backbone.events.topics import DEFAULT_BUS
 from backbone.ids import new_id
-from deployment.topics import PARTITIONS
 from services.orders.events import Customer, Line, Money, OrderPlaced
 
 TOPIC = "orders.events"
+PARTITIONS = buses.find(DEFAULT_BUS).partitions
 SOURCE = "/sliceline/orders"
 SCHEMA = "https://sliceline.invalid/schemas/orders/order-placed.v1.json"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"

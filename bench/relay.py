@@ -12,6 +12,9 @@ from contextlib import ExitStack
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
+from backbone.events import buses
+from backbone.events.topics import DEFAULT_BUS
+from backbone.publishing import making
 from bench import events, meter, programs
 from bench.peers import debezium
 from bench.result import Results, Row, figures
@@ -76,11 +79,11 @@ def _unsynced(stage: Stage, ours: Contestant) -> Contestant:
     """Make ours a contestant once more, while the broker leaves it to the kernel when an event comes to the disk."""
 
     def measured() -> Sample:
-        asyncio.run(_set(stage.bootstrap, topics.ARRIVAL))
+        asyncio.run(_set(stage.bootstrap, making.ARRIVAL))
         try:
             return ours()
         finally:
-            asyncio.run(_set(stage.bootstrap, topics.settings(1)))
+            asyncio.run(_set(stage.bootstrap, making.settings(buses.find(DEFAULT_BUS), 1)))
 
     return measured
 

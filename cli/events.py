@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backbone.events import buses
 from cli.console import console, fail
-from cli.running import known_service, running_shop
+from cli.running import running_shop
 from local.layout import layout_for
 from services import CATALOGUE
 
@@ -30,7 +31,7 @@ def events(
     """
     from aiokafka.errors import KafkaError
 
-    topics = [_topic(topic)] if topic else [f"{service}.events" for service in CATALOGUE]
+    topics = [_known(topic)] if topic else None
     kafka = layout_for(running_shop().port_offset).bootstrap()
     try:
         asyncio.run(_show(kafka, topics, _Wanted(key, lines), follow))
@@ -54,13 +55,22 @@ class _Wanted:
         return beginning if self.key is not None else max(beginning, end - self.lines)
 
 
-def _topic(named: str) -> str:
-    service = named.removesuffix(".events")
-    known_service(service)
-    return f"{service}.events"
+def _known(named: str) -> str:
+    from deployment.topics import every_topic, made_since
+
+    topic, from_the_start = buses.topic_named(buses.stem(named)), every_topic(CATALOGUE)
+    if topic not in from_the_start and not made_since([topic]):
+        fail(f"There is no topic {topic}. There are: {', '.join(from_the_start)}.", code=2)
+    return topic
 
 
-async def _show(kafka: str, topics: list[str], wanted: _Wanted, follow: bool) -> None:
+def _ours(there: Iterable[str]) -> set[str]:
+    from deployment.topics import every_topic, made_since
+
+    return set(there) & {*every_topic(CATALOGUE), *made_since(there)}
+
+
+async def _show(kafka: str, topics: list[str] | None, wanted: _Wanted, follow: bool) -> None:
     async with _reading(kafka, topics) as (consumer, partitions):
         ends = await _seek(consumer, partitions, wanted)
         past = [record async for record in _until(consumer, ends) if wanted.has(record)]
@@ -72,8 +82,10 @@ async def _show(kafka: str, topics: list[str], wanted: _Wanted, follow: bool) ->
 
 
 @asynccontextmanager
-async def _reading(kafka: str, topics: list[str]) -> "AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]":
-    """Open a consumer that belongs to no group, on every partition of the topics that exist."""
+async def _reading(
+    kafka: str, topics: list[str] | None
+) -> "AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]":
+    """Open a consumer that belongs to no group, on every partition of these topics, or of all of ours."""
     from aiokafka import AIOKafkaConsumer
 
     partitions = await _partitions(kafka, topics)
@@ -86,14 +98,14 @@ async def _reading(kafka: str, topics: list[str]) -> "AsyncIterator[tuple[AIOKaf
         await consumer.stop()
 
 
-async def _partitions(kafka: str, topics: list[str]) -> "list[TopicPartition]":
+async def _partitions(kafka: str, topics: list[str] | None) -> "list[TopicPartition]":
     from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
     await admin.start()
     try:
-        described = await admin.describe_topics(topics)
+        described = await admin.describe_topics(topics or sorted(_ours(await admin.list_topics())))
     finally:
         await admin.close()
     return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]

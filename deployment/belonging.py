@@ -17,11 +17,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from backbone.consuming.broker import Log, survey
 from backbone.consuming.handlers import topics_of
 from backbone.consuming.sql import ANEW
+from backbone.events import buses
 from backbone.events.topics import PartitionId
 from backbone.storage.statement import Statement, tuples
 from backbone.storage.tables import consumer_offsets, sequences
 from deployment import OLD_EVENTS, published
 from deployment.published import Report
+from deployment.topics import every_topic, made_since
 
 
 class DoNotBelong(Exception):
@@ -55,7 +57,8 @@ async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Collection[s
 
     Raises KafkaError.
     """
-    _, logs = await survey(admin._client, [f"{service}.events" for service in services])
+    topics = {*every_topic(services), *made_since(await admin.list_topics())}
+    _, logs = await survey(admin._client, topics)
     if not any(log.end for log in logs.values()):
         return None
     read_to = await asyncio.gather(*(_read_to(admin, service) for service in services))
@@ -189,8 +192,8 @@ ON CONFLICT (consumer, topic, partition) DO UPDATE SET :place.excluded, checked_
 
 async def _skip(connection: Any, kept: Kept, service: str) -> None:
     handlers = importlib.import_module(f"services.{service}.service").SERVICE.handlers
-    topics = topics_of(handlers)
-    rows = [(*place, log.end, log.id, log.epoch) for place, log in kept.logs.items() if place[0] in topics]
+    read = topics_of(handlers)
+    rows = [(*at, log.end, log.id, log.epoch) for at, log in kept.logs.items() if buses.reads(read, at[0])]
     if rows:
         await _SKIP.execute(connection, consumer=service, place=rows)
 

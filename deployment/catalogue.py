@@ -8,9 +8,13 @@ from typing import Any
 
 import orjson
 
+from backbone.consuming.handlers import topics_of
+from backbone.events import buses
+from backbone.events.buses import Bus
 from backbone.events.contracts import SCHEMAS, Schema, consumer_schema, schema_of
 from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload, Unread
+from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
 from deployment.reference import REFERENCE, reference
 
@@ -24,6 +28,15 @@ Written by `./sliceline contracts` from what the services publish and handle; a 
 contract of an event is its schema, `schemas/<service>/<event>.v<N>.json`; what a reader uses of it stands in
 `schemas/consumers/<reader>/`. A field with a `?` may be missing.
 """
+
+BUSES = """\
+## The buses
+
+As [buses.toml](../buses.toml) has them. An event is on the default bus, in the topic of its service, unless the service
+puts it on another; `every service` may publish to its own topic only.
+
+| bus | topics | partitions of each | kept for | may publish | may read | reads it |
+| --- | --- | ---: | --- | --- | --- | --- |"""
 
 Services = dict[str, Service[Any]]
 
@@ -88,6 +101,7 @@ def _pretty(schema: Schema) -> str:
 def _catalogue(services: Services) -> Iterator[str]:
     yield INTRODUCTION
     yield from _picture(services)
+    yield from _buses(services)
     listeners = readers(services)
     for name, service in services.items():
         yield f"## {name}\n"
@@ -100,6 +114,26 @@ def _picture(services: Services) -> Iterator[str]:
     for (writer, reader), names in flows(services).items():
         yield f'    {writer} -- "{"<br>".join(names)}" --> {reader}'
     yield "```\n"
+
+
+def _buses(services: Services) -> Iterator[str]:
+    yield BUSES
+    for bus in buses.known().values():
+        topics = f"`{bus.topics}`{', one for each service' if bus.name == DEFAULT_BUS else ''}"
+        kept = f"{bus.retention_days} day{'' if bus.retention_days == 1 else 's'}"
+        who = f"{buses.listed(bus.publish)} | {buses.listed(bus.read)} | {_in_words(_reading(bus, services))}"
+        yield f"| {bus.name} | {topics} | {bus.partitions} | {kept} | {who} |"
+    yield ""
+
+
+def _reading(bus: Bus, services: Services) -> list[str]:
+    """Name the services that do read topics of a bus."""
+    topics = {bus.topics, *bus.topics_of(services)}
+    return [name for name, service in services.items() if topics.intersection(topics_of(service.handlers))]
+
+
+def _in_words(names: list[str]) -> str:
+    return ", ".join(names) or "nobody"
 
 
 def _event(event_type: str, listeners: list[str]) -> Iterator[str]:

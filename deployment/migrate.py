@@ -17,6 +17,8 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from backbone.events.buses import Bus
+from backbone.publishing.making import settings
 from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.storage.statement import Statement
 from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
@@ -46,14 +48,14 @@ class NotMigrated(Exception):
 
 
 class Repartitioned(Exception):
-    """A topic has another number of partitions than all services count on."""
+    """A topic has another number of partitions than its bus."""
 
-    def __init__(self, topic: str, count: int) -> None:
+    def __init__(self, topic: str, count: int, bus: Bus) -> None:
         super().__init__(
-            f"topic {topic} has {count} partitions instead of {topics.PARTITIONS}. A key's partition follows from "
-            "their number: events of one key would lie in two, and be read out of order. Put its events into a topic "
-            f"of {topics.PARTITIONS} (stop the shop, let all be read, delete the topic: it is made anew), or reset the "
-            "shop."
+            f"topic {topic} has {count} partitions instead of {bus.partitions} (buses.toml, {bus.name}). A key's "
+            "partition follows from their number: events of one key would lie in two, and be read out of order. Put "
+            f"its events into a topic of {bus.partitions} (stop the shop, let all be read, delete the topic: it is "
+            "made anew), or reset the shop."
         )
 
 
@@ -116,17 +118,17 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
     admin, existing = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
     try:
         report("topics")
-        wanted = topics.wanted(CATALOGUE)
+        wanted = topics.every_topic(CATALOGUE) | topics.made_since(existing)
         missing = [
-            NewTopic(topic, topics.PARTITIONS, replication, topic_configs=topics.settings(replication))
-            for topic in wanted
+            NewTopic(topic, bus.partitions, replication, topic_configs=settings(bus, replication))
+            for topic, bus in wanted.items()
             if topic not in existing
         ]
         if missing:
             answer: Any = await admin.create_topics(missing)
             _check(answer.topic_errors)
-        there = [topic for topic in wanted if topic in existing]
-        _check_partitions({topic: existing[topic] for topic in there})
+        there = {topic: bus for topic, bus in wanted.items() if topic in existing}
+        _check_partitions(there, existing)
         if not there:
             return None
         # Also of a service whose own topic is only made now: it may have read the others.
@@ -138,10 +140,10 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
         await admin.close()
 
 
-def _check_partitions(counts: Mapping[str, int]) -> None:
-    for topic, count in counts.items():
-        if count != topics.PARTITIONS:
-            raise Repartitioned(topic, count)
+def _check_partitions(there: Mapping[str, Bus], counts: Mapping[str, int]) -> None:
+    for topic, bus in there.items():
+        if counts[topic] != bus.partitions:
+            raise Repartitioned(topic, counts[topic], bus)
 
 
 def _check(errors: list[tuple[str, int, str | None]]) -> None:

@@ -1,7 +1,7 @@
 """Reads from topics which events their services have published: the highest sequence of each key.
 
-Anybody can write to a topic. Only what decodes as an event and names the topic's service as its source is counted: a
-number that we never gave must neither keep a shop from starting nor be counted on from.
+Anybody can write to a topic. Only what decodes as an event, and names as its source a service that may publish there,
+is counted: a number that we never gave must neither keep a shop from starting nor be counted on from.
 """
 
 import asyncio
@@ -14,12 +14,17 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
 from backbone.consuming.broker import UNREADABLE, Log
+from backbone.events import buses
 from backbone.events.envelope import Undecodable, from_record
 from backbone.events.topics import PartitionId
+from backbone.storage.outbox import counter
 
 Report = Callable[[str], None]
 Numbers = dict[str, int]
-"""The highest sequence of each key."""
+"""The highest sequence of each key, by the name under which the service counts it on that bus."""
+Counter = tuple[str, str]
+"""A service, and the name under which it counts the events of a key."""
+Found = dict[Counter, int]
 
 PATIENCE = 60.0
 """Seconds for which Kafka may bring nothing; how much there is to read does not matter."""
@@ -41,29 +46,32 @@ async def newest(kafka: str, logs: Mapping[PartitionId, Log], report: Report) ->
 
 async def all_of(kafka: str, service: str, logs: Mapping[PartitionId, Log], report: Report) -> Numbers:
     """Read all that a service's topic holds. Raises KafkaError."""
-    own = {place: log.beginning for place, log in logs.items() if place[0] == f"{service}.events"}
+    own = {place: log.beginning for place, log in logs.items() if _is_written_by(service, place[0])}
     return _by_service(await _read(kafka, logs, own, report)).get(service, {})
 
 
-def _by_service(found: Mapping[PartitionId, Numbers]) -> dict[str, Numbers]:
+def _by_service(found: Mapping[PartitionId, Found]) -> dict[str, Numbers]:
     merged: dict[str, Numbers] = {}
-    for (topic, _), sequences in found.items():
-        _raise_to(merged.setdefault(_service_of(topic), {}), sequences.items())
+    for highest in found.values():
+        for (service, name), sequence in highest.items():
+            known = merged.setdefault(service, {})
+            known[name] = max(known.get(name, 0), sequence)
     return merged
 
 
-def _raise_to(highest: Numbers, found: Iterable[tuple[str, int]]) -> None:
-    for key, sequence in found:
-        highest[key] = max(highest.get(key, 0), sequence)
+def _raise_to(highest: Found, found: Iterable[tuple[Counter, int]]) -> None:
+    for each, sequence in found:
+        highest[each] = max(highest.get(each, 0), sequence)
 
 
-def _service_of(topic: str) -> str:
-    return topic.removesuffix(".events")
+def _is_written_by(service: str, topic: str) -> bool:
+    bus = buses.bus_of(topic)
+    return bus is not None and bus.lets_publish(service) and bus.topic(service) == topic
 
 
 async def _read(
     kafka: str, logs: Mapping[PartitionId, Log], starts: Mapping[PartitionId, int], report: Report
-) -> dict[PartitionId, Numbers]:
+) -> dict[PartitionId, Found]:
     """Read from these offsets, or the beginnings that lie behind them, to the ends of the logs."""
     spans = [_span(place, at, logs[place]) for place, at in starts.items()]
     full = [span for span in spans if span.next < span.end]
@@ -84,7 +92,7 @@ class _Span:
     at: TopicPartition
     next: int
     end: int
-    highest: Numbers = field(default_factory=dict)
+    highest: Found = field(default_factory=dict)
     one_by_one: bool = False
     """Whether its records are read one by one, since one ahead cannot be read."""
     passed: bool = False
@@ -167,11 +175,13 @@ def _stalled(span: _Span) -> KafkaTimeoutError:
     )
 
 
-def _own(record: Any) -> tuple[str, int] | None:
-    """Return the key and sequence of an event that its topic's service has published; None for all else."""
+def _own(record: Any) -> tuple[Counter, int] | None:
+    """Return whose counter an event of ours comes from, and its sequence; None for all else."""
     try:
         envelope = from_record(record.key, record.value, record.headers)
     except Undecodable:
         return None
-    is_own = envelope.source == f"/sliceline/{_service_of(record.topic)}"
-    return (envelope.partitionkey, envelope.sequence) if is_own else None
+    bus, service = buses.bus_of(record.topic), envelope.source.removeprefix("/sliceline/")
+    if bus is None or service == envelope.source or not _is_written_by(service, record.topic):
+        return None
+    return (service, counter(bus.name, envelope.partitionkey)), envelope.sequence

@@ -9,14 +9,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
-from backbone.events.topics import RETENTION
+from backbone.events import buses
+from backbone.events.buses import Bus
+from backbone.publishing.making import ARRIVAL, durability, kept
 from backbone.running.retry import RetryPolicy, repeat
 
 _READ = Path(__file__).resolve().parents[1] / "schemas" / "consumers"
-PARTITIONS = 12
-"""Of every topic, for as long as it lives: a key's partition follows from their number."""
-# A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
-ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
 
 _HEARD_OF = RetryPolicy(first=timedelta(milliseconds=100), factor=1, within=timedelta(seconds=10))
 """How long a new topic is asked about: the controller makes it and answers before the broker asked has been told."""
@@ -24,35 +22,33 @@ _SET_FOR_THE_TOPIC = 1
 """The source of a value that was given to the topic itself (KIP-226)."""
 
 
-def wanted(services: Iterable[str]) -> list[str]:
-    """Name the topics that services write or read: who writes one may be left out, and its readers go on without."""
-    return sorted({f"{name}.events" for service in services for name in (service, *_read_by(service))})
+def every_topic(services: Iterable[str]) -> dict[str, Bus]:
+    """Return the topics that there are to be from the start, with the bus of each: those that services write or read.
+
+    Who writes one may be left out, and its readers go on without.
+    """
+    writers = list(dict.fromkeys(name for service in services for name in (service, *sorted(_read_by(service)))))
+    return {topic: bus for bus in buses.known().values() for topic in bus.topics_of(writers)}
 
 
 def _read_by(service: str) -> set[str]:
     return {file.name.partition(".")[0] for file in (_READ / service).glob("*.json")}
 
 
-def settings(replication: int) -> dict[str, str]:
-    """Return a new topic's settings; `replication` is how many brokers keep its records."""
-    return {"retention.ms": str(RETENTION // timedelta(milliseconds=1)), **ARRIVAL, **durability(replication)}
+def made_since(existing: Iterable[str]) -> dict[str, Bus]:
+    """Return those of the topics that there are that were made for their first event."""
+    return {topic: bus for topic in existing if (bus := buses.bus_of(topic)) and bus.is_made_when_needed}
 
 
-def durability(replication: int) -> dict[str, str]:
-    """Return the settings by which an acknowledged event outlasts a power cut, as the deletion of its outbox row does.
+async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Mapping[str, Bus], replication: int) -> None:
+    """Set on existing topics how long events stay, what makes them last and notes their arrival.
 
-    Kafka itself never waits for the disk: it relies on other brokers. Two of three have an event before it is
-    acknowledged; with fewer brokers than three it is on the disk of the one that acknowledges.
+    What else somebody has set stays.
     """
-    return {"min.insync.replicas": "2"} if replication >= 3 else {"flush.messages": "1"}
-
-
-async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Iterable[str], replication: int) -> None:
-    """Set on existing topics what makes events last and note their arrival; what else somebody has set stays."""
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
     answers = await _described(admin, wanted) if wanted else []
     told = {topic: _own(entries) for answer in answers for _, _, _, topic, entries in answer.resources}
-    due = {topic: {**durability(replication), **own, **ARRIVAL} for topic, own in told.items()}
+    due = {topic: {**durability(replication), **own, **kept(topics[topic]), **ARRIVAL} for topic, own in told.items()}
     await configure(admin, {topic: due[topic] for topic in due if due[topic] != told[topic]})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from backbone.events.envelope import Envelope, Undecodable, from_record
-from deployment.topics import PARTITIONS
+from deployment.topics import every_topic
 from services import CATALOGUE
 
 
@@ -69,4 +69,8 @@ class Journal:
 
 
 def _everything() -> list[TopicPartition]:
-    return [TopicPartition(f"{service}.events", number) for service in CATALOGUE for number in range(PARTITIONS)]
+    return [
+        TopicPartition(topic, number)
+        for topic, bus in every_topic(CATALOGUE).items()
+        for number in range(bus.partitions)
+    ]

@@ -10,6 +10,7 @@ import msgspec
 
 from backbone.errors import SlicelineError
 from backbone.events import contracts
+from backbone.events.buses import many_with
 from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
 from backbone.events.payload import Event, P, Payload, Unread
 from backbone.events.topics import PartitionId
@@ -67,16 +68,23 @@ class Incoming(msgspec.Struct, frozen=True):
 
 
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
-    """Decode a record and check it against its contract; an error is returned as its `broken`, never raised."""
+    """Decode a record and check it against its contract; an error is returned as its `broken`, never raised.
+
+    `views` are named as `views_of` does it.
+    """
     declared = declared_type(record)
-    view = views.get(declared, views.get(record.topic)) if declared else None
+    view = _view_of(declared, record.topic, views) if declared else None
     if view is None:
         return Incoming(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
         envelope = from_record(record.key, record.value, record.headers)
-        return Incoming(record, envelope.partitionkey, _event(envelope, view))
+        return Incoming(record, envelope.partitionkey, _event(envelope, view, record.topic))
     except SlicelineError as error:
         return Incoming(record, _parking_key(record), broken=error)
+
+
+def _view_of(declared: str, topic: str, views: Mapping[str, type[Payload]]) -> type[Payload] | None:
+    return views.get(f"{topic} {declared}") or views.get(declared) or views.get(topic) or views.get(many_with(topic))
 
 
 def declared_type(record: Record) -> str | None:
@@ -92,9 +100,9 @@ def _untyped(record: Record) -> Undecodable:
     return Undecodable(unread_mode(dict(record.headers).get("content-type")) or "it has no ce_type")
 
 
-def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
+def _event(envelope: Envelope, view: type[Payload], topic: str) -> Event[Any]:
     try:
-        data = _data(envelope, view)
+        data = _data(envelope, view, topic)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Mismatch(f"{envelope.type} does not fit {view.__module__}.{view.__name__}: {error}") from error
     return Event(
@@ -113,11 +121,11 @@ def _event(envelope: Envelope, view: type[Payload]) -> Event[Any]:
     )
 
 
-def _data(envelope: Envelope, view: type[Payload]) -> Payload:
+def _data(envelope: Envelope, view: type[Payload], topic: str) -> Payload:
     """Decode the data into the reader's view; of what is taken as it came, see only that it is JSON."""
     if issubclass(view, Unread):
         msgspec.json.decode(envelope.data, type=msgspec.Raw)
-        return view(dataschema=envelope.dataschema, text=envelope.data)
+        return view(topic=topic, dataschema=envelope.dataschema, text=envelope.data)
     contracts.check(envelope.type, envelope.data)
     return _decoded(envelope.data, view)
 

@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from backbone.consuming import inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming
-from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers, topic_of_view
+from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers, topic_of_view, views_of
 from backbone.errors import SlicelineError
 from backbone.events.payload import Cause, Event
 from backbone.observing import metrics
@@ -37,7 +37,7 @@ class BatchProcessor:
         self._name = name
         self._database = database
         self._handlers = handlers
-        self.views = {view.TYPE: view for view in handlers}
+        self.views = views_of(handlers)
 
     async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
         """Commit effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.

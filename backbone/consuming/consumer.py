@@ -25,6 +25,7 @@ from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Places
 from backbone.consuming.positions import Found, Positions
 from backbone.consuming.settling import Settling
+from backbone.events import buses
 from backbone.events.topics import PartitionId
 from backbone.running.faults import is_passing
 from backbone.running.pulse import Pulse, ended_well, keep_running, report
@@ -50,7 +51,8 @@ class Consumer:
         """`stuck_after`: seconds without progress, though records wait, after which the client is replaced."""
         self.pulse = Pulse("consumer")
         self._name = name
-        self.topics = topics_of(handlers)
+        self._wanted = topics_of(handlers)
+        self.topics: list[str] = []
         self._database = database
         self._kafka = kafka
         self._stuck_after = stuck_after
@@ -59,6 +61,7 @@ class Consumer:
         self._most = BATCH_OF_SETS if in_sets else BATCH
         self._places = Places(database, name)
         self._missing: list[str] = []
+        self._outdated = False
         self._stop = asyncio.Event()
         self._positions = Positions()
         self._settling = Settling(self._processor, self.pulse, self._stop, self._settled)
@@ -83,11 +86,23 @@ class Consumer:
             self.pulse.beat(_STARTING)
             async with asyncio.timeout(_STARTING):
                 await client.start()
-            client.subscribe(self.topics, listener=_Rebalance(self))
-            await self._read(client)
+            self.topics, self._outdated = await self._there(client), False
+            if self.topics:
+                client.subscribe(self.topics, listener=_Rebalance(self))
+                await self._read(client)
+            else:
+                self.pulse.ready()
+                await self.pulse.rest(LagWatch.EVERY)
         finally:
             await self._drop_ahead()
             await _close(client)
+
+    async def _there(self, client: AIOKafkaConsumer) -> list[str]:
+        """Name the topics to read: what is wanted; for what stands for many, all of them that there are by now."""
+        single = {each for each in self._wanted if buses.EVERYBODY not in each}
+        if len(single) == len(self._wanted):
+            return self._wanted
+        return sorted(single | {topic for topic in await client.topics() if buses.many_with(topic) in self._wanted})
 
     def _new_client(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -108,7 +123,7 @@ class Consumer:
         watch = LagWatch(self._places, self.topics, self._stuck_after)
         committed: dict[PartitionId, int] = {}
         with suppress(Fenced):  # stopping
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._outdated:
                 self.pulse.beat()
                 await self._synchronise(client)
                 await self._poll(client)
@@ -129,6 +144,7 @@ class Consumer:
             return
         self._positions.end(seen.out_of_step)
         self._missing = seen.missing
+        self._outdated = await self._there(client) != self.topics
         self._tell_how_it_is()
 
     def _tell_how_it_is(self) -> None:

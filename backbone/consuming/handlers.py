@@ -6,6 +6,7 @@ from typing import Any
 
 from backbone.events.envelope import topic_of
 from backbone.events.payload import Event, Payload, Unread
+from backbone.events.topics import DEFAULT_BUS
 from backbone.storage.database import Tx
 
 EventHandler = Callable[[Event[Any], Tx], Awaitable[None]]
@@ -30,7 +31,19 @@ Handlers = Mapping[type[Payload], Handler]
 
 def topic_of_view(view: type[Payload]) -> str:
     """Name the topic that the events of a view are read from."""
-    return view.TYPE if issubclass(view, Unread) else topic_of(view.TYPE)
+    return view.TYPE if issubclass(view, Unread) else topic_of(view.TYPE, view.BUS)
+
+
+def views_of(handlers: Handlers) -> dict[str, type[Payload]]:
+    """Return the views by what a record has to be for one: its topic and type, its type, or all there is in its topic.
+
+    A type may be on several buses; who reads it on another than the default one means only what is there.
+    """
+    return {_name_of(view): view for view in handlers}
+
+
+def _name_of(view: type[Payload]) -> str:
+    return view.TYPE if view.BUS == DEFAULT_BUS else f"{topic_of_view(view)} {view.TYPE}"
 
 
 def topics_of(handlers: Handlers) -> list[str]:

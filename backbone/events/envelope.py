@@ -16,6 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 from backbone.errors import SlicelineError
+from backbone.events import buses
+from backbone.events.topics import DEFAULT_BUS
 from backbone.values.texts import NONCHARACTERS
 from backbone.values.tracecontext import as_we_write_it
 
@@ -89,9 +91,9 @@ def is_type(text: str) -> bool:
     return _TYPE.fullmatch(text) is not None
 
 
-def topic_of(event_type: str) -> str:
-    """Name the topic an event type is published to: every service writes one."""
-    return f"{parse_type(event_type).service}.events"
+def topic_of(event_type: str, bus: str = DEFAULT_BUS) -> str:
+    """Name the topic that events of a type are published to on a bus. Raises UnknownBus."""
+    return buses.find(bus).topic(parse_type(event_type).service)
 
 
 def name_without_version(event_type: str) -> str:

@@ -5,19 +5,26 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
+from backbone.events.topics import DEFAULT_BUS
+
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """Is what an event says. Its writer declares it whole, a reader only the fields it uses, under the same TYPE."""
+    """Is what an event says. Its writer declares it whole, a reader only the fields it uses, under the same TYPE.
+
+    BUS names the bus that it is on, one of `buses.toml`.
+    """
 
     TYPE: ClassVar[str]
+    BUS: ClassVar[str] = DEFAULT_BUS
 
 
 class Unread(Payload, frozen=True, kw_only=True):
     """Is what an event says as it came: its data as JSON text, held against no contract.
 
-    Its TYPE is the name of a topic: it is the view of all events there, whatever their type.
+    Its TYPE is the name of a topic, or stands for many: it is the view of all events there, whatever their type.
     """
 
+    topic: str
     dataschema: str
     text: bytes
 

@@ -1,9 +1,7 @@
-"""Names the partitions of topics, and says how long topics keep events."""
-
-from datetime import timedelta
+"""Names the partitions of topics, and the bus that everything is on unless it says otherwise."""
 
 PartitionId = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
-RETENTION = timedelta(days=7)
-"""How long topics keep their events: migration makes them so, and the inbox has to remember for longer."""
+DEFAULT_BUS = "default"
+"""The bus of whatever names no other one."""

@@ -1,8 +1,8 @@
-"""Writes batches of outbox rows to a service's topic: packed by partition, each partition's records in their order."""
+"""Writes batches of outbox rows to their topics: packed by partition, each partition's records in their order."""
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from opentelemetry.trace import SpanKind
 
 from backbone.errors import SlicelineError
+from backbone.events import buses
 from backbone.events.envelope import headers_of
+from backbone.events.topics import DEFAULT_BUS, PartitionId
 from backbone.observing.telemetry import MOST_LINKS, messaging
 from backbone.publishing.partitioning import partitions_of
 from backbone.running.gather_or_cancel import gather_or_cancel
@@ -51,7 +53,7 @@ class PackedRows:
     count: int
     oldest: datetime
     traceparents: list[str]
-    partitions: dict[int, list[BatchBuilder]] = field(default_factory=dict)
+    partitions: dict[PartitionId, list[BatchBuilder]] = field(default_factory=dict)
 
 
 class Publisher:
@@ -60,7 +62,8 @@ class Publisher:
     def __init__(self, kafka: str, service: str) -> None:
         self._kafka = kafka
         self._service = service
-        self._topic = f"{service}.events"
+        self._topic = buses.find(DEFAULT_BUS).topic(service)
+        self._met: set[str] = set()
         self._producer: AIOKafkaProducer | None = None
 
     async def open(self) -> None:
@@ -83,6 +86,7 @@ class Publisher:
 
     async def close(self) -> None:
         """Disconnect without waiting for what is still on its way; the outbox has it."""
+        self._met.clear()
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -96,13 +100,25 @@ class Publisher:
         if not rows:
             return None
         producer = self._opened()
-        partitions = sorted(await producer.partitions_for(self._topic))
+        topics = {stem: await self._partitions_of(stem) for stem in {row["aggregatetype"] for row in rows}}
         with _blaming(rows[0]["id"].decode() if len(rows) == 1 else None, Exception):
             batch = _batch_of(rows)
             for start in range(0, len(rows), _SLICE):
-                _pack(producer, partitions, batch, rows[start : start + _SLICE])
+                _pack(producer, topics, batch, rows[start : start + _SLICE])
                 await asyncio.sleep(0)
         return batch
+
+    async def _partitions_of(self, stem: str) -> list[PartitionId]:
+        topic = buses.topic_named(stem)
+        if topic not in self._met:
+            if (bus := buses.bus_of(topic)) and bus.is_made_when_needed:
+                from backbone.publishing.making import (
+                    make,  # Kafka's client for administration: hardly any relay needs it
+                )
+
+                await make(self._kafka, topic, bus, like=self._topic)
+            self._met.add(topic)
+        return [(topic, number) for number in sorted(await self._opened().partitions_for(topic))]
 
     async def send(self, batch: PackedRows) -> None:
         """Send a batch and return when Kafka has it. Raises otherwise, in time: Refused for a lone event."""
@@ -115,10 +131,10 @@ class Publisher:
             async with asyncio.timeout(SEND_DEADLINE):
                 await gather_or_cancel(*(self._send_in_turn(*each) for each in batch.partitions.items()))
 
-    async def _send_in_turn(self, partition: int, records: Iterable[BatchBuilder]) -> None:
+    async def _send_in_turn(self, place: PartitionId, records: Iterable[BatchBuilder]) -> None:
         """Send a partition's batches in turn: were the first of two refused, the second would stand before it."""
         for each in records:
-            acknowledged = await self._opened().send_batch(each, self._topic, partition=partition)
+            acknowledged = await self._opened().send_batch(each, place[0], partition=place[1])
             await acknowledged
 
     def _opened(self) -> AIOKafkaProducer:
@@ -147,13 +163,18 @@ def _batch_of(rows: Sequence[asyncpg.Record]) -> PackedRows:
 
 
 def _pack(
-    producer: AIOKafkaProducer, partitions: Sequence[int], batch: PackedRows, rows: Sequence[asyncpg.Record]
+    producer: AIOKafkaProducer,
+    topics: Mapping[str, Sequence[PartitionId]],
+    batch: PackedRows,
+    rows: Sequence[asyncpg.Record],
 ) -> None:
     now = int(time.time() * 1000)
-    chosen = partitions_of((row["partitionkey"] for row in rows), len(partitions))
+    counts = {len(partitions) for partitions in topics.values()}
+    chosen = {count: partitions_of((row["partitionkey"] for row in rows), count) for count in counts}
     for row in rows:
         payload, key, headers = row[0], row[_KEY], headers_of(*row[1:_END])
-        records = batch.partitions.setdefault(partitions[chosen[key]], [])
+        partitions = topics[row["aggregatetype"]]
+        records = batch.partitions.setdefault(partitions[chosen[len(partitions)][key]], [])
         if records and records[-1].append(timestamp=now, key=key, value=payload, headers=headers):
             continue
         records.append(producer.create_batch())

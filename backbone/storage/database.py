@@ -51,12 +51,20 @@ class Tx:
         self._outgoing: list[outbox.Row] = []
         self._jobs: dict[tuple[str, str], job_rows.Row | None] = {}
 
-    def publish(self, *payloads: Payload, key: str, subject: str | None = None, cause: Cause | None = None) -> None:
+    def publish(
+        self,
+        *payloads: Payload,
+        key: str,
+        subject: str | None = None,
+        cause: Cause | None = None,
+        bus: str | None = None,
+    ) -> None:
         """Put one happening into the outbox at commit; several payloads are its versions and share an occurrence.
 
-        Raises ContractBroken when a payload breaks its schema, TooLarge over 64 KiB.
+        `bus`: where it goes, if not where its payload says. Raises ContractBroken when a payload breaks its schema,
+        TooLarge over 64 KiB, NotAllowed where buses.toml does not let the service publish.
         """
-        self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause)
+        self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause, bus)
 
     def schedule(
         self,

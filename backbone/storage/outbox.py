@@ -12,9 +12,10 @@ import msgspec
 from opentelemetry.trace import SpanKind
 
 from backbone.errors import SlicelineError
-from backbone.events import contracts
+from backbone.events import buses, contracts
 from backbone.events.envelope import parse_type, unfit
 from backbone.events.payload import Cause, Payload
+from backbone.events.topics import DEFAULT_BUS
 from backbone.ids import new_id
 from backbone.observing import telemetry
 from backbone.storage import sql
@@ -27,6 +28,8 @@ class Row(msgspec.Struct):
     """Holds what is the event's own in a row of the table `outbox`."""
 
     id: str
+    aggregatetype: str
+    """The topic, without what all topics end with: so Debezium's router wants it."""
     aggregateid: str
     type: str
     subject: str
@@ -36,8 +39,10 @@ class Row(msgspec.Struct):
     occurrenceid: str
     traceparent: str | None
     payload: str
+    counter: str
+    """Under which name its sequence is counted: that of a key begins at 1 on each bus."""
     following: int = 0
-    """How many of the same key come after it in its transaction."""
+    """How many of the same counter come after it in its transaction."""
 
 
 class TooLarge(SlicelineError):
@@ -60,18 +65,27 @@ class ForeignEvent(SlicelineError):
     """A service publishes only events of its own name."""
 
 
-def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause) -> list[Row]:
-    """Make one outbox row per version of one happening.
+class Apart(SlicelineError):
+    """All versions of one happening go to the same bus."""
 
-    Raises ContractBroken, TooLarge, UnfitAttribute, NewestFirst or ForeignEvent.
+
+def rows(
+    service: str, payloads: Sequence[Payload], key: str, subject: str, cause: Cause, bus: str | None = None
+) -> list[Row]:
+    """Make one outbox row per version of one happening; without a `bus` they go to the one that they name.
+
+    Raises ContractBroken, TooLarge, UnfitAttribute, NewestFirst, ForeignEvent, Apart, UnknownBus or NotAllowed.
     """
     _check_attributes(key, subject, cause)
     _check_order(payloads)
+    on = buses.publishing(bus or _bus_of(payloads), service)
+    topic = on.topic(service)
     occurrence = new_id()
-    traceparent = _create(service, key, cause)
+    traceparent = _create(topic, key, cause)
     return [
         Row(
             id=new_id(),
+            aggregatetype=buses.stem(topic),
             aggregateid=key,
             type=_owned(service, each.TYPE),
             subject=subject,
@@ -81,6 +95,7 @@ def rows(service: str, payloads: Sequence[Payload], key: str, subject: str, caus
             occurrenceid=occurrence,
             traceparent=traceparent,
             payload=_data(each),
+            counter=counter(on.name, key),
         )
         for each in payloads
     ]
@@ -102,12 +117,23 @@ def _check_order(payloads: Sequence[Payload]) -> None:
             raise NewestFirst
 
 
-def _create(service: str, key: str, cause: Cause) -> str | None:
+def _bus_of(payloads: Sequence[Payload]) -> str:
+    names = {each.BUS for each in payloads}
+    if len(names) > 1:
+        raise Apart(f"{', '.join(sorted(names))} are several buses for one happening")
+    return names.pop() if names else DEFAULT_BUS
+
+
+def counter(bus: str, key: str) -> str:
+    """Name what counts the events of a key on a bus. No key has a line break in it."""
+    return key if bus == DEFAULT_BUS else f"{bus}\n{key}"
+
+
+def _create(topic: str, key: str, cause: Cause) -> str | None:
     """Make the span of the creation, under which all that follows hangs; where none is recorded, the cause's serves."""
     if not telemetry.is_recording() and cause.traceparent:
         return cause.traceparent
     about = {"messaging.message.conversation_id": cause.correlationid, "messaging.kafka.message.key": key}
-    topic = f"{service}.events"
     with telemetry.messaging("create", topic, SpanKind.PRODUCER, parent=cause.traceparent, attributes=about) as current:
         return telemetry.traceparent_of(current)
 
@@ -122,8 +148,8 @@ async def write(raw: asyncpg.Connection[Any], service: str, now: datetime, outgo
 def _count_following(outgoing: Sequence[Row]) -> None:
     seen: Counter[str] = Counter()
     for row in reversed(outgoing):
-        row.following = seen[row.aggregateid]
-        seen[row.aggregateid] += 1
+        row.following = seen[row.counter]
+        seen[row.counter] += 1
 
 
 def _owned(service: str, event_type: str) -> str:

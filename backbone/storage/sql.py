@@ -1,6 +1,6 @@
 """Holds the hot statements, each with the reason for its shape; asyncpg gets them once their names are numbers."""
 
-from sqlalchemy import DateTime, Integer, column
+from sqlalchemy import DateTime, Integer, Text, column
 
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import jobs, outbox
@@ -8,24 +8,26 @@ from backbone.storage.tables import jobs, outbox
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
 # for one key position order is commit order. Drawn earlier, a later commit could overtake an earlier one.
-# `following` says how many of the same key come after a row: its sequence is the key's last one less those.
+# `following` says how many of the same key come after a row: its sequence is the key's last one less those. A key is
+# counted on each bus by itself, under the name that `counter` gives.
 PUBLISH = Statement(
     """
 WITH counted AS (
   INSERT INTO sequences AS s (key, last)
-  SELECT key, count(*) FROM unnest(:event.aggregateid) AS key GROUP BY key ORDER BY key
+  SELECT key, count(*) FROM unnest(:event.counter) AS key GROUP BY key ORDER BY key
   ON CONFLICT (key) DO UPDATE SET last = s.last + excluded.last
   RETURNING key, last
 )
-INSERT INTO outbox (:event.columns, aggregatetype, source, time, sequence)
-SELECT :event.*, :service::text, '/sliceline/' || :service::text, :now::timestamptz, last - following
-FROM :event.numbered JOIN counted ON counted.key = event.aggregateid
+INSERT INTO outbox (:event.columns, source, time, sequence)
+SELECT :event.*, '/sliceline/' || :service::text, :now::timestamptz, last - following
+FROM :event.numbered JOIN counted ON counted.key = event.counter
 ORDER BY ordinal
 """,
     event=rows(
         outbox,
         column("following", Integer),
-        without=("position", "aggregatetype", "source", "time", "sequence", "specversion"),
+        column("counter", Text),
+        without=("position", "source", "time", "sequence", "specversion"),
     ),
 )
 
@@ -54,7 +56,7 @@ SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type,
        textsend(dataschema) AS dataschema, textsend(aggregateid) AS partitionkey,
        textsend(correlationid) AS correlationid, textsend(occurrenceid) AS occurrenceid,
        textsend(lpad(sequence::text, 20, '0')) AS sequence, textsend(causationid) AS causationid,
-       textsend(traceparent) AS traceparent
+       textsend(traceparent) AS traceparent, aggregatetype
 """
 # Whether any key is closed is asked here, under the lock: the statement that takes the lock looked before it had it.
 _SOME_REFUSED = "EXISTS (SELECT FROM refused_events) AS some_refused"

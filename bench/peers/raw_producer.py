@@ -10,8 +10,11 @@ from typing import Any
 import uvloop
 from aiokafka import AIOKafkaProducer
 
+from backbone.events import buses
+from backbone.events.topics import DEFAULT_BUS
 from bench import events
-from deployment.topics import PARTITIONS
+
+PARTITIONS = buses.find(DEFAULT_BUS).partitions
 
 MOST = 1000
 

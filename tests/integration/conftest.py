@@ -12,6 +12,7 @@ import structlog
 
 from backbone.consuming.consumer import Consumer
 from backbone.events import contracts
+from deployment.topics import every_topic
 from services import CATALOGUE
 from tests import servers
 from tests.conftest import NewDatabase
@@ -45,8 +46,8 @@ async def thing(
 @pytest.fixture
 async def orders_topic(kafka: str) -> None:
     """Where orders publishes, and all others: a service is not ready while a topic of its own is missing."""
-    for service in CATALOGUE:
-        await create_topic(kafka, f"{service}.events", 12)
+    for topic, bus in every_topic(CATALOGUE).items():
+        await create_topic(kafka, topic, bus.partitions)
 
 
 @pytest.fixture

@@ -12,12 +12,16 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from backbone.events import buses
+from backbone.events.topics import DEFAULT_BUS
+from backbone.publishing import making
 from deployment import migrate, topics
 from local import kafka as local_kafka
 from local.kafka import Kafka
 from services import CATALOGUE
 
 CACHESTAT = 451
+DEFAULT = buses.find(DEFAULT_BUS)
 """The number of the system call (Linux 6.5), the same for all processors."""
 
 
@@ -115,7 +119,7 @@ async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
 ) -> None:
     monkeypatch.setitem(CATALOGUE, "older", 8999)
     async with _admin(broker) as admin:
-        await admin.create_topics([NewTopic("older.events", topics.PARTITIONS, 1)])
+        await admin.create_topics([NewTopic("older.events", DEFAULT.partitions, 1)])
     assert await _leaves_the_disk_to_the_kernel(broker, "older.events", data)  # as Kafka itself does it
     await migrate._topics(broker.bootstrap, 1, lambda _: None)
     assert await _unsynced_after(broker, "older.events", data) == 0
@@ -124,12 +128,12 @@ async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
 async def test_what_an_operator_has_set_for_a_topic_stays(broker: Kafka, data: Path) -> None:
     async with _admin(broker) as admin:
         await admin.create_topics([NewTopic("faster.events", 1, 1, topic_configs={"flush.messages": "1000000"})])
-        await topics.bring_up_to_date(admin, ["faster.events"], 1)
+        await topics.bring_up_to_date(admin, {"faster.events": DEFAULT}, 1)
     assert await _leaves_the_disk_to_the_kernel(broker, "faster.events", data)
 
 
 @pytest.mark.parametrize("replication", [1, 2, 3, 5])
 def test_with_three_brokers_two_have_an_event_before_it_is_acknowledged(replication: int) -> None:
-    told = topics.settings(replication)
+    told = making.settings(DEFAULT, replication)
     assert told.get("min.insync.replicas") == ("2" if replication >= 3 else None)
     assert ("flush.messages" in told) is (replication < 3)

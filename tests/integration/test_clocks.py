@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from backbone.context import Context
+from backbone.events import buses
+from backbone.events.topics import DEFAULT_BUS
 from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
@@ -151,14 +153,14 @@ async def test_a_topic_of_an_earlier_release_gets_times_of_arrival_and_keeps_wha
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        old = {"message.timestamp.type": "CreateTime", "retention.ms": "1234567"}
+        old = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1234567"}
         await admin.create_topics([NewTopic(name, 1, 1, topic_configs=old)])
-        await topics.bring_up_to_date(admin, [name], 1)
+        await topics.bring_up_to_date(admin, {name: buses.find(DEFAULT_BUS)}, 1)
 
         async def is_told() -> bool:  # the controller has answered; the broker hears of it a moment later
             answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
             found = {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
-            return (found["message.timestamp.type"], found["retention.ms"]) == ("LogAppendTime", "1234567")
+            return (found["message.timestamp.type"], found["max.message.bytes"]) == ("LogAppendTime", "1234567")
 
         await eventually(is_told)
     finally:

@@ -230,7 +230,9 @@ def test_a_reader_of_a_whole_topic_gets_an_event_of_any_type_as_it_came(event_ty
     incoming = read(anything(event_type, b'{"a": [1.0]}'), {EVERY.TYPE: EVERY})
     assert incoming.event is not None
     assert (incoming.event.type, incoming.event.source, incoming.key) == (event_type, "/elsewhere", "a")
-    assert incoming.event.data == EVERY(dataschema="https://elsewhere.example/schema.json", text=b'{"a": [1.0]}')
+    assert incoming.event.data == EVERY(
+        topic=EVERY.TYPE, dataschema="https://elsewhere.example/schema.json", text=b'{"a": [1.0]}'
+    )
 
 
 def test_a_reader_of_a_whole_topic_gets_no_event_of_another() -> None:

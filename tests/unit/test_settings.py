@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backbone.events.topics import RETENTION
+from backbone.events.buses import longest_retention
 from backbone.http.wording import in_plain_words
 from backbone.settings import Settings
 from sandbox import serving
@@ -63,8 +63,8 @@ def test_the_reason_is_told_in_plain_words() -> None:
 
 
 def test_the_inbox_remembers_longer_than_topics_keep() -> None:
-    assert timedelta(days=Settings(database_url=URL).inbox_days) > RETENTION
-    assert Settings(database_url=URL, inbox_days=RETENTION.days + 1).inbox_days == 8
+    assert timedelta(days=Settings(database_url=URL).inbox_days) > longest_retention()
+    assert Settings(database_url=URL, inbox_days=longest_retention().days + 1).inbox_days == 8
 
 
 @pytest.mark.parametrize(
