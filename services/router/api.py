@@ -31,6 +31,7 @@ from services.router.bodies import (
     shown,
 )
 from services.router.decisions import BadRule, Change, Outdated, Rule
+from services.router.reach import reach
 from services.router.shaping import shaped
 
 router = APIRouter()
@@ -50,7 +51,7 @@ async def create_rule(body: RuleBody, command: Command) -> Response:
     """Make a rule. It looks at events from the next moment on."""
 
     async def effect(tx: Tx) -> Answer:
-        decision = _decided(lambda: decisions.create(new_id(), body.content(), command.actor, tx.now))
+        decision = _decided(lambda: decisions.create(new_id(), body.content(), reach(), command.actor, tx.now))
         await _save(tx, decision, Change.CREATED)
         return Answer(shown(decision.state), 201, {"Location": f"/rules/{decision.state.id}"})
 
@@ -87,7 +88,7 @@ async def change_rule(rule: RuleId, body: ChangedRule, command: Command) -> Resp
     """Say anew what a rule says. The same again is no new version."""
 
     def decide(known: Rule, tx: Tx) -> Decision[Rule]:
-        return decisions.change(known, body.content(), body.version, command.actor, tx.now)
+        return decisions.change(known, body.content(), body.version, reach(), command.actor, tx.now)
 
     return await _change(command, rule, Change.CHANGED, decide)
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Self
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from backbone.events.topics import DEFAULT_BUS
 from backbone.values.fields import WHOLE, Key, Line, Name
-from services.router.decisions import DEFAULT_BUS, Change, Content, Rule, Target, TroubleKind
+from services.router.decisions import Change, Content, Rule, Target, TroubleKind
 
 JsonObject = dict[str, JsonValue]
 EXAMPLE: JsonObject = {

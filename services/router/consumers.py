@@ -1,7 +1,7 @@
 """What the router does when anybody speaks: it asks the rules.
 
 Every event of every other service is on the default bus. What a rule puts on another bus is told to whoever reads that
-one, and is held against the rules there at once: what the router knows already needs no event.
+one, and is held against the rules there at once: when it comes back from the topic, it is passed over.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 
 from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.decision import Decision
 from backbone.events.payload import Event, Unread, every_event_of
 from backbone.events.structured import attributes_of
 from backbone.observing.logs import logger
 from backbone.storage.database import Tx
-from services import CATALOGUE
 from services.router import decisions, store
-from services.router.decisions import DEFAULT_BUS, Arrival, Trouble
+from services.router.decisions import Arrival, Routed, Trouble
+from services.router.events import EventForwarded
+from services.router.reach import OWN_SOURCE, bus_named, reach, topics
 from services.router.rulebook import Rulebook
 
 _book = Rulebook("", [])
@@ -27,13 +29,26 @@ async def route(events: Sequence[Event[Unread]], tx: Tx) -> None:
     """Publish what rules make of events, in the transaction that notes them as handled."""
     book = await current(tx)
     troubles: list[Trouble] = []
+    within = reach()
     for event in events:
-        decision = decisions.route(Arrival(DEFAULT_BUS, as_patterns_see_it(event)), book.match)
-        tx.apply(decision, key=event.key, cause=event.cause)
+        if event.source == OWN_SOURCE:
+            continue
+        arrival = Arrival(bus_named(event.data.topic), as_patterns_see_it(event))
+        decision = decisions.route(arrival, book.match, within)
+        _publish(tx, event, decision)
         troubles += decision.state
     await store.add_troubles(tx, troubles)
     for trouble in troubles:
         _tell(trouble)
+
+
+def _publish(tx: Tx, event: Event[Unread], decision: Routed) -> None:
+    """Do what `Tx.apply` does, with each event on the bus that its rule says."""
+    for each in decision.events:
+        if isinstance(each, EventForwarded):
+            tx.publish(each, key=event.key, cause=event.cause, bus=each.bus)
+        else:
+            tx.apply(Decision(None, (each,)), key=event.key, cause=event.cause)
 
 
 def _tell(trouble: Trouble) -> None:
@@ -61,6 +76,4 @@ def as_patterns_see_it(event: Event[Unread]) -> dict[str, Any]:
     return {**attributes_of(event), "data": msgspec.json.decode(event.data.text)}
 
 
-TOPICS = tuple(f"{name}.events" for name in CATALOGUE if name != "router")
-"""The topics of the default bus."""
-HANDLERS: Handlers = dict.fromkeys(map(every_event_of, TOPICS), BatchHandler(route))
+HANDLERS: Handlers = dict.fromkeys(map(every_event_of, topics()), BatchHandler(route))

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -18,8 +18,6 @@ from services.router import shaping
 from services.router.events import DeliveryRequested, EventForwarded, RuleChanged, RuleState
 from services.router.shaping import BadShape, shaped
 
-DEFAULT_BUS = "default"
-"""The bus of all that the shop's services say. Every other one has what rules put there."""
 LARGEST_PATTERN = LARGEST_INPUT = 4096
 """Bytes of JSON of a pattern, and of a target's input: a rule fits into an event twice, as it was and as it is."""
 LARGEST_EVENT = 64 * 1024
@@ -70,6 +68,26 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     changed_by: str
 
 
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Says which buses rules may be of, and which they may put events on."""
+
+    looks_at: frozenset[str]
+    puts_on: frozenset[str]
+
+    def may_look_at(self, bus: str) -> bool:
+        """Tell whether a rule may be of this bus."""
+        return _is_among(self.looks_at, bus)
+
+    def may_put_on(self, bus: str) -> bool:
+        """Tell whether a rule may put events on this bus."""
+        return _is_among(self.puts_on, bus)
+
+
+def _is_among(names: Iterable[str], bus: str) -> bool:
+    """Tell whether a name is one of these; `partner.*` stands for all that begin so."""
+    return any(bus == each or (each.endswith("*") and bus.startswith(each[:-1])) for each in names)
+
+
 class BadRule(Refusal):
     """A rule that cannot be. `place` is the field of the rule: `pattern.data.lines[0].numeric`."""
 
@@ -82,8 +100,10 @@ class Outdated(Refusal):
     """The rule has changed since whoever changes it now has seen it."""
 
 
-def check(content: Content) -> None:
+def check(content: Content, reach: Reach) -> None:
     """Object to a rule that could do nothing, or more than its author means. Raises BadRule."""
+    if not reach.may_look_at(content.bus):
+        raise BadRule("bus", f"is none that rules may be of: {_listed(reach.looks_at)} (buses.toml)")
     _check_size("pattern", content.pattern, LARGEST_PATTERN)
     try:
         pattern = parse(content.pattern)
@@ -93,7 +113,7 @@ def check(content: Content) -> None:
     if not content.means_all:
         _check_scope(pattern)
     for number, target in enumerate(content.targets):
-        _check_target(target, f"targets.{number}")
+        _check_target(target, f"targets.{number}", reach)
 
 
 def _check_names(pattern: Pattern) -> None:
@@ -120,9 +140,16 @@ def _check_scope(pattern: Pattern) -> None:
             raise BadRule(_within("pattern", name), reason)
 
 
-def _check_target(target: Target, place: str) -> None:
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "there is none"
+
+
+def _check_target(target: Target, place: str, reach: Reach) -> None:
     if (target.webhook is None) == (target.bus is None):
         raise BadRule(place, "give exactly one of webhook and bus")
+    if target.bus is not None and not reach.may_put_on(target.bus):
+        reason = f"is none that rules may put events on: {_listed(reach.puts_on)} (buses.toml)"
+        raise BadRule(f"{place}.bus", reason)
     if target.input is not None:
         _check_size(f"{place}.input", target.input, LARGEST_INPUT)
         try:
@@ -141,18 +168,18 @@ def _within(place: str, inner: str) -> str:
     return f"{place}.{inner}" if inner else place
 
 
-def create(rule: str, content: Content, by: str, now: datetime) -> Decision[Rule]:
+def create(rule: str, content: Content, reach: Reach, by: str, now: datetime) -> Decision[Rule]:
     """Make a new rule. Raises BadRule."""
-    check(content)
+    check(content, reach)
     made = Rule(id=rule, content=content, version=1, changed_at=now, changed_by=by)
     return Decision(made, (_told(Change.CREATED, None, made),))
 
 
-def change(rule: Rule, content: Content, version: int | None, by: str, now: datetime) -> Decision[Rule]:
+def change(rule: Rule, content: Content, version: int | None, reach: Reach, by: str, now: datetime) -> Decision[Rule]:
     """Give a rule another content; the same again changes and tells nothing. Raises BadRule and Outdated."""
     if version is not None and version != rule.version:
         raise Outdated(f"The rule is at version {rule.version}, not {version}: {rule.changed_by} has changed it.")
-    check(content)
+    check(content, reach)
     return _changed(rule, content, Change.CHANGED, by, now)
 
 
@@ -204,6 +231,7 @@ class TroubleKind(StrEnum):
     LOOP = "loop"
     TOO_FAR = "too-far"
     TOO_LARGE = "too-large"
+    NO_BUS = "no-bus"
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -219,7 +247,7 @@ Routed = Decision[tuple[Trouble, ...]]
 """What rules make of an event: what to publish; and, as the state, the troubles that there were."""
 
 
-def route(arrival: Arrival, match: Callable[[Arrival], Sequence[Rule]]) -> Routed:
+def route(arrival: Arrival, match: Callable[[Arrival], Sequence[Rule]], reach: Reach) -> Routed:
     """Send an event to the targets of the rules that match it, and where it is put on a bus, do so there.
 
     What would go round in a circle is cut.
@@ -230,7 +258,7 @@ def route(arrival: Arrival, match: Callable[[Arrival], Sequence[Rule]]) -> Route
     while waiting:
         current = waiting.popleft()
         for rule in match(current):
-            sent, found = _passed(current, rule)
+            sent, found = _passed(current, rule, reach)
             forwarded = [each for each in sent if isinstance(each, EventForwarded)]
             if forwarded and len(forwarded) > MOST_FORWARDED - _forwarded_in(events):
                 sent, found = [], [_trouble(current, rule, TroubleKind.TOO_FAR, _TOO_OFTEN)]
@@ -248,13 +276,17 @@ def _forwarded_in(events: Sequence[Payload]) -> int:
     return sum(isinstance(each, EventForwarded) for each in events)
 
 
-def _passed(arrival: Arrival, rule: Rule) -> tuple[list[Payload], list[Trouble]]:
+def _passed(arrival: Arrival, rule: Rule, reach: Reach) -> tuple[list[Payload], list[Trouble]]:
     """Make what a rule sends of an event, as far as it can."""
     if trouble := _circle(arrival, rule):
         return [], [trouble]
     sent: list[Payload] = []
     troubles: list[Trouble] = []
     for number, target in enumerate(rule.content.targets):
+        if target.bus is not None and not reach.may_put_on(target.bus):
+            detail = f"buses.toml has no bus {target.bus} any more on which rules may put events."
+            troubles.append(_trouble(arrival, rule, TroubleKind.NO_BUS, detail))
+            continue
         payload = _sent(arrival, rule, target)
         size = len(msgspec.json.encode(payload))
         if size <= LARGEST_EVENT:

@@ -8,12 +8,12 @@ import pytest
 
 from backbone.consuming.consumer import Consumer
 from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.events import buses
 from backbone.events.payload import every_event_of
 from backbone.ids import new_id
 from backbone.publishing.relay import Relay
 from deployment.catalogue import sample_of
-from services import CATALOGUE
-from services.router.consumers import TOPICS, route
+from services.router.consumers import route
 from services.router.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
@@ -27,8 +27,27 @@ DELIVERY, FORWARDED, CHANGED = (
 )
 
 
+MORE_BUSES = """
+[partners]
+topics = "partners-told.events"
+partitions = 1
+retention_days = 1
+publish = ["router"]
+read = ["router"]
+
+[far]
+topics = "far.events"
+partitions = 1
+retention_days = 1
+publish = ["router"]
+read = ["router"]
+"""
+
+
 @pytest.fixture
-async def router(new_database: NewDatabase) -> AsyncIterator[Fed]:
+async def router(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fed]:
+    known = buses.parse(buses.FILE.read_text() + MORE_BUSES)
+    monkeypatch.setattr(buses, "known", lambda: known)
     async with fed(SERVICE, new_database) as service:
         yield service
 
@@ -140,6 +159,8 @@ async def test_rules_are_listed_by_bus(router: Fed) -> None:
         ({"targets": [{"webhook": "a"}] * 6}, "targets"),
         ({"targets": [{"webhook": "two words"}]}, "targets.0.webhook"),
         ({"bus": "two words"}, "bus"),
+        ({"bus": "nowhere"}, "bus"),
+        ({"targets": [{"bus": "nowhere"}]}, "targets.0.bus"),
         ({"pattern": []}, "pattern"),
         ({"unknown": 1}, "unknown"),
     ],
@@ -242,30 +263,6 @@ async def test_a_changed_rule_is_at_work_with_the_next_event(router: Fed) -> Non
     assert [(each["endpoint"], each["version"]) for each in sent] == [("accounting", 1), ("other", 2)]
 
 
-async def test_rules_of_another_bus_see_what_is_put_there(router: Fed) -> None:
-    first = await rule(router, targets=[{"bus": "partners", "input": {"template": {"sum": "{data.total.amount}"}}}])
-    second = await rule(router, bus="partners", pattern={**PATTERN, "data": {"sum": [{"exists": True}]}})
-    order = await placed(router)
-    [(forwarded, on), (delivery, asked)] = await router.published(order)
-    amount = sample_of(PLACED)["total"]["amount"]
-    assert (forwarded, on["bus"], on["trail"]) == (FORWARDED, "partners", [first])
-    assert (on["event"]["type"], on["event"]["data"]) == (PLACED, {"sum": amount})
-    assert (delivery, asked["rule"], asked["bus"]) == (DELIVERY, second, "partners")
-
-
-async def test_a_loop_through_other_rules_is_cut_and_told(router: Fed) -> None:
-    there = await rule(router, targets=[{"bus": "far"}])
-    back = await rule(router, bus="far", targets=[{"bus": "default"}])
-    order = await placed(router)
-    await placed(router)
-    trails = [data["trail"] for _, data in await router.published(order)]
-    assert trails == [[there], [there, back]]
-    [trouble] = (await router.client.get(f"/rules/{there}/troubles")).json()["items"]
-    assert (trouble["kind"], trouble["times"]) == ("loop", 2)
-    assert f"{there} > {back} > {there}" in trouble["detail"]
-    assert (await router.client.get(f"/rules/{back}/troubles")).json()["items"] == []
-
-
 async def test_what_is_too_large_to_pass_on_holds_up_nothing(router: Fed) -> None:
     made = await rule(router)
     lines = [{"item": "x" * 60, "quantity": 1, "unit_price": {"amount": 1, "currency": "GBP"}, "baked": True}] * 480
@@ -284,10 +281,6 @@ async def test_of_a_batch_of_events_those_are_routed_that_match(router: Fed) -> 
     data = [{**sample, "order": order, "total": total} for order, total in zip(orders, totals, strict=True)]
     await router.feed(*[(PLACED, each) for each in data])
     assert [len(await router.published(order)) for order in orders] == [0] * 50 + [1] * 50
-
-
-def test_the_default_bus_is_what_all_other_services_say() -> None:
-    assert set(TOPICS) == {f"{name}.events" for name in CATALOGUE} - {"router.events"}
 
 
 async def test_what_a_service_says_over_kafka_reaches_the_rules(router: Fed, thing: Things) -> None:

@@ -18,6 +18,7 @@ from services.router.decisions import (
     BadRule,
     Content,
     Outdated,
+    Reach,
     Routed,
     Rule,
     Target,
@@ -46,8 +47,14 @@ def rule(name: str, **changed: Any) -> Rule:
     return Rule(id=name, content=content(name=name, **changed), version=1, changed_at=NOW, changed_by="ada")
 
 
+REACH = Reach(looks_at=frozenset({"default", "partners"}), puts_on=frozenset({"default", "b"}))
+"""Of a rule that is made or changed."""
+
+
 def routed(*rules: Rule, event: dict[str, Any] = EVENT, bus: str = "default") -> Routed:
-    return decisions.route(Arrival(bus, event), Rulebook("now", rules).match)
+    """Route with every bus within reach that a rule names."""
+    named = frozenset(target.bus for rule in rules for target in rule.content.targets if target.bus)
+    return decisions.route(Arrival(bus, event), Rulebook("now", rules).match, Reach(looks_at=named, puts_on=named))
 
 
 def buses(decision: Routed) -> list[tuple[str, Sequence[str]]]:
@@ -55,7 +62,7 @@ def buses(decision: Routed) -> list[tuple[str, Sequence[str]]]:
 
 
 def test_a_new_rule_is_told_with_what_it_says() -> None:
-    decision = decisions.create("r", content(), "ada", NOW)
+    decision = decisions.create("r", content(), REACH, "ada", NOW)
     [told] = decision.events
     assert isinstance(told, RuleChanged)
     assert (decision.state.version, told.version, told.change, told.by, told.before) == (1, 1, "created", "ada", None)
@@ -64,7 +71,7 @@ def test_a_new_rule_is_told_with_what_it_says() -> None:
 
 
 def test_a_changed_rule_is_told_as_it_was_and_as_it_is() -> None:
-    decision = decisions.change(rule("r"), content(name="other"), 1, "bob", LATER)
+    decision = decisions.change(rule("r"), content(name="other"), 1, REACH, "bob", LATER)
     [told] = decision.events
     assert isinstance(told, RuleChanged)
     assert (decision.state.version, decision.state.changed_by, decision.state.changed_at) == (2, "bob", LATER)
@@ -75,13 +82,13 @@ def test_a_changed_rule_is_told_as_it_was_and_as_it_is() -> None:
 
 def test_a_rule_that_is_given_what_it_says_already_keeps_its_version() -> None:
     known = rule("r")
-    assert decisions.change(known, known.content, None, "bob", LATER).state is known
+    assert decisions.change(known, known.content, None, REACH, "bob", LATER).state is known
     assert decisions.switch(known, True, "bob", LATER).events == ()
 
 
 def test_a_rule_that_somebody_else_has_changed_since_is_not_changed() -> None:
     with pytest.raises(Outdated, match="at version 1, not 7: ada"):
-        decisions.change(rule("r"), content(name="other"), 7, "bob", LATER)
+        decisions.change(rule("r"), content(name="other"), 7, REACH, "bob", LATER)
 
 
 @pytest.mark.parametrize(("enabled", "change"), [(False, "disabled"), (True, "enabled")])
@@ -110,6 +117,8 @@ def test_a_rule_that_is_gone_is_told_as_it_was() -> None:
         ({"pattern": {**PLACED, "detail": {"x": [1]}}}, "pattern.detail.x", "source and type"),
         ({"pattern": {**PLACED, "$or": [{"Subject": [1]}, {"time": [1]}]}}, "pattern.$or[0].Subject", "attributes"),
         ({"pattern": {**PLACED, "data": {"x": ["y" * LARGEST_PATTERN]}}}, "pattern", "4096 are allowed"),
+        ({"bus": "b"}, "bus", "default, partners"),
+        ({"targets": (Target(bus="partners"),)}, "targets.0.bus", "b, default"),
         ({"targets": (Target(),)}, "targets.0", "exactly one"),
         ({"targets": (Target(bus="b"), Target(bus="b", webhook="w"))}, "targets.1", "exactly one"),
         ({"targets": (Target(bus="b", input={"take": 1}),)}, "targets.0.input", "pick, fixed, template"),
@@ -120,12 +129,12 @@ def test_a_rule_that_is_gone_is_told_as_it_was() -> None:
 )
 def test_a_rule_that_cannot_be_is_refused_with_the_place(changed: dict[str, Any], place: str, reason: str) -> None:
     with pytest.raises(BadRule, match=reason) as refused:
-        decisions.create("r", content(**changed), "ada", NOW)
+        decisions.create("r", content(**changed), REACH, "ada", NOW)
     assert refused.value.place == place
 
 
 def test_a_rule_may_leave_out_source_and_type_when_it_says_that_it_means_all() -> None:
-    assert decisions.create("r", content(pattern={"data": {"x": [1]}}, means_all=True), "ada", NOW).events
+    assert decisions.create("r", content(pattern={"data": {"x": [1]}}, means_all=True), REACH, "ada", NOW).events
 
 
 def test_a_webhook_gets_the_whole_event_or_what_the_rule_makes_of_it() -> None:
@@ -201,6 +210,14 @@ def test_what_is_too_large_to_send_is_told_and_the_other_targets_get_theirs() ->
     assert (sent.endpoint, sent.input) == ("some", {"data": {"order": "o1"}})
     [trouble] = decision.state
     assert (trouble.kind, "target 0" in trouble.detail) == (TroubleKind.TOO_LARGE, True)
+
+
+def test_a_bus_that_is_no_more_is_told_and_the_other_targets_get_theirs() -> None:
+    known = rule("r", targets=(Target(bus="gone"), Target(webhook="w")))
+    decision = decisions.route(Arrival("default", EVENT), Rulebook("now", [known]).match, REACH)
+    assert [each.endpoint for each in decision.events if isinstance(each, DeliveryRequested)] == ["w"]
+    assert [(each.rule, each.kind) for each in decision.state] == [("r", TroubleKind.NO_BUS)]
+    assert not buses(decision)
 
 
 def test_what_may_be_sent_is_what_the_outbox_takes() -> None:
