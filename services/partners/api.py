@@ -8,6 +8,9 @@ from fastapi import APIRouter, Body, Path, Response
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 
+from backbone.events import buses
+from backbone.events.buses import Bus
+from backbone.events.topics import DEFAULT_BUS
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.described import ACCEPTED
 from backbone.http.problems import invalid
@@ -146,8 +149,16 @@ async def _take(tx: Tx, name: str, headers: Headers, raw: bytes, body: dict[str,
         raise invalid([{"field": path or "body", "message": message} for path, message in broken])
     is_new = await store.receive(tx, name, told)
     if is_new:
-        tx.publish(EventReceived(partner=name, bus=f"partner.{name}.events", id=told, body=msgspec.Raw(raw)), key=name)
+        bus = _bus_of(name)
+        received = EventReceived(partner=name, bus=bus.topic(tx.service), id=told, body=msgspec.Raw(raw))
+        tx.publish(received, key=name, bus=bus.name)
     return Answer(Taken(id=told, repeated=not is_new), 202)
+
+
+def _bus_of(name: str) -> Bus:
+    """Return the partner's own bus; the default one where its name is none that a bus can have."""
+    own = f"partner.{name}"
+    return buses.find(own if buses.is_known(own) else DEFAULT_BUS)
 
 
 async def _agree(tx: Tx, name: str, body: Agreement) -> Answer:

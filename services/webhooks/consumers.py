@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.events import buses
 from backbone.events.payload import Event, every_event_of
 from backbone.observing.logs import logger
 from backbone.storage.database import Tx
@@ -48,6 +49,6 @@ def _tell_of_the_unowed(messages: Sequence[Message], wanted: Mapping[str, list[M
 
 _HEAR = BatchHandler(hear)
 HANDLERS: Handlers = {
-    **{every_event_of(f"{service}.events"): _HEAR for service in CATALOGUE},
+    **{every_event_of(topic): _HEAR for topic in buses.readable("webhooks", CATALOGUE)},
     DeliveryRequested: _HEAR,
 }

@@ -192,3 +192,15 @@ async def test_many_at_once_with_one_id_are_published_once(partners: Fed) -> Non
     answers = await asyncio.gather(*(tell(partners, headers) for _ in range(8)))
     assert sorted(each.json()["repeated"] for each in answers) == [False] + [True] * 7
     assert await traces(partners) == (1, 1)
+
+
+@pytest.mark.parametrize(("name", "topic"), [("acme", "partner.acme"), ("acme_ltd", "partners")])
+async def test_a_partner_is_heard_on_its_own_bus_where_its_name_is_one_for_a_bus(
+    partners: Fed, name: str, topic: str
+) -> None:
+    body = {"style": Style.GITHUB, "contract": CONTRACT}
+    secret = (await partners.client.put(f"/partners/{name}", json=body)).json()["secret"]
+    answer = await tell(partners, signed(partners, Style.GITHUB, secret), name=name)
+    assert answer.status_code == 202
+    async with partners.database.transaction() as tx:
+        assert await tx.raw.fetchval("SELECT aggregatetype FROM outbox") == topic
