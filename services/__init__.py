@@ -10,6 +10,7 @@ CATALOGUE: dict[str, int] = {
     "alerts": 8007,
     "notifications": 8008,
     "carts": 8011,
+    "reminders": 8012,
     "reviews": 8013,
     "router": 8014,
     "webhooks": 8015,

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 WORK_LEFT = """
 SELECT kind, key, error FROM jobs
-WHERE parked_at IS NULL AND (kind NOT IN ('delay-watch', 'prune') OR due < now()) ORDER BY id LIMIT 5
+WHERE parked_at IS NULL AND (kind NOT IN ('delay-watch', 'prune', 'remind') OR due < now()) ORDER BY id LIMIT 5
 """
 QUERIES = {
     "orders": "SELECT id, customer_id, status, facts, total FROM orders",

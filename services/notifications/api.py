@@ -42,7 +42,7 @@ class NotificationPage(BaseModel):
 
 @router.get("/notifications", response_model=NotificationPage)
 async def list_notifications(
-    db: Db, page: Paging, about: Annotated[Key | None, Query(description="An order or a SKU")] = None
+    db: Db, page: Paging, about: Annotated[Key | None, Query(description="An order, a SKU or a cart")] = None
 ) -> Any:
     """Lists the mails, the newest happening first."""
     found = [NotificationView.model_validate(row) for row in await store.list_page(db, page, about)]

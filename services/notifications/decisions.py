@@ -3,7 +3,7 @@
 Whatever a person typed becomes one line of plain text here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,8 @@ from backbone.events.payload import Payload
 from backbone.values.currencies import in_words
 from backbone.values.texts import is_email, one_line
 from services.notifications.events import (
+    CartReminderDue,
+    Line,
     Money,
     NotificationSent,
     NotificationSentV1,
@@ -43,6 +45,7 @@ Fact = (
     | OrderDelayed
     | StockAlertRaised
     | ReviewAnalysed
+    | CartReminderDue
 )
 
 
@@ -57,6 +60,7 @@ class Kind(StrEnum):
     REFUNDED = "order-refunded"
     STOCK_ALERT = "stock-alert"
     REVIEW_THANKS = "review-thanks"
+    CART_REMINDER = "cart-reminder"
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,12 +91,11 @@ def mail_about(fact: Fact) -> Decision[Mail] | None:
 
 def confirmed(fact: OrderConfirmed) -> Mail:
     """Thank the customer and repeat what was ordered."""
-    lines = [f"  {line.quantity} x {one_line(line.item)}" for line in fact.lines]
     where = f"We bring it to {one_line(fact.address)}." if fact.address else "It waits for you at the shop."
     text = _letter(
         fact.customer.name,
         "Thank you! Your order is confirmed:",
-        "\n".join(lines),
+        _listed(fact.lines),
         f"Total: {money(fact.total)}",
         where,
         f"Your order number is {one_line(fact.order)}.",
@@ -231,6 +234,23 @@ def review_thanks(fact: ReviewAnalysed) -> Mail | None:
     )
 
 
+def cart_reminder(fact: CartReminderDue) -> Mail:
+    """Remind the customer of what is in the cart."""
+    text = _letter(
+        fact.customer.name,
+        "You have left something in your cart:",
+        _listed(fact.lines),
+        "It waits for you there, and nothing is ordered until you check out.",
+    )
+    return Mail(
+        kind=Kind.CART_REMINDER,
+        about=fact.cart,
+        recipient=fact.customer.email,
+        subject="Your cart is waiting",
+        body=text,
+    )
+
+
 FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     OrderConfirmed: confirmed,
     OrderBackordered: backordered,
@@ -240,6 +260,7 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     OrderDelayed: delayed,
     StockAlertRaised: stock_alert,
     ReviewAnalysed: review_thanks,
+    CartReminderDue: cart_reminder,
 }
 """What is written on which event; None: nothing is."""
 
@@ -264,6 +285,10 @@ def money(amount: Money) -> str:
 
 def _often(times: int) -> str:
     return f", {times} times since the last mail" if times > 1 else ""
+
+
+def _listed(lines: Iterable[Line]) -> str:
+    return "\n".join(f"  {line.quantity} x {one_line(line.item)}" for line in lines)
 
 
 def _because(reason: str | None) -> list[str]:

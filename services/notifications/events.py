@@ -116,3 +116,10 @@ class ReviewAnalysed(Payload, frozen=True, kw_only=True):
     order: str
     customer: Customer
     label: str
+
+
+class CartReminderDue(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.reminders.cart-reminder-due.v1"
+    cart: str
+    customer: Customer
+    lines: tuple[Line, ...]

@@ -1,9 +1,12 @@
-"""Carts in the whole shop, and the shop without them."""
+"""Carts and their reminders in the whole shop, and the shop without them."""
+
+import pytest
 
 from backbone.ids import new_id
-from tests.system import Shop
+from tests.system import Document, Shop
 from tests.waiting import eventually
 
+TERMS = {"currency": "GBP", "fulfilment": "delivery", "address": "1 Mill Lane"}
 ADA = {"id": "ada-cart", "name": "Ada", "email": "ada-cart@example.com"}
 
 
@@ -11,8 +14,7 @@ async def test_a_cart_becomes_an_order_that_travels_like_any_other(shop: Shop) -
     cart = shop.url("carts", f"/carts/{new_id()}")
     for item in ("margherita", "cola"):
         (await shop.http.post(f"{cart}/items", json={"item": item, "customer": ADA})).raise_for_status()
-    terms = {"currency": "GBP", "fulfilment": "delivery", "address": "1 Mill Lane"}
-    (await shop.http.post(f"{cart}/checkout", json=terms)).raise_for_status()
+    (await shop.http.post(f"{cart}/checkout", json=TERMS)).raise_for_status()
 
     async def placed() -> str | None:
         order: str | None = (await shop.http.get(cart)).json()["checkout"]["order"]
@@ -24,6 +26,20 @@ async def test_a_cart_becomes_an_order_that_travels_like_any_other(shop: Shop) -
     assert document["customer"] == ADA
 
 
-async def test_an_order_needs_no_carts(shop: Shop) -> None:
-    async with shop.without("carts"):
+async def test_a_customer_is_reminded_by_mail_of_a_cart_that_was_left(shop: Shop) -> None:
+    customer = {**ADA, "email": f"{new_id()}@example.com"}
+    async with shop.told("reminders", remind_after_seconds="1"):
+        cart = shop.url("carts", f"/carts/{new_id()}")
+        (await shop.http.post(f"{cart}/items", json={"item": "cola", "customer": customer})).raise_for_status()
+
+        async def mailed() -> list[Document]:
+            return await shop.mails(customer["email"])
+
+        [mail] = await eventually(mailed, what="the reminder comes")
+    assert mail["Subject"] == "Your cart is waiting"
+
+
+@pytest.mark.parametrize("service", ["carts", "reminders"])
+async def test_an_order_needs_neither_carts_nor_reminders(shop: Shop, service: str) -> None:
+    async with shop.without(service):
         await shop.complete(await shop.place({"margherita": 1}))

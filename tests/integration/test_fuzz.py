@@ -20,7 +20,7 @@ from tests.integration.one_service import fed, serving
 
 PROBLEM = "application/problem+json"
 SAMPLE_ORDER = "0193a5c0-8e00-7a3c-9d51-0242ac120002"
-KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "margherita"}
+KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "margherita", "cart": "ada-1"}
 """What the golden samples and the first migration speak of: with these names an answer has something to tell."""
 
 INEXPRESSIBLE = re.compile(

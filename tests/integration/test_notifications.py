@@ -13,6 +13,7 @@ from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.values.texts import is_email, one_line
+from deployment.catalogue import sample_of
 from local.ports import free_port
 from sandbox.mail import Inbox, Mail, smtp_server
 from services.notifications import jobs
@@ -30,6 +31,7 @@ CANCELLED = "sliceline.orders.order-cancelled.v1"
 BACKORDERED = "sliceline.orders.order-backordered.v1"
 REFUNDED = "sliceline.orders.order-refunded.v1"
 DELAYED = "sliceline.orders.order-delayed.v1"
+REMINDER = "sliceline.reminders.cart-reminder-due.v1"
 ALERT = "sliceline.alerts.stock-alert-raised.v1"
 Told = tuple[str, dict[str, Any]]
 ODD = "=?utf-8?q??=@x.example"
@@ -250,6 +252,21 @@ async def test_a_good_review_is_thanked_for_once_and_no_other_is(open_desk: Desk
         assert await open_desk.listed(orders[label]) == []
     [(version, said)] = await open_desk.service.published(sent["id"])
     assert (version, said["kind"]) == ("sliceline.notifications.notification-sent.v3", "review-thanks")
+
+
+async def test_a_customer_is_reminded_of_what_is_in_the_cart(open_desk: Desk) -> None:
+    cart = new_id()
+    await open_desk.service.feed((REMINDER, {**sample_of(REMINDER), "cart": cart}))
+    sent = await open_desk.until(cart, "sent")
+    (mail,) = open_desk.mails()
+    assert ([to["Address"] for to in mail.to], mail.subject) == (["ada@example.com"], "Your cart is waiting")
+    assert "  2 x margherita\n  1 x cola" in mail.text.replace("\r\n", "\n")
+    [(version, said)] = await open_desk.service.published(sent["id"])
+    assert (version, said["kind"], said["about"]) == (
+        "sliceline.notifications.notification-sent.v3",
+        "cart-reminder",
+        cart,
+    )
 
 
 async def test_a_stock_alert_goes_to_the_shop(open_desk: Desk) -> None:

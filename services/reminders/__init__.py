@@ -1,0 +1,1 @@
+"""Has customers reminded, once, of a cart that they left for long."""
