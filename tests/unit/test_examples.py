@@ -1,10 +1,15 @@
 """The examples: what a page shows of them is what runs, and what they read is what the shop promises."""
 
+import difflib
 import re
+from pathlib import Path
+
+import pytest
 
 from backbone.declared import objections
 from examples.fulfilment.listener import SERVICE
 from local import ROOT
+from tests.unit.test_environment import imports
 
 PAGE = (ROOT / "docs" / "writing-a-service.md").read_text()
 BLOCK = re.compile(r"^`(examples/\S+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -22,3 +27,39 @@ def test_the_partner_takes_whatever_the_shop_may_say() -> None:
 def test_the_partner_is_about_forty_lines() -> None:
     lines = (ROOT / "examples" / "fulfilment" / "listener.py").read_text().splitlines()
     assert len([line for line in lines if line]) <= 48
+
+
+WAY = ROOT / "examples" / "from-naive"
+STEPS = [path.read_text().splitlines() for path in sorted(WAY.glob("step*/shop.py"))]
+TALE = (WAY / "README.md").read_text()
+
+
+def _changes(before: list[str], after: list[str]) -> list[str]:
+    lines = difflib.unified_diff(before, after, n=1000, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_what_the_way_shows_of_a_step_is_the_difference_to_the_one_before(number: int) -> None:
+    [section] = re.findall(rf"^## Step {number}: .*?(?=^## )", TALE, re.MULTILINE | re.DOTALL)
+    [shown] = re.findall(r"^```diff\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert {line for line in shown.splitlines() if line} <= {*_changes(STEPS[number - 1], STEPS[number]), " "}
+
+
+def test_the_way_says_how_many_lines_differ_from_step_to_step() -> None:
+    differing = [
+        sum(line[:1] in ("-", "+") for line in _changes(STEPS[number - 1], STEPS[number])) for number in (1, 2, 3, 4)
+    ]
+    assert [int(count) for count in re.findall(r"^\| \[[1-4]\].*?\| (\d+) \|", TALE, re.MULTILINE)] == differing
+    assert max(differing) < 80
+
+
+def test_a_step_of_the_way_is_read_in_one_sitting() -> None:
+    assert [len(lines) for lines in STEPS if len(lines) > 150] == []
+
+
+@pytest.mark.parametrize("path", sorted(WAY.glob("step*/*.py")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_step_of_the_way_stands_on_the_backbone_alone(path: Path) -> None:
+    ours = {name for name in imports(path) if (ROOT / name).is_dir() or name.startswith("step")}
+    assert ours <= {"backbone", path.parent.name}
+    assert not ours or path.parent.name >= "step2"  # who records needs nobody's library yet

@@ -1,0 +1,1 @@
+"""Step 0: everything while the customer waits."""

@@ -1,0 +1,1 @@
+"""Step 1: every change is on record, before anybody outside is asked."""

@@ -1,0 +1,1 @@
+"""Step 3: the first listener moves out, and takes the mail along."""

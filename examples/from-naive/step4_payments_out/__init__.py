@@ -1,0 +1,1 @@
+"""Step 4: payments move out, and nobody waits for them any more."""
