@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deployment import NOTE
-from local import ports, processes, programs, state
+from local import forks, ports, processes, programs, state
+from local.forks import Forks
 from local.layout import Layout
 from local.processes import dies_with_parent, identity_of
 from local.program import Program, last_lines, python
@@ -32,7 +33,8 @@ class Run:
         self.layout = layout
         self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset)
         self._robot_delay = robot_delay
-        self._supervisor = Supervisor(layout.logs, self._changed)
+        self._forks = Forks(programs.modules(), layout.logs / "parent.log") if forks.POSSIBLE else None
+        self._supervisor = Supervisor(layout.logs, self._changed, forks=self._forks)
         self._stop = asyncio.Event()
 
     async def until_stopped(self) -> None:

@@ -1,19 +1,25 @@
 """Recognises processes of ours by pid and start time, never by name, and ends them."""
 
 import ctypes
+import functools
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
 # Start times are kept rounded in files.
 TOLERANCE = 0.1
+# The C library, found now: after a fork nothing should have to be loaded.
+_LIBRARY = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,29 @@ def dies_with_parent(number: int) -> Callable[[], None] | None:
     """
     if sys.platform != "linux":
         return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+    return functools.partial(die_with, os.getpid(), number)
 
-    def prepare() -> None:
-        prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), number)
 
-    return prepare
+def die_with(parent: int, number: int) -> None:
+    """Have this process get the signal when `parent` dies, also where it is dead already. Linux only."""
+    _LIBRARY.prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+def be_called(name: str) -> None:
+    """Have `ps` and its like show this process under a name, of which the system keeps 15 bytes. Linux only."""
+    _LIBRARY.prctl(PR_SET_NAME, name.encode())
+
+
+@contextmanager
+def taking_in_orphans() -> Iterator[None]:
+    """Be the parent of all below whose parents end during the block. Linux only."""
+    _LIBRARY.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        _LIBRARY.prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _started(process: psutil.Process) -> float:

@@ -35,6 +35,8 @@ class Program:
     ready: Callable[[], bool] = probes.nothing
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path = ROOT
+    # Whether the supervisor may start it as a fork of what has imported it: its command is a module of ours.
+    forked: bool = False
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
@@ -51,23 +53,28 @@ def python(*arguments: str) -> tuple[str, ...]:
 
 
 def options(program: Program, log: IO[bytes]) -> dict[str, Any]:
-    """Return Popen's arguments, for subprocess and asyncio alike: own process group, end with the parent.
+    """Return Popen's arguments, for subprocess and asyncio alike: own process group, end with the parent."""
+    return {
+        "stdin": subprocess.DEVNULL,
+        "stdout": log,
+        "stderr": subprocess.STDOUT,
+        "cwd": program.cwd,
+        "env": environment(program),
+        "process_group": 0,
+        "preexec_fn": dies_with_parent(program.stop_signal),
+        **_as_user(program.account),
+    }
+
+
+def environment(program: Program) -> dict[str, str]:
+    """Return the program's whole environment: ours, what it is given, and a path on which it finds our packages.
 
     Bytecode is written whatever the caller prefers: a dozen processes that each compile everything anew take seconds.
     """
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     ours = {"PYTHONPATH": os.pathsep.join(filter(None, dict.fromkeys(paths))), "PYTHONUNBUFFERED": "1"}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {
-        "stdin": subprocess.DEVNULL,
-        "stdout": log,
-        "stderr": subprocess.STDOUT,
-        "cwd": program.cwd,
-        "env": {**inherited, **ours, **program.env},
-        "process_group": 0,
-        "preexec_fn": dies_with_parent(program.stop_signal),
-        **_as_user(program.account),
-    }
+    return {**inherited, **ours, **program.env}
 
 
 def complete(command: Sequence[str], directory: Path, account: Account | None = None) -> None:

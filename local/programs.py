@@ -39,6 +39,17 @@ def services(layout: Layout, password: str) -> list[Program]:
     return [_service(name, layout, password) for name in CATALOGUE]
 
 
+def modules() -> list[str]:
+    """Return what our own programs run, and what they import when they run: the parent of all imports it."""
+    return [
+        "uvloop",
+        *(f"services.{name}.service" for name in CATALOGUE),
+        "sandbox.provider",
+        "sandbox.mail",
+        "sandbox.robot",
+    ]
+
+
 def admin_url(layout: Layout) -> str:
     """Return the superuser's address of the Postgres server in use."""
     return layout.postgres_url or postgres.url(layout.folder("postgres"), layout.port("postgres"))
@@ -62,6 +73,7 @@ def _provider(layout: Layout) -> Program:
     return Program(
         name="provider",
         command=python("-m", "sandbox.provider"),
+        forked=True,
         ready=functools.partial(probes.http_ready, port),
         env={
             "SLICELINE_HOST": HOST,
@@ -79,6 +91,7 @@ def _mail(layout: Layout) -> Program:
     return Program(
         name="mail",
         command=python("-m", "sandbox.mail"),
+        forked=True,
         ready=functools.partial(probes.http_ready, port, "/readyz"),
         env={"SLICELINE_HOST": HOST, "SLICELINE_MAIL_PORT": str(port), "SLICELINE_SMTP_PORT": str(smtp)},
         stage=SANDBOX,
@@ -91,6 +104,7 @@ def _robot(layout: Layout, delay: float) -> Program:
     return Program(
         name="robot",
         command=python("-m", "sandbox.robot"),
+        forked=True,
         env={
             "SLICELINE_KITCHEN_URL": layout.url("kitchen"),
             "SLICELINE_DELIVERY_URL": layout.url("delivery"),
@@ -106,6 +120,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
     return Program(
         name=name,
         command=python("-m", f"services.{name}.service"),
+        forked=True,
         ready=functools.partial(probes.http_ready, port),
         env={
             "SLICELINE_DATABASE_URL": database_url(admin_url(layout), name, password),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from local.forks import Forked, Forks
 from local.processes import identity_of
 from local.program import Program, options
 from local.state import Row
@@ -21,6 +22,9 @@ LOG_BYTES = 10 * 1024 * 1024
 ROTATE_SECONDS = 5.0
 # This many deaths before it was ever ready, and a process is given up while starting.
 DEATHS_WHILE_STARTING = 3
+
+
+Process = asyncio.subprocess.Process | Forked
 
 
 class StartFailed(Exception):
@@ -56,7 +60,7 @@ class Child:
     row: Row
     log: Path
     backoff: Backoff
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
     keeper: "asyncio.Task[None] | None" = None
     was_ready: asyncio.Event = field(default_factory=asyncio.Event)
     gave_up: str = ""
@@ -69,11 +73,19 @@ class Supervisor:
     To be used from the main thread: children are told to die with the thread that started them.
     """
 
-    def __init__(self, logs: Path, changed: Callable[[], None], backoff: Callable[[], Backoff] = Backoff) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        changed: Callable[[], None],
+        backoff: Callable[[], Backoff] = Backoff,
+        forks: Forks | None = None,
+    ) -> None:
+        """`forks` starts the programs that may be forked; without it they are started like all others."""
         logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
         self._changed = changed
         self._backoff = backoff
+        self._forks = forks
         self._children: dict[str, Child] = {}
         self._hurry = asyncio.Event()
         self._rotator = asyncio.create_task(self._rotate_logs())
@@ -104,6 +116,8 @@ class Supervisor:
             members = [child for child in self._children.values() if child.program.stage == stage]
             await asyncio.gather(*(self._stop(child) for child in members))
         self._rotator.cancel()
+        if self._forks:
+            self._forks.close()
 
     def hurry(self) -> None:
         """Kill at once whatever still has to stop, or is asked to from now on."""
@@ -132,9 +146,7 @@ class Supervisor:
 
     async def _live(self, child: Child) -> int:
         """Run the process from start to end; return its exit code."""
-        with child.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(*child.program.command, **options(child.program, log))
-        child.process = process
+        child.process = process = await self._begin(child)
         child.row.pid, child.row.started = process.pid, _started(process.pid)
         self._update(child, "starting")
         watcher = asyncio.create_task(self._watch_until_ready(child))
@@ -143,6 +155,12 @@ class Supervisor:
         finally:
             watcher.cancel()
             child.process = child.row.pid = child.row.started = None
+
+    async def _begin(self, child: Child) -> Process:
+        with child.log.open("ab") as log:
+            if child.program.forked and self._forks:
+                return await self._forks.start(child.program, log.fileno())
+            return await asyncio.create_subprocess_exec(*child.program.command, **options(child.program, log))
 
     async def _watch_until_ready(self, child: Child) -> None:
         while not await asyncio.to_thread(child.program.ready):  # noqa: ASYNC110 (the other side tells nobody)
@@ -167,7 +185,7 @@ class Supervisor:
         if child.row.state != "failed":
             self._update(child, "stopped")
 
-    async def _ended(self, process: asyncio.subprocess.Process, timeout: float) -> bool:
+    async def _ended(self, process: Process, timeout: float) -> bool:
         waits = [asyncio.ensure_future(process.wait()), asyncio.ensure_future(self._hurry.wait())]
         await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
