@@ -28,12 +28,16 @@ from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
 from backbone.service import S, Service
 from backbone.settings import Settings
+from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping
 from backbone.storage.sessions import Sessions, SharedSessions
 
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
+
+BEAT = 5.0
+"""Seconds after which the event loop shows the watchdog that it turns; sooner where the watchdog is impatient."""
 
 MOST_FILES = 65_536
 """Open files, connections among them, that a process asks for."""
@@ -125,7 +129,7 @@ async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
     sessions = Sessions(context.database)
-    parts = [sessions, *_parts(service, context)]
+    parts: list[Part] = [sessions, Bell(context.database), *_parts(service, context)]
     application = create_application(service, context)
     server = Server(application, settings.host, settings.port, stop_within=int(STOP_WITHIN) - 3)
     for part in parts:
@@ -166,7 +170,7 @@ async def _run_all(server: Server, parts: list[Part], context: Context[Any]) -> 
     gc.set_threshold(*COLLECTING)
     tasks = [asyncio.create_task(server.serve(), name="api")]
     tasks += [asyncio.create_task(part.run(), name=part.pulse.name) for part in parts]
-    beating = asyncio.create_task(_beat(pulse))
+    beating = asyncio.create_task(_beat(pulse, every=min(BEAT, settings.stuck_after_seconds / 4)))
     logger.info("started", action="process-started", roles=settings.roles, port=settings.port)
     await asyncio.wait([*tasks, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     early = [task.get_name() for task in tasks if task.done()]
@@ -193,7 +197,7 @@ def _raise_first(ended: Iterable[asyncio.Task[None]]) -> None:
             raise error
 
 
-async def _beat(pulse: Pulse) -> None:
+async def _beat(pulse: Pulse, every: float) -> None:
     while True:
         pulse.beat()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(every)

@@ -25,7 +25,7 @@ SETTINGS = {
     "listen_addresses": HOST,
     # No socket files: their paths have a length limit that deep directories exceed.
     "unix_socket_directories": "",
-    "max_connections": "200",
+    "max_connections": "300",
     "shared_buffers": "64MB",
     "timezone": "UTC",
     "log_timezone": "UTC",

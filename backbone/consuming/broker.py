@@ -37,6 +37,8 @@ from backbone.running.retry import RetryPolicy, repeat
 
 UNREADABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
 """How Kafka's client refuses a record: a header's name is no text, bytes were damaged, or their compression is new."""
+_ASIDE = "aside"
+"""The connection for these questions: on that for records each would be answered after the question for records."""
 _LATEST, _EARLIEST = -1, -2
 _AGAIN = RetryPolicy(first=timedelta(milliseconds=100), factor=1, attempts=30)
 """How long a partition that was just made, or changes its leader, is waited for."""
@@ -193,7 +195,7 @@ async def survey(client: AIOKafkaClient, names: Collection[str]) -> tuple[dict[s
 
 async def topics_of(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, Topic]:
     """Ask Kafka which of these topics exist, with ids, leaders and epochs. Raises KafkaError."""
-    response = await client.send(client.get_random_node(), _TopicsRequest(sorted(names)))
+    response = await client.send(client.get_random_node(), _TopicsRequest(sorted(names)), group=_ASIDE)
     return {
         name: Topic(id_, {number: (leader, epoch) for _, number, leader, epoch, *_ in partitions})
         for error, name, id_, _, partitions, *_ in response.topics
@@ -244,7 +246,9 @@ async def _ask_leaders(
     by_leader: dict[int, list[PartitionId]] = defaultdict(list)
     for place in places:
         by_leader[topics[place[0]].leaders[place[1]][0]].append(place)
-    return await asyncio.gather(*(client.send(leader, request(theirs)) for leader, theirs in by_leader.items()))
+    return await asyncio.gather(
+        *(client.send(leader, request(theirs), group=_ASIDE) for leader, theirs in by_leader.items())
+    )
 
 
 def _by_topic(places: Iterable[PartitionId], entry: Callable[[PartitionId], Any]) -> list[tuple[str, list[Any]]]:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -38,6 +39,12 @@ _STARTING, _RESPONDING = 30.0, 20.0
 """Seconds that Kafka has for a client's start, and for one response."""
 METADATA_MS = 15_000
 """How old a client's knowledge of topics may be: one that was made again, or grown, is met within a minute."""
+FETCH_MS = 2_000
+"""How long Kafka keeps a question for records open while there are none; the first that comes is answered at once. New
+partitions are asked for when the question before is answered, so a rebalance takes up to this much longer."""
+_ANEW = 5.0
+"""Seconds after which aiokafka looks anew at what to ask for, though nothing happened; by itself it does so all 0.2."""
+_PATIENCE_MS = 5_000
 _SLICE = 50
 """Records decoded at a stretch, so that the transaction of the batch before goes on in between."""
 
@@ -67,12 +74,14 @@ class Consumer:
         self._settling = Settling(self._processor, self.pulse, self._stop, self._settled)
         self._ahead: asyncio.Task[Found] | None = None
         self._in_group = False
+        self._news = asyncio.Event()  # set when there is something to do but records: to stop, or other partitions
         self._at_rest = asyncio.Event()
         self._at_rest.set()
 
     def stop(self) -> None:
         """Finish the batch in hand, then return from `run`."""
         self._stop.set()
+        self._news.set()
 
     async def run(self) -> None:
         """Read until `stop`; a client that fails or hangs is replaced."""
@@ -87,6 +96,7 @@ class Consumer:
             async with asyncio.timeout(_STARTING):
                 await client.start()
             self.topics, self._outdated = await self._there(client), False
+            cast(Any, client)._fetcher._fetcher_timeout = _ANEW
             if self.topics:
                 client.subscribe(self.topics, listener=_Rebalance(self))
                 await self._read(client)
@@ -116,6 +126,7 @@ class Consumer:
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=300_000,
+            fetch_max_wait_ms=FETCH_MS,
             request_timeout_ms=int(_RESPONDING * 1000),
         )
 
@@ -124,14 +135,20 @@ class Consumer:
         committed: dict[PartitionId, int] = {}
         with suppress(Fenced):  # stopping
             while not self._stop.is_set() and not self._outdated:
+                self._news.clear()
                 self.pulse.beat()
                 await self._synchronise(client)
-                await self._poll(client)
+                await self._poll(client, within=self._patience(client, watch))
                 if watch.is_due():
                     self.pulse.beat(watch.LONGEST)
                     await self._look(client, watch)
                     committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
+
+    def _patience(self, client: AIOKafkaConsumer, watch: LagWatch) -> float:
+        """Return for how many seconds only records are of interest: not long while a place is still to be taken."""
+        is_complete = all(each in self._positions for each in client.assignment())
+        return watch.due_in() if is_complete else min(watch.due_in(), 0.5)
 
     async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
         """Check whether all stored places still fit their logs; one that does not is taken anew before more is read."""
@@ -153,9 +170,9 @@ class Consumer:
         elif self._in_group:
             self.pulse.ready()
 
-    async def _poll(self, client: AIOKafkaConsumer) -> None:
+    async def _poll(self, client: AIOKafkaConsumer, within: float) -> None:
         try:
-            await self._read_on(client)
+            await self._read_on(client, within)
         except UNREADABLE:
             with suppress(OffsetOutOfRangeError, NoOffsetForPartitionError):
                 await self._find_unreadable(client)
@@ -163,25 +180,44 @@ class Consumer:
         except (OffsetOutOfRangeError, NoOffsetForPartitionError):  # the log does not reach there, or is not sought yet
             self._positions.end_all()
 
-    async def _read_on(self, client: AIOKafkaConsumer) -> None:
-        """Settle the batch that was read during the last one, and read the next one meanwhile."""
-        ahead, self._ahead = self._ahead, None
-        # Until the group has assigned partitions nothing is to be read, and whoever asks for readiness waits for this.
-        found = await (ahead or self._find(client, patience=500 if self._in_group else 50))
+    async def _read_on(self, client: AIOKafkaConsumer, within: float) -> None:
+        """Settle the batch that was read during the last one, and read the next one meanwhile.
+
+        Waits so many seconds at most for records, or until there is something else to do.
+        """
+        ahead = self._ahead = self._ahead or asyncio.create_task(self._find(client, patience=_PATIENCE_MS))
+        if not ahead.done():
+            self.pulse.beat(within)
+            await self._wait_for(ahead, within)
+        if not ahead.done():
+            return
+        self._ahead = None
+        found = ahead.result()
         if batch := self._positions.batch_of(found):
             if all(each in self._positions for each in client.assignment()):  # else something is to be sought first
                 self._ahead = asyncio.create_task(self._find(client))
             await self._work_off(batch)
 
+    async def _wait_for(self, records: "asyncio.Task[Found]", within: float) -> None:
+        news = asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait([records, news], timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+
     async def _find(
-        self, client: AIOKafkaConsumer, *partitions: TopicPartition, patience: int = 500, most: int | None = None
+        self,
+        client: AIOKafkaConsumer,
+        *partitions: TopicPartition,
+        patience: int = _PATIENCE_MS,
+        most: int | None = None,
     ) -> Found:
         """Poll `partitions` (none given: all) for up to `patience` ms and decode at most `most` records; may find none.
 
         Raises one of UNREADABLE when Kafka's client cannot take some record apart.
         """
-        epochs = self._positions.epochs
         records = await client.getmany(*partitions, timeout_ms=patience, max_records=most or self._most)
+        epochs = self._positions.epochs  # of now: a seek throws away what was read before it
         incoming: dict[PartitionId, list[Incoming]] = {}
         for at, brought in records.items():
             incoming[at.topic, at.partition] = decoded = []
@@ -299,6 +335,7 @@ class Consumer:
         """Note that the group has assigned these partitions; none, where there are more members than partitions."""
         self._positions.end(places)
         self._in_group = True
+        self._news.set()
 
     def revoked(self, places: Iterable[PartitionId]) -> None:
         """Note that the group takes these partitions from us."""

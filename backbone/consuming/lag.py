@@ -46,7 +46,11 @@ class LagWatch:
 
     def is_due(self) -> bool:
         """Tell whether it is time for the next look."""
-        return time.monotonic() >= self._next
+        return self.due_in() <= 0
+
+    def due_in(self) -> float:
+        """Return the seconds until the next look; 0 when it is time."""
+        return max(0.0, self._next - time.monotonic())
 
     async def look(self, client: AIOKafkaClient, positions: Mapping[PartitionId, int]) -> Seen:
         """Publish every topic's lag. Raises Hung when nothing has come for long although there is some."""

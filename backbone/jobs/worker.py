@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -25,9 +26,12 @@ from backbone.running.retry import repeat
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT
 from backbone.storage.statement import Statement
+from backbone.storage.wakeups import SLEEP
 
 POLL = 0.5
-"""Seconds between looks for due jobs; a job scheduled in this process is seen at once."""
+"""Seconds between looks for due jobs where nothing is heard of other processes; after a job, too."""
+AGAIN = timedelta(seconds=0.1)
+"""How soon a job that is due and was not to be had is looked for again."""
 GRACE = 6.0
 """Seconds that jobs in hand have after a stop; the rest of the process's time is for recording what they did."""
 
@@ -73,13 +77,23 @@ class Worker:
             task.add_done_callback(self._done)
         self.pulse.ready()
         if len(claimed) < free or not free:
-            await self._wait(wake)
+            await self._wait(wake, POLL if claimed or not free else await self._until_due())
 
-    async def _wait(self, wake: asyncio.Event) -> None:
+    async def _wait(self, wake: asyncio.Event, longest: float) -> None:
         """Wait until there may be something to claim, or it is time to look again."""
+        self.pulse.beat(longest)
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL):
+            async with asyncio.timeout(longest):
                 await wake.wait()
+
+    async def _until_due(self) -> float:
+        """Return the seconds until there may be a job that nobody will tell of."""
+        if not self._database.wakeups.is_listening:
+            return POLL
+        next_one = await sql.JOB_NEXT.fetch(self._database, kind=self._kind)
+        left = next_one[0]["due"] - self._database.now() if next_one else SLEEP
+        # One that is due and was not claimed has become due just now, or is locked by somebody.
+        return min(max(left, AGAIN), SLEEP).total_seconds()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -168,6 +182,8 @@ class Worker:
             await statement.fetch(self._database, id=job.id, lease=job.lease, **given)
         except Exception as error:
             report(self.pulse.name, error, self._work.lease)
+        if given.get("delay", SLEEP) < SLEEP:
+            self._database.wakeups.jobs(self._kind).set()
 
 
 def _job(row: asyncpg.Record) -> Job:

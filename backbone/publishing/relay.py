@@ -35,6 +35,7 @@ from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.running.pulse import Pulse, keep_running
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT, Database, Tx
+from backbone.storage.wakeups import SLEEP
 
 FEWEST, MOST = 100, 1000
 """Rows of a batch: without a backlog, and with one."""
@@ -52,13 +53,14 @@ class Relay:
     """Publishes one service's outbox until stopped."""
 
     def __init__(self, database: Database, kafka: str, *, poll: float = 1.0) -> None:
-        """`poll`: seconds between two looks at the outbox when no commit of this process wakes the relay."""
+        """`poll`: seconds between two looks at the outbox where nothing is heard of what others commit."""
         self.pulse = Pulse("relay")
         self._database = database
         self._publisher = Publisher(kafka, database.service)
         self._poll = poll
         self._size = FEWEST
         self._more = False
+        self._stands_by = False
         self._some_refused = False
         self._stop = asyncio.Event()
 
@@ -91,16 +93,25 @@ class Relay:
             self._more = True
         self.pulse.ready()
         if not self._more and not self._stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await self._database.wakeups.outbox.wait()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait until there may be something to publish; not long where another relay was met: it may have stopped."""
+        wakeups = self._database.wakeups
+        sleeps = wakeups.is_listening and not self._stands_by
+        longest = max(self._poll, SLEEP.total_seconds()) if sleeps else self._poll
+        self.pulse.beat(longest)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                await wakeups.outbox.wait()
 
     async def _publish(self) -> None:
         """Publish in one transaction; stand by where another relay works."""
         self._more = False
         with suppress(_Outdated):
             async with self._database.transaction() as tx:
-                if await sql.RELAY_LOCK.fetchval(tx.raw):
+                self._stands_by = not await sql.RELAY_LOCK.fetchval(tx.raw)
+                if not self._stands_by:
                     await self._publish_taken(tx)
 
     async def _publish_taken(self, tx: Tx) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from copy import copy
@@ -22,6 +21,7 @@ from backbone.running.faults import CommitUnknown, is_passing, may_be_the_sessio
 from backbone.running.shares import Share, shared_out
 from backbone.storage import job_rows, outbox
 from backbone.storage.clock import Clock
+from backbone.storage.wakeups import SLEEP, Wakeups
 
 # Said once on every new connection, and not when it is opened: a pooler between us and the server refuses that.
 # A lock is waited for a few seconds: whatever holds it longer is not ours, and whoever waits holds a connection.
@@ -96,29 +96,10 @@ class Tx:
             self.schedule(job.kind, job.key or key, job.data, due=job.due, cause=cause)
 
     async def flush(self) -> tuple[bool, frozenset[str]]:
-        """Write what was collected; return whether events go out, and the kinds of the jobs that are due."""
-        kinds = await job_rows.write(self.raw, self._jobs, self.now)
+        """Write what was collected; return whether events go out, and the kinds of jobs that are due, or soon."""
+        kinds = await job_rows.write(self.raw, self._jobs, self.now + SLEEP)
         await outbox.write(self.raw, self.service, self.now, self._outgoing)
         return bool(self._outgoing), kinds
-
-
-class Wakeups:
-    """Lets a commit wake the relay and the workers of the same process, so that they need not poll quickly."""
-
-    def __init__(self) -> None:
-        self.outbox = asyncio.Event()
-        self._jobs: dict[str, asyncio.Event] = {}
-
-    def jobs(self, kind: str) -> asyncio.Event:
-        """Return the event that is set when a job of this kind that is due was scheduled here."""
-        return self._jobs.setdefault(kind, asyncio.Event())
-
-    def committed(self, published: bool, kinds: frozenset[str]) -> None:
-        """Wake whoever has work after a commit."""
-        if published:
-            self.outbox.set()
-        for kind in kinds:
-            self.jobs(kind).set()
 
 
 class Database:
@@ -128,6 +109,7 @@ class Database:
         """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
         self.service = service
         self.wakeups = Wakeups()
+        self._url = url
         self._clock = Clock()
         # Autocommit towards SQLAlchemy: transactions are begun and ended by asyncpg, whoever runs the statements.
         self._engine = create_async_engine(
@@ -226,6 +208,11 @@ class Database:
             if self._clock.is_doubtful():
                 await self._clock.ask(await _driver(connection))
             yield connection
+
+    async def connect_aside(self, within: float) -> asyncpg.Connection[Any]:
+        """Open a connection that is not of the pool, to be closed by whoever asked for it."""
+        settings = {"application_name": f"sliceline-{self.service}"}
+        return await asyncpg.connect(self._url, timeout=within, command_timeout=within, server_settings=settings)
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
         return self._share.part() if self._share else nullcontext()

@@ -33,12 +33,11 @@ class Housekeeping:
 
     async def _step(self) -> None:
         self.pulse.ready()
-        for _ in range(int(EVERY.total_seconds())):
-            self.pulse.beat()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._stop.wait()
-                return
+        self.pulse.beat(EVERY.total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY.total_seconds()):
+                await self._stop.wait()
+            return
         await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
 

@@ -41,13 +41,13 @@ def row(kind: str, key: str, data: Mapping[str, Any], due: datetime | None, caus
 
 
 async def write(
-    raw: asyncpg.Connection[Any], jobs: Mapping[tuple[str, str], Row | None], now: datetime
+    raw: asyncpg.Connection[Any], jobs: Mapping[tuple[str, str], Row | None], soon: datetime
 ) -> frozenset[str]:
-    """Write new jobs and delete withdrawn ones, both in sorted order; return the kinds of those that are due."""
+    """Write new jobs and delete withdrawn ones, both in sorted order; return the kinds of those that are due `soon`."""
     rows = sorted((each for each in jobs.values() if each is not None), key=lambda each: (each.kind, each.key))
     withdrawn = sorted(name for name, each in jobs.items() if each is None)
     if withdrawn:
         await sql.JOB_WITHDRAW.execute(raw, job=withdrawn)
     if rows:
         await sql.JOB_SCHEDULE.execute(raw, job=rows)
-    return frozenset(each.kind for each in rows if each.due is None or each.due <= now)
+    return frozenset(each.kind for each in rows if each.due is None or each.due <= soon)

@@ -5,6 +5,7 @@ whichever session is free breaks both, now and then and in ways that point elsew
 """
 
 import asyncio
+import math
 from contextlib import suppress
 
 from sqlalchemy import text
@@ -56,12 +57,12 @@ class Sessions:
 
     async def run(self) -> None:
         """Look until it is known, then wait for `stop`. Raises SharedSessions."""
-        while not self._stop.is_set():
-            self.pulse.beat()
+        while not self._is_known and not self._stop.is_set():
+            self.pulse.beat(PATIENCE)
             await self._rest(1)
-            if not self._is_known:
-                self.pulse.beat(PATIENCE)
-                await self.look()
+            await self.look()
+        self.pulse.beat(math.inf)
+        await self._stop.wait()
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -131,6 +131,11 @@ WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = :kind AND due <= now() AND
 RETURNING id, kind, key, data, attempts, first_attempt_at, scheduled_at, correlationid, causationid, traceparent, lease
 """)
 
+# When the next job is due. Whoever asks has just claimed none.
+JOB_NEXT = Statement("SELECT due FROM jobs WHERE kind = :kind AND parked_at IS NULL ORDER BY due LIMIT 1")
+
+NOTIFY = Statement("SELECT pg_notify(:channel, name) FROM unnest(:name::text[]) AS told(name)")
+
 # Moves the lease's end away, but not nearer. As with a claim, the commit need not reach the disk at once.
 JOB_RENEW = Statement("""
 UPDATE jobs SET due = greatest(due, now() + :lasting::interval) FROM set_config('synchronous_commit', 'off', true)

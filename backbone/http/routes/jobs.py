@@ -39,7 +39,7 @@ async def retry_job(job: JobId, context: Ctx) -> dict[str, int]:
         kind = await sql.JOB_RESTART.fetchval(tx.raw, id=job)
         if kind is None:
             raise _refusal(job, known=await sql.JOB_KIND.fetchval(tx.raw, id=job) is not None)
-    context.database.wakeups.jobs(kind).set()
+    context.database.wakeups.committed(published=False, kinds=[kind])
     return {"id": job}
 
 

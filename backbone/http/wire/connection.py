@@ -5,11 +5,14 @@ the same connection, with a correlation id, counted, and as a problem document. 
 """
 
 import asyncio
+import time
+from email.utils import formatdate
 from enum import Enum, auto
 from typing import Any, cast
 
 import httptools
 from starlette.types import ASGIApp
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -37,6 +40,24 @@ class State(ServerState):
 
     draining = False
     """The process stops: each connection ends with its next answer."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._config = config
+        self._second = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer has, with the date of this second: made when it is asked for, not every second."""
+        if self._second != (second := int(time.time())):
+            self._second = second
+            self._headers = [(b"date", formatdate(second, usegmt=True).encode()), *self._config.encoded_headers]
+        return self._headers
+
+    @default_headers.setter
+    def default_headers(self, _: list[tuple[bytes, bytes]]) -> None:
+        """Leave it: uvicorn's would be of one moment."""
 
 
 class _Phase(Enum):

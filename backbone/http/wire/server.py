@@ -1,5 +1,6 @@
-"""Is the HTTP server of a process: uvicorn, with our connections and without its signals."""
+"""Is the HTTP server of a process: uvicorn, with our connections, without its signals, and asleep when nobody asks."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
@@ -33,8 +34,23 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=stop_within,
             timeout_keep_alive=KEEP_ALIVE,
         )
+        self._exit = asyncio.Event()
         super().__init__(config)
-        self.server_state: State = State()
+        self.server_state: State = State(config)
+
+    @property
+    def should_exit(self) -> bool:
+        """Tell whether the server is to stop."""
+        return self._exit.is_set()
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value:
+            self._exit.set()
+
+    async def main_loop(self) -> None:
+        """Wait until the server is to stop; uvicorn's own looks ten times a second, and to keep a date for answers."""
+        await self._exit.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody any more, and answer all who are connected once more before their connections end."""
