@@ -1,22 +1,24 @@
-"""Measures `./sliceline up` on data that is there, beside as many bare FastAPI processes, and the memory of all."""
+"""Measures `./sliceline up` on data that is there, beside ten bare FastAPI processes: start, memory, and idle time."""
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from bench import meter, programs
-from bench.result import Results, Row, better, median
-from bench.rounds import Sample, interleave
+from bench.result import Results, Row, better
+from bench.rounds import Sample, Series, interleave
 from bench.stage import Stage
 from local import HOME, probes, state
 from local.program import Program, Server, await_ready, python
 from services import CATALOGUE
 
-# What `up` runs of Python that serves HTTP: every service, the provider and the mail sink.
-PROCESSES = len(CATALOGUE) + 2
+# However many services there are: what they share, is to pay for those that come.
+PROCESSES = 10
+MOST_MEMORY = 1.2 * 1024
+MOST_IDLE = 5.0
 
 
 def run(stage: Stage) -> Results:
@@ -37,14 +39,33 @@ def run(stage: Stage) -> Results:
     results.add(Row("start", "up, second start", ours, peer, theirs, "s", ratio, 1 / 3))
     results.add(Row("start", "up, second start", ours, "20 s", 20.0, "s", better(ours, 20, less=True), 1.0))
     memory = series.value("up", "memory")
-    results.add(Row("start", "memory", memory, "2 GiB", 2048.0, "MiB (PSS)", better(memory, 2048, less=True), 1.0))
-    bares = series.value("bare", "memory")
-    results.note(f"The {PROCESSES} bare processes take {bares:,.0f} MiB (PSS), without their Postgres.")
-    parts = [name for name in series.rounds[0]["up"].more if name != "memory"]
-    each = {name: median([found["up"].more[name] for found in series.rounds]) for name in parts}
-    results.note("MiB: " + ", ".join(f"{name} {value:.0f}" for name, value in each.items()) + ".")
+    spent, bare_spent, ratio = (
+        series.value("up", "cpu"),
+        series.value("bare", "cpu"),
+        series.ratio("up", "bare", "cpu", less=True),
+    )
+    results.add(Row("start", "up, processor time", spent, peer, bare_spent, "CPU s", ratio, 1 / 3))
+    ratio = better(memory, MOST_MEMORY, less=True)
+    results.add(Row("start", "memory", memory, "1.2 GiB", MOST_MEMORY, "MiB (PSS)", ratio, 1.0))
+    idle = series.value("up", "idle")
+    ratio = better(idle, MOST_IDLE, less=True)
+    results.add(Row("start", "idle, all services", idle, "5%", MOST_IDLE, "% of a core", ratio, 1.0))
+    _note(results, series)
     series.account(results, "start")
     return results
+
+
+def _note(results: Results, series: Series) -> None:
+    """Say what bare processes need, and how memory and idle time divide among ours."""
+    memory, idle = series.value("bare", "memory"), series.value("bare", "idle")
+    results.note(f"{PROCESSES} bare processes, without their Postgres: {memory:,.0f} MiB (PSS), {idle:.2g}% of a core.")
+    results.note(f"{len(CATALOGUE)} services. MiB: {_listed(series, 'MiB', '.0f')}.")
+    results.note(f"Idle, % of a core: {_listed(series, '%', '.2f')}.")
+
+
+def _listed(series: Series, unit: str, form: str) -> str:
+    names = [name for name in series.rounds[0]["up"].more if name.endswith(unit)]
+    return ", ".join(f"{name.removesuffix(f' {unit}')} {series.value('up', name):{form}}" for name in names)
 
 
 def _home(stage: Stage) -> Path:
@@ -67,10 +88,10 @@ def _up(stage: Stage, home: Path) -> Sample:
         stop_seconds=60,
     )
     with stage.running(program) as server:
-        seconds, reading = time.perf_counter() - began, clock.read()
-        time.sleep(stage.scale.of(5, 1))
-        memory = _memory(home, server)
-    return Sample(seconds, reading, memory)
+        seconds, reading, spent = time.perf_counter() - began, clock.read(), meter.tree_cpu(server.pid)
+        time.sleep(stage.scale.of(10, 5))
+        found = {"cpu": spent} | _idle(stage, home) | _memory(home, server)
+    return Sample(seconds, reading, found)
 
 
 def _is_ready(home: Path) -> bool:
@@ -79,10 +100,27 @@ def _is_ready(home: Path) -> bool:
 
 
 def _memory(home: Path, server: Server) -> dict[str, float]:
-    now = state.read(home)
-    rows = now.rows.values() if now else ()
-    parts = {row.name: meter.memory([row.pid]) for row in rows if row.pid}
+    parts = {f"{name} MiB": meter.memory([pid]) for name, pid in _pids(home).items()}
     return {**parts, "memory": meter.memory([server.pid])}
+
+
+def _idle(stage: Stage, home: Path) -> dict[str, float]:
+    """Return what everybody uses of a core while nobody wants anything, but the robot, who goes on looking for work."""
+    shares = _shares(_pids(home), stage.scale.of(60, 20))
+    return {**{f"{name} %": share for name, share in shares.items()}, "idle": sum(shares[name] for name in CATALOGUE)}
+
+
+def _shares(pids: Mapping[str, int], seconds: float) -> dict[str, float]:
+    """Return the percentage of a core that each process uses in a span of time."""
+    clock = meter.Meter(pids)
+    time.sleep(seconds)
+    reading = clock.read()
+    return {name: 100 * spent / reading.seconds for name, spent in reading.cpu.items()}
+
+
+def _pids(home: Path) -> dict[str, int]:
+    now = state.read(home)
+    return {row.name: row.pid for row in now.rows.values() if row.pid} if now else {}
 
 
 def _bare(stage: Stage, database: str) -> Sample:
@@ -95,5 +133,7 @@ def _bare(stage: Stage, database: str) -> Sample:
         for program, server in zip(crew, servers, strict=True):
             await_ready(replace(server, program=program))
         seconds, reading = time.perf_counter() - began, clock.read()
+        spent = sum(meter.tree_cpu(server.pid) for server in servers)
         memory = meter.memory([server.pid for server in servers])
-    return Sample(seconds, reading, {"memory": memory})
+        idle = sum(_shares({server.program.name: server.pid for server in servers}, stage.scale.of(20, 5)).values())
+    return Sample(seconds, reading, {"cpu": spent, "memory": memory, "idle": idle})
