@@ -34,7 +34,7 @@ from services.reminders.settings import Settings
 TOPIC = "reminders.events"
 BATCH = 256
 """As many as a consumer's or a worker's transaction writes at most together."""
-LOOKS = 200
+LOOKS = 1_000
 ADA = Customer("ada", "Ada Lovelace", "ada@example.com")
 LINES = (Line("margherita", 2),)
 # In both, `due` is when the last item is a day old.
