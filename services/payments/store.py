@@ -123,9 +123,10 @@ async def find_refunds(session: Session, ids: Collection[str]) -> dict[str, Refu
 
 
 async def save_refunds(tx: Tx, changed: Collection[Refund]) -> None:
-    """Write refunds as they are now, new or not. Their payments are locked."""
+    """Write refunds as they are now, new or not; of several states of one the last. Their payments are locked."""
     if changed:
-        await _SAVE_REFUNDS.execute(tx.raw, new=changed, now=tx.now)
+        last = {refund.id: refund for refund in changed}
+        await _SAVE_REFUNDS.execute(tx.raw, new=last.values(), now=tx.now)
 
 
 async def list_refunds(database: Database, order: str) -> list[asyncpg.Record]:

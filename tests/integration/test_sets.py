@@ -65,6 +65,12 @@ def level(chance: random.Random, order: str) -> Data:
     return {"sku": chance.choice(["cola", "dough"]), "after": after, **limits, "channel": "orders", "reason": "why"}
 
 
+def refund(chance: random.Random, order: str) -> Data:
+    amount = {"amount": chance.choice([500, 5000]), "currency": "GBP"}
+    name = f"refund-{chance.randrange(10**9)}"  # of its own: it belongs to one order
+    return {"order": order, "customer": CUSTOMER, "refund": name, "amount": amount, "reason": "Cold.", "by": "ann"}
+
+
 def analysed(chance: random.Random, order: str) -> Data:
     label = chance.choice(["positive", "neutral", "negative"])
     return {"review": order, "order": order, "customer": CUSTOMER, "stars": None, "score": 0.5, "label": label}
@@ -88,6 +94,7 @@ FACTS: dict[str, Callable[[random.Random, str], Data]] = {
     "order-cancellation-requested": ended,
     "order-delayed": ended,
     "order-completed": completed,
+    "order-refund-requested": refund,
     "pizza-baked": baked,
     "stock-level-changed": level,
     "stock-alert-raised": alert,
