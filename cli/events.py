@@ -64,12 +64,6 @@ def _known(named: str) -> str:
     return topic
 
 
-def _ours(there: Iterable[str]) -> set[str]:
-    from deployment.topics import every_topic, made_since
-
-    return set(there) & {*every_topic(CATALOGUE), *made_since(there)}
-
-
 async def _show(kafka: str, topics: list[str] | None, wanted: _Wanted, follow: bool) -> None:
     async with _reading(kafka, topics) as (consumer, partitions):
         ends = await _seek(consumer, partitions, wanted)
@@ -102,10 +96,12 @@ async def _partitions(kafka: str, topics: list[str] | None) -> "list[TopicPartit
     from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
+    from deployment.topics import ours
+
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
     await admin.start()
     try:
-        described = await admin.describe_topics(topics or sorted(_ours(await admin.list_topics())))
+        described = await admin.describe_topics(topics or sorted(ours(await admin.list_topics(), CATALOGUE)))
     finally:
         await admin.close()
     return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]

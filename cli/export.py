@@ -15,7 +15,6 @@ import typer
 from cli.console import console, errors, fail
 from cli.running import running_shop
 from local.layout import layout_for
-from services import CATALOGUE
 
 if TYPE_CHECKING:
     from cli.exporting.run import Result
@@ -43,7 +42,7 @@ def export(
     with _explained(kafka, to), _ended_gently(), _progress() as tell:
         from cli.exporting.run import export as run
 
-        result = asyncio.run(run(kafka, [f"{service}.events" for service in CATALOGUE], to, wanted, tell))
+        result = asyncio.run(run(kafka, None, to, wanted, tell))
     _say(result, to)
 
 

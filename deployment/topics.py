@@ -40,6 +40,12 @@ def made_since(existing: Iterable[str]) -> dict[str, Bus]:
     return {topic: bus for topic in existing if (bus := buses.bus_of(topic)) and bus.is_made_when_needed}
 
 
+def ours(existing: Iterable[str], services: Iterable[str]) -> set[str]:
+    """Return those of the topics that there are that belong to our buses, also those made for their first event."""
+    there = set(existing)
+    return there & {*every_topic(services), *made_since(there)}
+
+
 async def bring_up_to_date(admin: AIOKafkaAdminClient, topics: Mapping[str, Bus], replication: int) -> None:
     """Set on existing topics how long events stay, what makes them last and notes their arrival.
 

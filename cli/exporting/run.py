@@ -14,6 +14,8 @@ from cli.exporting.folder import Chunk, Folder
 from cli.exporting.found import UNKNOWN_TYPE, Found, read, unreadable
 from cli.exporting.ledger import Place
 from cli.exporting.reading import Piece, Span, connected, logs, offsets_since, pieces
+from deployment.topics import ours
+from services import CATALOGUE
 
 SLACK = timedelta(hours=1)
 """How far the broker's clock, which says when an event arrived, may be behind the database's, whose time it has."""
@@ -35,12 +37,16 @@ class Result:
     since: str = ""
 
 
-async def export(kafka: str, topics: list[str], root: Path, since: str | None, tell: Tell) -> Result:
-    """Write all events since then that the folder does not hold yet. Raises InUse, NotOurs, KafkaError, OSError."""
+async def export(kafka: str, topics: list[str] | None, root: Path, since: str | None, tell: Tell) -> Result:
+    """Write all events of these topics (default: all of ours) since then that the folder does not hold yet.
+
+    Raises InUse, NotOurs, KafkaError, OSError.
+    """
     folder = Folder(root)
     try:
         async with connected(kafka) as consumer:
-            return await _Run(consumer, folder, tell).everything(topics, since)
+            wanted = topics or sorted(ours(await consumer.topics(), CATALOGUE))
+            return await _Run(consumer, folder, tell).everything(wanted, since)
     finally:
         folder.close()
 

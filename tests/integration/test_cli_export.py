@@ -9,6 +9,7 @@ import pytest
 
 from local.program import python
 from tests.exporting import Topic, event
+from tests.integration.things import create_topic
 
 TO = "--to"
 STOPPED = """
@@ -51,6 +52,15 @@ async def test_an_export_says_what_it_added_and_needs_no_shop_where_a_kafka_is_n
     )
     again = _exported(topic.kafka, TO, str(topic.folder), "--since", "2026-11-27")
     assert again.stdout.startswith("0 events added to ")
+
+
+async def test_the_topics_of_all_buses_are_exported_and_nobody_elses(topic: Topic) -> None:
+    told, foreign = (Topic(topic.kafka, topic.folder, name) for name in ("partner.acme.events", "anybody"))
+    for each in (told, foreign):
+        await create_topic(topic.kafka, each.name, 2)
+        await each.publish(event())
+    assert _exported(topic.kafka, TO, str(topic.folder)).returncode == 0
+    assert {row["topic"] for row in topic.rows()} == {"orders.events", "partner.acme.events"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
