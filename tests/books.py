@@ -30,7 +30,7 @@ QUERIES = {
     "refunds": "SELECT id, order_id, status, amount FROM refunds",
     "tickets": "SELECT order_id AS id, status FROM tickets",
     "deliveries": "SELECT order_id AS id, status FROM deliveries",
-    "points": "SELECT order_id AS id, customer_id, points FROM entries",
+    "points": "SELECT order_id AS id, case_id, customer_id, points FROM entries",
     "accounts": "SELECT customer_id AS id, points FROM accounts",
     "notifications": "SELECT id, kind, about, status, message_id, sent_at FROM notifications",
 }

@@ -165,7 +165,9 @@ def _points_credited_once(books: Books, spoilt: set[str]) -> Iterator[str]:
         for order in books.tables["orders"]
         if order["status"] == "completed" and order["id"] not in spoilt
     }
-    entries = [entry for entry in books.tables["points"] if entry["id"] not in spoilt]
+    # Points for the trouble with an order are no wages of it.
+    earned = [entry for entry in books.tables["points"] if entry["case_id"] is None]
+    entries = [entry for entry in earned if entry["id"] not in spoilt]
     found = {entry["id"]: (entry["customer_id"], entry["points"]) for entry in entries}
     if len(found) != len(entries):
         yield "points were credited twice for an order"
