@@ -1,4 +1,7 @@
-"""All that the services, the provider and the mail server have written down, and when there is no more to come."""
+"""All that the services, the provider and the mail server have written down, and when there is no more to come.
+
+A service that is absent is left out: nobody waits for it, and nothing is asked of what it left behind.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +13,6 @@ from asyncpg.pool import PoolConnectionProxy
 
 from backbone.consuming.handlers import topics_of
 from backbone.events.envelope import Envelope
-from services import CATALOGUE
 from tests.system import Document, Shop
 from tests.waiting import eventually
 
@@ -85,8 +87,8 @@ async def come_to_rest(shop: Shop, within: float = 90.0) -> None:
 async def what_is_left(shop: Shop) -> list[str]:
     """In the order of the flow, backwards: what one look misses is found by a later one."""
     ends = await shop.journal.ends()
-    left = [line for service in CATALOGUE for line in await _unread(shop, service, ends)]
-    left += [line for service in CATALOGUE for line in await _undone(shop, service)]
+    left = [line for service in shop.system.services for line in await _unread(shop, service, ends)]
+    left += [line for service in shop.system.services for line in await _undone(shop, service)]
     if not left and await shop.journal.ends() != ends:
         left.append("new events")
     return left
@@ -115,7 +117,7 @@ async def read_books(shop: Shop) -> Books:
     await shop.journal.read()
     tables = {name: await _table(shop, name) for name in QUERIES}
     parked_events, parked_jobs, sequences = [], [], {}
-    for service in CATALOGUE:
+    for service in shop.system.services:
         async with shop.database(service) as connection:
             letters = await connection.fetch("SELECT topic, key, error FROM dead_letters ORDER BY id")
             parked_events += [(f"{service} of {row['topic']}", row["key"], row["error"]) for row in letters]

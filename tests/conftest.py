@@ -72,7 +72,7 @@ def kafka() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def system(postgres: str, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.System]:
-    """All services and the world outside as processes of their own."""
+    """The services that an order passes and the world outside, as processes of their own."""
     with processes.running(postgres, kafka, tmp_path_factory.mktemp("system")) as started:
         yield started
 
@@ -90,8 +90,15 @@ def spoilt() -> set[str]:
 
 
 @pytest.fixture
-async def shop(system: processes.System, journal: Journal, spoilt: set[str]) -> AsyncIterator[Shop]:
-    """The whole system; whatever a test does to processes and provider is undone after it."""
+async def shop(
+    request: pytest.FixtureRequest, system: processes.System, journal: Journal, spoilt: set[str]
+) -> AsyncIterator[Shop]:
+    """The whole system; whatever a test does to processes and provider is undone after it.
+
+    Services that an order does not pass are there only for tests that ask for them, `@pytest.mark.beside("carts")`.
+    """
+    marker = request.node.get_closest_marker("beside")
+    await system.have_beside(marker.args if marker else ())
     system.mark()
     limits = httpx.Limits(max_connections=100)
     async with httpx.AsyncClient(timeout=httpx.Timeout(60, pool=None), trust_env=False, limits=limits) as client:

@@ -230,8 +230,10 @@ def _in_sequence(books: Books, spoilt: set[str]) -> Iterator[str]:
     """Per topic and key 1, 2, 3 … to the last that was counted; about an order nothing is said twice."""
     said, orders = _by_key(books), books.by_id("orders")
     for (topic, key), envelopes in said.items():
-        numbers = [each.sequence for each in envelopes]
-        last = _last_counted(books, topic, envelopes[0])
+        service, counted_as = _counted_by(topic, envelopes[0])
+        if service not in books.sequences:  # absent by now
+            continue
+        numbers, last = [each.sequence for each in envelopes], books.sequences[service].get(counted_as)
         if key not in spoilt and (numbers != list(range(1, len(numbers) + 1)) or len(numbers) != last):
             yield f"{topic} {key}: sequence {numbers[:50]}, counted {last}"
         if key in orders:
@@ -242,12 +244,12 @@ def _in_sequence(books: Books, spoilt: set[str]) -> Iterator[str]:
             yield f"{service} counted events of {key}, but its topic has none"
 
 
-def _last_counted(books: Books, topic: str, first: Envelope) -> int | None:
-    """The sequence that the service which says this has counted to, for the key on the topic's bus."""
+def _counted_by(topic: str, first: Envelope) -> tuple[str, str]:
+    """The service that says this, and the name under which it counts events of the key on the topic's bus."""
     bus = buses.bus_of(topic)
     assert bus
     service = topic.removesuffix(".events") if bus.name == DEFAULT_BUS else first.source.removeprefix("/sliceline/")
-    return books.sequences[service].get(counter(bus.name, first.partitionkey))
+    return service, counter(bus.name, first.partitionkey)
 
 
 def _by_key(books: Books) -> Mapping[tuple[str, str], Sequence[Envelope]]:

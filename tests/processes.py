@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,6 +24,10 @@ PASSWORD = "sliceline"
 READY_WITHIN = 90.0
 STOP_WITHIN = 15.0
 SANDBOX = ("provider", "mail")
+ORDER_FLOW = ("orders", "inventory", "payments", "kitchen", "delivery", "loyalty", "alerts", "notifications")
+"""The services that an order passes, or is told to."""
+BESIDE = tuple(name for name in CATALOGUE if name not in ORDER_FLOW)
+"""All others: each may be absent, and is, unless a test asks for it."""
 
 
 @dataclass
@@ -120,6 +124,11 @@ class System:
     def __getitem__(self, name: str) -> Process:
         return self.processes[name]
 
+    @property
+    def services(self) -> list[str]:
+        """Those that are there, also while a test has stopped one."""
+        return [name for name in CATALOGUE if name in self.processes]
+
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
 
@@ -127,12 +136,21 @@ class System:
         return database_url(self.postgres, service, PASSWORD)
 
     async def begin(self) -> None:
-        """Make everything and wait until all is ready."""
+        """Make everything, and start what an order needs; wait until that is ready."""
         await migrate(self.postgres, self.kafka, PASSWORD, print)
         self.ports = {name: free_port() for name in ("smtp", *SANDBOX, *CATALOGUE)}
-        for program in (self._provider(), self._mail(), *map(self.service, CATALOGUE)):
+        for program in (self._provider(), self._mail(), *map(self.service, ORDER_FLOW)):
             self._new(program).launch()
         await asyncio.gather(*(process.until_ready() for process in self.processes.values()))
+
+    async def have_beside(self, wanted: Collection[str]) -> None:
+        """Of the services that an order does not pass have these, ready, and no other."""
+        unwanted = [name for name in BESIDE if name in self.processes and name not in wanted]
+        await asyncio.gather(*(self.processes.pop(name).stop() for name in unwanted))
+        new = [self._new(self.service(name)) for name in wanted if name not in self.processes]
+        for process in new:
+            process.launch()
+        await asyncio.gather(*(process.until_ready() for process in new))
 
     async def replica(self, service: str, roles: str = "relay,consumers,jobs") -> Process:
         """One more process of a service, ready."""
@@ -246,7 +264,7 @@ class System:
 
 @contextmanager
 def running(postgres: str, kafka: str, logs: Path) -> Iterator[System]:
-    """The whole system, ready, for as long as the block lasts."""
+    """The whole system but for the services beside it, ready, for as long as the block lasts."""
     system = System(postgres, kafka, logs)
     try:
         asyncio.run(system.begin())

@@ -1,10 +1,12 @@
-"""Carts and their reminders in the whole shop, and the shop without them."""
+"""Carts and their reminders in the whole shop. That an order needs none, all other tests show: there are none."""
 
 import pytest
 
 from backbone.ids import new_id
 from tests.system import Document, Shop
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.beside("carts", "reminders")
 
 TERMS = {"currency": "GBP", "fulfilment": "delivery", "address": "1 Mill Lane"}
 ADA = {"id": "ada-cart", "name": "Ada", "email": "ada-cart@example.com"}
@@ -37,9 +39,3 @@ async def test_a_customer_is_reminded_by_mail_of_a_cart_that_was_left(shop: Shop
 
         [mail] = await eventually(mailed, what="the reminder comes")
     assert mail["Subject"] == "Your cart is waiting"
-
-
-@pytest.mark.parametrize("service", ["carts", "reminders"])
-async def test_an_order_needs_neither_carts_nor_reminders(shop: Shop, service: str) -> None:
-    async with shop.without(service):
-        await shop.complete(await shop.place({"margherita": 1}))

@@ -1,9 +1,13 @@
-"""Reviews in the whole shop, and the shop without them."""
+"""Reviews in the whole shop. That an order needs none, all other tests show: there are none."""
 
 from typing import Any
 
+import pytest
+
 from tests.system import Document, Shop
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.beside("reviews")
 
 
 async def say(shop: Shop, order: str, **said: Any) -> str:
@@ -47,8 +51,3 @@ async def test_who_did_not_is_looked_after_and_credited(shop: Shop) -> None:
         return [entry["points"] for entry in account["history"] if entry["case"] == review["id"]]
 
     assert await eventually(granted, what="the points are credited") == [20]
-
-
-async def test_an_order_needs_no_reviews(shop: Shop) -> None:
-    async with shop.without("reviews"):
-        await shop.complete(await shop.place({"margherita": 1}))

@@ -3,18 +3,21 @@
 import asyncio
 import random
 
-from services import CATALOGUE
+import pytest
+
 from tests.faults.customers import PATIENCE, Customers, kill, place_surely
 from tests.invariants import assert_sound
+from tests.processes import BESIDE
 from tests.system import Shop
 from tests.waiting import eventually
 
 BUSIEST = ["orders", "inventory", "payments"]
 
 
+@pytest.mark.beside(*BESIDE)
 async def test_services_killed_at_random_moments_lose_nothing_and_do_nothing_twice(shop: Shop) -> None:
     moments = _random()
-    victims = moments.sample(list(CATALOGUE), len(CATALOGUE)) + moments.choices(BUSIEST, k=4)
+    victims = moments.sample(shop.system.services, len(shop.system.services)) + moments.choices(BUSIEST, k=4)
     await shop.system.robot()
     customers = Customers(shop)
     placing = []
@@ -24,7 +27,7 @@ async def test_services_killed_at_random_moments_lose_nothing_and_do_nothing_twi
         await kill(shop, victim)
         shop.system[victim].launch()
     await asyncio.gather(*placing)
-    await asyncio.gather(*(shop.system[service].until_ready() for service in CATALOGUE))
+    await asyncio.gather(*(shop.system[service].until_ready() for service in shop.system.services))
     await customers.are_served(mails_may_repeat=True)
 
 

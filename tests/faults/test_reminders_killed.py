@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection
 from uuid import uuid4
 
+import pytest
+
 from tests.faults.customers import PATIENCE, answered
 from tests.system import Document, Shop
 from tests.waiting import eventually
@@ -27,6 +29,7 @@ REMINDED = "SELECT count(*) FROM reminders WHERE cart = ANY($1) AND reminded_at 
 LEFT = "SELECT count(*) FROM jobs WHERE kind = 'remind' AND key = ANY($1)"
 
 
+@pytest.mark.beside("carts", "reminders")
 async def test_each_cart_left_is_reminded_of_once_whoever_is_killed(shop: Shop) -> None:
     await shop.system.replica("reminders")
     killing = asyncio.create_task(_kill_at_random(shop))

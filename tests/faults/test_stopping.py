@@ -4,9 +4,11 @@ import pytest
 
 from services import CATALOGUE
 from tests.faults.customers import Customers
+from tests.processes import BESIDE
 from tests.system import Shop
 
 
+@pytest.mark.beside(*BESIDE)
 @pytest.mark.parametrize("service", CATALOGUE)
 async def test_a_service_that_was_stopped_catches_up(shop: Shop, service: str) -> None:
     await shop.system.robot()
