@@ -9,7 +9,7 @@ def contracts() -> None:
     Where something is wrong nothing is written: each thing is told in a sentence, and the exit code is 1.
     """
     from deployment.catalogue import committed, generated
-    from deployment.objections import load_services, objections
+    from deployment.objections import absences, load_services, objections
 
     services, unloaded = load_services()
     if wrong := list(dict.fromkeys([*unloaded, *objections(services)])):
@@ -20,4 +20,6 @@ def contracts() -> None:
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    for said in absences(services):
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     console.print(f"{len(files)} files are as the code has it. Commit them with your change.")

@@ -119,6 +119,8 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
     try:
         report("topics")
         wanted = topics.every_topic(CATALOGUE) | topics.made_since(existing)
+        for said in topics.unwritten(CATALOGUE):
+            report(f"{NOTE}{said}")
         missing = [
             NewTopic(topic, bus.partitions, replication, topic_configs=settings(bus, replication))
             for topic, bus in wanted.items()

@@ -8,7 +8,7 @@ from backbone.events import contracts
 from backbone.events.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
 from backbone.events.envelope import is_type, parse_type
 from backbone.running.pulse import describe
-from deployment.catalogue import Services, readers, service_of
+from deployment.catalogue import Services, flows, readers, service_of
 from services import CATALOGUE
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -51,8 +51,15 @@ def _about_reading(services: Services) -> Iterator[str]:
         for name in names:
             if writer == name:
                 yield f"{name} reads {event_type}, which is its own: what it knows already needs no event."
-            elif writer not in services and event_type in schemas_of(str(writer)):
-                yield f"{name} reads {event_type}, which no service here publishes: there is no {writer}."
+
+
+def absences(services: Services) -> list[str]:
+    """Say which readers wait for a service that is not here: theirs to know, and nothing to mend."""
+    return [
+        f"{reader} reads {', '.join(events)}, which no service here publishes: there is no {writer}."
+        for (writer, reader), events in flows(services).items()
+        if writer not in services
+    ]
 
 
 def _owners() -> list[str]:

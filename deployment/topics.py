@@ -1,6 +1,6 @@
 """Sets every topic's settings, also those of topics that an earlier release made."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,18 @@ def every_topic(services: Iterable[str]) -> dict[str, Bus]:
     """
     writers = list(dict.fromkeys(name for service in services for name in (service, *sorted(_read_by(service)))))
     return {topic: bus for bus in buses.known().values() for topic in bus.topics_of(writers)}
+
+
+def unwritten(services: Collection[str]) -> list[str]:
+    """Say of each topic that is read and that none of the services writes who goes on without."""
+    readers: dict[str, list[str]] = {}
+    for service in services:
+        for writer in sorted(_read_by(service) - {*services}):
+            readers.setdefault(writer, []).append(service)
+    return [
+        f"{', '.join(names)} will hear nothing from {writer}, which is not here: {writer}.events stays as it is."
+        for writer, names in readers.items()
+    ]
 
 
 def _read_by(service: str) -> set[str]:

@@ -49,6 +49,20 @@ def environment(tree: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tree), "PYTEST_DEBUG_TEMPROOT": str(tree.parent)}
 
 
+def delete(tree: Path, service: str) -> None:
+    """Take a service out of a copy, as docs/writing-a-service.md says, but for what was made for it alone."""
+    shutil.rmtree(tree / "services" / service)
+    _take_out(tree / "services" / "__init__.py", rf'^    "{service}": \d+,\n')
+    for name in (service, f"{service}-worker"):
+        _take_out(tree / "docker-compose.yml", rf"^  {name}:\n(    .*\n)+\n")
+
+
+def _take_out(file: Path, pattern: str) -> None:
+    text, count = re.subn(pattern, "", file.read_text(), flags=re.MULTILINE)
+    assert count == 1, f"{file} has {count} of {pattern}"
+    file.write_text(text)
+
+
 def run(tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run Python in a copy, to its end."""
     return subprocess.run(python(*arguments), cwd=tree, env=environment(tree), capture_output=True, text=True)

@@ -33,8 +33,10 @@ def test_a_service_publishes_just_what_it_has_schemas_for(name: str) -> None:
 
 @pytest.mark.parametrize(("reader", "event_type"), [(name, view.TYPE) for name, view in views(SERVICES)])
 def test_whatever_is_listened_to_is_published_by_somebody_else(reader: str, event_type: str) -> None:
-    assert event_type in PUBLISHED
-    assert parse_type(event_type).service != reader
+    """Where that is here; what one reads of a service that went has its schema still, which a start asks for."""
+    writer = parse_type(event_type).service
+    assert event_type in PUBLISHED or writer not in SERVICES
+    assert writer != reader
 
 
 def test_what_is_committed_is_what_the_code_says() -> None:

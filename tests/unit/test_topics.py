@@ -2,7 +2,7 @@
 
 from backbone.events import buses
 from backbone.events.topics import DEFAULT_BUS
-from deployment.topics import every_topic
+from deployment.topics import every_topic, unwritten
 from services import CATALOGUE
 
 
@@ -15,3 +15,10 @@ def test_a_topic_whose_writer_is_left_out_is_made_for_its_readers() -> None:
     assert "reviews.events" in every_topic(["notifications"])
     assert "reviews.events" in every_topic(["loyalty"])
     assert "reviews.events" not in every_topic(["orders", "inventory", "payments", "kitchen", "delivery"])
+
+
+def test_who_reads_what_nobody_here_writes_is_told_and_nothing_is_while_all_are_there() -> None:
+    without_reviews = [service for service in CATALOGUE if service != "reviews"]
+    assert unwritten(CATALOGUE) == []
+    [said] = unwritten(without_reviews)
+    assert "loyalty, notifications will hear nothing from reviews" in said
