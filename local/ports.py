@@ -1,5 +1,6 @@
 """Finds out which TCP ports are free, and which processes hold the others."""
 
+import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 import psutil
 
 HOST = "127.0.0.1"
+LOWEST, HIGHEST = 12_000, 32_000
+"""Where free ports are looked for."""
 
 
 @dataclass(frozen=True)
@@ -23,22 +26,19 @@ class Owner:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now. Whoever binds it first has it, so use it soon."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port nobody listens on now. Whoever binds it first has it, so use it soon.
+
+    It lies below those that systems take for connections going out: one of these could have it a moment later.
+    """
+    while True:
+        port = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
+        if _can_be_bound(port):
+            return port
 
 
 def is_free(port: int) -> bool:
     """Tell whether a server could listen on this port of the loopback address."""
-    with socket.socket() as probe:
-        # Connections that linger after a server's end must not count as somebody listening.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return not accepts(port)
+    return _can_be_bound(port) and not accepts(port)
 
 
 def accepts(port: int) -> bool:
@@ -48,6 +48,17 @@ def accepts(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _can_be_bound(port: int) -> bool:
+    with socket.socket() as probe:
+        # Connections that linger after a server's end must not count as somebody listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def taken(ports: Iterable[int]) -> dict[int, Owner]:

@@ -18,16 +18,11 @@ import aiosmtplib
 import httpx
 import pytest
 
+from local.ports import free_port
 from tests.waiting import eventually, wait_until
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
