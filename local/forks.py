@@ -145,7 +145,9 @@ class Forks:
 
 def stamps() -> Stamps:
     """Return when each source was changed last, and its size."""
-    return {entry.path: _stamp(entry) for folder in SOURCES for entry in _files(ROOT / folder)}
+    files = [str(ROOT / "buses.toml")]  # read once, when it is first asked for
+    files += [entry.path for folder in SOURCES for entry in _files(ROOT / folder)]
+    return {path: _stamp(path) for path in files}
 
 
 def _files(folder: Path | str) -> Iterator["os.DirEntry[str]"]:
@@ -157,9 +159,9 @@ def _files(folder: Path | str) -> Iterator["os.DirEntry[str]"]:
                 yield from _files(entry.path)
 
 
-def _stamp(entry: "os.DirEntry[str]") -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int]:
     try:
-        found = entry.stat()
+        found = os.stat(path)
     except FileNotFoundError:  # removed meanwhile
         return 0, 0
     return found.st_mtime_ns, found.st_size

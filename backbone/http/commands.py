@@ -12,9 +12,9 @@ from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.http import actors, keys
 from backbone.http.answers import CORRELATION, Answer
-from backbone.http.grouped import GroupedCommand
+from backbone.http.grouped import B, GroupedCommand
 from backbone.http.meaning import claim_of
-from backbone.http.problems import malformed
+from backbone.http.problems import Problem, malformed
 from backbone.http.routing import template_of
 from backbone.ids import new_id
 from backbone.observing import telemetry
@@ -77,12 +77,26 @@ class CommandRequest:
         named = self.request.path_params
         return f"{template_of(self.request.scope).rpartition('}')[0]} {named}" if named else None
 
-    async def run_grouped(self, grouped: GroupedCommand[T, Any], item: T, answer: Answer) -> Response:
-        """Write what has been decided together with others of its kind, and answer after their commit.
+    async def run_grouped(self, grouped: GroupedCommand[T, B], body: B) -> Response:
+        """Decide what a body amounts to, write it together with others of its kind, and answer after their commit.
 
         The promises are those of `run`; only the transaction is shared.
         """
+        try:
+            item, answer = await grouped.decide(body, self.context)
+        except Problem as refused:
+            return await self._unless_answered(refused)
         return await self._write(grouped.write, item, answer, self.key)
+
+    async def _unless_answered(self, refused: Problem) -> Response:
+        """Answer as before a request that was accepted under its key, whatever refuses it by now; else refuse it."""
+        if self.key is None:
+            raise refused
+
+        async def refuse(_: Tx) -> Answer:
+            raise refused
+
+        return await self.run(refuse)
 
     async def run_together(self, write: Write[T], item: T, answer: Answer) -> Response:
         """Do the same with what `write` itself decides, under its rows' locks: it raises Problem to refuse one.

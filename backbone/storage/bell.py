@@ -21,6 +21,8 @@ CHANNEL = "sliceline"
 GATHERING = 0.02
 """Seconds between two rounds of telling: what is committed meanwhile is told together."""
 _WITHIN = 10.0
+_SILENCE = 30.0
+"""Seconds after which a connection that had nothing to tell is asked whether it is still one."""
 _NO_TIME = timedelta(0)
 
 
@@ -62,19 +64,29 @@ class Bell:
             self._wakeups.ring_all()  # for what was told while nobody listened
             while not self._stop.is_set() and not raw.is_closed():
                 self.pulse.beat(math.inf)
-                await self._wakeups.untold.wait()
+                await self._something_untold()
+                if self._stop.is_set() or raw.is_closed():
+                    return
                 self.pulse.beat(_WITHIN)
-                await self._tell(raw)
+                async with asyncio.timeout(_WITHIN):
+                    await self._tell(raw)
                 await self._rest(GATHERING)
         finally:
             self._wakeups.is_listening = False
             raw.terminate()
+
+    async def _something_untold(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SILENCE):
+                await self._wakeups.untold.wait()
 
     async def _tell(self, raw: "asyncpg.Connection[Any]") -> None:
         names = self._wakeups.take_untold()
         try:
             if names:
                 await NOTIFY.fetch(raw, channel=CHANNEL, name=sorted(names))
+            else:  # who only listens never hears that the other side is gone
+                await raw.execute("SELECT 1")
         except Exception:
             self._wakeups.tell(names)
             raise

@@ -31,20 +31,24 @@ class Move(NamedTuple):
 async def lock(tx: Tx, skus: Collection[str], orders: Collection[str] = ()) -> Locked:
     """Lock the levels of these SKUs, and of all SKUs that those need who wait for any of them; then reservations.
 
-    Levels come before reservations, each kind in one sorted sweep: an order that waits has no row that another
-    transaction could hold without its levels. Raises SerializationError, which passes: meanwhile another order began
-    to wait, and more levels are needed.
+    Levels come before reservations, each kind in one sorted sweep. Raises SerializationError, which passes: meanwhile
+    another order began to wait, and more levels are needed.
     """
     touched = await store.find_touched(tx, skus, orders)
     levels = await store.lock_levels(tx, touched)
-    reservations = await store.lock_reservations(tx, orders) if orders else {}
     waiting = await store.find_waiting(tx, touched, orders)
+    concerned = {*orders, *(each.order_id for each in waiting)}
+    reservations = await store.lock_reservations(tx, concerned) if concerned else {}
     needed = {line.sku for each in waiting for line in each.lines}
     needed |= {line.sku for each in reservations.values() for line in each.lines}
     if not needed <= touched:
         raise asyncpg.SerializationError("An order began to wait, or was reserved, at the same moment.")
-    stock = Stock(levels, reservations, {each.order_id: each.lines for each in waiting})
-    return Locked(stock, {each.order_id: each.correlationid for each in waiting})
+    left = [each for each in waiting if each.order_id not in reservations]
+    # One that has ended all the same: who ended it did not see it wait, in a replica of an older release or because
+    # its events lie in two partitions.
+    await store.drop_backorders(tx, {each.order_id for each in waiting} - {each.order_id for each in left})
+    stock = Stock(levels, reservations, {each.order_id: each.lines for each in left})
+    return Locked(stock, {each.order_id: each.correlationid for each in left})
 
 
 async def save(tx: Tx, locked: Locked, after: Stock, moves: Collection[Move]) -> None:
@@ -68,8 +72,7 @@ async def tell_shortages(tx: Tx, before: Levels, after: Levels) -> None:
 
 
 async def _save_waiting(tx: Tx, before: Waiting, after: Waiting, stories: Mapping[str, str]) -> None:
-    if served := before.keys() - after.keys():
-        await store.drop_backorders(tx, served)
+    await store.drop_backorders(tx, before.keys() - after.keys())
     if new := after.keys() - before.keys():
         await store.add_backorders(tx, [store.Backorder(order, after[order], stories[order]) for order in sorted(new)])
 

@@ -53,4 +53,5 @@ def with_recipe(
 
 
 def _short(recipe: Iterable[StockLine], levels: Levels) -> set[str]:
-    return {line.sku for line in recipe if available(levels, line.sku) < line.quantity}
+    """Return what a recipe is short of. A SKU that was never kept counts as enough, also when it is added with some."""
+    return {line.sku for line in recipe if line.sku in levels and available(levels, line.sku) < line.quantity}

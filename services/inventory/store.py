@@ -138,7 +138,8 @@ async def add_backorders(tx: Tx, new: Collection[Backorder]) -> None:
 
 async def drop_backorders(tx: Tx, orders: Collection[str]) -> None:
     """Delete orders that wait no more."""
-    await _DROP_BACKORDERS.execute(tx.raw, orders=list(orders))
+    if orders:
+        await _DROP_BACKORDERS.execute(tx.raw, orders=list(orders))
 
 
 async def lock_levels(tx: Tx, skus: Collection[str]) -> dict[str, Level]:

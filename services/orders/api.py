@@ -43,7 +43,7 @@ OrderId = Annotated[Key, Path(description="The order's id")]
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
 async def place_order(body: NewOrder, command: Command) -> Response:
     """Accepts an order. Stock and payment are seen to afterwards: follow it at its Location."""
-    return await command.run_grouped(PLACING, *await PLACING.decide(body, command.context))
+    return await command.run_grouped(PLACING, body)
 
 
 @router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument, responses=ACCEPTED)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -16,9 +17,11 @@ from backbone.jobs.worker import Worker
 from backbone.publishing.relay import Relay
 from backbone.running.retry import FOR_EVER
 from backbone.settings import Settings
+from backbone.storage import bell
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from tests.integration.relaying import outbox_is_empty
+from tests.integration.service_process import Road
 from tests.integration.things import Things, running
 from tests.waiting import eventually
 
@@ -135,3 +138,42 @@ async def test_what_was_told_while_the_bell_was_deaf_is_done_when_it_hears_again
 async def _cut_off_the_bell(database: Database) -> None:
     listening = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
     assert await database.fetch(f"SELECT pg_terminate_backend(pid) FROM ({listening}) AS listeners")
+
+
+class Silenced(Road):
+    """A way on which, at each new `era`, nothing more of those under way gets through, and nobody is told."""
+
+    era = 0
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._target)
+        self._travellers |= {writer, back}
+        era = self.era
+        await asyncio.gather(self._pump(era, reader, back), self._pump(era, there, writer), return_exceptions=True)
+        self._travellers -= {writer, back}
+
+    async def _pump(self, era: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                if era == self.era:
+                    writer.write(data)
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_bell_whose_connection_fell_silent_listens_over_another(
+    thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell, "_SILENCE", 0.2)
+    monkeypatch.setattr(bell, "_WITHIN", 2.0)
+    url = urlsplit(_url(thing.database))
+    async with Silenced(f"{url.hostname}:{url.port}") as road:
+        await road.open()
+        login = url.netloc.rpartition("@")[0]
+        database = Database(url._replace(netloc=f"{login}@{road.address}").geturl(), thing.name)
+        async with running(Bell(database)):
+            await _is_listening(database)
+            road.era += 1
+            await eventually(lambda: not database.wakeups.is_listening, 20)
+            await _is_listening(database)
+        await database.close()

@@ -8,7 +8,8 @@ import pytest
 
 from backbone.ids import new_id
 from backbone.storage.database import Tx
-from services.inventory import moving
+from services.inventory import moving, store
+from services.inventory.decisions import Reservation
 from services.inventory.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
@@ -136,6 +137,17 @@ async def test_who_begins_to_wait_while_a_delivery_looks_is_looked_at_again(inve
     assert await waiting(inventory) == [order]
     await adjust(inventory, "cola", change=1)
     assert (await waiting(inventory), await reserved(inventory)) == ([], [order])
+
+
+async def test_an_order_that_ended_without_being_seen_to_wait_is_passed_over(inventory: Fed) -> None:
+    """A replica of an older release hears of the end, and knows nothing of those who wait."""
+    gone, kept = await wait_for(inventory, 2, mcguffin=1)
+    async with inventory.database.transaction() as tx:
+        await store.save_reservations(tx, {}, {gone: Reservation((), "released")})
+    assert (await adjust(inventory, "mcguffin", change=1)).status_code == 200
+    assert (await waiting(inventory), await reserved(inventory)) == ([], [kept])
+    assert "stock-reserved" not in await names(inventory, gone)
+    await assert_sound(inventory)
 
 
 async def test_a_sku_that_somebody_waits_for_is_not_retired(inventory: Fed) -> None:

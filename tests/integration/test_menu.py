@@ -308,6 +308,24 @@ async def test_an_upgrade_keeps_the_menu_s_prices_and_describes_its_items(new_da
     assert tuple(row) == (1250, "pizza", False)
 
 
+async def test_an_order_that_was_accepted_is_answered_again_though_its_item_is_sold_out_by_now(orders: Fed) -> None:
+    asked = body(lines=[{"item": "cola", "quantity": 1}])
+    headers = {"Idempotency-Key": new_id()}
+    first = await orders.client.post("/orders", json=asked, headers=headers)
+    await change(orders, "cola", sold_out=True)
+    again = await orders.client.post("/orders", json=asked, headers=headers)
+    assert (again.status_code, again.content) == (202, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert refused(await orders.client.post("/orders", json=asked)) == {"lines.0.item": "is sold out"}
+    other = body(lines=[{"item": "cola", "quantity": 2}])
+    reused = await orders.client.post("/orders", json=other, headers=headers)
+    assert (reused.status_code, "errors" in reused.json()) == (422, False)
+    fresh = {"Idempotency-Key": new_id()}
+    assert refused(await orders.client.post("/orders", json=asked, headers=fresh))
+    await change(orders, "cola", sold_out=False)
+    assert (await orders.client.post("/orders", json=asked, headers=fresh)).status_code == 202
+
+
 SHORTAGE = "sliceline.inventory.item-shortage-changed.v1"
 
 

@@ -227,3 +227,4 @@ def test_a_recipe_tells_what_its_item_is_short_of_by_it_and_what_no_more() -> No
     was, now = [StockLine("cola", 1), StockLine("dough", 1)], [StockLine("basil", 2), StockLine("dough", 2)]
     told_of = [(each.item, each.sku, each.short) for each in with_recipe("pie", was, now, levels)]
     assert told_of == [("pie", "basil", True), ("pie", "cola", False)]
+    assert with_recipe("pie", now, [StockLine("pie", 1)], levels | {"basil": level(9)}) == []
