@@ -31,6 +31,7 @@ def stage(root: Path, home: Path, texts: Mapping[str, str]) -> Iterator[Path]:
         copy = Path(made)
         for folder in (*WRITTEN, *_packages(root)):
             shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(root / "buses.toml", copy)
         for name, text in texts.items():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_text(text)

@@ -270,7 +270,7 @@ class MenuItemView(View):
     sold_out: bool
     out_of_stock: Annotated[
         bool,
-        Field(description="Stock does not suffice for one more; it can be ordered only if it is back-orderable."),
+        Field(description="Stock does not suffice for one more: its order waits, or is rejected."),
     ]
     back_orderable: bool
     hidden: bool

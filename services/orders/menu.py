@@ -11,8 +11,8 @@ class MenuItem(msgspec.Struct, frozen=True):
     """Describes what can be ordered, at which price, and whether it has to be baked.
 
     A hidden item is shown to nobody but the staff, one that is sold out is shown as such; neither can be ordered. One
-    that is out of stock, as inventory tells, can be ordered only where customers wait for it: it is back-orderable. A
-    retired one is kept for its name in old orders, and is no longer on the menu.
+    that is out of stock is shown as such too, but inventory decides about its orders: what is shown is a moment old, and
+    orders wait for what is back-orderable. A retired item is kept for its name in old orders; the menu has it no more.
     """
 
     item: str
@@ -37,14 +37,11 @@ class MenuItem(msgspec.Struct, frozen=True):
         """Say why nobody can order the item; None: it can be ordered."""
         if self.hidden or self.retired:
             return NOT_ON_THE_MENU
-        if self.sold_out:
-            return SOLD_OUT
-        return OUT_OF_STOCK if self.out_of_stock and not self.back_orderable else None
+        return SOLD_OUT if self.sold_out else None
 
 
 NOT_ON_THE_MENU = "is not on the menu"
 SOLD_OUT = "is sold out"
-OUT_OF_STOCK = "is out of stock"
 
 
 def add(item: MenuItem, by: str) -> Decision[MenuItem]:

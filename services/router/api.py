@@ -46,7 +46,7 @@ PROBLEMS = {
 RuleId = Annotated[Key, Path(description="The rule's id")]
 
 
-@router.post("/rules", status_code=201, response_model=RuleView)
+@router.post("/rules", status_code=201, response_model=RuleView, responses={409: {}})
 async def create_rule(body: RuleBody, command: Command) -> Response:
     """Make a rule. It looks at events from the next moment on."""
 
@@ -83,7 +83,7 @@ async def get_rule(rule: RuleId, db: Db) -> Any:
     return shown(await _known(db, rule))
 
 
-@router.put("/rules/{rule}", response_model=RuleView)
+@router.put("/rules/{rule}", response_model=RuleView, responses={409: {}})
 async def change_rule(rule: RuleId, body: ChangedRule, command: Command) -> Response:
     """Say anew what a rule says. The same again is no new version."""
 

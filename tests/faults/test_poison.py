@@ -137,3 +137,5 @@ async def _swept_up(shop: Shop, key: str, services: Sequence[str]) -> AsyncItera
         for service in services:
             await shop.fetch(service, "DELETE FROM dead_letters WHERE key = $1", key)
             await shop.fetch(service, "DELETE FROM parked_keys WHERE key = $1", key)
+        # It stays in the topic, and whoever is started later meets it there.
+        shop.spoilt.add(key)

@@ -158,7 +158,8 @@ async def test_both_ways_in_answer_alike(orders: Fed) -> None:
 def shape(order: dict[str, Any]) -> dict[str, Any]:
     """An order without what differs between two of the same."""
     entries = [{**entry, "at": ...} for entry in order["timeline"]]
-    return {**order, "id": ..., "placed_at": ..., "timeline": entries}
+    expected = {**order["expected"], "at": ...}
+    return {**order, "id": ..., "placed_at": ..., "expected": expected, "timeline": entries}
 
 
 @pytest.mark.parametrize("first", [{}, ORDINARY])

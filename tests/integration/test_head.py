@@ -74,7 +74,11 @@ async def test_a_head_of_a_stream_does_not_wait_for_the_order(address: str) -> N
 
 @pytest.mark.parametrize(
     ("target", "allowed"),
-    [("/orders/x/cancel", "OPTIONS, POST"), ("/orders", "GET, HEAD, OPTIONS, POST"), ("/menu", "GET, HEAD, OPTIONS")],
+    [
+        ("/orders/x/cancel", "OPTIONS, POST"),
+        ("/orders", "GET, HEAD, OPTIONS, POST"),
+        ("/menu", "GET, HEAD, OPTIONS, POST"),
+    ],
 )
 async def test_a_method_that_is_not_there_is_told_of_those_that_are(address: str, target: str, allowed: str) -> None:
     async with wire(address) as line:

@@ -490,6 +490,8 @@ async def test_the_menu_has_a_dozen_items(orders: Fed) -> None:
         "category": "pizza",
         "picture": "/menu/margherita/picture",
         "sold_out": False,
+        "out_of_stock": False,
+        "back_orderable": False,
         "hidden": False,
     }
     assert await all_pages(orders, "/menu", "item") == [item["item"] for item in menu]

@@ -243,13 +243,6 @@ def test_what_was_started_or_has_ended_is_not_cancelled(life: Life) -> None:
         life.cancel()
 
 
-def test_an_item_that_is_out_of_stock_is_ordered_only_where_customers_wait_for_it() -> None:
-    menu = {item: replace(each, out_of_stock=True) for item, each in PATIENT.items()}
-    with pytest.raises(NotForSale) as refused:
-        placed(items=[("margherita", 1), ("cola", 1)], menu=menu)
-    assert refused.value.lines == {1: "is out of stock"}
-
-
 def test_an_order_of_what_customers_wait_for_is_due_only_when_its_stock_is_reserved() -> None:
     life = Life(placed(items=[("margherita", 2), ("cola", 1)], menu=PATIENT))
     [payload] = life.published

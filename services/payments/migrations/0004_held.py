@@ -17,7 +17,7 @@ def downgrade() -> None:
 
 
 def _allow(statuses: tuple[str, ...]) -> None:
-    """Let a payment have these statuses. What is there already has one of them, so the table need not be read."""
+    """Let a payment have these statuses; what is there already is looked at by the next step, without a lock."""
     op.drop_constraint("payments_status", "payments")
     listed = ", ".join(f"'{status}'" for status in statuses)
     op.create_check_constraint("payments_status", "payments", f"status IN ({listed})", postgresql_not_valid=True)
