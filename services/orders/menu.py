@@ -11,8 +11,8 @@ class MenuItem(msgspec.Struct, frozen=True):
     """Describes what can be ordered, at which price, and whether it has to be baked.
 
     A hidden item is shown to nobody but the staff, one that is sold out is shown as such; neither can be ordered. One
-    that is out of stock is shown as such too, but inventory decides about its orders: what is shown is a moment old, and
-    orders wait for what is back-orderable. A retired item is kept for its name in old orders; the menu has it no more.
+    that is out of stock is shown as such too, but inventory decides about its orders: what is shown is a moment old.
+    Orders wait for what is back-orderable. A retired item is kept for its name in old orders; the menu has it no more.
     """
 
     item: str

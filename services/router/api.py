@@ -66,7 +66,7 @@ async def list_rules(
     return page.answer([shown(each) for each in await store.list_page(db, page, bus)], key=lambda rule: rule.id)
 
 
-@router.post("/rules/test", response_model=Outcome)
+@router.post("/rules/test", response_model=Outcome, responses={404: {}})
 async def test_rule(body: Trial, db: Db) -> Any:
     """Hold an event against a rule or a pattern: does it match, and if not, why. Nothing is sent."""
     rule = await _known(db, body.rule) if body.rule is not None else None
