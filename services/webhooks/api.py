@@ -76,7 +76,8 @@ async def get_endpoint(endpoint: EndpointId, db: Db) -> Any:
 async def change_endpoint(endpoint: EndpointId, body: Changes, command: Command, context: Ctx) -> Response:
     """Changes an endpoint; what is left out stays.
 
-    One with a new address, or enabled again, is pinged, and has to prove itself before it gets events.
+    One with a new address, or enabled again, is pinged, and has to prove itself before it gets events. What happens
+    until then waits for it; what happened while it was disabled does not.
     """
     if body.url is not None:
         _check_address(context.settings.rules, body.url)

@@ -12,7 +12,6 @@ from services import CATALOGUE
 from services.webhooks import store
 from services.webhooks.asking import asked_for
 from services.webhooks.decisions import owed
-from services.webhooks.endpoint import Status
 from services.webhooks.events import DeliveryRequested
 from services.webhooks.jobs import PRUNE, PRUNE_EVERY
 from services.webhooks.messages import Message, message_of
@@ -25,9 +24,9 @@ async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
     heard = [message_of(event) for event in events]
     positions = await store.add_messages(tx, heard)
     new = [message for message in heard if message.event_id in positions]
-    asking = asked_for(await store.find_active(tx.raw), new)
+    asking = asked_for(await store.find_owed_events(tx.raw), new)
     locked = await store.lock_all(tx, asking)
-    wanted = asked_for([each for each in locked.values() if each.status is Status.ACTIVE], new)
+    wanted = asked_for([each for each in locked.values() if each.is_owed_events], new)
     owing = [Owed(name, positions[each.event_id], each.key) for name, found in wanted.items() for each in found]
     await store.owe_all(tx, owing)
     await apply(tx, {name: owed(locked[name], tx.now) for name in wanted}, cause=events[-1].cause)

@@ -43,7 +43,10 @@ _LONGEST_REASON = 200
 
 
 def changed(endpoint: Endpoint, changes: Mapping[str, Any], by: str) -> Decision[Endpoint]:
-    """Change what somebody asks for. An address that is new, or enabled again, has to prove itself first."""
+    """Change what somebody asks for. An address that is new, or enabled again, has to prove itself first.
+
+    Where an endpoint was active before, events wait for it meanwhile.
+    """
     wanted = changes.get("status")
     after = replace(endpoint, **{name: value for name, value in changes.items() if name != "status"})
     if wanted is Status.DISABLED:
@@ -71,7 +74,7 @@ def pinged(endpoint: Endpoint, ping: Pinged, tries: int, now: datetime) -> Decis
     if endpoint.status is not Status.UNPROVEN:
         return Decision(known)
     if ping.echoed:
-        active = replace(known, status=Status.ACTIVE, reason=None)
+        active = replace(known, status=Status.ACTIVE, proven=True, reason=None)
         return owed(active, now) or Decision(active)
     if tries >= PINGS:
         return Decision(replace(known, reason="It did not echo the challenge, and is not asked any more."))

@@ -38,6 +38,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None
     allowed_failures: int = 100
     status: Status = Status.UNPROVEN
+    proven: bool = False
+    """Whether it was active before."""
     reason: str | None = None
     secret: str
     old_secret: str | None = None
@@ -49,6 +51,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     pinged_at: datetime | None = None
     ping_result: str | None = None
     created_at: datetime
+
+    @property
+    def is_owed_events(self) -> bool:
+        """Tell whether events are kept for it; while a new address proves itself they wait."""
+        return self.status is Status.ACTIVE or (self.status is Status.UNPROVEN and self.proven)
 
     def valid_secrets(self, now: datetime) -> tuple[str, ...]:
         """Return the secrets that sign now, the newest first."""

@@ -41,7 +41,9 @@ _ADD = Statement(
 )
 _DELETE = Statement("DELETE FROM endpoints WHERE id = :id RETURNING id")
 _FIND = Statement("SELECT :e.* FROM endpoints AS e WHERE id = :id", e=endpoints)
-_ACTIVE = Statement("SELECT :e.* FROM endpoints AS e WHERE status = 'active'", e=endpoints)
+_OWED_EVENTS = Statement(
+    "SELECT :e.* FROM endpoints AS e WHERE status = 'active' OR status = 'unproven' AND proven", e=endpoints
+)
 
 # In the order given: within a key, positions are the order in which its events happened.
 _ADD_MESSAGES = Statement(
@@ -192,9 +194,9 @@ async def find(session: Session, name: str) -> Endpoint | None:
     return _endpoint(**found[0]) if found else None
 
 
-async def find_active(session: Session) -> list[Endpoint]:
-    """Return all endpoints that get events."""
-    return [_endpoint(**row) for row in await _ACTIVE.fetch(session)]
+async def find_owed_events(session: Session) -> list[Endpoint]:
+    """Return all endpoints that events are kept for."""
+    return [_endpoint(**row) for row in await _OWED_EVENTS.fetch(session)]
 
 
 async def list_page(database: Database, page: Page) -> list[Endpoint]:

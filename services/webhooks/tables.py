@@ -34,6 +34,8 @@ endpoints = Table(
     Column("rate", Float),
     Column("allowed_failures", Integer, nullable=False),
     Column("status", Text, nullable=False),
+    # Whether it was active before: then it is owed events also while a new address has to prove itself.
+    Column("proven", Boolean, nullable=False),
     Column("reason", Text),
     Column("secret", Text, nullable=False),
     # Signs as well until its time is over, so that a receiver may change over when it likes.

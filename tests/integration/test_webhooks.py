@@ -479,6 +479,40 @@ async def test_an_endpoint_that_somebody_disables_keeps_what_it_is_owed(shop: Wo
     await got(receiver, 2)
 
 
+async def test_an_endpoint_whose_address_is_changed_loses_no_event(shop: World) -> None:
+    before, after, _ = shop.receivers
+    after.echo = lambda _: b"not yet"
+    endpoint = await shop.endpoint(before)
+    changed = await shop.fed.client.patch(f"/endpoints/{endpoint['id']}", json={"url": after.url})
+    assert changed.json()["status"] == "unproven"
+    await shop.hear(*keys(3))
+    await eventually(lambda: len(after.pings) > 0)
+    assert len(await shop.deliveries(endpoint["id"], "waiting")) == 3
+    assert (before.calls, after.calls) == ([], [])
+    after.echo = str.encode
+    await shop.fed.client.post(f"/endpoints/{endpoint['id']}/ping")
+    await got(after, 3)
+
+
+async def test_an_endpoint_that_is_enabled_again_gets_what_happens_from_then_on(shop: World) -> None:
+    receiver = shop.receivers[0]
+    since = shop.context.database.now() - HOUR
+    endpoint = await shop.endpoint(receiver)
+    path = f"/endpoints/{endpoint['id']}"
+    await shop.fed.client.patch(path, json={"status": "disabled"})
+    await shop.hear(*keys(2))
+    receiver.echo = lambda _: b"not yet"
+    await shop.fed.client.patch(path, json={"status": "active"})
+    await shop.hear(*keys(3))
+    receiver.echo = str.encode
+    await shop.fed.client.post(f"{path}/ping")
+    await got(receiver, 3)
+    await shop.until_idle()
+    assert len(receiver.calls) == 3
+    await shop.fed.client.post(f"{path}/replay-missing", json={"since": since.isoformat()})
+    await got(receiver, 5)
+
+
 async def test_a_deleted_endpoint_gets_nothing_more(shop: World) -> None:
     receiver = shop.receivers[0]
     endpoint = await shop.endpoint(receiver)

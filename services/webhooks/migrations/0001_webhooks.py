@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("rate", sa.Float),
         sa.Column("allowed_failures", sa.Integer, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
+        sa.Column("proven", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text),
         sa.Column("secret", sa.Text, nullable=False),
         sa.Column("old_secret", sa.Text),
