@@ -145,10 +145,14 @@ def round_ended(endpoint: Endpoint, ended: Round, next_due: datetime | None, now
 
 def is_back(endpoint: Endpoint, ended: Round) -> bool:
     """Tell whether something got through to a receiver that was down: then nothing need wait longer."""
-    return endpoint.failures >= IS_BACK and any(each.got_through for each in ended.attempts)
+    return (
+        ended.url == endpoint.url and endpoint.failures >= IS_BACK and any(each.got_through for each in ended.attempts)
+    )
 
 
 def _judged(endpoint: Endpoint, ended: Round, now: datetime) -> Decision[Endpoint]:
+    if ended.url != endpoint.url:  # what another address answered tells nothing of this one
+        return Decision(endpoint)
     failed = [each for each in ended.attempts if not each.got_through]
     if any(each.is_gone for each in failed):
         return _disabled(endpoint, "It answered 410: it is gone.")

@@ -117,6 +117,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """Holds what came of one run of an endpoint's job: attempts in the order in which they ended."""
 
+    url: str | None = None
+    """Where it sent, which may have been changed meanwhile; None where there was no endpoint any more."""
     attempts: tuple[Attempt, ...] = ()
     free_at: datetime | None = None
     """When the endpoint's rate allows the next."""

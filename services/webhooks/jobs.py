@@ -127,7 +127,7 @@ async def deliver(job: Job, context: Context[Settings]) -> Round:
     sending = _Sending(endpoint, context)
     await sending.send(due)
     free_at = context.database.now() + timedelta(seconds=sending.ahead())
-    return Round(attempts=tuple(sending.attempts), free_at=free_at)
+    return Round(url=endpoint.url, attempts=tuple(sending.attempts), free_at=free_at)
 
 
 async def _begin(job: Job, context: Context[Settings]) -> tuple[Endpoint | None, list[Delivery]]:

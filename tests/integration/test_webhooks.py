@@ -277,6 +277,29 @@ async def test_a_receiver_that_is_gone_is_called_no_more(shop: World) -> None:
     ]
 
 
+async def test_what_an_old_address_still_answers_is_not_held_against_the_new_one(shop: World) -> None:
+    before, after, _ = shop.receivers
+    answered = asyncio.Event()
+
+    async def decide(_: dict[str, Any]) -> int:
+        await answered.wait()
+        return 410
+
+    before.decide = decide
+    endpoint = await shop.endpoint(before)
+    await shop.hear(new_id())
+    await eventually(lambda: before.under_way == 1)
+    await shop.fed.client.patch(f"/endpoints/{endpoint['id']}", json={"url": after.url})
+    await shop.until_status(endpoint["id"], "active")
+    answered.set()
+    await eventually(lambda: before.under_way == 0)
+    await shop.pass_time(timedelta(minutes=1))
+    assert len(after.taken) == 1
+    assert len(await shop.attempt_times(endpoint["id"])) == 2
+    shown = await shop.until_status(endpoint["id"], "active")
+    assert (shown["failures"], shown["rests_until"]) == (0, None)
+
+
 async def test_failures_are_told_at_each_share_and_disable_in_the_end(shop: World) -> None:
     receiver = shop.receivers[0]
     endpoint = await shop.endpoint(receiver, allowed_failures=10)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from backbone.decision import Start
+from backbone.decision import Decision, Start
 from services.webhooks import decisions
 from services.webhooks.asking import asked_for
 from services.webhooks.decisions import DELIVER, PING
@@ -31,7 +31,7 @@ def attempt(status: int | None = 200, **known: Any) -> Attempt:
 
 
 def ended(*attempts: Attempt, **known: Any) -> Round:
-    return Round(attempts=attempts, **known)
+    return Round(**{"url": ACTIVE.url, "attempts": attempts, **known})
 
 
 def test_an_endpoint_that_echoes_its_challenge_is_active() -> None:
@@ -222,6 +222,14 @@ def test_a_pause_that_the_receiver_asks_for_is_obeyed_even_where_something_got_t
 def test_a_round_in_which_nothing_was_sent_tells_nothing_about_the_receiver() -> None:
     failing = replace(ACTIVE, failures=3, rests_until=NOW - SECOND)
     assert decisions.round_ended(failing, ended(), NOW, NOW).state == replace(failing, planned_at=NOW)
+
+
+@pytest.mark.parametrize("status", [200, 410, 503])
+def test_what_an_old_address_answers_changes_nothing_at_the_new_one(status: int) -> None:
+    down = replace(ACTIVE, failures=decisions.IS_BACK)
+    old = ended(attempt(status, pause=timedelta(hours=1)), url="https://old.example.com/")
+    assert decisions.round_ended(down, old, None, NOW) == Decision(down)
+    assert not decisions.is_back(down, old)
 
 
 def test_each_share_of_the_allowed_failures_is_told_once() -> None:
