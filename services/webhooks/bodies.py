@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Str
 
 from backbone.values.fields import WHOLE, Line, Name
 from services.webhooks.addresses import LONGEST_URL
-from services.webhooks.endpoint import Standing, Status
+from services.webhooks.endpoint import SLOWEST, Standing, Status
 
 Url = Annotated[str, StringConstraints(max_length=LONGEST_URL, pattern=r"^https?://[!-~]+$")]
 Wanted = Annotated[
@@ -19,7 +19,7 @@ Wanted = Annotated[
 ]
 YesOrNo = Annotated[bool, Field(strict=True)]
 Concurrency = Annotated[int, Field(strict=True, ge=1, le=32), WHOLE]
-Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=SLOWEST, le=1000, allow_inf_nan=False)]
 AllowedFailures = Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE]
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+SLOWEST = 1 / 3600
+"""Calls a second that an endpoint's rate is at the least: one an hour."""
+
 
 class Status(StrEnum):
     """Names where an endpoint stands."""

@@ -24,7 +24,7 @@ from services.webhooks.addresses import Refused
 from services.webhooks.asking import asked_for
 from services.webhooks.calling import Answer, Caller, Unreached
 from services.webhooks.decisions import DELIVER, PING
-from services.webhooks.endpoint import Attempt, Delivery, Endpoint, Pinged, Recovery, Round
+from services.webhooks.endpoint import SLOWEST, Attempt, Delivery, Endpoint, Pinged, Recovery, Round
 from services.webhooks.messages import CLOUDEVENT, JSON, echoes, ping_of
 from services.webhooks.planning import apply
 from services.webhooks.settings import Settings
@@ -83,7 +83,7 @@ class _Sending:
     def ahead(self) -> float:
         """Return the seconds until the endpoint's rate allows the next."""
         rate = self.endpoint.rate
-        return max(0.0, self.begun / rate - self._lasted()) if rate else 0.0
+        return max(0.0, self.begun / max(rate, SLOWEST) - self._lasted()) if rate else 0.0
 
     async def _turn(self) -> bool:
         """Wait until the rate allows one more; tell whether it may still begin in this round."""

@@ -33,6 +33,13 @@ async def got(receiver: Receiver, count: int) -> None:
     await eventually(lambda: len(receiver.taken) >= count, 30, what=f"{count} events taken")
 
 
+async def eventually_delivered(shop: World, endpoint: str) -> None:
+    async def is_delivered() -> bool:
+        return bool(await shop.deliveries(endpoint, "delivered"))
+
+    await eventually(is_delivered, 10)
+
+
 async def test_an_endpoint_gets_nothing_before_it_has_echoed_its_challenge(shop: World) -> None:
     receiver = shop.receivers[0]
     receiver.echo = lambda challenge: json.dumps({"data": {"challenge": challenge}}).encode()
@@ -391,6 +398,17 @@ async def test_an_endpoints_rate_is_obeyed_over_rounds(shop: World, monkeypatch:
     gaps = [(later - earlier).total_seconds() for earlier, later in zip(began, began[10:], strict=False)]
     assert len(began) == 25
     assert min(gaps) >= 0.45
+
+
+async def test_a_rate_that_is_next_to_nothing_sends_an_event_once(shop: World) -> None:
+    receiver = shop.receivers[0]
+    endpoint = await shop.endpoint(receiver)
+    async with shop.fed.database.transaction() as tx:
+        await tx.raw.execute("UPDATE endpoints SET rate = 1e-12")
+    await shop.hear(new_id())
+    await got(receiver, 1)
+    await eventually_delivered(shop, endpoint["id"])
+    assert len(receiver.calls) == 1
 
 
 async def test_two_replicas_send_each_event_once(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ async def test_an_endpoint_is_made_once_under_its_idempotency_key(webhooks: Fed)
         ("concurrency", 33),
         ("concurrency", 1.5),
         ("rate", 0),
+        ("rate", 1e-12),
         ("rate", 1e9),
         ("allowed_failures", 0),
         ("ordered", "yes"),
