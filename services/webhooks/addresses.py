@@ -86,10 +86,11 @@ class Refused(SlicelineError):
 class Address(msgspec.Struct, frozen=True):
     """Holds where a webhook goes, taken apart once: nothing later reads the text anew."""
 
-    url: str
+    scheme: str
     host: str
     port: int
     authority: str
+    target: str
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -161,7 +162,8 @@ def _read(url: str) -> Address:
         raise Refused(objection)
     port = int(parts["port"] or _USUAL_PORTS[parts["scheme"]])
     authority = f"{host}:{port}" if parts["port"] else host
-    return Address(url, host.strip("[]"), port, authority)
+    target = parts["target"] if parts["target"].startswith("/") else f"/{parts['target']}"
+    return Address(parts["scheme"], host.strip("[]"), port, authority, target)
 
 
 def _objection(url: str) -> str | None:

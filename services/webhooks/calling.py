@@ -20,7 +20,7 @@ import msgspec
 
 from backbone.errors import SlicelineError
 from backbone.values.texts import one_line
-from services.webhooks.addresses import Refused, Rules, literal
+from services.webhooks.addresses import Address, Refused, Rules, literal
 
 CONNECTING = 5.0
 """Seconds for finding out where a name leads, and again for a connection to there."""
@@ -78,13 +78,15 @@ class Caller:
         given = {"Host": address.authority, "Content-Length": str(len(body)), "Accept": "*/*", **headers}
         try:
             async with asyncio.timeout(self._within):
-                return await self._post(url, [(name.encode(), value.encode()) for name, value in given.items()], body)
+                return await self._post(address, given, body)
         except TimeoutError:
             raise Unreached(f"no answer within {self._within:g} s") from None
         except (*_FAILURES, OSError) as error:
             raise Unreached(f"{type(error).__name__}: {one_line(str(error))}"[:300]) from error
 
-    async def _post(self, url: str, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+    async def _post(self, address: Address, given: Mapping[str, str], body: bytes) -> Answer:
+        url = httpcore.URL(scheme=address.scheme, host=address.host, port=address.port, target=address.target)
+        headers = [(name.encode(), value.encode()) for name, value in given.items()]
         async with self._connections.stream("POST", url, headers=headers, content=body) as response:
             text = await _beginning(response)
             return Answer(response.status, text, _pause(response.headers))

@@ -182,6 +182,14 @@ async def test_a_name_is_resolved_once_and_called_at_the_address_that_was_checke
     assert (turning.asked, first.connections, second.connections) == (2, 0, 1)
 
 
+@pytest.mark.parametrize("target", ["/a;b/c;v=1", "/hook;key=secret?a=1;b", "/a//b/../c;x", "?a=b;c", ""])
+async def test_an_address_is_called_at_the_target_that_it_names(sockets: list[Listener], target: str) -> None:
+    first = sockets[0]
+    async with calling(first.port, allowed="127.0.0.1") as caller:
+        await caller.post(f"http://127.0.0.1:{first.port}{target}", {}, b"{}")
+    assert [each.target for each in first.requests] == [target if target.startswith("/") else f"/{target}"]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_an_answer_and_not_followed(sockets: list[Listener], status: int) -> None:
     first, _, second = sockets
