@@ -23,7 +23,7 @@ from services.webhooks import decisions, store
 from services.webhooks.addresses import Refused
 from services.webhooks.asking import asked_for
 from services.webhooks.calling import Answer, Caller, Unreached
-from services.webhooks.decisions import DELIVER, PING
+from services.webhooks.decisions import DELIVER, LONGEST_PAUSE, PATIENCE, PING
 from services.webhooks.endpoint import SLOWEST, Attempt, Delivery, Endpoint, Pinged, Recovery, Round
 from services.webhooks.messages import CLOUDEVENT, JSON, echoes, ping_of
 from services.webhooks.planning import apply
@@ -218,7 +218,8 @@ async def prune(_: Job, context: Context[Settings]) -> timedelta:
 async def settle_prunes(done: Sequence[Done], tx: Tx) -> None:
     """Forget what is older than it need be, and look again: at once where there is more."""
     for each in done:
-        forgotten = await store.prune(tx, tx.now - each.outcome, PRUNE_MOST)
+        kept, tried = tx.now - each.outcome, tx.now - PATIENCE - LONGEST_PAUSE * 1.5
+        forgotten = await store.prune(tx, kept, tried, PRUNE_MOST)
         due = tx.now if forgotten == PRUNE_MOST else tx.now + PRUNE_EVERY
         tx.schedule(PRUNE, PRUNE, due=due, cause=each.cause)
 

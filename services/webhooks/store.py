@@ -97,8 +97,12 @@ _SETTLE_ALL = Statement(
     """,
     new=rows(deliveries, without=("key", "changed_at"), within="settled", endpoint_id="endpoint"),
 )
+# A delivery may be forgotten meanwhile; without the lock even between this statement's reading and its writing.
 _ADD_ATTEMPTS = Statement(
-    "INSERT INTO attempts (:new.columns) SELECT :new.* FROM :new",
+    """
+    INSERT INTO attempts (:new.columns) SELECT :new.* FROM :new
+    JOIN deliveries AS d ON d.endpoint_id = new.endpoint_id AND d.position = new.position FOR KEY SHARE OF d
+    """,
     new=rows(attempts, without=("id",), within="attempt", endpoint_id="endpoint", position="settled.position"),
 )
 _HURRY = Statement(
@@ -137,10 +141,15 @@ _BETWEEN = Statement(
     """
 )
 _HAS_JOB = Statement("SELECT EXISTS (SELECT FROM jobs WHERE kind = :kind)")
+# What is still tried, or was only just owed again, is kept until it is delivered or given up.
 _PRUNE = Statement(
     """
     DELETE FROM messages WHERE position IN (
-      SELECT position FROM messages WHERE received_at < :before ORDER BY received_at LIMIT :most)
+      SELECT position FROM messages AS m WHERE received_at < :before AND NOT EXISTS (
+        SELECT FROM deliveries AS d
+        WHERE d.position = m.position AND d.status = 'waiting'
+          AND COALESCE(d.first_attempt_at, d.changed_at) > :tried_since)
+      ORDER BY received_at LIMIT :most)
     """
 )
 
@@ -274,9 +283,12 @@ async def has_job(tx: Tx, kind: str) -> bool:
     return bool(await _HAS_JOB.fetchval(tx.raw, kind=kind))
 
 
-async def prune(tx: Tx, before: datetime, most: int) -> int:
-    """Forget events that were heard before a time, and their deliveries; return how many, at most `most`."""
-    return await _PRUNE.execute(tx.raw, before=before, most=most)
+async def prune(tx: Tx, before: datetime, tried_since: datetime, most: int) -> int:
+    """Forget events that were heard before a time, and their deliveries; return how many, at most `most`.
+
+    One that waits for an endpoint, and is tried or owed only since `tried_since`, is kept.
+    """
+    return await _PRUNE.execute(tx.raw, before=before, tried_since=tried_since, most=most)
 
 
 async def list_deliveries(

@@ -578,3 +578,49 @@ async def test_events_are_forgotten_when_they_are_old(shop: World, monkeypatch: 
     assert len(await shop.deliveries(endpoint["id"])) == 3
     await shop.pass_time(timedelta(days=1, hours=13))
     assert await shop.deliveries(endpoint["id"]) == []
+
+
+async def test_a_round_is_settled_although_an_event_of_it_was_forgotten_meanwhile(shop: World) -> None:
+    receiver = shop.receivers[0]
+    answered = asyncio.Event()
+
+    async def decide(_: dict[str, Any]) -> int:
+        await answered.wait()
+        return 200
+
+    receiver.decide = decide
+    endpoint = await shop.endpoint(receiver)
+    await shop.hear(*keys(2))
+    await eventually(lambda: receiver.under_way == 2)
+    async with shop.fed.database.transaction() as tx:
+        await tx.raw.execute("DELETE FROM messages WHERE position = (SELECT min(position) FROM messages)")
+    answered.set()
+    await eventually_delivered(shop, endpoint["id"])
+    assert len(receiver.calls) == 2
+    assert len(await shop.attempt_times(endpoint["id"])) == 1
+
+
+async def test_an_event_that_is_still_tried_is_not_forgotten(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.webhooks.jobs.PRUNE_EVERY", timedelta(minutes=10))
+    async with world(new_database, monkeypatch, webhook_days="1") as shop:
+        receiver = shop.receivers[0]
+        receiver.status = 503
+        endpoint = await shop.endpoint(receiver)
+        event = new_id()
+        await shop.hear(event)
+        await eventually(lambda: len(receiver.calls) > 0)
+        await age_messages(shop, timedelta(hours=12))
+        await shop.pass_time(timedelta(hours=13))
+        assert len(await shop.deliveries(endpoint["id"], "waiting")) == 1
+        receiver.status = 200
+        await shop.pass_time(timedelta(minutes=30))
+        assert [each["partitionkey"] for each in receiver.taken] == [event]
+        assert await shop.deliveries(endpoint["id"]) == []
+
+
+async def age_messages(shop: World, span: timedelta) -> None:
+    """Let the events have been heard so much earlier than they were."""
+    async with shop.fed.database.transaction() as tx:
+        await tx.raw.execute("UPDATE messages SET received_at = received_at - $1::interval", span)
