@@ -64,7 +64,8 @@ _OWE_ALL = Statement(
     owed=rows(deliveries.c.endpoint_id, deliveries.c.position, deliveries.c.key),
 )
 # Where order matters, an event waits for those of its key before it that are not due yet, or were given up. Where only
-# one is taken, the one tried least, it waits for all of them: they are not sent before it in the same round.
+# one is taken, the one tried least, it waits for all of them: they are not sent before it in the same round. While a
+# recovery goes on, all wait: earlier ones of their keys may not be owed yet. When it ends it plans a round.
 _NEXT = Statement(
     """
     SELECT d.position, d.key, m.event_id, m.body, m.only_for IS NULL AS is_event, d.attempts, d.first_attempt_at
@@ -74,6 +75,8 @@ _NEXT = Statement(
         SELECT FROM deliveries AS before
         WHERE before.endpoint_id = d.endpoint_id AND before.key = d.key AND before.position < d.position
           AND (before.status = 'parked' OR before.status = 'waiting' AND (before.due > :now OR :is_probe))))
+      AND NOT (:ordered::boolean AND EXISTS (
+        SELECT FROM jobs AS j WHERE j.kind = 'recover' AND j.data ->> 'endpoint' = :endpoint))
     ORDER BY CASE WHEN :is_probe::boolean THEN d.attempts ELSE 0 END, d.position LIMIT :most
     """
 )
@@ -88,6 +91,8 @@ _NEXT_DUE = Statement(
             AND before.status IN ('waiting', 'parked')))
       ORDER BY d.due LIMIT 1) AS next
     WHERE e.id = ANY(:ids)
+      AND NOT (e.ordered AND EXISTS (
+        SELECT FROM jobs AS j WHERE j.kind = 'recover' AND j.data ->> 'endpoint' = e.id))
     """
 )
 _SETTLE_ALL = Statement(

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from backbone.ids import new_id
 from deployment.catalogue import sample_of
+from services.webhooks.endpoint import Recovery
+from services.webhooks.jobs import RECOVER
 from tests.conftest import NewDatabase
 from tests.integration.webhooks_world import BAKED, PLACED, Receiver, World, world
 from tests.waiting import eventually
@@ -500,6 +503,31 @@ async def test_a_recovery_of_many_events_goes_on_part_by_part(shop: World, monke
     await got(receiver, 10)
     await shop.until_idle()
     assert len(receiver.calls) == 10
+
+
+async def test_what_happens_during_a_recovery_comes_after_what_is_recovered_where_order_matters(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.webhooks.jobs.RECOVER_MOST", 2)
+    receiver, order = shop.receivers[0], new_id()
+    for _ in range(5):
+        await shop.hear(order)
+    endpoint = await shop.endpoint(receiver, ordered=True)
+    await recovery_in(shop, endpoint["id"], HOUR)
+    await shop.hear(order)
+    await shop.until_idle()
+    assert receiver.calls == []
+    await shop.pass_time(2 * HOUR)
+    sequences = [int(each["sequence"]) for each in receiver.taken]
+    assert len(sequences) == 6
+    assert sequences == sorted(sequences)
+
+
+async def recovery_in(shop: World, endpoint: str, span: timedelta) -> None:
+    """Ask for the recovery of what was ever heard, which goes on only after so much time."""
+    async with shop.fed.database.transaction() as tx:
+        recovery = Recovery(endpoint=endpoint, since=tx.now - 10 * HOUR, until=tx.now, even_delivered=False)
+        tx.schedule(RECOVER, new_id(), msgspec.to_builtins(recovery), due=tx.now + span)
 
 
 async def test_an_endpoint_that_somebody_disables_keeps_what_it_is_owed(shop: World) -> None:
