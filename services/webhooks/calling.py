@@ -6,10 +6,8 @@ something else a moment later changes nothing, and no proxy of the environment i
 """
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +19,7 @@ import msgspec
 from backbone.errors import SlicelineError
 from backbone.values.texts import one_line
 from services.webhooks.addresses import Address, Refused, Rules, literal
+from services.webhooks.names import Names, Resolve, resolve
 
 CONNECTING = 5.0
 """Seconds for finding out where a name leads, and again for a connection to there."""
@@ -28,12 +27,6 @@ MOST_READ = 16_384
 """Bytes of an answer that are read at most: what it says is for people, and for a challenge."""
 LONGEST_PAUSE = timedelta(days=1)
 _FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.UnsupportedProtocol)
-
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""Finds the IP addresses of a name."""
-
-# Of our own: names that resolve slowly would fill the few threads of the event loop, and hold up all others.
-_RESOLVERS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="resolver")
 
 
 class Unreached(SlicelineError):
@@ -48,17 +41,6 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after: timedelta | None = None
 
 
-async def resolve(host: str) -> Sequence[str]:
-    """Ask the system's resolver, as every other program here does."""
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(_RESOLVERS, _look_up, host)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-
-
-def _look_up(host: str) -> list[Any]:
-    return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-
-
 class Caller:
     """Calls webhooks over connections that it keeps for a moment."""
 
@@ -68,8 +50,9 @@ class Caller:
         """`within`: seconds for a whole call. `tls`: whom to trust, where that is not the usual."""
         self._rules = rules
         self._within = within
+        self._names = Names(resolve)
         self._connections = httpcore.AsyncConnectionPool(
-            tls, max_connections=None, keepalive_expiry=5.0, network_backend=_Guarded(rules, resolve)
+            tls, max_connections=None, keepalive_expiry=5.0, network_backend=_Guarded(rules, self._names)
         )
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -93,15 +76,16 @@ class Caller:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        self._names.close()
         await self._connections.aclose()
 
 
 class _Guarded(httpcore.AsyncNetworkBackend):
     """Opens connections, each to an address that it has checked itself."""
 
-    def __init__(self, rules: Rules, resolve: Resolve) -> None:
+    def __init__(self, rules: Rules, names: Names) -> None:
         self._rules = rules
-        self._resolve = resolve
+        self._names = names
         self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -126,7 +110,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         """Resolve a name once. A name of which any address may not be called is not called at all."""
         try:
             async with asyncio.timeout(CONNECTING):
-                found = [host] if literal(host) else await self._resolve(host)
+                found = [host] if literal(host) else await self._names.find(host)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host} was not resolved within {CONNECTING:g} s") from None
         for each in found:
