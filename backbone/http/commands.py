@@ -132,9 +132,12 @@ class CommandRequest:
         return claim_of(self.request.method, url.path, url.query, body, orjson.loads(body) if body else None, key)
 
 
+_Actor = Annotated[str, Header(description="Who acts, in UTF-8.", json_schema_extra=actors.SCHEMA)]
+
+
 async def _command(
     request: Request,
-    x_actor: Annotated[str, Header(description="Who acts, in UTF-8.", json_schema_extra=actors.SCHEMA)] = "anonymous",
+    x_actor: _Actor = "anonymous",
     idempotency_key: Annotated[str | None, Header(description=keys.DESCRIPTION, json_schema_extra=keys.SCHEMA)] = None,
 ) -> CommandRequest:
     if len(request.headers.getlist("idempotency-key")) > 1:
@@ -143,7 +146,13 @@ async def _command(
     return CommandRequest(request, request.app.state.context, actor, key)
 
 
+async def _keyless_command(request: Request, x_actor: _Actor = "anonymous") -> CommandRequest:
+    return CommandRequest(request, request.app.state.context, actors.actor_of(x_actor), None)
+
+
 Command = Annotated[CommandRequest, Depends(_command)]
+KeylessCommand = Annotated[CommandRequest, Depends(_keyless_command)]
+"""A command that is judged each time it comes, as by its signature: no answer is kept that a key could bring back."""
 
 
 def _reply(response: Response) -> Reply:

@@ -12,6 +12,7 @@ from backbone.events import buses
 from backbone.events.buses import Bus
 from backbone.events.topics import DEFAULT_BUS
 from backbone.http import Answer, Command, Db, Paging, Problem
+from backbone.http.commands import KeylessCommand
 from backbone.http.described import ACCEPTED
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
@@ -91,7 +92,9 @@ class Taken(BaseModel):
     response_model=Taken,
     responses={**ACCEPTED, 401: {"description": "The signature is wrong"}},
 )
-async def take_event(partner: PartnerName, body: Annotated[dict[str, Any], Body()], command: Command) -> Response:
+async def take_event(
+    partner: PartnerName, body: Annotated[dict[str, Any], Body()], command: KeylessCommand
+) -> Response:
     """Takes what a partner tells, signed, in time, as agreed and once, and publishes it on the partner's bus."""
     raw, headers = await command.request.body(), dict(command.request.headers)
     return await command.run(lambda tx: _take(tx, partner, headers, raw, body))

@@ -89,6 +89,37 @@ async def test_what_is_stale_leaves_no_trace(partners: Fed, style: Style) -> Non
     assert await traces(partners) == (0, 0)
 
 
+@pytest.mark.parametrize("style", list(Style))
+async def test_a_key_under_which_something_was_taken_answers_nobody_who_cannot_sign(
+    partners: Fed, style: Style
+) -> None:
+    secret, key = await agreed(partners, style), {"Idempotency-Key": "a-key"}
+    assert (await tell(partners, {**signed(partners, style, secret), **key})).status_code == 202
+    forged = [key, {**signed(partners, style, "whsec_" + "A" * 44), **key}]
+    assert [(await tell(partners, each)).status_code for each in forged] == [401, 401]
+    again = await tell(partners, {**signed(partners, style, secret), **key})
+    assert (again.status_code, again.json()["repeated"]) == (202, True)
+    assert await traces(partners) == (1, 1)
+
+
+@pytest.mark.parametrize("style", TIMED)
+async def test_a_key_under_which_something_was_taken_makes_nothing_stale_fresh(partners: Fed, style: Style) -> None:
+    secret, key = await agreed(partners, style), {"Idempotency-Key": "a-key"}
+    assert (await tell(partners, {**signed(partners, style, secret), **key})).status_code == 202
+    stale = signed(partners, style, secret, age=timedelta(minutes=6))
+    assert (await tell(partners, {**stale, **key})).status_code == 401
+
+
+async def test_whoever_signs_is_offered_no_key(partners: Fed) -> None:
+    paths = (await partners.client.get("/openapi.json")).json()["paths"]
+    offered = {
+        path: {each["name"].lower() for each in paths[path]["post"]["parameters"]}
+        for path in ("/partners/{partner}/events", "/partners/{partner}/secret")
+    }
+    assert "idempotency-key" not in offered["/partners/{partner}/events"]
+    assert "idempotency-key" in offered["/partners/{partner}/secret"]
+
+
 @pytest.mark.parametrize("size", [49 * 1024, 65 * 1024, 1024 * 1024])
 async def test_what_is_too_large_leaves_no_trace(partners: Fed, size: int) -> None:
     secret = await agreed(partners)
