@@ -166,6 +166,8 @@ def _bus_of(name: str) -> Bus:
 
 async def _agree(tx: Tx, name: str, body: Agreement) -> Answer:
     known = await store.lock(tx, name) or Partner(name=name, style=body.style, secret=new_secret(), contract={})
+    if known.style is not body.style:  # the secret before was made for signing in the other style
+        known = replace(known, old_secret=None, old_secret_until=None)
     partner = replace(known, style=body.style, secret=body.secret or known.secret, contract=body.contract)
     _check_secret(partner.style, partner.secret)
     await store.save(tx, partner)

@@ -53,7 +53,7 @@ def is_secret(style: Style, secret: str) -> bool:
 
 def identify(style: Style, headers: Headers, body: bytes, told: object, valid: Secrets, now: datetime) -> str:
     """Check a webhook and return the id under which it is taken once. Raises WrongSignature."""
-    return _STYLES[style](headers, body, told, valid, now)
+    return _STYLES[style](headers, body, told, [each for each in valid if is_secret(style, each)], now)
 
 
 def _standard(headers: Headers, body: bytes, _: object, valid: Secrets, now: datetime) -> str:

@@ -184,6 +184,23 @@ async def test_two_secrets_are_right_for_a_day_after_a_rotation(partners: Fed) -
     assert (await tell(partners, signed(partners, Style.STANDARD, old))).status_code == 401
 
 
+async def test_who_changes_the_style_leaves_the_secret_before_behind(partners: Fed) -> None:
+    old = await agreed(partners, Style.GITHUB, secret="16 characters of theirs")
+    await partners.client.post("/partners/acme/secret")
+    new = await agreed(partners, Style.STANDARD)
+    assert (await partners.client.get("/partners/acme")).json()["old_secret_until"] is None
+    assert (await tell(partners, signed(partners, Style.STANDARD, new))).status_code == 202
+    await agreed(partners, Style.GITHUB)
+    assert (await tell(partners, signed(partners, Style.GITHUB, old))).status_code == 401
+
+
+async def test_who_changes_only_the_contract_keeps_the_secret_before(partners: Fed) -> None:
+    old = await agreed(partners)
+    await partners.client.post("/partners/acme/secret")
+    await agreed(partners)
+    assert (await tell(partners, signed(partners, Style.STANDARD, old))).status_code == 202
+
+
 async def test_a_partner_brings_a_secret_of_its_own(partners: Fed) -> None:
     assert await agreed(partners, Style.STRIPE, secret="whsec_of_their_own") == "whsec_of_their_own"
     shown = (await partners.client.get("/partners/acme")).text

@@ -67,6 +67,15 @@ def test_an_old_secret_is_right_as_long_as_it_is_valid(style: Style) -> None:
         told(style, headers)
 
 
+def test_a_secret_that_is_none_of_the_style_is_passed_over() -> None:
+    for broken in ("no base64, but 16 characters", "whsec_of_their_own", "whsec_AAAA"):
+        assert told(Style.STANDARD, standard(), BODY, SECRET, broken)
+        with pytest.raises(WrongSignature):
+            told(Style.STANDARD, standard(), BODY, broken)
+    with pytest.raises(WrongSignature):
+        told(Style.GITHUB, github(secret="short"), BODY, "short")
+
+
 @pytest.mark.parametrize("style", list(Style))
 def test_another_body_is_wrong(style: Style) -> None:
     with pytest.raises(WrongSignature):
