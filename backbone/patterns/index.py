@@ -3,7 +3,8 @@
 Each rule's pattern is a few conjunctions of fields. For each field an event has values, the values give the set of
 conjunctions that they will do for (`values.py`), and what is in the sets of all fields matches. So an event costs what
 its fields cost, however many rules there are. Which rules come into question at all depends mostly on a few attributes
-that take few values (`source` and `type`): for each combination of those that comes, the rest is indexed by itself.
+that take few values (`source` and `type`): for each set of conjunctions that those leave, the rest is indexed by
+itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +36,7 @@ class Index(Generic[R]):
         self._first = first
         self._sorting = _fields(self._conjunctions, lambda path: len(path) == 1 and path[0] in first)
         self._parts: dict[tuple[Any, ...], _Part] = {}
+        self._parts_by_bits: dict[Bits, _Part] = {}
 
     def match(self, event: Event) -> list[R]:
         """Give the rules whose pattern matches, each once, in their order."""
@@ -54,11 +56,17 @@ class Index(Generic[R]):
             return _Part(range(len(self._conjunctions)), self._conjunctions)
         if len(self._parts) >= MOST_PARTS:
             self._parts.clear()
+            self._parts_by_bits.clear()
         bits = (1 << len(self._conjunctions)) - 1
         for (name,), field in self._sorting.items():
             bits &= field.find((event[name],)) if name in event else field.without
+        part = self._parts[key] = self._parts_by_bits.get(bits) or self._part_of(bits)
+        return part
+
+    def _part_of(self, bits: Bits) -> "_Part":
+        """Make the part of these conjunctions, which all combinations share that leave the same ones."""
         numbers = list(numbers_in(bits))
-        part = self._parts[key] = _Part(numbers, [self._rest(self._conjunctions[each]) for each in numbers])
+        part = self._parts_by_bits[bits] = _Part(numbers, [self._rest(self._conjunctions[each]) for each in numbers])
         return part
 
     def _rest(self, conjunction: Conjunction) -> Conjunction:

@@ -156,6 +156,23 @@ def test_an_index_remembers_no_more_combinations_of_source_and_type_than_it_may(
     assert len(index._parts) <= 1024
 
 
+def test_an_index_remembers_no_more_sets_of_rules_than_it_may() -> None:
+    index = Index([(number, parse({"type": [f"t{number}"]})) for number in range(2000)])
+    for number in range(2000):
+        assert index.match({"source": "s", "type": f"t{number}"}) == [number]
+    assert len(index._parts_by_bits) <= 1024
+
+
+def test_combinations_that_leave_the_same_rules_share_what_is_remembered_of_them() -> None:
+    wide: list[dict[str, Any]] = [{"type": [{"prefix": "t"}], "a": [1]}, {"a": [1]}, {"type": ["t7"], "a": [1]}]
+    index = Index([(number, parse(pattern)) for number, pattern in enumerate(wide)])
+    for number in range(100):
+        expected = [0, 1, 2] if number == 7 else [0, 1]
+        assert index.match({"source": f"s{number}", "type": f"t{number}", "a": 1}) == expected
+    assert len(index._parts) == 100
+    assert len(set(map(id, index._parts.values()))) == 2
+
+
 @pytest.mark.parametrize("source", [None, 5, ["s"], {"a": "s"}])
 def test_a_source_that_is_no_text_is_matched_like_any_value(source: Any) -> None:
     patterns: list[dict[str, Any]] = [{"source": ["s"]}, {"source": [None]}, {"source": [5]}, {"source": {"a": ["s"]}}]
