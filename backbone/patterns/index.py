@@ -192,4 +192,7 @@ def _gather_deep(step: _Step, value: Any, values: Found) -> None:
             if name in value:
                 _gather_deep(onward, value[name], values)
     elif step.field >= 0:
-        values[step.field] = [*(values[step.field] or ()), value]
+        found = values[step.field]
+        if found is None:
+            found = values[step.field] = []
+        found.append(value)
