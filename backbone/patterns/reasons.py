@@ -1,6 +1,6 @@
 """Says why an event does not match a pattern: the fields that do not hold, what they have to be, and what they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,7 +30,9 @@ def why_not(pattern: Pattern, event: Mapping[str, Any]) -> list[Reason]:
     if reasons := _unmet(pattern, event):
         return reasons
     alone = [each for each in conjunctions if all(_holds_alone(field, event) for field in each.values())]
-    return list(dict.fromkeys(reason for each in alone for reason in _apart(each, event)))
+    around = {path[:length] for each in alone for path in each for length in range(len(path) + 1)}
+    arrays = list(dict.fromkeys(_arrays((), event, around)))
+    return list(dict.fromkeys(reason for each in alone for reason in _apart(each, arrays, event)))
 
 
 def _unmet(pattern: Pattern, event: Mapping[str, Any]) -> list[Reason]:
@@ -71,23 +73,25 @@ def values_of(path: Path, value: object) -> Iterator[Scalar]:
         yield value  # type: ignore[misc]
 
 
-def _apart(conjunction: Conjunction, event: Mapping[str, Any]) -> list[Reason]:
+def _apart(conjunction: Conjunction, arrays: Iterable[Path], event: Mapping[str, Any]) -> list[Reason]:
     """Name the fields that hold each alone, but not within the same element of an array."""
-    for array in _arrays((), event):
+    for array in arrays:
         inside = [field for path, field in conjunction.items() if path[: len(array)] == array]
         if len(inside) > 1 and not holds(way_of(inside), event):
             return [_disagreement(array, inside)]
     return []
 
 
-def _arrays(path: Path, value: object) -> Iterator[Path]:
-    """List the paths at which arrays lie, the deepest first."""
+def _arrays(path: Path, value: object, around: Collection[Path]) -> Iterator[Path]:
+    """List the paths at which arrays lie `around` fields, the deepest first."""
+    if path not in around:
+        return
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _arrays((*path, name), inner)
+            yield from _arrays((*path, name), inner, around)
     elif isinstance(value, list):
         for each in value:
-            yield from _arrays(path, each)
+            yield from _arrays(path, each, around)
         yield path
 
 

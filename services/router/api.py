@@ -1,7 +1,8 @@
 """Rules over HTTP: make, change, switch and delete them, look at what became of them, and try them out."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -11,7 +12,6 @@ from backbone.http.commands import CommandRequest
 from backbone.http.pages import number_of
 from backbone.ids import new_id
 from backbone.patterns.parsing import parse
-from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.patterns.reasons import why_not
 from backbone.storage.database import Database, Tx
 from backbone.values.fields import Key, Name
@@ -35,6 +35,7 @@ from services.router.reach import reach
 from services.router.shaping import shaped
 
 router = APIRouter()
+T = TypeVar("T")
 
 PROBLEMS = {
     "No such rule": "No rule has this id, or it was deleted; its versions are still there.",
@@ -70,9 +71,10 @@ async def list_rules(
 async def test_rule(body: Trial, db: Db) -> Any:
     """Hold an event against a rule or a pattern: does it match, and if not, why. Nothing is sent."""
     rule = await _known(db, body.rule) if body.rule is not None else None
-    pattern = parse(rule.content.pattern) if rule else _parsed(body.pattern)
+    pattern = parse(rule.content.pattern) if rule else _decided(lambda: decisions.pattern_of(body.pattern))
     event: dict[str, Any] = body.event
-    reasons = [ReasonView.model_validate(each) for each in why_not(pattern, event)]
+    found = await asyncio.to_thread(why_not, pattern, event)  # many alternatives with long arrays take their time
+    reasons = [ReasonView.model_validate(each) for each in found]
     targets = rule.content.targets if rule and not reasons else ()
     return Outcome(matches=not reasons, reasons=reasons, inputs=[shaped(each.input, event) for each in targets])
 
@@ -168,21 +170,13 @@ async def _save(tx: Tx, decision: Decision[Rule], change: Change) -> None:
     tx.apply(decision, key=rule.id)
 
 
-def _decided(decide: Callable[[], Decision[Rule]]) -> Decision[Rule]:
+def _decided(decide: Callable[[], T]) -> T:
     try:
         return decide()
     except BadRule as error:
         raise Problem(422, "Unsound rule", str(error), field=error.place) from error
     except Outdated as error:
         raise Problem(409, "Rule has changed", str(error), field="version") from error
-
-
-def _parsed(pattern: object) -> Pattern:
-    try:
-        return parse(pattern)
-    except BadPattern as error:
-        place = f"pattern.{error.place}" if error.place else "pattern"
-        raise Problem(422, "Unsound rule", error.reason, field=place) from error
 
 
 async def _locked(tx: Tx, rule: str) -> Rule:

@@ -104,16 +104,21 @@ def check(content: Content, reach: Reach) -> None:
     """Object to a rule that could do nothing, or more than its author means. Raises BadRule."""
     if not reach.may_look_at(content.bus):
         raise BadRule("bus", f"is none that rules may be of: {_listed(reach.looks_at)} (buses.toml)")
-    _check_size("pattern", content.pattern, LARGEST_PATTERN)
-    try:
-        pattern = parse(content.pattern)
-    except BadPattern as error:
-        raise BadRule(_within("pattern", error.place), error.reason) from error
+    pattern = pattern_of(content.pattern)
     _check_names(pattern)
     if not content.means_all:
         _check_scope(pattern)
     for number, target in enumerate(content.targets):
         _check_target(target, f"targets.{number}", reach)
+
+
+def pattern_of(given: object) -> Pattern:
+    """Read a pattern that is no larger than a rule's may be. Raises BadRule."""
+    _check_size("pattern", given, LARGEST_PATTERN)
+    try:
+        return parse(given)
+    except BadPattern as error:
+        raise BadRule(_within("pattern", error.place), error.reason) from error
 
 
 def _check_names(pattern: Pattern) -> None:

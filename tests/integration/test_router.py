@@ -212,6 +212,13 @@ async def test_a_trial_of_a_bad_pattern_names_the_place(router: Fed) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "pattern.a[0].prefix")
 
 
+async def test_a_trial_takes_no_larger_pattern_than_a_rule(router: Fed) -> None:
+    pattern = {"data": {"a": ["x" * 4096]}}
+    answer = await router.client.post("/rules/test", json={"pattern": pattern, "event": {}})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "pattern")
+    assert "4096 are allowed" in answer.json()["detail"]
+
+
 async def test_a_webhook_is_asked_to_deliver_what_matches(router: Fed) -> None:
     made = await rule(router, targets=[{"webhook": "accounting", "input": {"pick": ["data.order"]}}])
     order = await placed(router)

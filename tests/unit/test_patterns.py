@@ -134,6 +134,25 @@ def test_fields_met_in_different_elements_of_an_array_are_told_as_such() -> None
     ]
 
 
+class Watched(list[Any]):
+    """A list that counts how often somebody goes through it."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_arrays_are_looked_for_where_fields_lie_and_not_for_each_alternative_anew() -> None:
+    branches = [{"l": {"a": [1], "b": [1], f"x{number}": [{"exists": False}]}} for number in range(100)]
+    beside, deeper, inner = Watched([[]] * 10), Watched([{}] * 10), Watched([1] * 10)
+    event = {"x": beside, "l": [{"a": 1, "y": deeper}, {"b": 1}, {"c": inner}]}
+    assert len(reasons({"$or": [*branches, {"l": {"a": [1], "b": [1], "c": [1]}}]}, event)) == 101
+    assert (beside.times, deeper.times) == (0, 0)
+    assert inner.times < 20  # a few times for its own alternative, and not for each of a hundred
+
+
 def test_only_some_of_many_values_are_shown_and_long_ones_are_cut() -> None:
     [reason] = reasons({"a": ["x"]}, {"a": ["y" * 1000] * 100})
     assert len(reason.found) == 5
