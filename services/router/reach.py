@@ -9,10 +9,20 @@ _NAME = "router"
 OWN_SOURCE = f"/sliceline/{_NAME}"
 
 
+class _Reach(Reach, frozen=True):
+    """Asks buses.toml, where one bus may stand for many: of those each has to be one that there can be."""
+
+    def may_look_at(self, bus: str) -> bool:
+        return buses.is_known(bus) and buses.find(bus).lets_read(_NAME)
+
+    def may_put_on(self, bus: str) -> bool:
+        return buses.is_known(bus) and buses.find(bus).lets_publish(_NAME)
+
+
 def reach() -> Reach:
     """Return the buses that rules may be of, and those that they may put events on."""
     known = buses.known().values()
-    return Reach(
+    return _Reach(
         looks_at=frozenset(bus.name for bus in known if bus.lets_read(_NAME)),
         puts_on=frozenset(bus.name for bus in known if bus.lets_publish(_NAME)),
     )

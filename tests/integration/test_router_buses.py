@@ -10,10 +10,10 @@ from backbone.events.topics import DEFAULT_BUS
 from backbone.ids import new_id
 from deployment.catalogue import sample_of
 from services import CATALOGUE
-from services.router.reach import bus_named
+from services.router.reach import bus_named, reach
 from services.router.service import SERVICE
 from tests.integration.one_service import Fed
-from tests.integration.test_router import DELIVERY, FORWARDED, PATTERN, PLACED, placed, router, rule
+from tests.integration.test_router import DELIVERY, FORWARDED, PATTERN, PLACED, body, placed, router, rule
 
 __all__ = ["router"]
 
@@ -42,6 +42,37 @@ async def test_a_loop_through_other_rules_is_cut_and_told(router: Fed) -> None:
     assert (trouble["kind"], trouble["times"]) == ("loop", 2)
     assert f"{there} > {back} > {there}" in trouble["detail"]
     assert (await router.client.get(f"/rules/{back}/troubles")).json()["items"] == []
+
+
+@pytest.mark.parametrize("name", ["partner.", "partner.a_b", "partner.a.b", f"partner.{'x' * 65}"])
+async def test_a_rule_is_of_no_bus_that_there_cannot_be(router: Fed, name: str) -> None:
+    answer = await router.client.post("/rules", json=body(bus=name))
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "bus")
+
+
+CLOSED = """
+["team.*"]
+topics = "team.*.events"
+partitions = 1
+retention_days = 1
+publish = ["router"]
+read = ["router"]
+
+["team.closed"]
+topics = "team.closed.events"
+partitions = 1
+retention_days = 1
+publish = ["partners"]
+read = ["partners"]
+"""
+
+
+def test_a_bus_with_a_section_of_its_own_is_reached_as_that_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = buses.parse(buses.FILE.read_text() + CLOSED)
+    monkeypatch.setattr(buses, "known", lambda: known)
+    within = reach()
+    assert [within.may_look_at(name) for name in ("team.open", "team.closed", "team.*")] == [True, False, False]
+    assert [within.may_put_on(name) for name in ("team.open", "team.closed", "team.", "gone")] == [True] + [False] * 3
 
 
 def test_the_default_bus_is_what_all_other_services_say() -> None:
