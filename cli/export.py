@@ -39,7 +39,7 @@ def export(
     """
     wanted = moment_of(since) if since is not None else None
     kafka = _kafka()
-    with _explained(kafka, to), _ended_gently(), _progress() as tell:
+    with _explained(kafka, to, since), _ended_gently(), _progress() as tell:
         from cli.exporting.run import export as run
 
         result = asyncio.run(run(kafka, None, to, wanted, tell))
@@ -47,14 +47,15 @@ def export(
 
 
 @contextmanager
-def _explained(kafka: str, to: Path) -> Iterator[None]:
+def _explained(kafka: str, to: Path, since: str | None) -> Iterator[None]:
     """End the command with a sentence about what went wrong, and how to go on."""
     from aiokafka.errors import KafkaError
 
     from cli.exporting.folder import NotOurs
     from cli.exporting.ledger import InUse
 
-    whole = f"What is written stays, and is whole. The same command goes on from there: ./sliceline export --to {to}"
+    same = f"./sliceline export --to {to}{f' --since {since}' if since else ''}"
+    whole = f"What is written stays, and is whole. The same command goes on from there: {same}"
     try:
         yield
     except KeyboardInterrupt:

@@ -60,18 +60,20 @@ class Ledger:
     def reach_back(self, since: str | None) -> str:
         """Return since when events are wanted: whatever was asked for first, or what reaches back further.
 
-        When that is further than before, everything is read again; what is there already is known by its id.
+        None reaches back furthest. When that is further than before, everything is read again; what is there already
+        is known by its id.
         """
+        wanted = since or ""
         [stored] = self._db.execute("SELECT since FROM export").fetchone() or [None]
         if stored is None:
-            self._db.execute("INSERT INTO export VALUES (?, 0)", [since or ""])
-            return since or ""
-        if since is None or since >= stored:
+            self._db.execute("INSERT INTO export VALUES (?, 0)", [wanted])
+            return wanted
+        if wanted >= stored:
             return str(stored)
         self._db.executescript("BEGIN; DELETE FROM places;")
-        self._db.execute("UPDATE export SET since = ?", [since])
+        self._db.execute("UPDATE export SET since = ?", [wanted])
         self._db.execute("COMMIT")
-        return since
+        return wanted
 
     def places(self) -> dict[PartitionId, Place]:
         """Return how far each partition was read."""

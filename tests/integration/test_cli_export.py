@@ -82,3 +82,8 @@ async def test_an_export_says_what_is_wrong(kafka: str, tmp_path: Path) -> None:
     }
     for sentence, said in wrong.items():
         assert (said.returncode, sentence in said.stderr, "Traceback" in said.stderr) == (1, True, False), said.stderr
+
+
+def test_an_export_that_failed_names_the_same_command_with_its_since(tmp_path: Path) -> None:
+    failed = _exported("127.0.0.1:1", TO, str(tmp_path / "folder"), "--since", "2026-11-20")
+    assert f"./sliceline export --to {tmp_path / 'folder'} --since 2026-11-20" in failed.stderr

@@ -117,6 +117,17 @@ async def test_since_leaves_out_what_happened_before_and_a_later_export_can_reac
     assert topic.ids() == sorted([old.id, new.id])
 
 
+async def test_an_export_without_since_adds_what_one_before_left_out(topic: Topic) -> None:
+    old, new = event(at=DAY), event(at=DAY + timedelta(seconds=1))
+    await topic.publish(old, new)
+    assert (await topic.export("2026-11-20T12:00:00.500000Z")).events == 1
+    everything = await topic.export()
+    assert (everything.since, everything.events, everything.repeated) == ("", 1, 1)
+    assert topic.ids() == sorted([old.id, new.id])
+    later = await topic.export("2026-11-21T00:00:00.000000Z")
+    assert (later.since, later.events, later.repeated) == ("", 0, 0)
+
+
 async def test_data_that_breaks_its_contract_is_kept_as_it_came_with_the_reason(topic: Topic) -> None:
     await topic.publish(event(data=b'{"order": 5}'), event(data=b"no JSON \xff"))
     await topic.export()
