@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from tests import processes, servers
 from tests.journal import Journal
 from tests.progress import Progress
 from tests.system import Shop
+
+UNIT = Path(__file__).parent / "unit"
 
 NewDatabase = Callable[[str], str]
 
@@ -54,6 +57,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if twice := [test for test, times in Counter(item.nodeid for item in items).items() if times > 1]:
         raise pytest.UsageError(f"Tests of one id are run once when they are spread over processes: {twice}")
+    for item in items:
+        if item.path.is_relative_to(UNIT):
+            item.add_marker("unit")
 
 
 @pytest.fixture(scope="session")
