@@ -42,6 +42,8 @@ METADATA_MS = 15_000
 FETCH_MS = 2_000
 """How long Kafka keeps a question for records open while there are none; the first that comes is answered at once. New
 partitions are asked for when the question before is answered, so a rebalance takes up to this much longer."""
+_LOOKING_MS = FETCH_MS + 1_000
+"""How long one partition is waited for: a question about all others may have to be answered first."""
 _ANEW = 5.0
 """Seconds after which aiokafka looks anew at what to ask for, though nothing happened; by itself it does so all 0.2."""
 _PATIENCE_MS = 5_000
@@ -246,10 +248,14 @@ class Consumer:
         """
         self._positions.end_all()
         await self._synchronise(client)
-        for at in client.assignment():
-            self.pulse.beat()
+        self.pulse.beat(_RESPONDING)
+        ends = await client.end_offsets(list(client.assignment()))
+        for at, end in ends.items():
+            if self._positions.offsets.get((at.topic, at.partition), end) >= end:
+                continue
+            self.pulse.beat(_LOOKING_MS / 1000)
             try:
-                await self._find(client, at, patience=1000)
+                await self._find(client, at, patience=_LOOKING_MS)
             except UNREADABLE:
                 if (at.topic, at.partition) in self._positions:  # else a rebalance has taken it meanwhile
                     await self._read_one_by_one(client, at)
@@ -263,9 +269,9 @@ class Consumer:
         client.seek(at, self._positions[place])
         parked = passed = False
         while place in self._positions and not passed and not self._stop.is_set():
-            self.pulse.beat()
+            self.pulse.beat(_LOOKING_MS / 1000)
             try:
-                batch = self._positions.batch_of(await self._find(client, at, patience=1000, most=1))
+                batch = self._positions.batch_of(await self._find(client, at, patience=_LOOKING_MS, most=1))
                 passed = parked or batch is None
             except UNREADABLE as error:
                 if place not in self._positions:
