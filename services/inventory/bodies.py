@@ -1,11 +1,10 @@
 """The JSON that goes in and out over HTTP."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from backbone.values.fields import WHOLE, Line, Name
+from backbone.values.fields import WHOLE, Line, Name, given
 from services.inventory import levels
 from services.inventory.levels import Level
 from services.inventory.shortages import MOST_IN_A_RECIPE
@@ -38,18 +37,6 @@ class StockPage(BaseModel):
     next: str | None
 
 
-def _some_of(how: str, *names: str) -> Callable[[dict[str, Any]], None]:
-    """Make a function that adds to a model's JSON Schema what its validator asks for.
-
-    That is one, or any, of these members, given as a number.
-    """
-
-    def add(schema: dict[str, Any]) -> None:
-        schema[how] = [{"required": [name], "properties": {name: {"type": "integer"}}} for name in names]
-
-    return add
-
-
 class NewSku(Body):
     """Describes a SKU that shall be kept, with the first level of its stock."""
 
@@ -65,7 +52,7 @@ class Limits(Body):
     `ceiling` is never under `threshold`. What is left out stays.
     """
 
-    model_config = ConfigDict(json_schema_extra=_some_of("anyOf", "threshold", "ceiling"))
+    model_config = ConfigDict(json_schema_extra={"anyOf": given(threshold="integer", ceiling="integer")})
 
     threshold: Count | None = None
     ceiling: Count | None = Field(None, validate_default=True)
@@ -84,7 +71,7 @@ class Adjustment(Body):
     `change` is by how many, `set` is what was counted instead.
     """
 
-    model_config = ConfigDict(json_schema_extra=_some_of("oneOf", "change", "set"))
+    model_config = ConfigDict(json_schema_extra={"oneOf": given(change="integer", set="integer")})
 
     change: Annotated[int, Field(ge=-MOST, le=MOST), WHOLE] | None = None
     set: Count | None = Field(None, validate_default=True)

@@ -1,11 +1,11 @@
 """Describes the JSON that goes in and out over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
-from backbone.values.fields import WHOLE, Email, Key, Line, Prose
+from backbone.values.fields import WHOLE, Email, Key, Line, Prose, given
 from services.reviews.decisions import MOST_POINTS, CaseStatus, Label, Resolution
 from services.reviews.events import Customer
 
@@ -37,17 +37,10 @@ class CustomerBody(Body):
         return Customer(self.id, self.name, self.email)
 
 
-def _stars_or_text(schema: dict[str, Any]) -> None:
-    """Add to a model's JSON Schema what its validator asks for."""
-    given = (("stars", "integer"), ("text", "string"))
-    schema["anyOf"] = [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in given]
-    schema["examples"] = [REVIEW]
-
-
 class NewReview(Body):
     """Holds what a customer says of an order, in stars, in words, or both."""
 
-    model_config = ConfigDict(json_schema_extra=_stars_or_text)
+    model_config = ConfigDict(json_schema_extra={"anyOf": given(stars="integer", text="string"), "examples": [REVIEW]})
 
     order: Key
     customer: CustomerBody

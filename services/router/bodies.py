@@ -7,7 +7,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from backbone.events.topics import DEFAULT_BUS
-from backbone.values.fields import WHOLE, Key, Line, Name
+from backbone.values.fields import WHOLE, Key, Line, Name, given
 from services.router.decisions import Change, Content, Rule, Target, TroubleKind
 
 JsonObject = dict[str, JsonValue]
@@ -31,17 +31,10 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def _one_of(kind: str, *names: str) -> ConfigDict:
-    """Make a model's description say that just one of these members, of this kind, is given."""
-    return ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name in names]}
-    )
-
-
 class TargetBody(Body):
     """Where what matches goes: a webhook endpoint or another bus, just one of them; `input` says in which shape."""
 
-    model_config = _one_of("string", "webhook", "bus")
+    model_config = ConfigDict(json_schema_extra={"oneOf": given(webhook="string", bus="string")})
 
     webhook: Annotated[Name | None, Field(description="The name of a webhook endpoint.")] = None
     bus: Annotated[Name | None, Field(description="The name of another bus.")] = None
@@ -127,14 +120,7 @@ class Troubles(BaseModel):
 class Trial(Body):
     """An event, and the rule or the pattern that it is held against: just one of them."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {"required": ["pattern"], "properties": {"pattern": {"type": "object"}}},
-                {"required": ["rule"], "properties": {"rule": {"type": "string"}}},
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": given(pattern="object", rule="string")})
 
     pattern: Annotated[JsonObject | None, Field(examples=[EXAMPLE])] = None
     rule: Annotated[Key | None, Field(description="The id of a rule.")] = None
