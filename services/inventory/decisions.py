@@ -83,33 +83,45 @@ class Rejected(msgspec.Struct, frozen=True):
 
 def fold(stock: Stock, recipes: Recipes, facts: Iterable[Fact]) -> tuple[Stock, list[Outcome]]:
     """Decide by all facts in their order, each over the stock that those before it left."""
-    levels, reservations, waiting = dict(stock.levels), dict(stock.reservations), dict(stock.waiting)
-    now = Stock(levels, reservations, waiting)
+    books = _Books(stock)
     outcomes = []
     for fact in facts:
-        outcome = FACTS[type(fact)](now, recipes, fact)
-        levels |= {sku: decision.state for sku, decision in outcome.levels.items()}
-        reservations |= {order: decision.state for order, decision in outcome.served.items()}
-        if outcome.order.state:
-            reservations[fact.order] = outcome.order.state
-        if outcome.waits:
-            waiting[fact.order] = outcome.waits
-        for order in (fact.order, *outcome.served):
-            if order in reservations:
-                waiting.pop(order, None)
+        outcome = FACTS[type(fact)](books.stock, recipes, fact)
+        books.note(outcome, fact.order)
         outcomes.append(outcome)
-    return now, outcomes
+    return books.stock, outcomes
 
 
 def restock(stock: Stock, sku: str, level: Level, channel: str, reason: str) -> tuple[Stock, Outcome]:
     """Set the level of a SKU, as somebody beside orders changed it, and serve those who waited for it."""
-    before = {sku: stock.levels[sku]}
-    levels = {**stock.levels, sku: level}
-    outcome = _serving(replace(stock, levels=levels), Outcome(levels=changes(before, {sku: level}, channel, reason)))
-    levels |= {each: decision.state for each, decision in outcome.levels.items()}
-    served = {order: decision.state for order, decision in outcome.served.items()}
-    waiting = {order: lines for order, lines in stock.waiting.items() if order not in served}
-    return Stock(levels, {**stock.reservations, **served}, waiting), outcome
+    changed = Outcome(levels=changes({sku: stock.levels[sku]}, {sku: level}, channel, reason))
+    outcome = _serving(stock, changed)
+    books = _Books(stock)
+    books.note(outcome)
+    return books.stock, outcome
+
+
+class _Books:
+    """Is a stock in which outcomes are noted one after the other, without a copy of all of it for each."""
+
+    def __init__(self, stock: Stock) -> None:
+        self._levels = dict(stock.levels)
+        self._reservations = dict(stock.reservations)
+        self._waiting = dict(stock.waiting)
+        self.stock = Stock(self._levels, self._reservations, self._waiting)
+
+    def note(self, outcome: Outcome, order: str | None = None) -> None:
+        """Note what an outcome changes; `order` is the one that it is about."""
+        self._levels |= {sku: decision.state for sku, decision in outcome.levels.items()}
+        settled = {each: decision.state for each, decision in outcome.served.items()}
+        if order is not None:
+            if outcome.order.state:
+                settled[order] = outcome.order.state
+            if outcome.waits:
+                self._waiting[order] = outcome.waits
+        self._reservations |= settled
+        for each in settled:
+            self._waiting.pop(each, None)
 
 
 # An order is reserved once, and what is not open does not end. An order may be heard to end before it is heard of: its

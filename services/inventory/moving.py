@@ -43,10 +43,10 @@ async def lock(tx: Tx, skus: Collection[str], orders: Collection[str] = ()) -> L
     needed |= {line.sku for each in reservations.values() for line in each.lines}
     if not needed <= touched:
         raise asyncpg.SerializationError("An order began to wait, or was reserved, at the same moment.")
-    left = [each for each in waiting if each.order_id not in reservations]
     # One that has ended all the same: who ended it did not see it wait, in a replica of an older release or because
     # its events lie in two partitions.
-    await store.drop_backorders(tx, {each.order_id for each in waiting} - {each.order_id for each in left})
+    await store.drop_backorders(tx, [each.order_id for each in waiting if each.order_id in reservations])
+    left = [each for each in waiting if each.order_id not in reservations]
     stock = Stock(levels, reservations, {each.order_id: each.lines for each in left})
     return Locked(stock, {each.order_id: each.correlationid for each in left})
 
