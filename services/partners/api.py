@@ -17,10 +17,11 @@ from backbone.http.described import ACCEPTED
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import Line, Name
+from backbone.values.signing import new_secret
 from services.partners import store
 from services.partners.contract import BadContract, check, objections
 from services.partners.events import EventReceived
-from services.partners.signatures import Headers, Style, WrongSignature, identify, is_secret, new_secret
+from services.partners.signatures import Headers, Style, WrongSignature, identify, is_secret
 from services.partners.store import Partner
 
 router = APIRouter()

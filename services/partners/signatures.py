@@ -7,7 +7,6 @@ they fail at the first character or at the last.
 import base64
 import hashlib
 import hmac
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +14,7 @@ from enum import StrEnum
 from standardwebhooks import Webhook
 
 from backbone.errors import SlicelineError
+from backbone.values.signing import PREFIX
 
 TOLERANCE = timedelta(minutes=5)
 """So far may the time of a webhook be from ours: what is older may be somebody's recording."""
@@ -36,17 +36,12 @@ class WrongSignature(SlicelineError):
     """Nobody who knows a valid secret has sent this, or not now. The text says which of the two."""
 
 
-def new_secret() -> str:
-    """Make a secret that fits every style."""
-    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-
-
 def is_secret(style: Style, secret: str) -> bool:
     """Tell whether a text can be a secret of this style."""
     if style is not Style.STANDARD:
         return len(secret) >= 16
     try:
-        return secret.startswith("whsec_") and len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) >= 24
+        return secret.startswith(PREFIX) and len(base64.b64decode(secret.removeprefix(PREFIX), validate=True)) >= 24
     except ValueError:
         return False
 

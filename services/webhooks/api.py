@@ -16,6 +16,7 @@ from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern
 from backbone.storage.database import Database, Tx
 from backbone.values.fields import Key
+from backbone.values.signing import new_secret
 from services.webhooks import decisions, store
 from services.webhooks.addresses import Refused, Rules
 from services.webhooks.bodies import (
@@ -32,7 +33,6 @@ from services.webhooks.bodies import (
 from services.webhooks.endpoint import Endpoint, Recovery, Standing
 from services.webhooks.jobs import RECOVER
 from services.webhooks.planning import apply
-from services.webhooks.signing import new_secret
 
 router = APIRouter()
 

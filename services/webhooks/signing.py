@@ -4,8 +4,6 @@ What is signed is id, time and body together. A webhook is signed by every secre
 receiver may change over to a new one whenever it likes.
 """
 
-import base64
-import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -14,16 +12,9 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from backbone.errors import SlicelineError
 
-_SECRET_BYTES = 32
-
 
 class WrongSignature(SlicelineError):
     """Nobody who knows a valid secret has sent this, or not now."""
-
-
-def new_secret() -> str:
-    """Make a secret as Standard Webhooks writes them."""
-    return f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
 
 
 def signed(webhook_id: str, at: datetime, body: bytes, valid: Iterable[str]) -> dict[str, str]:

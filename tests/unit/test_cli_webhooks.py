@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from backbone.values.signing import new_secret
 from cli.webhooks import Receiver, serving
-from services.webhooks.signing import new_secret, signed
+from services.webhooks.signing import signed
 
 SECRET = new_secret()
 PLACED = "sliceline.orders.order-placed.v1"

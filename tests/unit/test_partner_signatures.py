@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from services.partners.signatures import Style, WrongSignature, identify, is_secret, new_secret
+from backbone.values.signing import new_secret
+from services.partners.signatures import Style, WrongSignature, identify, is_secret
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
 BODY = b'{"id": "evt_1", "name": "Zo\xc3\xab"}'

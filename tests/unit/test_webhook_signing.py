@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from services.webhooks.signing import WrongSignature, check, new_secret, signed
+from backbone.values.signing import new_secret
+from services.webhooks.signing import WrongSignature, check, signed
 
 BODY = '{"specversion":"1.0","data":{"name":"Zoë"}}'.encode()
 
