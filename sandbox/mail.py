@@ -6,11 +6,12 @@ import logging
 import sys
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import getaddresses
+from functools import cached_property
 from html import escape
 from itertools import islice
 from typing import Annotated, Any
@@ -57,14 +58,36 @@ class Mail:
         return self.summary() | {"Date": self.created, "Text": self.text}
 
 
+@dataclass(frozen=True)
+class Received:
+    """Holds a message as it came. It is read when somebody looks: reading costs more than receiving."""
+
+    raw: bytes
+    sender: str
+    recipients: list[str]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+    @cached_property
+    def mail(self) -> Mail:
+        """Read the message; what Python's parser of headers breaks at is shown as it came."""
+        try:
+            return read_mail(self)
+        except Exception as error:
+            sender, to = ({"Name": "", "Address": each} for each in (self.sender, ", ".join(self.recipients)))
+            text = self.raw.decode("utf-8", "replace")
+            return Mail(self.id, "", f"(unreadable: {error!r})", sender, [to], self.at, len(self.raw), text)
+
+
 class Inbox:
     """Holds the last KEPT mails. aiosmtpd calls its `handle_DATA` for each message."""
 
     def __init__(self) -> None:
-        self._mails: dict[str, Mail] = {}
+        self._mails: dict[str, Received] = {}
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        mail = read_mail(envelope)
+        raw = envelope.content if isinstance(envelope.content, bytes) else b""
+        mail = Received(raw, envelope.mail_from or "", envelope.rcpt_tos)
         self._mails[mail.id] = mail
         if len(self._mails) > KEPT:
             del self._mails[next(iter(self._mails))]
@@ -74,27 +97,27 @@ class Inbox:
         return len(self._mails)
 
     def newest(self, start: int, limit: int) -> list[Mail]:
-        return list(islice(reversed(self._mails.values()), start, start + limit))
+        return [each.mail for each in islice(reversed(self._mails.values()), start, start + limit)]
 
     def get(self, mail_id: str) -> Mail | None:
-        return self._mails.get(mail_id)
+        received = self._mails.get(mail_id)
+        return received.mail if received else None
 
     def clear(self) -> None:
         self._mails.clear()
 
 
-def read_mail(envelope: Envelope) -> Mail:
+def read_mail(received: Received) -> Mail:
     """Read a message. Addresses are the headers'; where a header is missing, those of the SMTP envelope."""
-    raw = envelope.content if isinstance(envelope.content, bytes) else b""
-    message = message_from_bytes(raw, EmailMessage, policy=policy.default)
+    message = message_from_bytes(received.raw, EmailMessage, policy=policy.default)
     return Mail(
-        id=uuid.uuid4().hex,
+        id=received.id,
         message_id=str(message["Message-ID"] or "").strip().strip("<>"),
         subject=str(message["Subject"] or ""),
-        sender=_addresses(message["From"], [envelope.mail_from or ""])[0],
-        to=_addresses(message["To"], envelope.rcpt_tos),
-        created=datetime.now(UTC).isoformat(),
-        size=len(raw),
+        sender=_addresses(message["From"], [received.sender])[0],
+        to=_addresses(message["To"], received.recipients),
+        created=received.at,
+        size=len(received.raw),
         text=_text(message),
     )
 

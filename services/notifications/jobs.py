@@ -4,6 +4,7 @@ One may be handed over twice when an answer is lost; its Message-ID is the same 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import msgspec
 
 from backbone.context import Context
 from backbone.jobs.work import AT_ONCE, Done, Job, Postpone, Work, renew
+from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.running.hurry import hurried
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
@@ -33,6 +35,9 @@ HAND_OVER_SECONDS = 16.0
 FLUSH_SECONDS = 10.0
 LASTING = timedelta(seconds=2 * HAND_OVER_SECONDS)
 """What is left of a job's lease, at least, when its mail is handed over."""
+WORTH_A_CONNECTION = 20
+MOST_HELPERS = 3
+"""Connections beside the first; few, for mail servers count their clients' connections."""
 LAST_SECONDS = 4.0
 """What the mail in hand has when the process stops: then those before it have not been handed over in vain."""
 PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15), within=timedelta(days=3))
@@ -63,19 +68,24 @@ async def send(job: Job, context: Context[Settings]) -> Outcome:
 
 @dataclass(frozen=True)
 class _Flush:
-    """Holds the mails of one moment: their jobs, and what came of each so far."""
+    """Holds the mails of one moment: their jobs, those that wait to be handed over, and what came of each so far."""
 
     context: Context[Settings]
     jobs: Mapping[str, Job]
     mails: Mapping[str, Queued]
     over: float
+    waiting: deque[str]
     outcomes: dict[str, Outcome | Exception] = field(default_factory=dict)
 
-    def next(self) -> str | None:
-        """Return the mail to hand over next; None when all were, or no more may be."""
-        if self.context.stopping.is_set() or asyncio.get_running_loop().time() > self.over:
-            return None
-        return next((name for name in self.mails if name not in self.outcomes), None)
+    def has_more(self) -> bool:
+        """Tell whether there is a mail that may still be handed over."""
+        is_over = self.context.stopping.is_set() or asyncio.get_running_loop().time() > self.over
+        return bool(self.waiting) and not is_over
+
+    def fail(self, error: Exception) -> None:
+        """Note an error that concerns all who wait."""
+        self.outcomes.update(dict.fromkeys(self.waiting, error))
+        self.waiting.clear()
 
     def outcome(self, name: str) -> Outcome | Exception:
         """Return what came of a mail; None when it is not queued any more.
@@ -89,34 +99,48 @@ class _Flush:
 
 
 async def _send_all(context: Context[Settings], jobs: Sequence[Job]) -> Sequence[Outcome | Exception]:
-    """Send what is due at the same moment over one connection, as long as it holds."""
+    """Send what is due at the same moment, over a few connections when it is much."""
     names = [job.key for job in jobs]
     mails = await store.find_queued(context.database, names)
     over = asyncio.get_running_loop().time() + FLUSH_SECONDS
-    flush = _Flush(context, dict(zip(names, jobs, strict=True)), mails, over)
-    while flush.next():
-        await _send_over_one_connection(flush)
+    flush = _Flush(context, dict(zip(names, jobs, strict=True)), mails, over, deque(mails))
+    helpers = min(len(mails) // WORTH_A_CONNECTION, MOST_HELPERS)
+    await gather_or_cancel(_send_while_waiting(flush), *(_help(flush) for _ in range(helpers)))
     return [flush.outcome(name) for name in names]
 
 
-async def _send_over_one_connection(flush: _Flush) -> None:
-    """Hand over mails one by one over one connection.
+async def _send_while_waiting(flush: _Flush) -> None:
+    """Hand over mails over one connection after the other.
 
-    What breaks the connection ends it and concerns the mail it met; before the first it concerns
-    all.
+    What breaks one ends it and concerns the mail it met; when none is to be had, it concerns all
+    who wait.
     """
+    try:
+        while flush.has_more():
+            await _send_over_one_connection(flush)
+    except (aiosmtplib.SMTPException, OSError) as error:  # its TimeoutErrors are OSErrors
+        if not flush.context.stopping.is_set():
+            flush.fail(error)
+
+
+async def _help(flush: _Flush) -> None:
+    """Hand over mails over one connection more, if the server grants it."""
+    with suppress(aiosmtplib.SMTPException, OSError):
+        await _send_over_one_connection(flush)
+
+
+async def _send_over_one_connection(flush: _Flush) -> None:
+    """Hand over mails one by one, as long as the connection holds. Raises when there is none to be had."""
     settings, stopping = flush.context.settings, flush.context.stopping
     server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port, timeout=STEP_SECONDS)
     try:
         async with hurried(STEP_SECONDS, stopping, LAST_SECONDS):
             await server.connect()
-        while name := flush.next():
+        while flush.has_more():
+            name = flush.waiting.popleft()
             flush.outcomes[name] = await _hand_over(flush, name, server)
             if not server.is_connected:  # some servers hang up with a refusal
                 return
-    except (aiosmtplib.SMTPException, OSError) as error:  # its TimeoutErrors are OSErrors
-        if not stopping.is_set():
-            flush.outcomes.update({name: error for name in flush.mails if name not in flush.outcomes})
     finally:
         await _hang_up(server)
 
@@ -219,4 +243,4 @@ def give_up(_: Job) -> Outcome:
     return Failed("The mail server did not take it for three days.")
 
 
-JOBS: Mapping[str, Work[Settings]] = {SEND: Work(send, settle, PATIENCE, concurrency=16, exhausted=give_up)}
+JOBS: Mapping[str, Work[Settings]] = {SEND: Work(send, settle, PATIENCE, concurrency=64, exhausted=give_up)}

@@ -135,6 +135,32 @@ class Desk:
         async with smtp_server(self.inbox, "127.0.0.1", self.context.settings.smtp_port):
             yield
 
+    @asynccontextmanager
+    async def mail_server_for(self, most: int) -> AsyncIterator[list[int]]:
+        """A mail server that turns away whoever comes when `most` connections are open; yields how many were."""
+        counts, port = [0], free_port()
+
+        async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(65_536):
+                writer.write(data)
+            writer.close()
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if counts[-1] == most:
+                writer.write(b"421 Too many connections\r\n")
+                writer.close()
+                return
+            counts.append(counts[-1] + 1)
+            back, forth = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(pipe(reader, forth), pipe(back, writer))
+            counts.append(counts[-1] - 1)
+
+        async with (
+            smtp_server(self.inbox, "127.0.0.1", port),
+            await asyncio.start_server(relay, "127.0.0.1", self.context.settings.smtp_port),
+        ):
+            yield counts
+
 
 @pytest.fixture
 async def desk(new_database: NewDatabase) -> AsyncIterator[Desk]:
@@ -406,6 +432,16 @@ async def test_mails_that_stall_hold_up_no_other_for_long(desk: Desk, monkeypatc
         for order in (slow, mute):
             await desk.until(order, "sent")
     assert len(desk.mails()) == 3
+
+
+@pytest.mark.parametrize("most", [1, 100])
+async def test_a_mail_server_may_take_as_few_connections_as_it_likes(desk: Desk, most: int) -> None:
+    orders = await confirm(desk, *(f"a{number}@example.com" for number in range(64)))
+    async with desk.mail_server_for(most) as open_at_once, desk.working():
+        for order in orders:
+            assert (await desk.until(order, "sent"))["reason"] is None
+    assert desk.inbox.asked == len(orders)  # at the first attempt
+    assert max(open_at_once) == min(most, 1 + jobs.MOST_HELPERS)
 
 
 async def test_a_mail_server_that_is_away_is_waited_for(desk: Desk) -> None:
