@@ -77,9 +77,11 @@ class Receiver:
         again = " again" if name in self._seen else ""
         self._seen.add(name)
         self.came += 1
-        about = f"{event.get('type', 'no event')} of {event.get('subject')}{again}"
+        said = f"{event['type']} of {event.get('subject')}" if "type" in event else "what a rule made of an event"
         signature = self._signature(headers, body)
-        console.print(f"{about}: {signature}, answered {self._status}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"{said}{again}: {signature}, answered {self._status}", highlight=False, markup=False, soft_wrap=True
+        )
         console.print_json(json.dumps(event.get("data")) if "data" in event else body.decode())
 
     def _signature(self, headers: dict[str, str], body: bytes) -> str:

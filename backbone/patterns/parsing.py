@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from backbone.patterns.conditions import (
     Absent,
     AnythingBut,
@@ -26,6 +28,16 @@ OR = "$or"
 IGNORE_CASE = "equals-ignore-case"
 DEEPEST = 32
 """Names on the way to a field, choices included."""
+LARGEST = 4096
+"""Bytes of JSON: every event of the shop is held against it."""
+
+
+def parse_given(pattern: object) -> Pattern:
+    """Read a pattern that somebody gives, which is no larger than `LARGEST`. Raises BadPattern."""
+    size = len(msgspec.json.encode(pattern))
+    if size > LARGEST:
+        raise BadPattern("", f"has {size} bytes of JSON; {LARGEST} are allowed")
+    return parse(pattern)
 
 
 def parse(pattern: object) -> Pattern:

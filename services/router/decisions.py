@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from backbone.decision import Decision, Refusal
 from backbone.events.payload import Payload
-from backbone.patterns.parsing import parse
+from backbone.patterns.parsing import LARGEST, parse_given
 from backbone.patterns.pattern import BadPattern, Pattern
 from services.router import shaping
 from services.router.events import DeliveryRequested, EventForwarded, RuleChanged, RuleState
 from services.router.shaping import BadShape, shaped
 
-LARGEST_PATTERN = LARGEST_INPUT = 4096
-"""Bytes of JSON of a pattern, and of a target's input: a rule fits into an event twice, as it was and as it is."""
+LARGEST_INPUT = LARGEST
+"""Bytes of JSON of a target's input, as of a pattern: a rule fits into an event twice, as it was and as it is."""
 LARGEST_EVENT = 64 * 1024
 """Bytes of JSON that the data of an event may have."""
 MOST_RULES_PASSED = 5
@@ -109,9 +109,8 @@ def check(content: Content, reach: Reach) -> None:
 
 def pattern_of(given: object) -> Pattern:
     """Read a pattern that is no larger than a rule's may be. Raises BadRule."""
-    _check_size("pattern", given, LARGEST_PATTERN)
     try:
-        return parse(given)
+        return parse_given(given)
     except BadPattern as error:
         raise BadRule(_within("pattern", error.place), error.reason) from error
 
@@ -151,17 +150,13 @@ def _check_target(target: Target, place: str, reach: Reach) -> None:
         reason = f"is none that rules may put events on: {_listed(reach.puts_on)} (buses.toml)"
         raise BadRule(f"{place}.bus", reason)
     if target.input is not None:
-        _check_size(f"{place}.input", target.input, LARGEST_INPUT)
+        size = len(msgspec.json.encode(target.input))
+        if size > LARGEST_INPUT:
+            raise BadRule(f"{place}.input", f"has {size} bytes of JSON; {LARGEST_INPUT} are allowed")
         try:
             shaping.check(target.input)
         except BadShape as error:
             raise BadRule(_within(f"{place}.input", error.place), error.reason) from error
-
-
-def _check_size(place: str, value: Any, largest: int) -> None:
-    size = len(msgspec.json.encode(value))
-    if size > largest:
-        raise BadRule(place, f"has {size} bytes of JSON; {largest} are allowed")
 
 
 def _within(place: str, inner: str) -> str:

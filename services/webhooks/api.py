@@ -12,7 +12,7 @@ from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
 from backbone.http.problems import invalid
 from backbone.ids import new_id
-from backbone.patterns.parsing import parse
+from backbone.patterns.parsing import parse_given
 from backbone.patterns.pattern import BadPattern
 from backbone.storage.database import Database, Tx
 from backbone.values.fields import Key
@@ -166,7 +166,7 @@ def _check_address(rules: Rules, url: str) -> None:
 def _check_pattern(pattern: object) -> None:
     try:
         if pattern is not None:
-            parse(pattern)
+            parse_given(pattern)
     except BadPattern as bad:
         place = f"pattern.{bad.place}" if bad.place else "pattern"
         raise invalid([{"field": place, "message": bad.reason}]) from None

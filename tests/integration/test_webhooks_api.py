@@ -80,6 +80,7 @@ async def test_an_endpoint_is_made_once_under_its_idempotency_key(webhooks: Fed)
         ("url", 7),
         ("pattern", "sliceline.orders.*"),
         ("pattern", {}),
+        ("pattern", {"type": ["x" * 4096]}),
         ("pattern.type", {"type": "sliceline.orders.order-placed.v1"}),
         ("pattern.data.lines[0].numeric[1]", {"data": {"lines": [{"numeric": [">", "1"]}]}}),
         ("concurrency", 0),

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from backbone.patterns import parsing
 from backbone.storage.outbox import LARGEST
 from services.router import decisions
 from services.router.decisions import (
     LARGEST_EVENT,
-    LARGEST_PATTERN,
     MOST_FORWARDED,
     MOST_RULES_PASSED,
     Arrival,
@@ -116,7 +116,7 @@ def test_a_rule_that_is_gone_is_told_as_it_was() -> None:
         ({"pattern": {**PLACED, "detail-type": ["x"]}}, "pattern.detail-type", "EventBridge's detail is data"),
         ({"pattern": {**PLACED, "detail": {"x": [1]}}}, "pattern.detail.x", "source and type"),
         ({"pattern": {**PLACED, "$or": [{"Subject": [1]}, {"time": [1]}]}}, "pattern.$or[0].Subject", "attributes"),
-        ({"pattern": {**PLACED, "data": {"x": ["y" * LARGEST_PATTERN]}}}, "pattern", "4096 are allowed"),
+        ({"pattern": {**PLACED, "data": {"x": ["y" * parsing.LARGEST]}}}, "pattern", "4096 are allowed"),
         ({"bus": "b"}, "bus", "default, partners"),
         ({"targets": (Target(bus="partners"),)}, "targets.0.bus", "b, default"),
         ({"targets": (Target(),)}, "targets.0", "exactly one"),
