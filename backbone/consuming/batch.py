@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -12,26 +12,10 @@ from backbone.errors import SlicelineError
 from backbone.events import contracts
 from backbone.events.buses import many_with
 from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
-from backbone.events.payload import Event, P, Payload, Unread
+from backbone.events.payload import Event, P, Payload, Recorded, Unread
+from backbone.events.records import Record
 from backbone.events.topics import PartitionId
 from backbone.values.whole import all_whole
-
-
-class Record(Protocol):
-    """The fields of a Kafka record that we use; a dead letter that is handled again has the same."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +28,8 @@ class Letter:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    timestamp: int | None = None
+    """When Kafka took it, in milliseconds; not known of one that was parked."""
 
 
 class Mismatch(SlicelineError):
@@ -78,7 +64,7 @@ def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
         return Incoming(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
         envelope = from_record(record.key, record.value, record.headers)
-        return Incoming(record, envelope.partitionkey, _event(envelope, view, record.topic))
+        return Incoming(record, envelope.partitionkey, _event(envelope, view, record))
     except SlicelineError as error:
         return Incoming(record, _parking_key(record), broken=error)
 
@@ -100,9 +86,9 @@ def _untyped(record: Record) -> Undecodable:
     return Undecodable(unread_mode(dict(record.headers).get("content-type")) or "it has no ce_type")
 
 
-def _event(envelope: Envelope, view: type[Payload], topic: str) -> Event[Any]:
+def _event(envelope: Envelope, view: type[Payload], record: Record) -> Event[Any]:
     try:
-        data = _data(envelope, view, topic)
+        data = _data(envelope, view, record)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Mismatch(f"{envelope.type} does not fit {view.__module__}.{view.__name__}: {error}") from error
     return Event(
@@ -121,11 +107,12 @@ def _event(envelope: Envelope, view: type[Payload], topic: str) -> Event[Any]:
     )
 
 
-def _data(envelope: Envelope, view: type[Payload], topic: str) -> Payload:
+def _data(envelope: Envelope, view: type[Payload], record: Record) -> Payload:
     """Decode the data into the reader's view; of what is taken as it came, see only that it is JSON."""
     if issubclass(view, Unread):
         msgspec.json.decode(envelope.data, type=msgspec.Raw)
-        return view(topic=topic, dataschema=envelope.dataschema, text=envelope.data)
+        about: dict[str, Any] = {"record": record} if issubclass(view, Recorded) else {}
+        return view(topic=record.topic, dataschema=envelope.dataschema, text=envelope.data, **about)
     contracts.check(envelope.type, envelope.data)
     return _decoded(envelope.data, view)
 

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 
 from backbone.consuming import sql
-from backbone.consuming.batch import Incoming, Record
+from backbone.consuming.batch import Incoming
 from backbone.errors import SlicelineError
 from backbone.events.envelope import from_record, is_type, name_without_version
-from backbone.events.payload import Unread
+from backbone.events.payload import Recorded, Unread
+from backbone.events.records import Record
 from backbone.storage.database import Tx
 
 
 async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
     """Add the occurrences of these events and return the new ones, in order; all versions of one count once.
 
-    Of what is taken unread each version counts: its reader wants all that was said.
+    Of what is taken unread each version counts: its reader wants all that was said. What is kept counts by its id.
     """
     if not incoming:
         return []
@@ -25,14 +26,15 @@ async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> li
 async def give_up(tx: Tx, consumer: str, record: Record) -> None:
     """Add the occurrence that a record tells of, in whatever version and however often it comes again.
 
-    For a reader that takes events unread, in this version. A record that is no event has none.
+    For a reader that takes events unread, in this version, or this event alone. A record that is no event has none.
     """
     try:
         event = from_record(record.key, record.value, record.headers)
     except SlicelineError:
         return
     names = [event.type, *([name_without_version(event.type)] if is_type(event.type) else [])]
-    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=[(name, event.occurrenceid) for name in names])
+    known_by = [(event.source, event.id), *((name, event.occurrenceid) for name in names)]
+    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=known_by)
 
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
@@ -48,5 +50,7 @@ async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming])
 def _identity(incoming: Incoming) -> tuple[str, str]:
     assert incoming.event is not None  # noqa: S101  only events come here
     event = incoming.event
+    if isinstance(event.data, Recorded):
+        return event.source, event.id
     name = event.type if isinstance(event.data, Unread) else name_without_version(event.type)
     return name, event.occurrenceid

@@ -12,7 +12,8 @@ import msgspec
 import orjson
 
 from backbone.consuming import sql
-from backbone.consuming.batch import Incoming, Letter, Record, declared_type, printable, read
+from backbone.consuming.batch import Incoming, Letter, declared_type, printable, read
+from backbone.events.records import Record
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import trace_id_of

@@ -5,6 +5,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
+from backbone.events.records import Record
 from backbone.events.topics import DEFAULT_BUS
 
 
@@ -33,6 +34,24 @@ def every_event_of(topic: str) -> type[Unread]:
     """Make the view of a reader that takes every event of a topic."""
 
     class Every(Unread, frozen=True, kw_only=True):
+        TYPE: ClassVar[str] = topic
+
+    return Every
+
+
+class Recorded(Unread, frozen=True, kw_only=True):
+    """Is what an event says as it came, with the record it came in: for whoever keeps it byte for byte.
+
+    Each event counts once by what CloudEvents knows it by, its source and id: two that tell of one thing are two.
+    """
+
+    record: Record
+
+
+def every_record_of(topic: str) -> type[Recorded]:
+    """Make the view of a reader that keeps every event of a topic."""
+
+    class Every(Recorded, frozen=True, kw_only=True):
         TYPE: ClassVar[str] = topic
 
     return Every

@@ -30,7 +30,11 @@ class Page:
         """Make the page's document: at most `limit` items, and the cursor to go on with, None at the end."""
         shown = items[: self.limit]
         more = len(items) > self.limit
-        return {"items": list(shown), "next": _cursor(self.path, key(shown[-1])) if more else None}
+        return self.stopped(shown, key(shown[-1]) if more else None)
+
+    def stopped(self, items: Sequence[T], at: str | None) -> dict[str, Any]:
+        """Make the document of a page that was looked for as far as a key; None is the end."""
+        return {"items": list(items), "next": None if at is None else _cursor(self.path, at)}
 
 
 async def _page(

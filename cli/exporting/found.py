@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
-from backbone.consuming.batch import Letter, Record
+from backbone.consuming.batch import Letter
 from backbone.events.contracts import ContractBroken, UnknownContract, check
 from backbone.events.envelope import Envelope, Undecodable, from_record
+from backbone.events.records import Record
 from cli.exporting.columns import UNKNOWN, Row, Sheet, sheet_of
 
 UNKNOWN_TYPE = "unknown"

@@ -41,6 +41,7 @@ class FakeRecord:
     value: bytes
     headers: list[tuple[str, bytes]]
     partition: int = 0
+    timestamp: int | None = None
 
 
 @dataclass

@@ -34,6 +34,7 @@ class FakeRecord:
     key: bytes | None = b"a"
     value: bytes | None = b"{}"
     headers: list[tuple[str, bytes | None]] = field(default_factory=list)
+    timestamp: int | None = None
 
 
 PLACES = st.tuples(st.sampled_from(["orders.events", "kitchen.events"]), st.integers(0, 2))

@@ -1,0 +1,23 @@
+"""Defines what we use of a Kafka record, whoever has read it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Record(Protocol):
+    """The fields of a Kafka record that we use; a dead letter that is handled again has the same."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int | None: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
