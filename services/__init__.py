@@ -9,6 +9,7 @@ CATALOGUE: dict[str, int] = {
     "loyalty": 8006,
     "alerts": 8007,
     "notifications": 8008,
+    "ledger": 8009,
     "carts": 8011,
     "reminders": 8012,
     "reviews": 8013,

@@ -43,7 +43,14 @@ def metadata_of(service: str) -> MetaData:
 
 def differences(service: str, url: str) -> list[Any]:
     def compare(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        found = connection.execute(text("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'"))
+        partitions = {row.relname for row in found}
+        asked = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, kind, _: kind != "table" or name not in partitions,
+        }
+        context = MigrationContext.configure(connection, opts=asked)
         return list(compare_metadata(context, metadata_of(service)))
 
     found: list[Any] = on(url, compare)

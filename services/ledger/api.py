@@ -1,0 +1,87 @@
+"""The ledger's HTTP API: the events there were."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from pydantic import AwareDatetime
+
+from backbone.http import Db, Paging, Problem
+from backbone.http.pages import bad_cursor
+from backbone.http.problems import invalid
+from backbone.patterns.parsing import parse
+from backbone.patterns.pattern import BadPattern, Pattern
+from backbone.values.fields import Key
+from services.ledger import archive
+from services.ledger.bodies import EventPage, WholeEvent, shown, shown_whole
+from services.ledger.filters import Filters, Place, read_place
+
+router = APIRouter()
+
+PROBLEMS = {
+    "No such event": "No event of this id is kept: it was never heard, or its day was dropped.",
+    "Several events": "Events of several sources have this id; `source` says which one is meant.",
+}
+Moment = AwareDatetime | None
+
+
+@router.get("/events", response_model=EventPage)
+async def list_events(
+    db: Db,
+    page: Paging,
+    type: Annotated[Key | None, Query(description="Only of this type, version and all.")] = None,  # noqa: A002
+    source: Annotated[Key | None, Query(description="Only from this source: /sliceline/orders.")] = None,
+    subject: Annotated[Key | None, Query(description="Only of this subject.")] = None,
+    key: Annotated[Key | None, Query(description="Only of this key: an order's id, a SKU.")] = None,
+    correlationid: Annotated[Key | None, Query(description="Only those that one command has set off.")] = None,
+    since: Annotated[Moment, Query(description="Only those that happened then or later.")] = None,
+    until: Annotated[Moment, Query(description="Only those that happened before.")] = None,
+    pattern: Annotated[
+        str | None,
+        Query(max_length=4000, description='Only those that match a pattern as rules have it: {"data": {"total": …}}.'),
+    ] = None,
+) -> Any:
+    """Lists events that were, the oldest first.
+
+    A question that no index answers looks at so many events at most; then `next` leads on from where it has stopped,
+    even where nothing was found so far.
+    """
+    filters = Filters(type, source, subject, key, correlationid, since, until, _pattern(pattern))
+    found = await archive.select(db, filters, _place(page.after), page.limit)
+    answer = page.stopped([shown(each) for each in found.events], str(found.stopped_at) if found.stopped_at else None)
+    return {**answer, "looked_at": found.looked_at}
+
+
+@router.get("/events/{event}", response_model=WholeEvent, responses={404: {}, 409: {}})
+async def get_event(
+    event: Annotated[Key, Path(description="The event's id")],
+    db: Db,
+    source: Annotated[Key | None, Query(description="Its source, where several have given this id.")] = None,
+) -> Any:
+    """Shows an event, with the record that it came in byte for byte."""
+    found = [each for each in await archive.with_id(db, event) if source in (None, each.source)]
+    if not found:
+        raise Problem(404, "No such event", f"No event {event} is kept.")
+    if len(found) > 1:
+        raise Problem(409, "Several events", f"Say which source: {', '.join(each.source for each in found)}.")
+    return shown_whole(found[0])
+
+
+def _place(after: str | None) -> Place | None:
+    try:
+        return read_place(after) if after is not None else None
+    except ValueError:
+        raise bad_cursor() from None
+
+
+def _pattern(text: str | None) -> Pattern | None:
+    """Read a pattern as JSON. Raises Problem."""
+    if text is None:
+        return None
+    try:
+        return parse(msgspec.json.decode(text))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise invalid([{"field": "pattern", "message": f"must be JSON: {error}"}]) from error
+    except BadPattern as error:
+        place = f"pattern.{error.place}" if error.place else "pattern"
+        raise invalid([{"field": place, "message": error.reason}]) from error

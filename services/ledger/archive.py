@@ -1,0 +1,63 @@
+"""Reads the archive: for the ledger's own API, and for all else that is told from events as they were."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backbone.storage.database import Database
+from services.ledger import store
+from services.ledger.filters import Filters, Place, place_of
+from services.ledger.kept import Archived
+
+MOST_LOOKED_AT = 20_000
+"""Events that one question looks at where a filter has no index: then it says where it has stopped."""
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Found:
+    """Holds a page of events. `stopped_at` is where to go on, None at the end; `looked_at` counts all it has seen."""
+
+    events: Sequence[Archived] = ()
+    stopped_at: Place | None = None
+    looked_at: int = 0
+
+
+async def find(database: Database, source: str, id: str) -> Archived | None:  # noqa: A002  the attribute's name
+    """Return one event; None where it is not kept."""
+    return next((each for each in await store.find(database, id) if each.source == source), None)
+
+
+async def with_id(database: Database, id: str) -> list[Archived]:  # noqa: A002  the attribute's name
+    """Return the events of an id: one for each source that has given it."""
+    return await store.find(database, id)
+
+
+async def of_key(database: Database, key: str) -> list[Archived]:
+    """Return all events of a key, in whatever topic, the oldest first."""
+    return await store.find_key(database, key)
+
+
+async def of_story(database: Database, correlationid: str) -> list[Archived]:
+    """Return all events that one command has set off, the oldest first."""
+    return await store.find_story(database, correlationid)
+
+
+async def select(database: Database, filters: Filters, after: Place | None, limit: int) -> Found:
+    """Return the events that are wanted, the oldest first, at most `limit` of them.
+
+    Where it has looked at as many as it may and has not come to the end, it says how far it came.
+    """
+    found: list[Archived] = []
+    chunk = _CHUNK if filters.looks_inside else limit + 1
+    at, looked_at = after, 0
+    while looked_at < MOST_LOOKED_AT:
+        seen = await store.list_page(database, filters, at, chunk)
+        looked_at += len(seen)
+        found += await asyncio.to_thread(filters.sift, seen)
+        if len(found) > limit:
+            return Found(found[:limit], place_of(found[limit - 1]), looked_at)
+        if len(seen) < chunk:
+            return Found(found, None, looked_at)
+        at = place_of(seen[-1])
+    return Found(found, at, looked_at)

@@ -1,0 +1,76 @@
+"""What the ledger answers about events."""
+
+from base64 import b64encode
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from services.ledger.kept import Archived
+
+
+class EventView(BaseModel):
+    """An event: its attributes as CloudEvents name them, its data, and where it lies."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    key: str
+    correlationid: str
+    causationid: str | None
+    occurrenceid: str
+    sequence: int
+    topic: str
+    partition: int
+    offset: int
+    recorded_at: datetime | None
+    archived_at: datetime
+    data: Any
+
+
+class EventPage(BaseModel):
+    """Events, the oldest first. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
+
+    items: list[EventView]
+    next: str | None
+    looked_at: int
+
+
+class RawHeader(BaseModel):
+    name: str
+    value_base64: str | None
+
+
+class Raw(BaseModel):
+    """The record that an event came in, byte for byte."""
+
+    key_base64: str
+    headers: list[RawHeader]
+    value_base64: str
+
+
+class WholeEvent(EventView):
+    """An event with the record that it came in."""
+
+    raw: Raw
+
+
+def shown(event: Archived) -> dict[str, Any]:
+    """Show an event in a list."""
+    return {**msgspec.structs.asdict(event), "data": msgspec.json.decode(event.value)}
+
+
+def shown_whole(event: Archived) -> dict[str, Any]:
+    """Show an event with its record."""
+    headers = [{"name": name, "value_base64": None if value is None else _text(value)} for name, value in event.headers]
+    raw = {"key_base64": _text(event.record_key), "headers": headers, "value_base64": _text(event.value)}
+    return {**shown(event), "raw": raw}
+
+
+def _text(value: bytes) -> str:
+    return b64encode(value).decode()

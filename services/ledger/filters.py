@@ -1,0 +1,73 @@
+"""Says which events are wanted, and from which place on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+
+from backbone.patterns.index import Index
+from backbone.patterns.pattern import Pattern
+from services.ledger.kept import Kept, as_patterns_see_it
+
+K = TypeVar("K", bound=Kept)
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Says where an event stands: by its time, then its id and source. `str` writes it, `read_place` reads it."""
+
+    time: datetime
+    id: str
+    source: str
+
+    def __str__(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Says which events are wanted; None is any. `since` is the first moment, `until` the first one after."""
+
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    key: str | None = None
+    correlationid: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    pattern: Pattern | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Tell whether events have to be looked at one by one, since no index leads to those that are wanted."""
+        return (self.source, self.subject, self.pattern) != (None, None, None)
+
+    def sift(self, found: Sequence[K]) -> list[K]:
+        """Return those that are wanted of what the indexes have led to."""
+        return [each for each in found if self._wants(each)]
+
+    def _wants(self, event: Kept) -> bool:
+        return (
+            self.source in (None, event.source)
+            and self.subject in (None, event.subject)
+            and (self.pattern is None or bool(self._index.match(as_patterns_see_it(event))))
+        )
+
+    @cached_property
+    def _index(self) -> Index[int]:
+        return Index([(0, self.pattern)] if self.pattern else [])
+
+
+def read_place(text: str) -> Place:
+    """Read a place as `str` has written it. Raises ValueError."""
+    try:
+        return msgspec.json.decode(text, type=Place)
+    except msgspec.MsgspecError as error:
+        raise ValueError(text) from error
+
+
+def place_of(event: Kept) -> Place:
+    """Say where an event stands."""
+    return Place(event.time, event.id, event.source)

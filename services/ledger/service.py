@@ -1,0 +1,20 @@
+"""Puts the service together: `python -m services.ledger.service`."""
+
+from backbone.process import run
+from backbone.service import Service
+from services.ledger.api import PROBLEMS, router
+from services.ledger.consumers import HANDLERS
+from services.ledger.jobs import JOBS
+from services.ledger.settings import Settings
+
+SERVICE = Service(
+    name="ledger",
+    settings=Settings,
+    router=router,
+    handlers=HANDLERS,
+    jobs=JOBS,
+    problems=PROBLEMS,
+)
+
+if __name__ == "__main__":
+    run(SERVICE)

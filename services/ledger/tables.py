@@ -1,0 +1,38 @@
+"""The one table of the ledger: every event that there was, in a partition for each of their days."""
+
+from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSON
+
+metadata = MetaData()
+
+# `day` is that of the event's own time, in UTC. The id comes first in the key: it leads to its event whatever the day.
+# `headers` are [name, value in base64 or null] in their order, as JSON: JSONB holds no name with a NUL in it.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("source", Text(collation="C"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("type", Text(collation="C"), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("topic", Text(collation="C"), nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("recorded_at", DateTime(timezone=True)),
+    Column("key", Text(collation="C"), nullable=False),
+    Column("record_key", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("correlationid", Text(collation="C"), nullable=False),
+    Column("causationid", Text(collation="C")),
+    Column("occurrenceid", Text(collation="C"), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("archived_at", DateTime(timezone=True), nullable=False),
+    Index("events_time", "time", "id"),
+    Index("events_type", "type", "time"),
+    Index("events_key", "key", "time"),
+    Index("events_correlation", "correlationid"),
+    Index("events_place", "topic", "partition", "offset"),
+    postgresql_partition_by="RANGE (day)",
+)

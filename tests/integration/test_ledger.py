@@ -1,0 +1,177 @@
+"""The ledger on a real database: every event is kept once and byte for byte, and found again."""
+
+import asyncio
+import json
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from backbone.context import Context
+from backbone.ids import new_id
+from deployment.catalogue import sample_of
+from services.ledger import archive, jobs, store
+from services.ledger.jobs import PARTITION
+from services.ledger.service import SERVICE
+from services.ledger.settings import Settings
+from tests.conftest import NewDatabase
+from tests.integration.one_service import FakeRecord, Fed, fed
+
+PLACED, V1, V2 = (
+    f"sliceline.orders.{event}" for event in ("order-placed.v1", "order-confirmed.v1", "order-confirmed.v2")
+)
+
+
+@pytest.fixture
+async def ledger(new_database: NewDatabase) -> AsyncIterator[Fed]:
+    async with fed(SERVICE, new_database) as opened:
+        yield opened
+
+
+def changed(record: FakeRecord, **attributes: str) -> FakeRecord:
+    """The record with other attributes."""
+    own = {f"ce_{name}": value.encode() for name, value in attributes.items()}
+    return replace(record, headers=[(name, own.get(name, value)) for name, value in record.headers])
+
+
+def attribute(record: FakeRecord, name: str) -> str:
+    return dict(record.headers)[f"ce_{name}"].decode()
+
+
+async def listed(service: Fed, **asked: Any) -> dict[str, Any]:
+    answer = await service.client.get("/events", params=asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def ids(service: Fed, **asked: Any) -> list[str]:
+    return [each["id"] for each in (await listed(service, **asked))["items"]]
+
+
+async def test_every_event_is_kept_once_in_each_version_and_by_whatever_replica(ledger: Fed) -> None:
+    first, second = ledger.record(V1, sample_of(V1)), ledger.record(V2, sample_of(V2))
+    second = changed(second, occurrenceid=attribute(first, "occurrenceid"))
+    unknown = changed(first, id=new_id(), type="com.example.something-new")
+    twin = changed(first, id=new_id())  # tells of the same, and is another event all the same
+    every = [first, second, unknown, twin]
+    await ledger.deliver(*every, *every)
+    await ledger.deliver(*every)
+    async with ledger.database.transaction() as tx:  # an inbox that forgot changes nothing
+        await tx.raw.execute("DELETE FROM inbox")
+    await asyncio.gather(ledger.deliver(*every, partition=1), ledger.deliver(*reversed(every), partition=2))
+    assert sorted(await ids(ledger)) == sorted(attribute(each, "id") for each in every)
+
+
+async def test_a_record_is_kept_byte_for_byte(ledger: Fed) -> None:
+    odd: list[tuple[str, Any]] = [("x-odd", b"\x00\xff\xfe"), ("x-odd", b""), ("x-\x00none", None), ("é", "é".encode())]
+    record = ledger.record(PLACED, sample_of(PLACED))
+    value = b'{ "order" : "a\\u0000b",\n\t"price": 1.10, "price": 2 }'
+    record = replace(record, value=value, headers=[*odd, *record.headers], timestamp=1_764_000_000_123)
+    await ledger.deliver(record)
+    event = attribute(record, "id")
+    kept = await archive.find(ledger.database, "/sliceline/orders", event)
+    assert kept is not None
+    assert (kept.record_key, kept.value, kept.headers) == (record.key, value, record.headers)
+    assert kept.recorded_at == datetime(2025, 11, 24, 16, 0, 0, 123_000, UTC)
+    told = (await ledger.client.get(f"/events/{event}")).json()["raw"]
+    assert b64decode(told["value_base64"]) == value
+    assert [(each["name"], each["value_base64"]) for each in told["headers"]][:3] == [
+        ("x-odd", "AP/+"),
+        ("x-odd", ""),
+        ("x-\x00none", None),
+    ]
+
+
+async def test_an_event_of_a_day_without_partition_is_kept_and_moves_once_there_is_one(ledger: Fed) -> None:
+    now = ledger.database.now()
+    days = [now - timedelta(days=each) for each in (50_000, 401, 30, 0)] + [now + timedelta(days=3000)]
+    events = [changed(ledger.record(PLACED, sample_of(PLACED)), time=day.isoformat()) for day in days]
+    await ledger.deliver(*events)
+    assert await resting(ledger) == 4
+    await keep_house(ledger)
+    assert await resting(ledger) == 3  # what lies outside of all that is kept
+    assert (await days_of(ledger))[:1] == [days[2].date()]
+    await keep_house(ledger, ledger_days=29)
+    kept = [each for at, each in enumerate(events) if at != 2]
+    assert await ids(ledger) == [attribute(each, "id") for each in kept]
+    assert max(await days_of(ledger)) == (now + timedelta(days=jobs.AHEAD)).date()
+
+
+async def keep_house(service: Fed, **settings: Any) -> None:
+    """Do the partitions' job as its worker would."""
+    context = Context(Settings(database_url="postgresql://a:a@a:1/a", **settings), service.database)
+    await jobs.partition(None, context)  # type: ignore[arg-type]  # which job it is makes no difference
+
+
+async def days_of(service: Fed) -> list[Any]:
+    async with service.database.transaction() as tx:
+        return sorted(await store.days(tx.raw))
+
+
+async def resting(service: Fed) -> int:
+    async with service.database.transaction() as tx:
+        found: int = await tx.raw.fetchval("SELECT count(*) FROM events_rest")
+        return found
+
+
+async def test_the_first_look_at_partitions_is_due_when_the_database_is_made(ledger: Fed) -> None:
+    waiting = (await ledger.client.get("/jobs")).json()["items"]
+    assert [each["kind"] for each in waiting] == [PARTITION]
+
+
+async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) -> None:
+    orders = [new_id() for _ in range(3)]
+    records = [
+        changed(ledger.record(PLACED, {**sample_of(PLACED), "order": order}), time=f"2026-11-0{day}T10:00:00Z")
+        for day, order in enumerate(orders, 1)
+    ]
+    await ledger.deliver(*records)
+    every = [attribute(each, "id") for each in records]
+    total = json.dumps({"data": {"order": [orders[1], orders[2]], "customer": {"id": [{"exists": True}]}}})
+    story = attribute(records[0], "correlationid")
+    for asked, wanted in (
+        ({"type": PLACED}, every),
+        ({"type": V1}, []),
+        ({"source": "/sliceline/orders", "subject": orders[1]}, every[1:2]),
+        ({"key": orders[2]}, every[2:]),
+        ({"correlationid": story}, every[:1]),
+        ({"since": "2026-11-02T10:00:00Z", "until": "2026-11-03T10:00:00Z"}, every[1:2]),
+        ({"pattern": total}, every[1:]),
+        ({"pattern": json.dumps({"type": [{"suffix": ".v2"}]})}, []),
+    ):
+        assert await ids(ledger, **asked) == wanted, asked
+    first = await listed(ledger, limit=2)
+    rest = await listed(ledger, limit=2, after=first["next"])
+    assert [each["id"] for each in (*first["items"], *rest["items"])] == every
+    assert rest["next"] is None
+    refused = await ledger.client.get("/events", params={"pattern": '{"data": 3}'})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "pattern.data")
+
+
+async def test_a_search_that_looks_inside_says_where_it_has_stopped(
+    ledger: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(archive, "_CHUNK", 1)
+    order = new_id()
+    records = [ledger.record(PLACED, {**sample_of(PLACED), "order": each}) for each in (new_id(), new_id(), order)]
+    await ledger.deliver(*records)
+    first = await listed(ledger, subject=order)
+    assert (first["items"], first["looked_at"]) == ([], 2)
+    rest = await listed(ledger, subject=order, after=first["next"])
+    assert [each["id"] for each in rest["items"]] == [attribute(records[2], "id")]
+
+
+async def test_an_id_that_two_sources_have_given_asks_which(ledger: Fed) -> None:
+    first = ledger.record(PLACED, sample_of(PLACED))
+    second = changed(first, source="/elsewhere")
+    await ledger.deliver(first, second)
+    event = attribute(first, "id")
+    assert (await ledger.client.get(f"/events/{event}")).status_code == 409
+    found = await ledger.client.get(f"/events/{event}", params={"source": "/elsewhere"})
+    assert found.json()["source"] == "/elsewhere"
+    assert (await ledger.client.get(f"/events/{new_id()}")).status_code == 404
