@@ -20,7 +20,18 @@ from backbone.http.limits import InFlight, RequestTarget
 from backbone.http.observing import Correlation, ErrorsAsProblems, RequestMetrics
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
-from backbone.http.routes import dead_letters, docs, front_door, health, jobs, kinds, places, refused_events, schemas
+from backbone.http.routes import (
+    dead_letters,
+    docs,
+    front_door,
+    health,
+    jobs,
+    kinds,
+    pauses,
+    places,
+    refused_events,
+    schemas,
+)
 from backbone.service import Service
 from backbone.version import VERSION
 
@@ -62,6 +73,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
         kinds.routes(service.problems),
         dead_letters.routes(service.name, service.handlers),
         places.routes(service.name),
+        pauses.routes(service.name, service.handlers, service.jobs),
         refused_events.router,
         jobs.router,
         docs.router,

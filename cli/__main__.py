@@ -15,11 +15,13 @@ from cli.logs import logs
 from cli.new import new
 from cli.order import order
 from cli.outline import INTRODUCTION
+from cli.pause import pause
 from cli.psql import psql
 from cli.redrive import redrive
 from cli.reread import reread
 from cli.reset import reset
 from cli.restart import restart
+from cli.resume import resume
 from cli.seed import seed
 from cli.several import SeveralWords
 from cli.status import status
@@ -56,6 +58,8 @@ ON_THE_SHOP = (
     redrive,
     reread,
     discard,
+    pause,
+    resume,
     reset,
 )
 for command in (*ON_THE_SHOP, contracts, bench):

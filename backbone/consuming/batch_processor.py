@@ -26,6 +26,10 @@ class Fenced(SlicelineError):
     """Another replica has moved the partition's offset: it owns the partition now."""
 
 
+class Paused(Fenced):
+    """Somebody has paused the consumer: no batch of it is begun."""
+
+
 class BatchProcessor:
     """Applies batches to one service's database. A consumer and a redrive share it."""
 
@@ -42,7 +46,8 @@ class BatchProcessor:
     async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
         """Commit effects, inbox, new events, jobs and offsets of a batch, all or nothing. `fresh`: on a new connection.
 
-        Raises Fenced when the stored offsets are not where the batch begins; else whatever its events raise.
+        Raises Fenced when the stored offsets are not where the batch begins, Paused when the consumer is; else whatever
+        its events raise.
         """
         self._beat()
         async with self._database.transaction(fresh=fresh) as tx:
@@ -118,12 +123,14 @@ class BatchProcessor:
     async def _move(self, tx: Tx, batch: Batch) -> bool:
         """Move the stored offsets past the batch; return whether any key is parked.
 
-        Raises Fenced when the stored offsets are not where the batch begins.
+        Raises Fenced when the stored offsets are not where the batch begins, and Paused.
         """
         steps = [(*place, *batch.ranges[place]) for place in sorted(batch.ranges)]
         rows = await sql.OFFSETS_MOVE.fetch(tx.raw, consumer=self._name, step=steps)
         if len(rows) < len(steps):
             raise Fenced
+        if rows[0]["is_paused"]:
+            raise Paused
         return bool(rows[0]["some_parked"])
 
 

@@ -19,9 +19,10 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from backbone.consuming.batch import Batch, Incoming, read, unreadable
-from backbone.consuming.batch_processor import BatchProcessor, Fenced
+from backbone.consuming.batch_processor import BatchProcessor, Fenced, Paused
 from backbone.consuming.broker import UNREADABLE
 from backbone.consuming.handlers import BatchHandler, Handlers, topics_of
+from backbone.consuming.heeding import Heeding
 from backbone.consuming.lag import LagWatch
 from backbone.consuming.places import Places
 from backbone.consuming.positions import Found, Positions
@@ -77,6 +78,7 @@ class Consumer:
         self._ahead: asyncio.Task[Found] | None = None
         self._in_group = False
         self._news = asyncio.Event()  # set when there is something to do but records: to stop, or other partitions
+        self._pause = Heeding(database, name)
         self._at_rest = asyncio.Event()
         self._at_rest.set()
 
@@ -99,6 +101,7 @@ class Consumer:
                 await client.start()
             self.topics, self._outdated = await self._there(client), False
             cast(Any, client)._fetcher._fetcher_timeout = _ANEW
+            self._pause.told.set()  # before this nobody listened
             if self.topics:
                 client.subscribe(self.topics, listener=_Rebalance(self))
                 await self._read(client)
@@ -139,13 +142,27 @@ class Consumer:
             while not self._stop.is_set() and not self._outdated:
                 self._news.clear()
                 self.pulse.beat()
+                await self._heed_pause(client)
                 await self._synchronise(client)
                 await self._poll(client, within=self._patience(client, watch))
                 if watch.is_due():
                     self.pulse.beat(watch.LONGEST)
                     await self._look(client, watch)
+                    self._pause.told.set()  # it may have been, and not been heard
                     committed = await self._tell_kafka(client, committed)
         await self._tell_kafka(client, committed)
+
+    async def _heed_pause(self, client: AIOKafkaConsumer) -> None:
+        """Fetch nothing while somebody has paused us; what was read before is dropped, and its place sought anew."""
+
+        async def learn() -> None:
+            self.pulse.beat(LONGEST_WAIT)
+            await self._pause.learn()
+
+        await self._settling.outlast(learn, _passes_in_the_database)
+        if self._pause.heed(client):
+            await self._drop_ahead()
+            self._positions.end_all()
 
     def _patience(self, client: AIOKafkaConsumer, watch: LagWatch) -> float:
         """Return for how many seconds only records are of interest: not long while a place is still to be taken."""
@@ -155,7 +172,7 @@ class Consumer:
     async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
         """Check whether all stored places still fit their logs; one that does not is taken anew before more is read."""
         try:
-            seen = await watch.look(client._client, self._positions.offsets)
+            seen = await watch.look(client._client, self._positions.offsets, is_paused=self._pause.is_paused)
         except Exception as error:
             if not _passes_in_the_database(error):
                 raise
@@ -201,11 +218,12 @@ class Consumer:
             await self._work_off(batch)
 
     async def _wait_for(self, records: "asyncio.Task[Found]", within: float) -> None:
-        news = asyncio.ensure_future(self._news.wait())
+        news = [asyncio.ensure_future(each.wait()) for each in (self._news, self._pause.told)]
         try:
-            await asyncio.wait([records, news], timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([records, *news], timeout=within, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            news.cancel()
+            for each in news:
+                each.cancel()
 
     async def _find(
         self,
@@ -316,8 +334,9 @@ class Consumer:
         self._at_rest.clear()
         try:
             await self._settling.settle(batch)
-        except Fenced:
+        except Fenced as error:
             self._positions.end(batch.ranges)
+            self._pause.is_paused |= isinstance(error, Paused)
         finally:
             self._at_rest.set()
 

@@ -52,8 +52,13 @@ class LagWatch:
         """Return the seconds until the next look; 0 when it is time."""
         return max(0.0, self._next - time.monotonic())
 
-    async def look(self, client: AIOKafkaClient, positions: Mapping[PartitionId, int]) -> Seen:
-        """Publish every topic's lag. Raises Hung when nothing has come for long although there is some."""
+    async def look(
+        self, client: AIOKafkaClient, positions: Mapping[PartitionId, int], *, is_paused: bool = False
+    ) -> Seen:
+        """Publish every topic's lag. Raises Hung when nothing has come for long although there is some.
+
+        Where the consumer `is_paused` nothing is to come.
+        """
         self._next = time.monotonic() + self.EVERY.total_seconds()
         held = dict(positions)
         async with asyncio.timeout(self.LONGEST):
@@ -62,7 +67,7 @@ class LagWatch:
         fitting = {place: offset for place, offset in held.items() if _fits(now, place, offset)}
         await self._places.checked(now, fitting)
         await self._count_partitions(now)
-        self._notice_hanging(now, fitting)
+        self._notice_hanging(now, {} if is_paused else fitting)
         return Seen(sorted(held.keys() - fitting), sorted(set(self._topics) - set(now.topics)))
 
     def _tell_lag(self, now: Now) -> None:

@@ -98,8 +98,12 @@ def _bytes_of(text: str | None) -> bytes | None:
 
 
 async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:
-    """Lock a parked key and return its first dead letter; open a key that has none left."""
-    if not await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(topic, key)]):
+    """Lock a parked key and return its first dead letter; open a key that has none left.
+
+    Of a key that somebody has paused none is due.
+    """
+    parked = await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(topic, key)])
+    if not parked or parked[0]["pause"] is not None:
         return None
     row = await sql.LETTER_OLDEST.fetchrow(tx.raw, consumer=consumer, topic=topic, key=key)
     if row is None:
@@ -119,6 +123,9 @@ def letter_of(row: asyncpg.Record) -> Letter:
 
 
 async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:
-    """Return the parked (topic, key) pairs of a consumer, oldest first; only those of `key` when it is given."""
+    """Return the parked (topic, key) pairs of a consumer, oldest first; only those of `key` when it is given.
+
+    Those that somebody has paused are left out.
+    """
     rows = await sql.PARKED_KEYS.fetch(database, consumer=consumer, key=key)
-    return [(row["topic"], row["key"]) for row in rows]
+    return [(row["topic"], row["key"]) for row in rows if row["pause"] is None]

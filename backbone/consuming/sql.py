@@ -12,14 +12,16 @@ _PLACE = (consumer_offsets.c.topic, consumer_offsets.c.partition)
 # Moves the offsets of a batch's partitions from where it begins to where it ends, and locks them until it commits: a
 # second owner of a partition waits here, then finds that the offset has moved, and gets no row for it. Locks are taken
 # in sorted order. A batch that got all of its rows also knows whether any key is parked: whoever parks one moves the
-# offset of the same partition in the same transaction, and a batch begins where a commit ended that we have seen.
+# offset of the same partition in the same transaction, and a batch begins where a commit ended that we have seen. (A
+# key that somebody pauses at this moment is met by the next batch.) Of a paused consumer no batch is begun.
 OFFSETS_MOVE = Statement(
     """
 INSERT INTO consumer_offsets AS o (consumer, :step.columns)
 SELECT :consumer, :step.* FROM :step ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE SET :step.excluded
 WHERE o.next_offset = (SELECT start FROM :step WHERE step.topic = o.topic AND step.partition = o.partition)
-RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked
+RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked,
+  EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused
 """,
     step=tuples(*_PLACE, column("start", BigInteger), consumer_offsets.c.next_offset),
 )
@@ -94,7 +96,7 @@ ON CONFLICT DO NOTHING RETURNING name, occurrence
 # The consumer and a redrive both take this lock, so that no event of the key slips between them.
 PARKED_LOCK = Statement(
     """
-SELECT topic, key FROM parked_keys
+SELECT topic, key, pause FROM parked_keys
 WHERE consumer = :consumer AND (topic, key) IN (SELECT :wanted.* FROM :wanted)
 ORDER BY topic, key FOR UPDATE
 """,
@@ -128,7 +130,7 @@ FROM :letter ON CONFLICT DO NOTHING
 )
 
 PARKED_KEYS = Statement("""
-SELECT topic, key FROM parked_keys WHERE consumer = :consumer AND (:key::text IS NULL OR key = :key)
+SELECT topic, key, pause FROM parked_keys WHERE consumer = :consumer AND (:key::text IS NULL OR key = :key)
 ORDER BY parked_at, topic, key
 """)
 
@@ -177,9 +179,41 @@ WHERE gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS N
 
 LETTER_BLAME = Statement("UPDATE dead_letters SET error = :error WHERE id = :id")
 
-# Said in the transaction that takes a letter away: a key never stays closed with nothing behind it.
+# Said in the transaction that takes a letter away: a key never stays closed with nothing behind it, unless somebody has
+# paused it.
 OPEN_KEY = Statement("""
 DELETE FROM parked_keys
-WHERE consumer = :consumer AND topic = :topic AND key = :key
+WHERE consumer = :consumer AND topic = :topic AND key = :key AND pause IS NULL
   AND NOT EXISTS (SELECT FROM dead_letters WHERE consumer = :consumer AND topic = :topic AND key = :key)
 """)
+
+IS_PAUSED = Statement("""
+SELECT EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused
+""")
+
+PAUSE = Statement("""
+INSERT INTO pauses (what, name, reason, paused_by) VALUES (:what, :name, :reason, :by)
+ON CONFLICT (what, name) WHERE resumed_at IS NULL DO NOTHING
+RETURNING id, what, name, reason, paused_at, paused_by, resumed_at, resumed_by
+""")
+
+PAUSE_LASTING = Statement("""
+SELECT paused_at, paused_by FROM pauses WHERE what = :what AND name = :name AND resumed_at IS NULL
+""")
+
+# In the topics that are read by name, and in those of which something was read.
+PAUSE_KEY = Statement("""
+INSERT INTO parked_keys (consumer, topic, key, pause)
+SELECT :consumer, topic, :key, :pause
+FROM (SELECT unnest(:topics::text[]) UNION SELECT topic FROM consumer_offsets WHERE consumer = :consumer) AS t(topic)
+ORDER BY topic
+ON CONFLICT (consumer, topic, key) DO UPDATE SET pause = excluded.pause
+""")
+
+RESUME = Statement("""
+UPDATE pauses SET resumed_at = now(), resumed_by = :by WHERE id = :id AND resumed_at IS NULL
+RETURNING id, what, name, reason, paused_at, paused_by, resumed_at, resumed_by
+""")
+
+# It locks them first: whoever then opens a key sees what a consumer had put behind it meanwhile.
+RESUME_KEY = Statement("UPDATE parked_keys SET pause = NULL WHERE pause = :pause RETURNING topic")

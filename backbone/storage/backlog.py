@@ -4,7 +4,7 @@ Read from the tables at each look, so that a restart forgets nothing and every r
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -18,10 +18,16 @@ MOST = 10_000
 PATIENCE = timedelta(minutes=1)
 """How long something may fail, or wait with nobody at it, before a person is needed."""
 
+# What waits behind a key that somebody has paused is counted with the pause, and is not parked. Few keys are paused.
+_NOT_HELD = """NOT EXISTS (
+  SELECT FROM parked_keys AS k WHERE k.pause IS NOT NULL AND (k.consumer, k.topic, k.key) = (l.consumer, l.topic, l.key)
+)"""
+
 # One statement, and each part of it reads an index from its end or so many rows at most: a scrape must cost nothing.
 # The kinds are found by leaping from one to the next, so that those of which no code is left are seen too. Jobs in
 # hand are those with a lease that has not ended.
-LOOK = Statement("""
+LOOK = Statement(
+    """
 WITH RECURSIVE kinds AS (
   SELECT min(kind) AS kind FROM jobs
   UNION ALL
@@ -34,10 +40,10 @@ WITH RECURSIVE kinds AS (
          (SELECT refused_at FROM refused_events ORDER BY position LIMIT 1) AS refused_since,
          (SELECT error FROM refused_events WHERE error IS NOT NULL ORDER BY position DESC LIMIT 1) AS refused_error
 ), letters AS (
-  SELECT (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT :most) AS bounded) AS events,
-         (SELECT count(*) FROM (SELECT FROM parked_keys LIMIT :most) AS bounded) AS keys,
-         (SELECT parked_at FROM dead_letters ORDER BY id LIMIT 1) AS since,
-         (SELECT error FROM dead_letters WHERE error IS NOT NULL ORDER BY id DESC LIMIT 1) AS error
+  SELECT (SELECT count(*) FROM (SELECT FROM dead_letters AS l WHERE {not_held} LIMIT :most) AS bounded) AS events,
+         (SELECT count(*) FROM (SELECT FROM parked_keys WHERE pause IS NULL LIMIT :most) AS bounded) AS keys,
+         (SELECT parked_at FROM dead_letters AS l WHERE {not_held} ORDER BY id LIMIT 1) AS since,
+         (SELECT error FROM dead_letters AS l WHERE error IS NOT NULL AND {not_held} ORDER BY id DESC LIMIT 1) AS error
 )
 SELECT now() AS at, outbox_now.waiting, outbox_now.since AS waiting_since,
        letters.events, letters.keys, letters.since AS parked_since, letters.error AS parked_error,
@@ -66,6 +72,14 @@ FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
   ) AS numbers ON true
 ) AS jobs ON jobs.kind IS NOT NULL
 ORDER BY jobs.kind
+""".replace("{not_held}", _NOT_HELD)
+)
+
+PAUSES = Statement("""
+SELECT what, name, reason, paused_at AS since, paused_by AS by,
+       (SELECT count(*) FROM (SELECT FROM parked_keys JOIN dead_letters USING (consumer, topic, key)
+                              WHERE pause = pauses.id LIMIT :most) AS bounded) AS held
+FROM pauses WHERE resumed_at IS NULL ORDER BY id
 """)
 
 
@@ -118,6 +132,18 @@ class LogBreak:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Tells what somebody has paused: the consumer, a key (behind which `held` events wait) or a kind of job."""
+
+    what: str
+    name: str
+    reason: str
+    since: datetime
+    by: str
+    held: int = 0
+
+
+@dataclass(frozen=True)
 class Backlog:
     """Holds what waits at one moment."""
 
@@ -126,10 +152,15 @@ class Backlog:
     parked: Parked
     jobs: list[Jobs]
     log_breaks: list[LogBreak]
+    pauses: list[Pause] = field(default_factory=list)
+
+    def has_paused(self, kind: str) -> bool:
+        """Tell whether somebody has paused the jobs of this kind."""
+        return any((each.what, each.name) == ("job", kind) for each in self.pauses)
 
 
 async def look(database: Database) -> Backlog:
-    """Read what waits now, in two statements."""
+    """Read what waits now, in three statements."""
     rows = await LOOK.fetch(database, most=MOST)
     first = rows[0]
     return Backlog(
@@ -140,6 +171,7 @@ async def look(database: Database) -> Backlog:
         parked=Parked(first["events"], first["keys"], first["parked_since"], first["parked_error"]),
         jobs=[_jobs_of(row) for row in rows if row["kind"] is not None],
         log_breaks=[LogBreak(**row) for row in await sql.LOG_BREAKS.fetch(database)],
+        pauses=[Pause(**row) for row in await PAUSES.fetch(database, most=MOST)],
     )
 
 
@@ -150,7 +182,8 @@ def _jobs_of(row: asyncpg.Record) -> Jobs:
 def needs(backlog: Backlog) -> list[str]:
     """Say, one sentence for each, what does not go on without a person; a queue that moves is not among it."""
     events = (*_needs_of_events(backlog), *map(_need_of_break, backlog.log_breaks))
-    return [*events, *(said for jobs in backlog.jobs for said in _needs_of_jobs(jobs, backlog.at))]
+    jobs = (said for each in backlog.jobs for said in _needs_of_jobs(each, backlog))
+    return [*map(_need_of_pause, backlog.pauses), *events, *jobs]
 
 
 def _needs_of_events(backlog: Backlog) -> Iterator[str]:
@@ -175,7 +208,14 @@ def _need_of_break(broken: LogBreak) -> str:
     return f"{where}: {broken.said} (POST /log-breaks/acknowledge when you have seen to it)"
 
 
-def _needs_of_jobs(jobs: Jobs, now: datetime) -> Iterator[str]:
+def _need_of_pause(pause: Pause) -> str:
+    what = {"consumer": "the consumer", "key": f"key {pause.name}", "job": f"{pause.name} jobs"}[pause.what]
+    behind = f", {_count(pause.held, 'event')} behind it" if pause.what == "key" else ""
+    return f"{what} paused since {_moment(pause.since)} by {pause.by}{behind}: {pause.reason}"
+
+
+def _needs_of_jobs(jobs: Jobs, backlog: Backlog) -> Iterator[str]:
+    now = backlog.at
     if jobs.given_up:
         yield (
             f"{_count(jobs.given_up, f'{jobs.kind} job')} given up, the first since {_moment(jobs.given_up_since)}; "
@@ -186,7 +226,7 @@ def _needs_of_jobs(jobs: Jobs, now: datetime) -> Iterator[str]:
             f"{_count(jobs.failing, f'{jobs.kind} job')} failing, the first since {_moment(jobs.failing_since)}, "
             f"{jobs.due} due; the last error: {jobs.failing_error}"
         )
-    if _too_long(jobs.due_since, now) and not jobs.in_hand:
+    if _too_long(jobs.due_since, now) and not jobs.in_hand and not backlog.has_paused(jobs.kind):
         yield f"{_count(jobs.due, f'{jobs.kind} job')} due since {_moment(jobs.due_since)}, and nobody does them"
 
 

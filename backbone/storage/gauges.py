@@ -20,6 +20,7 @@ OF_EVENTS: dict[str, tuple[str, Number]] = {
     "dead_letters": (f"Events parked now{_UP_TO}", lambda now: now.parked.events),
     "dead_letters_oldest_seconds": ("How long the oldest is parked", lambda now: _age(now.parked.since, now.at)),
     "backlog_needs": ("What needs a person: sentences of /backlog", lambda now: len(needs(now))),
+    "pauses": ("What somebody has paused: the consumer, keys, kinds of job", lambda now: len(now.pauses)),
     "parked_keys": (f"Keys closed now{_UP_TO}", lambda now: now.parked.keys),
 }
 OF_JOBS: dict[str, tuple[str, NumberOfKind]] = {

@@ -127,12 +127,17 @@ UPDATE jobs SET lease = gen_random_uuid(), due = now() + :lease::interval, attem
                 first_attempt_at = coalesce(first_attempt_at, now())
 FROM set_config('synchronous_commit', 'off', true)
 WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL
+                       AND NOT EXISTS (SELECT FROM pauses WHERE what = 'job' AND name = :kind AND resumed_at IS NULL)
                      ORDER BY due LIMIT :most FOR UPDATE SKIP LOCKED))
 RETURNING id, kind, key, data, attempts, first_attempt_at, scheduled_at, correlationid, causationid, traceparent, lease
 """)
 
-# When the next job is due. Whoever asks has just claimed none.
-JOB_NEXT = Statement("SELECT due FROM jobs WHERE kind = :kind AND parked_at IS NULL ORDER BY due LIMIT 1")
+# When the next job is due; none is, while the kind is paused. Whoever asks has just claimed none.
+JOB_NEXT = Statement("""
+SELECT due FROM jobs WHERE kind = :kind AND parked_at IS NULL
+  AND NOT EXISTS (SELECT FROM pauses WHERE what = 'job' AND name = :kind AND resumed_at IS NULL)
+ORDER BY due LIMIT 1
+""")
 
 NOTIFY = Statement("SELECT pg_notify(:channel, name) FROM unnest(:name::text[]) AS told(name)")
 

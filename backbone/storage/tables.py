@@ -181,6 +181,23 @@ parked_keys = Table(
     Column("topic", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("pause", BigInteger),
+    Index("parked_keys_paused", "pause", postgresql_where="pause IS NOT NULL"),
+)
+
+# What an operator has paused, and what went on again since. A key is parked under its pause.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("what", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("paused_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("paused_by", Text, nullable=False),
+    Column("resumed_at", DateTime(timezone=True)),
+    Column("resumed_by", Text),
+    Index("pauses_lasting", "what", "name", unique=True, postgresql_where="resumed_at IS NULL"),
 )
 
 idempotency_keys = Table(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 SLEEP = timedelta(seconds=5)
 """How long they sleep at most when nothing wakes them: what was told and not heard is found then."""
-_OUTBOX = "outbox"
+_OUTBOX, _CONSUMER = "outbox", "consumer"
 
 
 class Wakeups:
@@ -25,6 +25,11 @@ class Wakeups:
         """The event that is set when there is something to publish; to be asked for by the relay alone."""
         return self._events.setdefault(_OUTBOX, asyncio.Event())
 
+    @property
+    def consumer(self) -> asyncio.Event:
+        """The event that is set when the consumer may have been paused, or resumed; to be asked for by it alone."""
+        return self._events.setdefault(_CONSUMER, asyncio.Event())
+
     def jobs(self, kind: str) -> asyncio.Event:
         """Return the event that is set when a job of this kind is due, or soon; to be asked for by its worker alone."""
         return self._events.setdefault(_of_jobs(kind), asyncio.Event())
@@ -35,6 +40,12 @@ class Wakeups:
             self.ring(_OUTBOX, else_tell=True)
         for kind in kinds:
             self.ring(_of_jobs(kind), else_tell=True)
+
+    def paused(self, what: str, name: str) -> None:
+        """Wake, here and in all other processes, the consumer or the workers that were paused, or resumed."""
+        concerned = _of_jobs(name) if what == "job" else _CONSUMER
+        self.ring(concerned)
+        self.tell({concerned})
 
     def ring(self, name: str, *, else_tell: bool = False) -> None:
         """Wake whoever works at this here; where nobody does, other processes may be told."""

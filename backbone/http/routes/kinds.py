@@ -32,6 +32,9 @@ KINDS: Mapping[str, str] = {
     "Job not parked": "Only a job that is given up can be started again; this one runs, or will when it is due.",
     "No such refused event": "Nothing is set aside under this number; GET /refused-events lists what is.",
     "No such dead letter": "Nothing is parked under this number; GET /dead-letters lists what is.",
+    "Nothing of this name": "The service has no such consumer, or no such kind of job; `detail` names those it has.",
+    "Already paused": "It was paused before, and not resumed; `detail` says since when and by whom.",
+    "No such pause": "There is none of this number, or it has ended; GET /pauses lists those that last.",
     "No such asset": "The pages of /docs have no such file.",
     "No such problem": "The service knows no problem of this kind; GET /problems lists those it does.",
 }
