@@ -116,6 +116,9 @@ def _queues(backlog: dict[str, Any]) -> Iterator[str]:
         if jobs["failing"]:
             since, error = _time(jobs["failing_since"]), jobs["failing_error"]
             yield f"{jobs['failing']} {jobs['kind']} failing since {since}: {error}"
+        if jobs["rests_since"]:
+            since, until = _time(jobs["rests_since"]), _time(jobs["rests_until"])
+            yield f"{jobs['kind']} jobs rest since {since}, one is tried at {until}"
 
 
 def _time(moment: str) -> str:

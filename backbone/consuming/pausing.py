@@ -48,7 +48,7 @@ def tell(database: Database, made: asyncpg.Record, action: str, *, by: str) -> N
     """Wake whom a pause concerns, in all processes, and log it, once that is committed."""
     what, name = made["what"], made["name"]
     logger.warning(f"a {what} was {action}", action=f"{what}-{action}", name=name, by=by, reason=made["reason"])
-    database.wakeups.paused(what, name)
+    database.wakeups.rouse(what, name)
 
 
 async def lasting(tx: Tx, wanted: Wanted) -> asyncpg.Record | None:

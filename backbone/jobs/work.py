@@ -63,6 +63,8 @@ class Done:
     job: Job
     outcome: Any
     cause: Cause
+    is_given_up: bool = False
+    """Whether the outcome is that of `exhausted`: the job has not succeeded."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Claims due jobs of one kind under a lease, does them outside any transaction, and settles each once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,12 +14,13 @@ from structlog.contextvars import bound_contextvars
 
 from backbone.context import Context
 from backbone.events.payload import Cause
+from backbone.jobs import breaker
 from backbone.jobs.work import AT_ONCE, Done, Job, LeaseLost, Postpone, Work
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import Attributes, span, traceparent_of
 from backbone.running.coalescer import PATIENCE, Coalescer
-from backbone.running.faults import is_passing
+from backbone.running.faults import is_outside, is_passing
 from backbone.running.hurry import hurried
 from backbone.running.pulse import RESTART, Pulse, describe, keep_running, report
 from backbone.running.retry import repeat
@@ -47,6 +48,7 @@ class Worker:
         self._database = self._context.database
         self._may_have_more = True
         self._running: set[asyncio.Task[None]] = set()
+        self._trial: object = None
         self._settling = Coalescer(f"settling {kind}", self._settle_all)
         self._stop = asyncio.Event()
 
@@ -101,7 +103,10 @@ class Worker:
             self._database.wakeups.jobs(self._kind).set()
 
     async def _claim(self, most: int) -> list[Job]:
-        rows = await sql.JOB_CLAIM.fetch(self._database, kind=self._kind, lease=self._work.lease, most=most)
+        given = {"kind": self._kind, "lease": self._work.lease}
+        rows = await sql.JOB_CLAIM.fetch(self._database, most=most, **given)
+        if not rows and (rows := await sql.JOB_TRY.fetch(self._database, **given)):
+            self._trial = rows[0]["lease"]
         return [_job(row) for row in rows]
 
     async def _do(self, job: Job) -> None:
@@ -112,7 +117,20 @@ class Worker:
         ):
             cause = Cause(job.cause.correlationid, job.cause.causationid, traceparent_of(current))
             outcome = await self._attempt(job, cause)
+            await self._end_trial(job, outcome)
         metrics.JOBS_DONE.labels(job.kind, outcome).inc()
+
+    async def _end_trial(self, job: Job, outcome: str) -> None:
+        """Have all workers go on at once when the job that was tried after a rest has succeeded; else try another.
+
+        One that has failed for something outside is noted already.
+        """
+        if job.lease != self._trial:
+            return
+        self._trial = None
+        if outcome != "done":
+            await self._noting(breaker.end_trial(self._database, self._kind))
+        self._database.wakeups.rouse("job", self._kind)
 
     async def _attempt(self, job: Job, cause: Cause) -> str:
         try:
@@ -150,12 +168,15 @@ class Worker:
             if telling := [each for each in done if each.outcome is not None]:
                 await self._work.settle(telling, tx)
             # The jobs' rows come after the rows of the settlement, in the order in which consumers lock them.
-            ours = await sql.JOBS_SETTLE.fetch(tx.raw, done=[each.job for each in done])
+            succeeded = None if all(each.is_given_up for each in done) else self._kind
+            ours = await sql.JOBS_SETTLE.fetch(tx.raw, done=[each.job for each in done], succeeded=succeeded)
             if len(ours) < len(done):
                 raise LeaseLost
         return [None] * len(done)
 
     async def _failed(self, job: Job, error: Exception, cause: Cause) -> str:
+        if is_outside(error):
+            await self._note_failure(job, error)
         delay = self._work.retry.next_delay(job.attempt, self._database.now() - job.first_attempt_at)
         if delay is not None:
             report(self.pulse.name, error, delay)
@@ -170,11 +191,24 @@ class Worker:
             report(self.pulse.name, trouble, self._work.lease)  # the lease's end makes the job due again
         return "exhausted"
 
+    async def _note_failure(self, job: Job, error: Exception) -> None:
+        """Note that something outside is away, which may let all jobs of the kind rest."""
+        is_trial, self._trial = job.lease == self._trial, None if job.lease == self._trial else self._trial
+        said = describe(error)
+        await self._noting(breaker.note_failure(self._database, self._kind, job.key, said, is_trial=is_trial))
+
+    async def _noting(self, noting: Awaitable[None]) -> None:
+        """Await what is noted of a rest; if it fails, the rest ends by its time."""
+        try:
+            await noting
+        except Exception as trouble:
+            report(self.pulse.name, trouble, self._work.lease)
+
     async def _give_up(self, job: Job, error: Exception, cause: Cause) -> None:
         if self._work.exhausted is None:
             await self._record(sql.JOB_PARK, job, error=describe(error))
         else:
-            await self._settling.submit(Done(job, self._work.exhausted(job), cause))
+            await self._settling.submit(Done(job, self._work.exhausted(job), cause, is_given_up=True))
 
     async def _record(self, statement: Statement, job: Job, **given: Any) -> None:
         """Run a statement about the job; if even this fails, the lease's end makes the job due again."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -52,9 +52,21 @@ _PASSING_TYPES = (
     asyncpg.InternalClientError,
 )
 
+_OF_THE_DATABASE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    DBAPIError,
+    PoolTimeout,
+    Full,
+    CommitUnknown,
+)
+
 # asyncpg raises InterfaceError for what is called wrongly, and for what is called rightly on a connection that is gone
 # or ends what was cut off. Only its words tell the two apart.
 _CONNECTION_IS_GONE = re.compile(r"connection is closed|another operation is cancelling")
+
+_PASSING_OF_CLIENTS = {"httpx": "TransportError", "aiosmtplib": "SMTPException"}
 
 # What the server, or our patience, refused for lasting too long or taking too much. Half the work may fit.
 _TOO_MUCH_SQLSTATES = ("25P03", "25P04", "53100", "53200", "53400", "55P03", "57014")
@@ -66,6 +78,13 @@ _CONTENTION_SQLSTATES = ("40", "55", "57014")
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same work may succeed later without anybody changing anything of ours."""
     return any(_passes(each) for each in _chain(error))
+
+
+def is_outside(error: BaseException) -> bool:
+    """Tell whether something outside is away: a passing fault that is not our database's, and not one mail's alone."""
+    chain = list(_chain(error))
+    ours = (*_OF_THE_DATABASE, *_of_clients({"aiosmtplib": "SMTPRecipientsRefused"}))
+    return is_passing(error) and not any(isinstance(each, ours) for each in chain)
 
 
 def is_locked_out(error: BaseException) -> bool:
@@ -96,7 +115,7 @@ def may_be_the_session(error: BaseException) -> bool:
 def _passes(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if isinstance(error, (*_PASSING_TYPES, *_of_clients())):
+    if isinstance(error, (*_PASSING_TYPES, *_of_clients(_PASSING_OF_CLIENTS))):
         return True
     if isinstance(error, asyncpg.InterfaceError):
         return bool(_CONNECTION_IS_GONE.search(str(error)))
@@ -104,9 +123,8 @@ def _passes(error: BaseException) -> bool:
     return isinstance(sqlstate, str) and sqlstate.startswith(_PASSING_SQLSTATES)
 
 
-def _of_clients() -> tuple[type[BaseException], ...]:
-    """Return the errors of HTTP clients, if their library is loaded: else nobody can have met one."""
-    known = {"httpx": "TransportError", "aiosmtplib": "SMTPException"}
+def _of_clients(known: Mapping[str, str]) -> tuple[type[BaseException], ...]:
+    """Return errors of clients, each of a library, if that is loaded: else nobody can have met one."""
     return tuple(getattr(sys.modules[name], error) for name, error in known.items() if name in sys.modules)
 
 

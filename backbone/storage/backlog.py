@@ -68,7 +68,9 @@ FROM outbox_now CROSS JOIN letters CROSS JOIN refusals LEFT JOIN (
       (SELECT parked_at FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL ORDER BY parked_at LIMIT 1)
          AS given_up_since,
       (SELECT error FROM jobs WHERE kind = kinds.kind AND parked_at IS NOT NULL ORDER BY parked_at DESC LIMIT 1)
-         AS given_up_error
+         AS given_up_error,
+      (SELECT opened_at FROM breakers WHERE kind = kinds.kind) AS rests_since,
+      (SELECT rests_until FROM breakers WHERE kind = kinds.kind) AS rests_until
   ) AS numbers ON true
 ) AS jobs ON jobs.kind IS NOT NULL
 ORDER BY jobs.kind
@@ -106,7 +108,10 @@ class Parked:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Counts the jobs of one kind: due and waiting to be taken, in hand, failing and tried again, and given up."""
+    """Counts the jobs of one kind: due and waiting to be taken, in hand, failing and tried again, and given up.
+
+    They rest where what they call is away, and one of them is tried when the rest is over.
+    """
 
     kind: str
     due: int = 0
@@ -118,6 +123,8 @@ class Jobs:
     given_up: int = 0
     given_up_since: datetime | None = None
     given_up_error: str | None = None
+    rests_since: datetime | None = None
+    rests_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -224,10 +231,18 @@ def _needs_of_jobs(jobs: Jobs, backlog: Backlog) -> Iterator[str]:
     if _too_long(jobs.failing_since, now):
         yield (
             f"{_count(jobs.failing, f'{jobs.kind} job')} failing, the first since {_moment(jobs.failing_since)}, "
-            f"{jobs.due} due; the last error: {jobs.failing_error}"
+            f"{jobs.due} due; the last error: {jobs.failing_error}{_rest_of(jobs)}"
         )
-    if _too_long(jobs.due_since, now) and not jobs.in_hand and not backlog.has_paused(jobs.kind):
+    is_held = jobs.in_hand or jobs.rests_since or backlog.has_paused(jobs.kind)
+    if _too_long(jobs.due_since, now) and not is_held:
         yield f"{_count(jobs.due, f'{jobs.kind} job')} due since {_moment(jobs.due_since)}, and nobody does them"
+
+
+def _rest_of(jobs: Jobs) -> str:
+    """Say that they rest, where they do."""
+    if jobs.rests_since is None:
+        return ""
+    return f"; they rest since {_moment(jobs.rests_since)}, one is tried at {_moment(jobs.rests_until)}"
 
 
 def _too_long(since: datetime | None, now: datetime) -> bool:

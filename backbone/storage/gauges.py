@@ -29,6 +29,7 @@ OF_JOBS: dict[str, tuple[str, NumberOfKind]] = {
     "jobs_in_hand": ("Jobs that a worker has", lambda jobs, _: jobs.in_hand),
     "jobs_failing": (f"Jobs that failed and are tried again{_UP_TO}", lambda jobs, _: jobs.failing),
     "jobs_failing_oldest_seconds": ("How long the oldest fails", lambda jobs, at: _age(jobs.failing_since, at)),
+    "jobs_resting": ("1 while they rest because what they call is away", lambda jobs, _: jobs.rests_since is not None),
     "jobs_parked": (f"Jobs given up{_UP_TO}", lambda jobs, _: jobs.given_up),
 }
 

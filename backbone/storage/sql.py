@@ -121,23 +121,54 @@ JOB_WITHDRAW = Statement(
 # A claim moves `due` to the lease's end: a worker that dies needs no cleaning up, its jobs simply become due again.
 # ANY(ARRAY(...)) and not IN: a join may run the subselect again, which then skips what it has claimed already and
 # claims more than the limit. The commit need not reach the disk at once: a claim that a crash undoes is due again, and
-# whoever had it cannot settle it any more.
-JOB_CLAIM = Statement("""
+# whoever had it cannot settle it any more. None is claimed of a kind that is paused, or rests.
+_CLAIM = """
 UPDATE jobs SET lease = gen_random_uuid(), due = now() + :lease::interval, attempts = attempts + 1,
                 first_attempt_at = coalesce(first_attempt_at, now())
 FROM set_config('synchronous_commit', 'off', true)
-WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL
-                       AND NOT EXISTS (SELECT FROM pauses WHERE what = 'job' AND name = :kind AND resumed_at IS NULL)
-                     ORDER BY due LIMIT :most FOR UPDATE SKIP LOCKED))
+WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL AND {may}
+                     ORDER BY due LIMIT {most} FOR UPDATE SKIP LOCKED))
 RETURNING id, kind, key, data, attempts, first_attempt_at, scheduled_at, correlationid, causationid, traceparent, lease
+"""
+_NOT_PAUSED = "NOT EXISTS (SELECT FROM pauses WHERE what = 'job' AND name = :kind AND resumed_at IS NULL)"
+_NOT_RESTING = "NOT EXISTS (SELECT FROM breakers WHERE kind = :kind AND opened_at IS NOT NULL)"
+JOB_CLAIM = Statement(_CLAIM.format(may=f"{_NOT_PAUSED} AND {_NOT_RESTING}", most=":most"))
+
+# Tries one job after a rest. Until it ends, or its lease does, nobody tries another: of several who come here one gets
+# the breaker's row. It is locked before any job, as by whoever settles one.
+JOB_TRY = Statement(
+    f"""
+WITH trial AS (
+  UPDATE breakers SET rests_until = now() + :lease::interval
+  WHERE kind = :kind AND rests_until <= now() AND {_NOT_PAUSED}
+    AND EXISTS (SELECT FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL)
+  RETURNING kind
+)
+{_CLAIM.format(may="EXISTS (SELECT FROM trial)", most="1")}
+"""  # noqa: S608  our own text
+)
+
+BREAKER_LOCK = Statement("""
+INSERT INTO breakers (kind) VALUES (:kind) ON CONFLICT (kind) DO UPDATE SET kind = excluded.kind
+RETURNING keys, rests, opened_at, rests_until, error
 """)
 
-# When the next job is due; none is, while the kind is paused. Whoever asks has just claimed none.
-JOB_NEXT = Statement("""
-SELECT due FROM jobs WHERE kind = :kind AND parked_at IS NULL
-  AND NOT EXISTS (SELECT FROM pauses WHERE what = 'job' AND name = :kind AND resumed_at IS NULL)
-ORDER BY due LIMIT 1
+BREAKER_SAVE = Statement("""
+UPDATE breakers SET keys = :keys::text[], rests = :rests, opened_at = :opened_at, rests_until = :rests_until,
+                    error = :error
+WHERE kind = :kind
 """)
+
+BREAKER_TRY_ANOTHER = Statement("UPDATE breakers SET rests_until = now() WHERE kind = :kind AND opened_at IS NOT NULL")
+
+# When the next job is due: none is while the kind is paused, nor before its rest is over. Whoever asks has just claimed
+# none.
+JOB_NEXT = Statement(
+    f"""
+SELECT greatest(due, (SELECT rests_until FROM breakers WHERE kind = :kind)) AS due
+FROM jobs WHERE kind = :kind AND parked_at IS NULL AND {_NOT_PAUSED} ORDER BY jobs.due LIMIT 1
+"""  # noqa: S608  our own text
+)
 
 NOTIFY = Statement("SELECT pg_notify(:channel, name) FROM unnest(:name::text[]) AS told(name)")
 
@@ -149,8 +180,12 @@ WHERE id = :id AND lease = :lease RETURNING id
 
 JOB_LOCK = Statement("SELECT id FROM jobs WHERE id = :id AND lease = :lease FOR UPDATE")
 
+# A job of a kind that succeeds says that what it calls is there.
 JOBS_SETTLE = Statement(
-    "DELETE FROM jobs USING :done WHERE jobs.id = done.id AND jobs.lease = done.lease RETURNING jobs.id",
+    """
+WITH calm AS (DELETE FROM breakers WHERE kind = :succeeded)
+DELETE FROM jobs USING :done WHERE jobs.id = done.id AND jobs.lease = done.lease RETURNING jobs.id
+""",
     done=rows(jobs.c.id, jobs.c.lease),
 )
 

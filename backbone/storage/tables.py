@@ -1,6 +1,7 @@
 """Describes the tables that every service's database has beside its own."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     DateTime,
@@ -198,6 +199,18 @@ pauses = Table(
     Column("resumed_at", DateTime(timezone=True)),
     Column("resumed_by", Text),
     Index("pauses_lasting", "what", "name", unique=True, postgresql_where="resumed_at IS NULL"),
+)
+
+# Kinds of job of which several have failed in a row for something outside: since `opened_at` they rest.
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("keys", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("rests", Integer, nullable=False, server_default="0"),
+    Column("opened_at", DateTime(timezone=True)),
+    Column("rests_until", DateTime(timezone=True)),
+    Column("error", Text),
 )
 
 idempotency_keys = Table(

@@ -41,8 +41,8 @@ class Wakeups:
         for kind in kinds:
             self.ring(_of_jobs(kind), else_tell=True)
 
-    def paused(self, what: str, name: str) -> None:
-        """Wake, here and in all other processes, the consumer or the workers that were paused, or resumed."""
+    def rouse(self, what: str, name: str) -> None:
+        """Wake, here and in all other processes, the consumer, or the workers of this kind of job."""
         concerned = _of_jobs(name) if what == "job" else _CONSUMER
         self.ring(concerned)
         self.tell({concerned})
