@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.events.buses import longest_retention
@@ -49,9 +49,17 @@ class Settings(BaseSettings):
     )
     streams: int = Field(2000, ge=1, le=1_000_000, description="Event streams at once; more are answered 429")
     stuck_after_seconds: Seconds = Field(60.0, description="A part that makes no progress so long ends the process")
-    inbox_days: int = Field(14, le=3660, description="How long deliveries are remembered; topics keep them shorter")
     idempotency_days: int = Field(
         2, ge=1, le=3660, description="How long the answers under an Idempotency-Key are kept"
+    )
+    letter_days: int = Field(
+        30,
+        le=3660,
+        description="How long discarded events and reports of redrives are kept; topics keep shorter",
+    )
+    replay_days: int = Field(30, ge=0, le=3660, description="How old an event may be that is replayed")
+    inbox_days: int = Field(
+        70, le=3660, description="How long deliveries are remembered: for all that may bring an event again, together"
     )
     otlp_endpoint: HttpUrl | None = Field(
         None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Where spans go; none: they are not exported"
@@ -65,14 +73,31 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown role {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
         return given
 
-    @field_validator("inbox_days")
+    @field_validator("letter_days")
     @classmethod
     def _longer_than_topics(cls, given: int) -> int:
         longest = longest_retention().days
         if given <= longest:
             raise ValueError(
-                f"must be more than {longest}: topics keep events for {longest} days (buses.toml), and what is read "
-                "again after its delivery was forgotten would be handled twice"
+                f"must be more than {longest}: topics keep events for {longest} days (buses.toml), and what was "
+                "discarded and is read again would be parked once more"
+            )
+        return given
+
+    @field_validator("inbox_days")
+    @classmethod
+    def _outlasting(cls, given: int, info: ValidationInfo) -> int:
+        """Refuse an inbox that forgets an event before the last way by which it may come again."""
+        topics, known = longest_retention().days, info.data
+        if not {"letter_days", "replay_days"} <= known.keys():  # refused themselves
+            return given
+        letters, replays = known["letter_days"], known["replay_days"]
+        if given <= (most := topics + letters + replays):
+            raise ValueError(
+                f"must be more than {most}: topics keep events for {topics} days (buses.toml), discarded ones may be "
+                f"restored for {letters} (SLICELINE_LETTER_DAYS), old ones replayed for {replays} "
+                "(SLICELINE_REPLAY_DAYS), and what comes again after its delivery was forgotten would be handled "
+                "twice. Raise it, or lower one of those"
             )
         return given
 

@@ -1,4 +1,8 @@
-"""Prunes what would grow for ever: the inbox, and the replies stored under an Idempotency-Key."""
+"""Prunes what would grow for ever: inbox, replies under an Idempotency-Key, discarded letters, pauses that are over.
+
+A job that is done leaves no row; one that was given up stays until somebody starts it anew or it is withdrawn. Tables
+of its own a service prunes by a job. How long each is kept, and what has to outlast what, `settings.py` checks.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -40,6 +44,8 @@ class Housekeeping:
             return
         await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
+        for statement in (sql.DISCARDED_PRUNE, sql.PAUSES_PRUNE):
+            await self._prune(statement, timedelta(days=self._settings.letter_days))
 
     async def _prune(self, statement: Statement, older_than: timedelta) -> None:
         await prune(self._database, statement, older_than, lambda: self.pulse.beat(LONGEST_WAIT))

@@ -94,6 +94,15 @@ INBOX_PRUNE = Statement("""
 DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - :age::interval LIMIT 5000)
 """)
 
+DISCARDED_PRUNE = Statement("""
+DELETE FROM discarded_letters WHERE id IN (
+  SELECT id FROM discarded_letters WHERE discarded_at < now() - :age::interval LIMIT 5000)
+""")
+
+PAUSES_PRUNE = Statement("""
+DELETE FROM pauses WHERE id IN (SELECT id FROM pauses WHERE resumed_at < now() - :age::interval LIMIT 5000)
+""")
+
 # The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.
 # `excluded` is the row that was to be inserted, with the defaults of all columns that are not set here.
 JOB_SCHEDULE = Statement(

@@ -47,6 +47,35 @@ async def remember(database: Database, days: int, count: int) -> None:
         )
 
 
+async def give_up(database: Database, *days: int) -> None:
+    """Letters discarded, and pauses ended, so many days ago; and a pause that lasts since a year."""
+    async with database.transaction() as tx:
+        for at, age in enumerate(days):
+            await tx.raw.execute(
+                """
+                INSERT INTO discarded_letters (id, consumer, topic, partition, "offset", key, headers, parked_at,
+                                               discarded_at, discarded_by, reason)
+                VALUES ($1, 'c', 't', 0, $1, 'k', '[]', now(), now() - make_interval(days => $2), 'ann', 'r')
+                """,
+                at,
+                age,
+            )
+            await tx.raw.execute(
+                """
+                INSERT INTO pauses (what, name, reason, paused_by, resumed_at, resumed_by)
+                VALUES ('key', $1::int::text, 'r', 'ann', now() - make_interval(days => $2), 'bob')
+                """,
+                at,
+                age,
+            )
+        await tx.raw.execute(
+            """
+            INSERT INTO pauses (what, name, reason, paused_by, paused_at)
+            VALUES ('key', 'lasting', 'r', 'ann', now() - interval '1 year')
+            """
+        )
+
+
 async def kept(database: Database, table: str) -> int:
     async with database.transaction() as tx:
         return int(await tx.raw.fetchval(f"SELECT count(*) FROM {table}"))
@@ -69,12 +98,14 @@ async def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(database: 
 
 async def test_a_running_process_prunes_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "EVERY", timedelta(seconds=1))
-    await remember(database, 15, 2)
+    await remember(database, 17, 2)
     await remember(database, 1, 2)
+    await give_up(database, 9, 7)
 
     async def is_pruned() -> bool:
-        return (await kept(database, "inbox"), await kept(database, "idempotency_keys")) == (2, 2)
+        counts = [await kept(database, table) for table in ("inbox", "idempotency_keys", "discarded_letters", "pauses")]
+        return counts == [2, 2, 1, 2]
 
-    settings = Settings(database_url="postgresql://unused", inbox_days=14, idempotency_days=2)
+    settings = Settings(database_url="postgresql://unused", letter_days=8, replay_days=0, inbox_days=16)
     async with running(Housekeeping(database, settings)):
         await eventually(is_pruned)

@@ -21,10 +21,10 @@ from services.payments.settings import Settings as OfPayments
 URL = "postgresql://orders:secret@127.0.0.1:5432/orders"
 
 
-def refusal(of: type[Settings], name: str, value: str) -> str:
+def refusal(of: type[Settings], name: str, value: str, **others: Any) -> str:
     """What is said about a value, which must be refused for this setting alone."""
     with pytest.raises(ValidationError) as refused:
-        of.model_validate({"database_url": URL, name: value})
+        of.model_validate({"database_url": URL, name: value, **others})
     (error,) = refused.value.errors()
     assert error["loc"] == (name,)
     return in_plain_words(error)
@@ -64,7 +64,25 @@ def test_the_reason_is_told_in_plain_words() -> None:
 
 def test_the_inbox_remembers_longer_than_topics_keep() -> None:
     assert timedelta(days=Settings(database_url=URL).inbox_days) > longest_retention()
-    assert Settings(database_url=URL, inbox_days=longest_retention().days + 1).inbox_days == 8
+
+
+def test_the_inbox_outlasts_topics_letters_and_replays_together() -> None:
+    assert Settings(database_url=URL, letter_days=8, replay_days=3, inbox_days=7 + 8 + 3 + 1).inbox_days == 19
+    said = refusal(Settings, "inbox_days", "18", letter_days=8, replay_days=3)
+    assert "must be more than 18: topics keep events for 7 days" in said
+    assert "for 8 (SLICELINE_LETTER_DAYS)" in said
+    assert "for 3 (SLICELINE_REPLAY_DAYS)" in said
+
+
+def test_an_inbox_that_was_not_set_is_checked_against_longer_windows_as_well() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(database_url=URL, replay_days=365)
+    [error] = refused.value.errors()
+    assert (error["loc"], "must be more than 402" in error["msg"]) == (("inbox_days",), True)
+
+
+def test_what_was_discarded_is_remembered_longer_than_topics_keep_it() -> None:
+    assert "must be more than 7" in refusal(Settings, "letter_days", "7")
 
 
 @pytest.mark.parametrize(
