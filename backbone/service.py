@@ -30,6 +30,14 @@ class Service(Generic[S]):
     problems: Mapping[str, str] = field(default_factory=dict)
     """What its own problems mean, by their titles; the backbone's are in `http/routes/kinds.py`."""
 
+    reads_old_events: bool | None = None
+    """Whether it reads, when its tables are new, what its topics hold already. None: unless it has jobs."""
+
+    @property
+    def skips_old_events(self) -> bool:
+        """Whether it begins at the newest event: what has jobs acts outside, or later, and not on what is long past."""
+        return bool(self.jobs) if self.reads_old_events is None else not self.reads_old_events
+
     @property
     def about(self) -> str:
         """The text with which the service's package says what it does."""

@@ -93,13 +93,13 @@ async def _mismatch(kept: Kept, service: str, url: str) -> str | None:
         partitions, keys = await _unread(connection, kept, service), await _unpublished(connection, kept, service)
         if not partitions and not keys:
             return None
-        state = "empty" if await _ARE_EMPTY.fetchval(connection) else "not empty"
+        state = "empty" if await ARE_EMPTY.fetchval(connection) else "not empty"
         return "; ".join([*_first(partitions, "partition"), *_first(keys, "key"), f"its tables are {state}"])
     finally:
         await connection.close()
 
 
-_ARE_EMPTY = Statement("SELECT NOT EXISTS (SELECT FROM consumer_offsets) AND NOT EXISTS (SELECT FROM sequences)")
+ARE_EMPTY = Statement("SELECT NOT EXISTS (SELECT FROM consumer_offsets) AND NOT EXISTS (SELECT FROM sequences)")
 
 
 def _first(said: Sequence[str], what: str) -> list[str]:
@@ -164,7 +164,7 @@ async def _do_as_chosen(kept: Kept, service: str, url: str, numbers: Mapping[str
         async with connection.transaction():
             await _COUNT_ON.execute(connection, known=numbers.items())
             if skipping:
-                await _skip(connection, kept, service)
+                await skip(connection, kept, service)
             await _accept(connection, kept, service)
     finally:
         await connection.close()
@@ -190,7 +190,8 @@ ON CONFLICT (consumer, topic, partition) DO UPDATE SET :place.excluded, checked_
 )
 
 
-async def _skip(connection: Any, kept: Kept, service: str) -> None:
+async def skip(connection: Any, kept: Kept, service: str) -> None:
+    """Have a service begin at the newest event of all topics that it reads."""
     handlers = importlib.import_module(f"services.{service}.service").SERVICE.handlers
     read = topics_of(handlers)
     rows = [(*at, log.end, log.id, log.epoch) for at, log in kept.logs.items() if buses.reads(read, at[0])]

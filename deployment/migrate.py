@@ -24,6 +24,7 @@ from backbone.storage.statement import Statement
 from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from deployment.addresses import database_url, without_password
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
+from deployment.newcomers import place
 from deployment.published import Report
 from services import CATALOGUE
 
@@ -60,7 +61,7 @@ class Repartitioned(Exception):
 
 
 async def migrate(postgres_url: str, kafka: str, password: str, report: Report, old_events: str | None = None) -> None:
-    """Make what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`.
+    """Make what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`, `newcomers.py`.
 
     Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated,
     Repartitioned and DoNotBelong.
@@ -70,9 +71,10 @@ async def migrate(postgres_url: str, kafka: str, password: str, report: Report, 
         _topics(kafka, replication, report),
         _databases(postgres_url, password, report),
     )
+    urls = {service: database_url(postgres_url, service, password) for service in CATALOGUE}
     if kept:
-        urls = {service: database_url(postgres_url, service, password) for service in CATALOGUE}
         await settle(kept, kafka, urls, old_events, report)
+    await place(kept, urls, old_events, report)
 
 
 def _replication(text: str) -> int:

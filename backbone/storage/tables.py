@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -211,6 +212,14 @@ breakers = Table(
     Column("opened_at", DateTime(timezone=True)),
     Column("rests_until", DateTime(timezone=True)),
     Column("error", Text),
+)
+
+# One row, once these tables have been placed beside their topics; `skipped`: at the newest events.
+beginnings = Table(
+    "beginnings",
+    metadata,
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("skipped", Boolean, nullable=False),
 )
 
 idempotency_keys = Table(

@@ -14,6 +14,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     jobs=JOBS,
     problems=PROBLEMS,
+    reads_old_events=True,  # its jobs only keep house
 )
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from backbone.storage.database import Database
 from deployment import migrate
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
 from deployment.migrate import Repartitioned
+from deployment.newcomers import place
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, create_topic, running
 from tests.waiting import eventually
@@ -125,6 +126,62 @@ async def test_tables_that_belong_are_passed_and_so_is_a_newcomer(thing: Things,
     found = await kept(thing, "newcomer")
     assert found is not None
     await settle(found, thing.kafka, {"newcomer": await asyncio.to_thread(new_database, "orders")}, None, print)
+
+
+@pytest.fixture
+async def newcomer(thing: Things, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Things]:
+    """A service that mails about what another one's topic has held for long, with tables of its own."""
+    await handled(thing, 0, 1)
+    name = f"{thing.name}-mails"
+    database = Database(await asyncio.to_thread(new_database, "orders"), name, size=20)
+    async with database.transaction() as tx:
+        await tx.raw.execute(
+            "CREATE TABLE effects (key text, number int, position bigint GENERATED ALWAYS AS IDENTITY)"
+        )
+    jobs: Any = {"mail": None}
+    module: Any = SimpleNamespace(SERVICE=replace(thing.service(thing.note), name=name, jobs=jobs))
+    monkeypatch.setitem(sys.modules, f"services.{name}.service", module)
+    yield replace(thing, name=name, database=database)
+    await database.close()
+
+
+async def placed(thing: Things, newcomer: Things, choice: str | None = None) -> list[str]:
+    """What migrate says of the newcomer, which then reads what comes."""
+    said: list[str] = []
+    await place(await kept(thing, newcomer.name), {newcomer.name: url_of(newcomer)}, choice, said.append)
+    return said
+
+
+async def publish_and_read(thing: Things, newcomer: Things) -> list[tuple[str, int]]:
+    """Publish one more, and return what the newcomer has done when it has read it."""
+    handlers = thing.service(newcomer.note).handlers
+    await thing.publish("a", 2)
+    async with running(relay_of(thing), Consumer(newcomer.name, handlers, newcomer.database, thing.kafka)):
+        await eventually(lambda: has(newcomer, 2))
+    return await newcomer.effects()
+
+
+async def test_a_new_listener_with_jobs_begins_at_the_newest_event_and_misses_none_from_then_on(
+    thing: Things, newcomer: Things
+) -> None:
+    [said] = await placed(thing, newcomer)
+    assert f"{newcomer.name} is new and has jobs" in said
+    assert f"./sliceline reread {newcomer.name}" in said
+    assert await publish_and_read(thing, newcomer) == [("a", 2)]
+    assert await placed(thing, newcomer) == []
+
+
+async def test_a_new_listener_reads_all_when_it_is_told_to(thing: Things, newcomer: Things) -> None:
+    assert await placed(thing, newcomer, "read") == []
+    assert await publish_and_read(thing, newcomer) == [("a", 0), ("a", 1), ("a", 2)]
+
+
+async def test_a_listener_that_was_there_before_anything_was_said_misses_nothing_however_late_it_reads(
+    thing: Things, newcomer: Things
+) -> None:
+    await place(None, {newcomer.name: url_of(newcomer)}, None, print)  # as at the first start of all
+    assert await placed(thing, newcomer) == []
+    assert await publish_and_read(thing, newcomer) == [("a", 0), ("a", 1), ("a", 2)]
 
 
 async def test_topics_that_never_held_anything_are_not_looked_at(thing: Things) -> None:
