@@ -40,7 +40,7 @@ def up(
         typer.Option(
             envvar=OLD_EVENTS,
             metavar="read|skip",
-            help="Where tables are older than the topics: read all events again, or skip to the newest.",
+            help="Where tables are older than the topics, or new: read all events, or skip to the newest.",
         ),
     ] = None,
 ) -> None:
