@@ -184,7 +184,8 @@ _SKIP = Statement(
     """
 INSERT INTO consumer_offsets (consumer, :place.columns, checked_offset)
 SELECT :consumer, :place.*, next_offset FROM :place
-ON CONFLICT (consumer, topic, partition) DO UPDATE SET :place.excluded, checked_offset = excluded.checked_offset
+ON CONFLICT (consumer, topic, partition) DO UPDATE
+  SET :place.excluded, checked_offset = excluded.checked_offset, since_offset = NULL
 """,
     place=tuples(*_PLACE, consumer_offsets.c.next_offset, consumer_offsets.c.log, consumer_offsets.c.leader_epoch),
 )

@@ -11,8 +11,9 @@ from typing import Any
 from opentelemetry.trace import Span, SpanKind
 from structlog.contextvars import bound_contextvars
 
-from backbone.consuming import inbox, parking, sql
+from backbone.consuming import counting, inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming
+from backbone.consuming.counting import Settled, Spans
 from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers, topic_of_view, views_of
 from backbone.errors import SlicelineError
 from backbone.events.payload import Cause, Event
@@ -41,6 +42,7 @@ class BatchProcessor:
         self._name = name
         self._database = database
         self._handlers = handlers
+        self._wish_to_know = any(isinstance(each, BatchHandler) and each.repeated for each in handlers.values())
         self.views = views_of(handlers)
 
     async def apply(self, batch: Batch, *, fresh: bool = False) -> None:
@@ -52,21 +54,26 @@ class BatchProcessor:
         self._beat()
         async with self._database.transaction(fresh=fresh) as tx:
             self._beat()
-            some_parked = await self._move(tx, batch)
+            some_parked, spans = await self._move(tx, batch)
             known = [each for each in batch.incoming if each.event or each.broken]
             ours = await inbox.without_discarded(tx, self._name, known)
             open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
             unseen = await self._admit(tx, open_ones)
             await self._handle(tx, unseen)
+            settled = Settled(unseen, repeated=_less(open_ones, unseen), held=_less(ours, open_ones))
+            await self._tell_repeated(tx, counting.new_among(settled.repeated, spans))
+            await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
         _count(batch, ours, unseen, self._database.now())
 
     async def park(self, batch: Batch, error: Exception) -> None:
         """Park the one event of a batch and move the offset past it."""
         self._beat()
         async with self._database.transaction() as tx:
-            await self._move(tx, batch)
+            _, spans = await self._move(tx, batch)
             await parking.park(tx, self._name, batch.incoming[0], error)
+            settled = Settled(applied=(), repeated=(), held=batch.incoming)
+            await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
 
     async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
         """Handle the first dead letter of a parked key; return False when none is left and the key is open again."""
@@ -74,25 +81,38 @@ class BatchProcessor:
             row = await parking.oldest(tx, self._name, topic, key)
             if row is None:
                 return False
-            await self._handle(tx, await self._admit(tx, [parking.incoming_of(row, self.views)]))
-            await sql.LETTER_DELETE.execute(tx.raw, id=row["id"])
+            incoming = [parking.incoming_of(row, self.views)]
+            unseen = await self._admit(tx, incoming)
+            await self._handle(tx, unseen)
+            await self._tell_repeated(tx, _less(incoming, unseen))
+            await sql.LETTER_DELETE.execute(tx.raw, id=row["id"], applied=bool(unseen))
             await sql.OPEN_KEY.execute(tx.raw, consumer=self._name, topic=topic, key=key)
         return True
 
-    async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Event[Any]]:
+    async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
         for each in incoming:
             if each.broken:
                 raise each.broken
         listened = [each for each in incoming if each.event]
-        return [each.event for each in await inbox.deduplicate(tx, self._name, listened) if each.event]
+        return await inbox.deduplicate(tx, self._name, listened)
 
-    async def _handle(self, tx: Tx, events: Sequence[Event[Any]]) -> None:
+    async def _handle(self, tx: Tx, incoming: Sequence[Incoming]) -> None:
+        events = _events_of(incoming)
         for handler, run in groupby(events, key=lambda event: self._handlers[type(event.data)]):
             if isinstance(handler, BatchHandler):
                 await self._handle_set(tx, handler, list(run))
                 continue
             for event in run:
                 await self._handle_one(tx, handler, event)
+
+    async def _tell_repeated(self, tx: Tx, incoming: Sequence[Incoming]) -> None:
+        """Tell those handlers that wish to know it of what the inbox knew already."""
+        if not self._wish_to_know:
+            return
+        for each in incoming:
+            handler = self._handlers[type(each.event.data)] if each.event else None
+            if isinstance(handler, BatchHandler) and handler.repeated:
+                await handler.repeated(each, tx)
 
     async def _handle_set(self, tx: Tx, handler: BatchHandler, events: Sequence[Event[Any]]) -> None:
         self._beat()
@@ -120,8 +140,8 @@ class BatchProcessor:
         }
         return messaging("process", _topic_of(event), SpanKind.CONSUMER, parent=event.traceparent, attributes=about)
 
-    async def _move(self, tx: Tx, batch: Batch) -> bool:
-        """Move the stored offsets past the batch; return whether any key is parked.
+    async def _move(self, tx: Tx, batch: Batch) -> tuple[bool, Spans]:
+        """Move the stored offsets past the batch; return whether any key is parked, and which records count.
 
         Raises Fenced when the stored offsets are not where the batch begins, and Paused.
         """
@@ -131,14 +151,26 @@ class BatchProcessor:
             raise Fenced
         if rows[0]["is_paused"]:
             raise Paused
-        return bool(rows[0]["some_parked"])
+        return bool(rows[0]["some_parked"]), counting.spans_of(rows)
 
 
 def _topic_of(event: Event[Any]) -> str:
     return topic_of_view(type(event.data))
 
 
-def _count(batch: Batch, ours: Sequence[Incoming], fresh: Sequence[Event[Any]], now: datetime) -> None:
+def _less(incoming: Sequence[Incoming], others: Sequence[Incoming]) -> Sequence[Incoming]:
+    if len(incoming) == len(others):
+        return ()
+    without = {id(each) for each in others}
+    return [each for each in incoming if id(each) not in without]
+
+
+def _events_of(incoming: Sequence[Incoming]) -> list[Event[Any]]:
+    return [each.event for each in incoming if each.event]
+
+
+def _count(batch: Batch, ours: Sequence[Incoming], unseen: Sequence[Incoming], now: datetime) -> None:
+    fresh = _events_of(unseen)
     metrics.SKIPPED.inc(len(batch.incoming) - len(ours))
     metrics.REPEATED.inc(len(ours) - len(fresh))
     for event_type, count in Counter(event.type for event in fresh).items():

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backbone.consuming.batch import Incoming
 from backbone.events.envelope import topic_of
 from backbone.events.payload import Event, Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
@@ -19,9 +20,12 @@ class BatchHandler:
     It has to do what handling them one by one would, only in fewer statements. What it publishes, it publishes with
     `cause=event.cause`, because the transaction has no single cause. The rows it changes it locks first, sorted: one
     BatchHandler for all types of a service gets a whole batch at once, so that they are sorted over the batch.
+
+    `repeated` is told of each delivery that the inbox knew already, in the same transaction: few wish to know.
     """
 
     handle: Callable[[Sequence[Event[Any]], Tx], Awaitable[None]]
+    repeated: Callable[[Incoming, Tx], Awaitable[None]] | None = None
 
 
 Handler = EventHandler | BatchHandler

@@ -122,6 +122,8 @@ class Places:
         if not rows:
             return []
         taken = await sql.OFFSETS_PLACE.fetch(tx.raw, consumer=self._consumer, place=rows)
+        if anew := [(row["topic"], row["partition"]) for row in taken if row["counts_anew"]]:
+            await sql.COUNTS_CLEAR.execute(tx.raw, consumer=self._consumer, place=anew)
         return [(row["topic"], row["partition"]) for row in taken]
 
     async def checked(self, now: Now, positions: Mapping[PartitionId, int]) -> None:

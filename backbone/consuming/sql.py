@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, column
 
 from backbone.storage.statement import Statement, rows, tuples
-from backbone.storage.tables import consumer_offsets, dead_letters, inbox, log_breaks, parked_keys
+from backbone.storage.tables import consumer_offsets, dead_letters, handled_counts, inbox, log_breaks, parked_keys
 
 ANEW = -1
 """Stored instead of an offset: somebody wishes the log to be read from its beginning (see `reread.py`)."""
@@ -16,12 +16,13 @@ _PLACE = (consumer_offsets.c.topic, consumer_offsets.c.partition)
 # key that somebody pauses at this moment is met by the next batch.) Of a paused consumer no batch is begun.
 OFFSETS_MOVE = Statement(
     """
-INSERT INTO consumer_offsets AS o (consumer, :step.columns)
-SELECT :consumer, :step.* FROM :step ORDER BY topic, partition
+INSERT INTO consumer_offsets AS o (consumer, :step.columns, since_offset, since_at)
+SELECT :consumer, :step.*, start, now() FROM :step ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE SET :step.excluded
 WHERE o.next_offset = (SELECT start FROM :step WHERE step.topic = o.topic AND step.partition = o.partition)
-RETURNING EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked,
-  EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused
+RETURNING topic, partition, since_offset, counted_offset,
+          EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked,
+          EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused
 """,
     step=tuples(*_PLACE, column("start", BigInteger), consumer_offsets.c.next_offset),
 )
@@ -31,17 +32,25 @@ SELECT topic, partition, next_offset, log, leader_epoch, checked_offset FROM con
 """)
 
 # Takes places in the logs there are now. Who read a row that has moved since gets nothing for it, and looks again. How
-# far the log had been read stays known where the place goes back: for a while Kafka's account says so too.
+# far the log had been read stays known where the place goes back: for a while Kafka's account says so too. Counting
+# begins with the place, and anew in another log; what stands beyond the end of one that was cut back is not counted.
 OFFSETS_PLACE = Statement(
     """
-INSERT INTO consumer_offsets AS o (consumer, :place.columns, checked_offset)
-SELECT :consumer, :place.*, next_offset FROM :place ORDER BY topic, partition
+INSERT INTO consumer_offsets AS o (consumer, :place.columns, checked_offset, since_offset, since_at)
+SELECT :consumer, :place.*, next_offset, next_offset, now() FROM :place ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE
   SET :place.excluded, checked_offset = excluded.checked_offset,
       reached_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
-                            THEN greatest(o.reached_offset, o.next_offset) END
+                            THEN greatest(o.reached_offset, o.next_offset) END,
+      since_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
+                          THEN coalesce(o.since_offset, excluded.since_offset) ELSE excluded.since_offset END,
+      since_at = CASE WHEN coalesce(o.log, excluded.log) = excluded.log AND o.since_offset IS NOT NULL
+                      THEN o.since_at ELSE excluded.since_at END,
+      counted_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
+                            THEN CASE WHEN o.next_offset > excluded.next_offset THEN excluded.next_offset
+                                      ELSE o.counted_offset END END
 WHERE o.next_offset = (SELECT was FROM :place WHERE place.topic = o.topic AND place.partition = o.partition)
-RETURNING topic, partition
+RETURNING topic, partition, since_at = now() AS counts_anew
 """,
     place=tuples(
         *_PLACE,
@@ -65,7 +74,9 @@ WHERE o.consumer = :consumer AND o.topic = fits.topic AND o.partition = fits.par
 # -1 asks for the beginning: whoever reads there is fenced off and seeks it. No row is deleted, for a missing one would
 # let the running batch pass.
 OFFSETS_ANEW = Statement("""
-UPDATE consumer_offsets SET next_offset = -1, reached_offset = greatest(reached_offset, next_offset)
+UPDATE consumer_offsets
+SET next_offset = -1, reached_offset = greatest(reached_offset, next_offset),
+    counted_offset = greatest(counted_offset, next_offset)
 WHERE consumer = :consumer AND (:topic::text IS NULL OR topic = :topic) RETURNING topic
 """)
 
@@ -139,7 +150,62 @@ SELECT id, topic, partition, "offset", headers, record_key, value FROM dead_lett
 WHERE consumer = :consumer AND topic = :topic AND key = :key ORDER BY id LIMIT 1
 """)
 
-LETTER_DELETE = Statement("DELETE FROM dead_letters WHERE id = :id")
+# A letter counts where it lies. Taken up, it counts by what came of it, if its record is one of those that are counted.
+LETTER_DELETE = Statement("""
+WITH gone AS (DELETE FROM dead_letters WHERE id = :id RETURNING consumer, topic, partition, "offset", type, log)
+INSERT INTO handled_counts AS counts (consumer, topic, partition, type, applied, ignored, repeated)
+SELECT consumer, topic, partition, CASE WHEN length(gone.type) <= 512 THEN gone.type ELSE '' END,
+       (:applied::bool)::int, 0, (NOT :applied::bool)::int
+FROM gone JOIN consumer_offsets AS o USING (consumer, topic, partition)
+WHERE gone."offset" >= o.since_offset AND coalesce(gone.log, o.log) IS NOT DISTINCT FROM o.log
+ON CONFLICT (consumer, topic, partition, type) DO UPDATE
+  SET applied = counts.applied + excluded.applied, repeated = counts.repeated + excluded.repeated
+""")
+
+# One row for each type of a partition, whose place this transaction holds: replicas do not wait for each other here.
+COUNTS_ADD = Statement(
+    """
+INSERT INTO handled_counts AS counts (consumer, :count.columns)
+SELECT :consumer, :count.* FROM :count ORDER BY topic, partition, type
+ON CONFLICT (consumer, topic, partition, type) DO UPDATE
+  SET applied = counts.applied + excluded.applied, ignored = counts.ignored + excluded.ignored,
+      repeated = counts.repeated + excluded.repeated
+""",
+    count=tuples(*(each for each in handled_counts.columns if each.key != "consumer")),
+)
+
+COUNTS_CLEAR = Statement(
+    """
+DELETE FROM handled_counts WHERE consumer = :consumer AND (topic, partition) IN (SELECT :place.* FROM :place)
+""",
+    place=tuples(*_PLACE),
+)
+
+# All of it as of one moment, so that what a batch moves on is never counted twice, nor missed.
+COUNTS = Statement("""
+WITH letters AS (
+  SELECT consumer, topic, partition, "offset", log, CASE WHEN length(type) <= 512 THEN type ELSE '' END AS type,
+         CASE WHEN error IS NULL THEN 'held' ELSE 'parked' END AS lies FROM dead_letters
+  UNION ALL
+  SELECT consumer, topic, partition, "offset", log, CASE WHEN length(type) <= 512 THEN type ELSE '' END, 'discarded'
+  FROM discarded_letters
+), counts AS (
+  SELECT consumer, topic, partition, type, applied, ignored, repeated, 0 AS parked, 0 AS held, 0 AS discarded
+  FROM handled_counts
+  UNION ALL
+  SELECT consumer, topic, partition, type, 0, 0, 0, count(*) FILTER (WHERE lies = 'parked'),
+         count(*) FILTER (WHERE lies = 'held'), count(*) FILTER (WHERE lies = 'discarded')
+  FROM letters JOIN consumer_offsets AS o USING (consumer, topic, partition)
+  WHERE letters."offset" >= o.since_offset AND coalesce(letters.log, o.log) IS NOT DISTINCT FROM o.log
+  GROUP BY consumer, topic, partition, type
+)
+SELECT o.consumer, o.topic, o.partition, o.next_offset, o.since_offset, o.since_at, o.log, counts.type,
+       sum(applied)::bigint AS applied, sum(ignored)::bigint AS ignored, sum(repeated)::bigint AS repeated,
+       sum(parked)::bigint AS parked, sum(held)::bigint AS held, sum(discarded)::bigint AS discarded
+FROM consumer_offsets AS o LEFT JOIN counts USING (consumer, topic, partition)
+GROUP BY o.consumer, o.topic, o.partition, counts.type
+ORDER BY o.consumer, o.topic, o.partition, counts.type
+""")
 
 LETTER = Statement("""
 SELECT topic, partition, "offset", key, headers, record_key, value FROM dead_letters

@@ -83,6 +83,22 @@ consumer_offsets = Table(
     Column("leader_epoch", Integer),
     Column("checked_offset", BigInteger),
     Column("reached_offset", BigInteger),
+    Column("since_offset", BigInteger),
+    Column("since_at", DateTime(timezone=True)),
+    Column("counted_offset", BigInteger),
+)
+
+# What became of the records from `since_offset` on; those that are parked or discarded are counted where they lie.
+handled_counts = Table(
+    "handled_counts",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("applied", BigInteger, nullable=False),
+    Column("ignored", BigInteger, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
 )
 
 # Where a log did not reach to the place at which its reader stood, and what came of it.

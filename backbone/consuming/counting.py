@@ -1,0 +1,114 @@
+"""Counts what became of each record, in the transaction that did it: what the ledger's balance sheet is made of.
+
+A record is known by its offset and counts once, whatever is read again: one that was counted before and now has an
+effect is no longer ignored. The same event at another offset is another record, and `repeated`. What is parked or
+discarded is counted where it lies, so that a letter which vanishes is missed.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from backbone.consuming import sql
+from backbone.consuming.batch import Batch, Incoming, declared_type, printable
+from backbone.events.envelope import LONGEST_ATTRIBUTE
+from backbone.events.topics import PartitionId
+from backbone.storage.database import Database, Tx
+
+NO_TYPE = ""
+"""Stands for the type of a record that declares none."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Says which of a partition's records count: those from `since` on (None: none), which is new from `counted` on."""
+
+    since: int | None
+    counted: int
+
+    def has(self, offset: int) -> bool:
+        """Tell whether the record at this offset counts."""
+        return self.since is not None and offset >= self.since
+
+
+Spans = Mapping[PartitionId, Span]
+
+
+class Outcomes(msgspec.Struct):
+    """Counts the records of one type and partition by what became of them."""
+
+    applied: int = 0
+    ignored: int = 0
+    repeated: int = 0
+
+
+Counts = dict[tuple[str, int, str], Outcomes]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """Holds what became of a batch: what was `applied`, what the inbox knew, and what now lies behind a parked key."""
+
+    applied: Collection[Incoming]
+    repeated: Collection[Incoming]
+    held: Collection[Incoming]
+
+
+def spans_of(moved: Iterable[asyncpg.Record]) -> dict[PartitionId, Span]:
+    """Read from the rows of OFFSETS_MOVE which records count."""
+    return {(row["topic"], row["partition"]): Span(row["since_offset"], row["counted_offset"] or 0) for row in moved}
+
+
+def counts_of(batch: Batch, settled: Settled, spans: Spans) -> Counts:
+    """Count a batch. What was counted before counts as ignored no longer, where it was applied or held this time."""
+    counts: Counts = defaultdict(Outcomes)
+    applied, repeated, held = ({id(each) for each in group} for group in msgspec.structs.astuple(settled))
+    for each in batch.incoming:
+        span, offset, which = spans[each.place], each.record.offset, id(each)
+        if not span.has(offset):
+            continue
+        outcomes = counts[*each.place, type_of(each)]
+        is_known = offset < span.counted
+        if which in applied:
+            outcomes.applied += 1
+            outcomes.ignored -= is_known
+        elif which in held:
+            outcomes.ignored -= is_known
+        elif which in repeated:
+            outcomes.repeated += not is_known
+        elif each.event is None and each.broken is None:
+            outcomes.ignored += not is_known
+    return counts
+
+
+def new_among(incoming: Iterable[Incoming], spans: Spans) -> list[Incoming]:
+    """Return the records that were not read before."""
+    return [each for each in incoming if each.record.offset >= spans[each.place].counted]
+
+
+def type_of(incoming: Incoming) -> str:
+    """Return the type under which a record counts; one that is longer than a type may be is none."""
+    declared = incoming.event.type if incoming.event else declared_type(incoming.record)
+    return printable(declared) if declared and len(declared) <= LONGEST_ATTRIBUTE else NO_TYPE
+
+
+async def add(tx: Tx, consumer: str, counts: Counts) -> None:
+    """Write counts, in one statement; without any, none."""
+    rows = [(*key, *msgspec.structs.astuple(each)) for key, each in counts.items() if each != Outcomes()]
+    if rows:
+        await sql.COUNTS_ADD.execute(tx.raw, consumer=consumer, count=rows)
+
+
+async def look(database: Database) -> list[dict[str, Any]]:
+    """Return for each consumer its places, and what became of their records, as of one moment."""
+    consumers: dict[str, dict[str, Any]] = {}
+    for row in await sql.COUNTS.fetch(database):
+        told = consumers.setdefault(row["consumer"], {"consumer": row["consumer"], "counts": [], "places": []})
+        place = {name: row[name] for name in ("topic", "partition", "next_offset", "since_offset", "since_at", "log")}
+        if place not in told["places"][-1:]:
+            told["places"].append(place)
+        if row["type"] is not None:
+            names = ("topic", "partition", "type", "applied", "ignored", "repeated", "parked", "held", "discarded")
+            told["counts"].append({name: row[name] for name in names})
+    return list(consumers.values())
