@@ -26,6 +26,7 @@ SETTINGS = {
     # No socket files: their paths have a length limit that deep directories exceed.
     "unix_socket_directories": "",
     "max_connections": "300",
+    "track_commit_timestamp": "on",  # so that the inbox tells when an event was handled
     "shared_buffers": "64MB",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 # The tests compare the server's behaviour, not its disk: a crash of the whole machine ends the tests anyway.
-POSTGRES_SETTINGS = {"fsync": "off", "max_connections": "300"}
+POSTGRES_SETTINGS = {"fsync": "off", "max_connections": "300", "track_commit_timestamp": "on"}
 
 
 def chosen() -> str:

@@ -59,7 +59,7 @@ def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
     `views` are named as `views_of` does it.
     """
     declared = declared_type(record)
-    view = _view_of(declared, record.topic, views) if declared else None
+    view = view_of(declared, record.topic, views) if declared else None
     if view is None:
         return Incoming(record, _own_key(record), broken=None if declared else _untyped(record))
     try:
@@ -69,7 +69,8 @@ def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
         return Incoming(record, _parking_key(record), broken=error)
 
 
-def _view_of(declared: str, topic: str, views: Mapping[str, type[Payload]]) -> type[Payload] | None:
+def view_of(declared: str, topic: str, views: Mapping[str, type[Payload]]) -> type[Payload] | None:
+    """Return the view with which a record of a topic that declares a type is read; None for one that is not read."""
     return views.get(f"{topic} {declared}") or views.get(declared) or views.get(topic) or views.get(many_with(topic))
 
 

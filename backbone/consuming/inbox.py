@@ -1,12 +1,13 @@
 """Stores the occurrences that a consumer has handled, or given up (the inbox), each committed with its effect."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from backbone.consuming import sql
 from backbone.consuming.batch import Incoming
 from backbone.errors import SlicelineError
 from backbone.events.envelope import from_record, is_type, name_without_version
-from backbone.events.payload import Recorded, Unread
+from backbone.events.payload import Payload, Recorded, Unread
 from backbone.events.records import Record
 from backbone.storage.database import Tx
 
@@ -49,8 +50,25 @@ async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming])
 
 def _identity(incoming: Incoming) -> tuple[str, str]:
     assert incoming.event is not None  # noqa: S101  only events come here
-    event = incoming.event
-    if isinstance(event.data, Recorded):
+    return identity(type(incoming.event.data), incoming.event)
+
+
+class Identified(Protocol):
+    """What an event is known by."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def occurrenceid(self) -> str: ...
+
+
+def identity(view: type[Payload], event: Identified) -> tuple[str, str]:
+    """Return name and occurrence by which an event is noted that is read in this view."""
+    if issubclass(view, Recorded):
         return event.source, event.id
-    name = event.type if isinstance(event.data, Unread) else name_without_version(event.type)
+    name = event.type if issubclass(view, Unread) else name_without_version(event.type)
     return name, event.occurrenceid

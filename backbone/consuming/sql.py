@@ -1,6 +1,6 @@
 """Holds what a consumer says to its database, each statement with the reason for its shape."""
 
-from sqlalchemy import BigInteger, column
+from sqlalchemy import BigInteger, Integer, column
 
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import consumer_offsets, dead_letters, handled_counts, inbox, log_breaks, parked_keys
@@ -102,6 +102,45 @@ SELECT :consumer, :happening.* FROM :happening ORDER BY name, occurrence
 ON CONFLICT DO NOTHING RETURNING name, occurrence
 """,
     happening=tuples(inbox.c.name, inbox.c.occurrence),
+)
+
+# What became of events here. When one was handled nobody has to write down: Postgres keeps account of commits, where it
+# is told to (track_commit_timestamp), and the row in the inbox knows its transaction, which began when the batch did.
+OUTCOMES = Statement(
+    """
+SELECT asked.at, letter.parked_at, letter.error, gone.discarded_at, gone.error AS discarded_error,
+       i.received_at AS began_at,
+       CASE WHEN current_setting('track_commit_timestamp') = 'on'
+            THEN pg_xact_commit_timestamp(i.xmin) END AS handled_at,
+       coalesce(greatest(o.next_offset, o.reached_offset) > asked."offset", false) AS is_passed
+FROM :asked
+LEFT JOIN inbox AS i ON i.consumer = :consumer AND i.name = asked.name AND i.occurrence = asked.occurrence
+LEFT JOIN consumer_offsets AS o
+  ON o.consumer = :consumer AND o.topic = asked.topic AND o.partition = asked.partition
+LEFT JOIN LATERAL (
+  SELECT parked_at, error FROM dead_letters AS d
+  WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
+    AND d."offset" = asked."offset" AND coalesce(d.log, o.log) IS NOT DISTINCT FROM o.log LIMIT 1) AS letter ON true
+LEFT JOIN LATERAL (
+  SELECT discarded_at, error FROM discarded_letters AS d
+  WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
+    AND d."offset" = asked."offset" AND coalesce(d.log, o.log) IS NOT DISTINCT FROM o.log LIMIT 1) AS gone ON true
+""",
+    asked=tuples(
+        column("at", Integer),
+        inbox.c.name,
+        inbox.c.occurrence,
+        dead_letters.c.topic,
+        dead_letters.c.partition,
+        dead_letters.c.offset,
+    ),
+)
+
+JOBS_OF_STORIES = Statement(
+    """
+SELECT kind, key, attempts, error, due, first_attempt_at, parked_at, correlationid, causationid FROM jobs
+WHERE correlationid = ANY(:stories::text[]) ORDER BY id LIMIT :most
+"""
 )
 
 # The consumer and a redrive both take this lock, so that no event of the key slips between them.

@@ -1,0 +1,92 @@
+"""Tells what became of events in this service, for whoever has seen them elsewhere."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from backbone.consuming import outcomes, sql
+from backbone.consuming.handlers import Handlers
+from backbone.consuming.outcomes import State
+from backbone.http.context import Db
+from backbone.values.fields import WHOLE
+
+_MOST_JOBS = 1000
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
+Topic = Annotated[str, StringConstraints(max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")]
+Number = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1), WHOLE]
+
+
+class Told(BaseModel):
+    """An event by its attributes, and its place in the topics."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Text
+    source: Text
+    type: Text
+    occurrenceid: Text
+    correlationid: Text
+    topic: Topic
+    partition: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1), WHOLE]
+    offset: Number
+
+
+class Asked(BaseModel):
+    """Says which events are asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: Annotated[list[Told], Field(max_length=100)]
+
+
+class OutcomeView(BaseModel):
+    """What became of one event here."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    state: State
+    began_at: datetime | None
+    handled_at: datetime | None
+    at: datetime | None
+    error: str | None
+
+
+class JobView(BaseModel):
+    """A job that what the events belong to has set off, and that is not done."""
+
+    kind: str
+    key: str
+    attempts: int
+    error: str | None
+    due: datetime
+    first_attempt_at: datetime | None
+    parked_at: datetime | None
+    correlationid: str
+    causationid: str | None
+
+
+class Outcomes(BaseModel):
+    """What became of the events, in the order in which they were asked for, and the jobs that are not done."""
+
+    outcomes: list[OutcomeView]
+    jobs: list[JobView]
+
+
+def routes(name: str, handlers: Handlers) -> APIRouter:
+    """Make the route for what became of events in one service."""
+    router = APIRouter()
+
+    @router.post("/outcomes", response_model=Outcomes)
+    async def tell_outcomes(body: Asked, db: Db) -> Any:
+        """Tell what became of events here: handled and when, parked and why, passed over, or still to come.
+
+        With the jobs that the same commands have set off, and that are not done. Nothing is changed.
+        """
+        found = await outcomes.outcomes(db, name, handlers, body.events)
+        stories = sorted({each.correlationid for each in body.events})
+        jobs = await sql.JOBS_OF_STORIES.fetch(db, stories=stories, most=_MOST_JOBS)
+        return {"outcomes": [OutcomeView.model_validate(each) for each in found], "jobs": [dict(row) for row in jobs]}
+
+    return router
