@@ -131,6 +131,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_PROVIDER_URL": layout.url("provider"),
             "SLICELINE_SMTP_HOST": HOST,
             "SLICELINE_SMTP_PORT": str(layout.port("smtp")),
+            "SLICELINE_SERVICES": ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE),
             # Only what `./sliceline webhooks listen` needs, of what lies inside.
             "SLICELINE_WEBHOOK_NETWORKS": os.environ.get("SLICELINE_WEBHOOK_NETWORKS", HOST),
             "SLICELINE_WEBHOOK_PORTS": os.environ.get("SLICELINE_WEBHOOK_PORTS", f"80,443,{layout.listener}"),

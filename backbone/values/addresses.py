@@ -22,7 +22,8 @@ def _postgres(given: str) -> str:
     return _sound(given, ("postgresql",), "postgresql://role:password@host:port/name")
 
 
-def _http(given: str) -> str:
+def http_url(given: str) -> str:
+    """Check the address of something that is called over HTTP. Raises ValueError."""
     return _sound(given, ("http", "https"), "http://host:port or https://host:port")
 
 
@@ -40,4 +41,4 @@ def _sound(given: str, schemes: tuple[str, ...], shape: str) -> str:
 
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres)]
-HttpUrl = Annotated[str, AfterValidator(_http)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]

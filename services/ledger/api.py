@@ -7,19 +7,27 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime
 
 from backbone.http import Db, Paging, Problem
+from backbone.http.context import Ctx
 from backbone.http.pages import bad_cursor
 from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.values.fields import Key
 from services.ledger import archive
-from services.ledger.bodies import EventPage, WholeEvent, shown, shown_whole
+from services.ledger.asking import services_of
+from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
 from services.ledger.filters import Filters, Place, read_place
+from services.ledger.journey import journey, own
+from services.ledger.listeners import accounts, is_said_to_read
 
 router = APIRouter()
 
+MOST_OF_ORDER = 1000
+"""Events that are told of an order; it has some twenty."""
+
 PROBLEMS = {
     "No such event": "No event of this id is kept: it was never heard, or its day was dropped.",
+    "No such order": "No event of this order is kept: there is none, or it was long ago.",
     "Several events": "Events of several sources have this id; `source` says which one is meant.",
 }
 Moment = AwareDatetime | None
@@ -65,6 +73,22 @@ async def get_event(
     if len(found) > 1:
         raise Problem(409, "Several events", f"Say which source: {', '.join(each.source for each in found)}.")
     return shown_whole(found[0])
+
+
+@router.get("/orders/{order}/journey", response_model=JourneyView, responses={404: {}})
+async def get_journey(order: Annotated[Key, Path(description="The order's id")], db: Db, context: Ctx) -> Any:
+    """Tells all that happened to an order, in order: how long each part took, and who has finished with it or has not.
+
+    What listeners did they are asked at once; `unanswered` names those who did not answer. What is not known is null.
+    """
+    of_key = await archive.of_key(db, order, MOST_OF_ORDER)
+    if not of_key:
+        raise Problem(404, "No such order", f"No event of an order {order} is kept.")
+    of_stories = await archive.of_stories(db, {each.correlationid for each in of_key}, MOST_OF_ORDER)
+    events = own(order, of_key, of_stories)
+    said = await accounts(context.client(services_of), events)
+    is_cut = MOST_OF_ORDER in (len(of_key), len(of_stories))
+    return JourneyView.model_validate(journey(order, events, said, is_said_to_read, is_cut=is_cut))
 
 
 def _place(after: str | None) -> Place | None:

@@ -1,7 +1,7 @@
 """Reads the archive: for the ledger's own API, and for all else that is told from events as they were."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from backbone.storage.database import Database
@@ -33,14 +33,14 @@ async def with_id(database: Database, id: str) -> list[Archived]:  # noqa: A002 
     return await store.find(database, id)
 
 
-async def of_key(database: Database, key: str) -> list[Archived]:
-    """Return all events of a key, in whatever topic, the oldest first."""
-    return await store.find_key(database, key)
+async def of_key(database: Database, key: str, limit: int | None = None) -> list[Archived]:
+    """Return all events of a key, in whatever topic, the oldest first; the first of them, if there is a limit."""
+    return await store.find_key(database, key, limit)
 
 
-async def of_story(database: Database, correlationid: str) -> list[Archived]:
-    """Return all events that one command has set off, the oldest first."""
-    return await store.find_story(database, correlationid)
+async def of_stories(database: Database, stories: Collection[str], limit: int | None = None) -> list[Archived]:
+    """Return all events that some commands have set off, by their correlation ids, as `of_key` does."""
+    return await store.find_stories(database, stories, limit)
 
 
 async def select(database: Database, filters: Filters, after: Place | None, limit: int) -> Found:

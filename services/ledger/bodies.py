@@ -60,6 +60,69 @@ class WholeEvent(EventView):
     raw: Raw
 
 
+class JobView(BaseModel):
+    """A job that is not done: how often it was tried, and what it failed for last."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    service: str
+    kind: str
+    key: str
+    attempts: int
+    error: str | None
+    due: datetime
+    parked_at: datetime | None
+
+
+class ListenerView(BaseModel):
+    """How far a listener is with an event: not known, to come, handled, passed, parked, held or discarded."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    service: str
+    state: str
+    in_topic_ms: float | None
+    in_handler_ms: float | None
+    handled_at: datetime | None
+    since: datetime | None
+    error: str | None
+    jobs: list[JobView]
+
+
+class StepView(BaseModel):
+    """One event, told in a sentence, with the spans that it took, in milliseconds."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    event: str
+    source: str
+    type: str
+    key: str
+    time: datetime
+    sentence: str
+    after_ms: float | None
+    in_outbox_ms: float | None
+    archived_at: datetime
+    listeners: list[ListenerView]
+    finished: list[str]
+    unfinished: list[str]
+    unknown: list[str]
+
+
+class JourneyView(BaseModel):
+    """All that happened to an order. `is_cut`: it has more events than are told here."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    order: str
+    steps: list[StepView]
+    took_ms: float
+    unfinished: list[str]
+    unanswered: list[str]
+    jobs: list[JobView]
+    is_cut: bool
+
+
 def shown(event: Archived) -> dict[str, Any]:
     """Show an event in a list."""
     return {**msgspec.structs.asdict(event), "data": msgspec.json.decode(event.value)}

@@ -85,14 +85,15 @@ async def find(database: Database, id: str) -> list[Archived]:  # noqa: A002  th
     return await _fetch(database, select(events).where(E.id == id).order_by(E.source, E.time))
 
 
-async def find_key(database: Database, key: str) -> list[Archived]:
+async def find_key(database: Database, key: str, limit: int | None) -> list[Archived]:
     """Give the events of a key, in whatever topic, the oldest first."""
-    return await _fetch(database, select(events).where(E.key == key).order_by(*_OF_ONE))
+    return await _fetch(database, select(events).where(E.key == key).order_by(*_OF_ONE).limit(limit))
 
 
-async def find_story(database: Database, correlationid: str) -> list[Archived]:
-    """Give the events that one command has set off, the oldest first."""
-    return await _fetch(database, select(events).where(E.correlationid == correlationid).order_by(*_OF_ONE))
+async def find_stories(database: Database, stories: Collection[str], limit: int | None) -> list[Archived]:
+    """Give the events that some commands have set off, the oldest first."""
+    query = select(events).where(E.correlationid.in_(sorted(stories)))
+    return await _fetch(database, query.order_by(*_OF_ONE).limit(limit))
 
 
 async def list_page(database: Database, filters: Filters, after: Place | None, limit: int) -> list[Archived]:

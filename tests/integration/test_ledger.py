@@ -10,18 +10,30 @@ from typing import Any
 
 import pytest
 
+from backbone.consuming.batch import Batch, read
+from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.consumer import Consumer
+from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.context import Context
+from backbone.errors import SlicelineError
+from backbone.events.payload import every_record_of
 from backbone.ids import new_id
+from backbone.storage.database import Database
 from deployment.catalogue import sample_of
 from services.ledger import archive, jobs, store
+from services.ledger.consumers import keep
 from services.ledger.jobs import PARTITION
 from services.ledger.service import SERVICE
 from services.ledger.settings import Settings
+from services.loyalty.service import SERVICE as LOYALTY
 from tests.conftest import NewDatabase
-from tests.integration.one_service import FakeRecord, Fed, fed
+from tests.integration.one_service import FakeRecord, Fed, fed, serving
+from tests.integration.test_parking import record_of, send
+from tests.integration.things import Things, running
+from tests.waiting import eventually
 
-PLACED, V1, V2 = (
-    f"sliceline.orders.{event}" for event in ("order-placed.v1", "order-confirmed.v1", "order-confirmed.v2")
+PLACED, V1, V2, COMPLETED = (
+    f"sliceline.orders.order-{event}" for event in ("placed.v1", "confirmed.v1", "confirmed.v2", "completed.v1")
 )
 
 
@@ -175,3 +187,87 @@ async def test_an_id_that_two_sources_have_given_asks_which(ledger: Fed) -> None
     found = await ledger.client.get(f"/events/{event}", params={"source": "/elsewhere"})
     assert found.json()["source"] == "/elsewhere"
     assert (await ledger.client.get(f"/events/{new_id()}")).status_code == 404
+
+
+async def test_a_journey_tells_how_far_each_listener_is(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await asyncio.to_thread(new_database, "loyalty")
+    with serving(LOYALTY, url) as address:
+        monkeypatch.setenv("SLICELINE_SERVICES", f"loyalty={address},kitchen=http://127.0.0.1:1")
+        async with fed(SERVICE, new_database) as ledger:
+            loyalty = Fed(LOYALTY, Database(url, "loyalty"), ledger.client)
+            sample = sample_of(COMPLETED)
+            now = round(ledger.database.now().timestamp() * 1000)
+            records = [replace(ledger.record(each, sample_of(each)), timestamp=now) for each in (V2, COMPLETED)]
+            records = [changed(each, time=f"2026-11-27T12:00:0{at}Z") for at, each in enumerate(records)]
+            second = replace(records[1], offset=1)
+            await ledger.deliver(records[0], second)
+            assert await standing(ledger, sample["order"]) == ([[], [("loyalty", "to come")]], [["kitchen"], []])
+            await loyalty.deliver(*records)
+            [_, last] = (await journey_of(ledger, sample["order"]))["steps"]
+            [handled] = last["listeners"]
+            assert handled["state"] == "handled"
+            assert handled["in_topic_ms"] >= 0 < handled["in_handler_ms"]
+            assert last["after_ms"] == 1000
+            assert last["sentence"].startswith(f"The order {sample['order']} is complete")
+            later = replace(changed(records[1], id=new_id(), occurrenceid=new_id()), offset=2)
+            await ledger.deliver(later)
+            await park(loyalty, later)
+            found = await journey_of(ledger, sample["order"])
+            parked = [each for step in found["steps"] for each in step["listeners"] if each["state"] == "parked"]
+            assert [each["error"] for each in parked] == ["BoomError: no"]
+            assert (found["unfinished"], found["unanswered"]) == (["loyalty"], ["kitchen"])
+            await loyalty.database.close()
+
+
+class BoomError(SlicelineError):
+    """Something that no retry can help."""
+
+
+async def park(service: Fed, record: FakeRecord) -> None:
+    processor = BatchProcessor(service.service.name, service.service.handlers, service.database)
+    ranges = {(record.topic, 0): (record.offset, record.offset + 1)}
+    await processor.park(Batch([read(record, processor.views)], ranges), BoomError("no"))
+
+
+async def journey_of(service: Fed, order: str) -> dict[str, Any]:
+    answer = await service.client.get(f"/orders/{order}/journey")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def standing(service: Fed, order: str) -> tuple[list[Any], list[Any]]:
+    """Of each step the listeners with their states, and those that are not known."""
+    steps = (await journey_of(service, order))["steps"]
+    known = [
+        [(each["service"], each["state"]) for each in step["listeners"] if each["state"] != "unknown"] for step in steps
+    ]
+    return known, [step["unknown"] for step in steps]
+
+
+async def test_an_order_that_nobody_has_heard_of_has_no_journey(ledger: Fed) -> None:
+    assert (await ledger.client.get(f"/orders/{new_id()}/journey")).status_code == 404
+
+
+async def test_what_comes_over_kafka_is_kept_with_the_moment_that_kafka_had_it(ledger: Fed, thing: Things) -> None:
+    """Once with a real consumer: an event sent twice, one that no contract describes, and what is no event at all."""
+    began = ledger.database.now() - timedelta(seconds=1)
+    sound, foreign = record_of(thing, "a", 1), record_of(thing, "b", 2)
+    foreign[2][:] = [(name, b"com.example.new" if name == "ce_type" else value) for name, value in foreign[2]]
+    await send(thing, sound, sound, (b"c", b"no event", []), foreign)
+    handlers: Handlers = {every_record_of(thing.topic): BatchHandler(keep)}
+    async with running(Consumer("ledger", handlers, ledger.database, thing.kafka)):
+
+        async def both() -> bool:
+            return len(await ids(ledger)) == 2
+
+        await eventually(both)
+    [first, second] = await archive.of_key(ledger.database, "a") + await archive.of_key(ledger.database, "b")
+    assert (first.record_key, first.value, list(first.headers)) == sound
+    assert second.type == "com.example.new"
+    assert first.recorded_at is not None
+    assert began < first.recorded_at < first.archived_at + timedelta(seconds=1)
+    letters = (await ledger.client.get("/dead-letters")).json()["items"]
+    assert [(each["topic"], each["offset"]) for each in letters] == [(thing.topic, 2)]

@@ -14,6 +14,7 @@ from backbone.http.wording import in_plain_words
 from backbone.settings import Settings
 from sandbox import serving
 from services import CATALOGUE
+from services.ledger.settings import Settings as OfLedger
 from services.notifications.settings import Settings as OfNotifications
 from services.orders.settings import Settings as OfOrders
 from services.payments.settings import Settings as OfPayments
@@ -41,6 +42,23 @@ def refusal(of: type[Settings], name: str, value: str, **others: Any) -> str:
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "0", "-1", "1e300", "1e9", "soon", ""])
 def test_a_span_of_time_that_does_not_end_or_begin_is_refused(of: type[Settings], name: str, value: str) -> None:
     assert "must be" in refusal(of, name, value)
+
+
+@pytest.mark.parametrize("value", ["0", "7", "-400", "soon"])
+def test_an_archive_that_forgets_before_the_topics_do_is_refused(value: str) -> None:
+    refusal(OfLedger, "ledger_days", value)
+
+
+@pytest.mark.parametrize("value", ["orders", "orders=", "order=http://a:1", "orders=a:1", "*=http://a b"])
+def test_addresses_of_services_that_nobody_could_ask_are_refused(value: str) -> None:
+    refusal(OfLedger, "services", value)
+
+
+def test_services_are_asked_where_they_are_said_to_be_and_else_nowhere() -> None:
+    assert OfLedger(database_url=URL).addresses == {}
+    assert OfLedger(database_url=URL, services="orders=http://a:1/").addresses == {"orders": "http://a:1"}
+    every = OfLedger(database_url=URL, services="*=http://*:8000").addresses
+    assert every == {name: f"http://{name}:8000" for name in CATALOGUE}
 
 
 @pytest.mark.parametrize("value", ["", "Nowhere/Atlantis", "Europe", "../UTC", "/etc/localtime", "UTC+1:30"])

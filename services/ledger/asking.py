@@ -1,0 +1,76 @@
+"""Asks the other services over HTTP what they know. Who does not answer is told from who has nothing to say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.ledger.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+CALL_SECONDS = 2.0
+"""The whole call, also when the answer trickles in."""
+
+
+class Services:
+    """Asks services by their names. What is None is not known: nobody was there, or what came was no answer."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self.addresses = addresses
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        import httpx  # only for who is asked for something that others know
+
+        return httpx.AsyncClient(timeout=CALL_SECONDS)
+
+    async def get(self, name: str, path: str, params: Mapping[str, Any] | None = None) -> Any | None:
+        """Return what a service answers at a path; None where it does not, or answers that it has no such thing."""
+        return await self._ask(name, "GET", path, params=params)
+
+    async def get_each(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any | None]:
+        """Return what each service answers at a path, all asked at the same time."""
+        answers = await asyncio.gather(*(self.get(name, path, params) for name in self.addresses))
+        return dict(zip(self.addresses, answers, strict=True))
+
+    async def post(self, name: str, path: str, body: Any) -> Any | None:
+        """Return what a service answers to a question that is too long for a path; None as with `get`."""
+        return await self._ask(name, "POST", path, json=body)
+
+    async def _ask(self, name: str, method: str, path: str, **sent: Any) -> Any | None:
+        import httpx
+
+        url = self.addresses.get(name)
+        if url is None:
+            return None
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                response = await self._http.request(method, f"{url}{path}", **sent)
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):
+            return None
+        return _read(response)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if "_http" in self.__dict__:
+            await self._http.aclose()
+
+
+def _read(response: httpx.Response) -> Any | None:
+    if response.status_code != 200:
+        return None
+    try:
+        return msgspec.json.decode(response.content)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def services_of(settings: Settings) -> Services:
+    """Make what asks the services: `context.client(services_of)` is a process's only one."""
+    return Services(settings.addresses)
