@@ -33,6 +33,7 @@ from backbone.http.routes import (
     places,
     refused_events,
     schemas,
+    state,
 )
 from backbone.service import Service
 from backbone.version import VERSION
@@ -78,6 +79,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
         places.routes(service.name),
         handled.router,
         pauses.routes(service.name, service.handlers, service.jobs),
+        state.routes(service.name, service.rebuilds),
         refused_events.router,
         jobs.router,
         docs.router,

@@ -11,6 +11,7 @@ from backbone.consuming.handlers import Handlers
 from backbone.events.payload import Payload
 from backbone.http.grouped import GroupedCommand
 from backbone.jobs.work import Work
+from backbone.rebuilding import Rebuilding
 from backbone.settings import Settings
 
 S = TypeVar("S", bound=Settings)
@@ -29,6 +30,8 @@ class Service(Generic[S]):
     grouped: tuple[GroupedCommand[Any, Any], ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
     """What its own problems mean, by their titles; the backbone's are in `http/routes/kinds.py`."""
+    rebuilds: tuple[Rebuilding, ...] = ()
+    """How states of its own follow from events alone, one for each kind of thing."""
 
     reads_old_events: bool | None = None
     """Whether it reads, when its tables are new, what its topics hold already. None: unless it has jobs."""

@@ -16,6 +16,8 @@ from backbone.http.problems import Problem, invalid, malformed
 from backbone.http.wording import field_name
 
 LARGEST = 64 * 1024
+LARGER = {"/state": 64 * LARGEST}
+"""Of what is asked with more than a command says: by path, the most bytes."""
 DEEPEST = 32
 _LARGEST_WHOLE = 2**63
 _CHARSETS = ("utf-8", "utf8", "csutf8", "us-ascii", "ascii")
@@ -23,7 +25,7 @@ Location = tuple[int | str, ...]
 
 
 class Bodies:
-    """ASGI: reads the body, in one piece or many, and lets only sound JSON of at most LARGEST bytes through."""
+    """ASGI: reads the body, in one piece or many; lets only sound JSON of at most LARGEST bytes (LARGER) through."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -34,7 +36,7 @@ class Bodies:
         if scope["type"] != "http" or not ("content-length" in headers or "transfer-encoding" in headers):
             await self.app(scope, receive, send)
             return
-        body = await self._read(headers, receive)
+        body = await self._read(headers, receive, LARGER.get(scope["path"], LARGEST))
         if body is None:
             return
         if body:
@@ -42,10 +44,10 @@ class Bodies:
             check_json(body)
         await self.app(scope, again({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def _read(self, headers: Headers, receive: Receive, most: int) -> bytes | None:
         """Read the whole body; None when the client went away. What is too large is not read on."""
-        if headers.get("content-length", "0").rjust(20, "0") > str(LARGEST).rjust(20, "0"):
-            raise self._too_large()
+        if headers.get("content-length", "0").rjust(20, "0") > str(most).rjust(20, "0"):
+            raise self._too_large(most)
         chunks: list[bytes] = []
         size = 0
         more = True
@@ -55,13 +57,13 @@ class Bodies:
                 return None
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > LARGEST:
-                raise self._too_large()
+            if size > most:
+                raise self._too_large(most)
             more = message.get("more_body", False)
         return b"".join(chunks)
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "Body too large", f"A body may have {LARGEST} bytes at most.", field="body")
+    def _too_large(self, most: int) -> Problem:
+        return Problem(413, "Body too large", f"A body may have {most} bytes at most.", field="body")
 
 
 def check_json(body: bytes) -> Any:

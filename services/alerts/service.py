@@ -6,6 +6,7 @@ from services.alerts import events
 from services.alerts.api import router
 from services.alerts.consumers import HANDLERS
 from services.alerts.jobs import JOBS
+from services.alerts.rebuilding import REBUILDS
 from services.alerts.settings import Settings
 
 SERVICE = Service(
@@ -14,6 +15,7 @@ SERVICE = Service(
     router=router,
     publishes=events.PUBLISHES,
     handlers=HANDLERS,
+    rebuilds=REBUILDS,
     jobs=JOBS,
 )
 

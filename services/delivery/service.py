@@ -6,6 +6,7 @@ from backbone.settings import Settings
 from services.delivery.api import PROBLEMS, router
 from services.delivery.consumers import HANDLERS
 from services.delivery.events import PUBLISHES
+from services.delivery.rebuilding import REBUILDS
 
 SERVICE = Service(
     name="delivery",
@@ -14,6 +15,7 @@ SERVICE = Service(
     publishes=PUBLISHES,
     handlers=HANDLERS,
     problems=PROBLEMS,
+    rebuilds=REBUILDS,
 )
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from backbone.service import Service
 from backbone.settings import Settings
 from services.inventory import consumers, events
 from services.inventory.api import PROBLEMS, router
+from services.inventory.rebuilding import REBUILDS
 
 SERVICE = Service(
     name="inventory",
@@ -13,6 +14,7 @@ SERVICE = Service(
     publishes=events.PUBLISHES,
     handlers=consumers.HANDLERS,
     problems=PROBLEMS,
+    rebuilds=REBUILDS,
 )
 
 if __name__ == "__main__":

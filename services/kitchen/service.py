@@ -6,6 +6,7 @@ from backbone.settings import Settings
 from services.kitchen.api import PROBLEMS, router
 from services.kitchen.consumers import HANDLERS
 from services.kitchen.events import PUBLISHES
+from services.kitchen.rebuilding import REBUILDS
 
 SERVICE = Service(
     name="kitchen",
@@ -14,6 +15,7 @@ SERVICE = Service(
     publishes=PUBLISHES,
     handlers=HANDLERS,
     problems=PROBLEMS,
+    rebuilds=REBUILDS,
 )
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from backbone.settings import Settings
 from services.loyalty.api import router
 from services.loyalty.consumers import HANDLERS
 from services.loyalty.events import PUBLISHES
+from services.loyalty.rebuilding import REBUILDS
 
 SERVICE = Service(
     name="loyalty",
@@ -13,6 +14,7 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
+    rebuilds=REBUILDS,
 )
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from services.notifications import events
 from services.notifications.api import router
 from services.notifications.consumers import HANDLERS
 from services.notifications.jobs import JOBS
+from services.notifications.rebuilding import REBUILDS
 from services.notifications.settings import Settings
 
 SERVICE = Service(
@@ -14,6 +15,7 @@ SERVICE = Service(
     router=router,
     publishes=events.PUBLISHES,
     handlers=HANDLERS,
+    rebuilds=REBUILDS,
     jobs=JOBS,
 )
 

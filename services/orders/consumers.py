@@ -4,6 +4,7 @@ Nearly all only make a fact known; `decisions` knows what follows from it.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from backbone.consuming.handlers import BatchHandler, Handlers
@@ -65,19 +66,21 @@ async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
     All rows are locked in one sorted sweep and written in one statement. Facts about unknown orders are only kept.
     """
 
-    def decide(order: Order | None, event: Event[Any]) -> Decision | None:
-        if order is None:
-            return None
-        if settle := refunds.FACTS.get(type(event.data)):
-            return settle(order, event.data, event.time)
-        return decisions.learn(order, _news(event), tx.now)
-
     orders = await store.lock_all(tx, (event.data.order for event in events))
-    decided = fold(orders, events, lambda event: event.data.order, decide)
+    decided = fold(orders, events, lambda event: event.data.order, lambda order, event: decide(order, event, tx.now))
     for order, event, decision in decided:
         tx.apply(decision, key=order, cause=event.cause)
     await store.save_all(tx, [decision for _, _, decision in decided])
     await store.add_entries(tx, [_kept(event) for event in events if event.data.order not in orders])
+
+
+def decide(order: Order | None, event: Event[Any], now: datetime) -> Decision | None:
+    """Add one fact to an order and do what follows from it; nothing where the order is not known."""
+    if order is None:
+        return None
+    if settle := refunds.FACTS.get(type(event.data)):
+        return settle(order, event.data, event.time)
+    return decisions.learn(order, _news(event), now)
 
 
 async def note_shortages(events: Sequence[Event[ItemShortageChanged]], tx: Tx) -> None:

@@ -7,6 +7,7 @@ from services.orders.consumers import HANDLERS
 from services.orders.events import PUBLISHES
 from services.orders.jobs import JOBS
 from services.orders.placing import PLACING
+from services.orders.rebuilding import REBUILDS
 from services.orders.settings import Settings
 
 SERVICE = Service(
@@ -18,6 +19,7 @@ SERVICE = Service(
     jobs=JOBS,
     grouped=(PLACING,),
     problems=PROBLEMS,
+    rebuilds=REBUILDS,
 )
 
 if __name__ == "__main__":

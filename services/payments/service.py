@@ -6,6 +6,7 @@ from services.payments.api import PROBLEMS, router
 from services.payments.consumers import HANDLERS
 from services.payments.events import PUBLISHES
 from services.payments.jobs import JOBS
+from services.payments.rebuilding import REBUILDS
 from services.payments.settings import Settings
 
 SERVICE = Service(
@@ -16,6 +17,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     jobs=JOBS,
     problems=PROBLEMS,
+    rebuilds=REBUILDS,
 )
 
 if __name__ == "__main__":
