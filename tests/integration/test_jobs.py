@@ -480,6 +480,9 @@ async def test_parked_jobs_are_listed_and_started_anew_over_http(
             "waiting"
         ]
         assert len((await client.get("/jobs")).json()["items"]) == 4
+        some = (await client.get("/jobs", params={"key": ["a", "waiting", "none"], "limit": 1})).json()
+        others = (await client.get("/jobs", params={"key": ["a", "waiting"], "after": some["next"]})).json()
+        assert [job["key"] for job in some["items"] + others["items"]] == ["a", "waiting"]
         assert (await client.post(f"/jobs/{parked[1]['id']}/retry")).status_code == 202
         await eventually(lambda: served(thing, 1))
         assert (await client.post(f"/jobs/{parked[1]['id']}/retry")).status_code == 404
