@@ -28,6 +28,7 @@ from cli.status import status
 from cli.test import test
 from cli.up import up
 from cli.webhooks import webhooks
+from cli.why import why
 
 PASS_ON: dict[str, Any] = {
     "ignore_unknown_options": True,
@@ -53,6 +54,7 @@ ON_THE_SHOP = (
     export,
     psql,
     order,
+    why,
     seed,
     webhooks,
     redrive,

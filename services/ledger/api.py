@@ -13,7 +13,7 @@ from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.values.fields import Key
-from services.ledger import archive
+from services.ledger import archive, questions_api
 from services.ledger.asking import services_of
 from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
 from services.ledger.filters import Filters, Place, read_place
@@ -21,11 +21,13 @@ from services.ledger.journey import journey, own
 from services.ledger.listeners import accounts, is_said_to_read
 
 router = APIRouter()
+router.include_router(questions_api.router)
 
 MOST_OF_ORDER = 1000
 """Events that are told of an order; it has some twenty."""
 
 PROBLEMS = {
+    **questions_api.PROBLEMS,
     "No such event": "No event of this id is kept: it was never heard, or its day was dropped.",
     "No such order": "No event of this order is kept: there is none, or it was long ago.",
     "Several events": "Events of several sources have this id; `source` says which one is meant.",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from backbone.storage.database import Database
 from services.ledger import store
@@ -41,6 +42,11 @@ async def of_key(database: Database, key: str, limit: int | None = None) -> list
 async def of_stories(database: Database, stories: Collection[str], limit: int | None = None) -> list[Archived]:
     """Return all events that some commands have set off, by their correlation ids, as `of_key` does."""
     return await store.find_stories(database, stories, limit)
+
+
+async def newest_of_key(database: Database, key: str, until: datetime, most: int) -> list[Archived]:
+    """Return the last events of a key up to a moment, the oldest of them first."""
+    return await store.find_newest(database, key, until, most)
 
 
 async def select(database: Database, filters: Filters, after: Place | None, limit: int) -> Found:

@@ -9,8 +9,10 @@ from sqlalchemy import Select, select, tuple_
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows
 from services.ledger.filters import Filters, Place
+from services.ledger.funnel import ENDINGS, PLACED, Group
 from services.ledger.kept import Archived, Kept, day_of, headers_as_json, headers_of
 from services.ledger.tables import events
+from services.ledger.wiring import short
 
 E = events.c
 _NAME = "events_%Y%m%d"
@@ -33,6 +35,36 @@ _PARTITIONS = Statement(
 )
 _DAYS_OF_REST = Statement("SELECT DISTINCT day FROM events_rest WHERE day BETWEEN :first AND :last")
 _FORGET_OF_REST = Statement("DELETE FROM events_rest WHERE archived_at < :before")
+
+# How a record of orders says it. Its JSON is not parsed: one that Postgres refuses would spoil it for all.
+COLLECTION = b'"fulfilment":"collection"'
+
+# Each order that came since, with what was told of it, as bits in the order of the types: so nothing has to be sorted.
+# Then those of which the same was told are counted together; ids begin with their time, so the least is the oldest.
+_GROUPS = Statement(
+    """
+    WITH came AS (
+      SELECT key, min(time) AS placed_at, bool_or(position(:collection IN value) > 0) AS is_collected
+      FROM events WHERE type = :placed AND time >= :since AND day >= :day GROUP BY key
+    ), told AS (
+      SELECT key, max(time) AS progressed_at, bit_or(1::bigint << array_position(:types::text[], type)) AS told
+      FROM events WHERE type = ANY(:types::text[]) AND time >= :since AND day >= :day GROUP BY key
+    ), stood AS MATERIALIZED (SELECT * FROM came JOIN told USING (key)
+    ), alike AS (
+      SELECT told, is_collected, count(*) AS orders, min(key) AS oldest,
+             count(*) FILTER (WHERE progressed_at < :before) AS stuck
+      FROM stood GROUP BY told, is_collected
+    )
+    SELECT alike.*, first.placed_at, first.progressed_at, late.longest, late.since
+    FROM alike JOIN stood AS first ON first.key = alike.oldest LEFT JOIN LATERAL (
+      SELECT array_agg(key) AS longest, array_agg(progressed_at) AS since FROM (
+        SELECT key, progressed_at FROM stood
+        WHERE told = alike.told AND is_collected = alike.is_collected AND progressed_at < :before
+        ORDER BY progressed_at, key LIMIT 20
+      ) AS sorted
+    ) AS late ON alike.told & :ends = 0
+    """
+)
 
 
 async def add_all(tx: Tx, new: Sequence[Kept]) -> None:
@@ -96,6 +128,28 @@ async def find_stories(database: Database, stories: Collection[str], limit: int 
     return await _fetch(database, query.order_by(*_OF_ONE).limit(limit))
 
 
+async def find_newest(database: Database, key: str, until: datetime, most: int) -> list[Archived]:
+    """Give the last events of a key up to a moment, the oldest of them first."""
+    query = select(events).where(E.key == key, E.time <= until).order_by(*(each.desc() for each in _OF_ONE))
+    return (await _fetch(database, query.limit(most)))[::-1]
+
+
+async def count_orders(database: Database, types: Sequence[str], since: datetime, before: datetime) -> list[Group]:
+    """Count the orders placed since a moment, by what was told of them; stuck are those that got on last `before`."""
+    ends = sum(1 << number for number, each in enumerate(types, 1) if short(each) in ENDINGS)
+    found = await _GROUPS.fetch(
+        database,
+        placed=PLACED,
+        collection=COLLECTION,
+        types=list(types),
+        ends=ends,
+        since=since,
+        day=day_of(since),
+        before=before,
+    )
+    return [_group(types, **row) for row in found]
+
+
 async def list_page(database: Database, filters: Filters, after: Place | None, limit: int) -> list[Archived]:
     """Give what an index leads to, the oldest first. What an index cannot tell is not asked for."""
     return await _fetch(database, _query(filters, after).limit(limit))
@@ -121,6 +175,13 @@ async def _fetch(database: Database, query: Select[Any]) -> list[Archived]:
     async with database.reading() as connection:
         rows = (await connection.execute(query)).mappings().all()
     return [_archived(**row) for row in rows]
+
+
+def _group(
+    types: Sequence[str], told: int, longest: Sequence[str] | None, since: Sequence[datetime] | None, **columns: Any
+) -> Group:
+    names = frozenset(short(each) for number, each in enumerate(types, 1) if told & 1 << number)
+    return Group(told=names, longest=longest or (), since=since or (), **columns)
 
 
 def _archived(headers: Any, **columns: Any) -> Archived:

@@ -1,0 +1,127 @@
+"""Gathers what a question is decided by: archived events, and where each service stands, as it says itself."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from backbone.events.envelope import is_type
+from backbone.storage.database import Database
+from services import CATALOGUE
+from services.ledger import archive
+from services.ledger.asking import Services
+from services.ledger.kept import Archived, as_patterns_see_it
+from services.ledger.links import Answer, Facts, Seen
+from services.ledger.standing import Standing, asked_of, standing
+from services.ledger.why import LEDGER, keys_of, why
+from services.ledger.wiring import Wiring, short, wiring
+
+WIRING: Wiring = wiring(tuple(CATALOGUE))
+MOST_EVENTS = 1000
+"""So many events are looked at of an order, and of what its commands have set off."""
+
+MOST_LEVELS = 2000
+"""So many of a SKU's events are looked at."""
+
+
+async def events_of(database: Database, key: str) -> list[Archived]:
+    """Return the events about a thing: those under its key, and what its commands have set off under others."""
+    own = await archive.of_key(database, key, MOST_EVENTS)
+    stories = {event.correlationid for event in own}
+    every = {(event.source, event.id): event for event in await archive.of_stories(database, stories, MOST_EVENTS)}
+    every |= {(event.source, event.id): event for event in own}
+    known = [event for event in every.values() if is_type(event.type)]
+    return sorted(known, key=lambda event: (event.time, event.source, event.sequence, event.id))
+
+
+async def levels_of(database: Database, sku: str, until: datetime) -> list[Archived]:
+    """Return the last events about a SKU up to a moment: of one that sells well there are too many."""
+    return [event for event in await archive.newest_of_key(database, sku, until, MOST_LEVELS) if is_type(event.type)]
+
+
+class Inquiry:
+    """Asks services what is wanted of them, each thing once, however many orders it is for."""
+
+    def __init__(self, database: Database, services: Services) -> None:
+        self._database = database
+        self._services = services
+        self._said: dict[tuple[str, str], asyncio.Task[Any]] = {}
+
+    async def why(self, order: str, target: str, events: Sequence[Archived]) -> Answer:
+        """Say why an event has not happened to an order, or whether a service has done its part."""
+        story = story_of(order, events)
+        asked = sorted(WIRING.involved(target) | {LEDGER})
+        keys = sorted(keys_of(order, story))
+        standings = await asyncio.gather(*(self._standing(service, order, keys) for service in asked))
+        now = self._database.now()
+        return why(Facts(order, story, WIRING, dict(zip(asked, standings, strict=True)), now), target)
+
+    async def _standing(self, service: str, order: str, keys: Collection[str]) -> Standing:
+        paths = asked_of(order)
+        said = await asyncio.gather(*(self._ask(service, path) for path in paths.values()))
+        jobs = await self._jobs(service, sorted(keys))
+        address = self._services.addresses.get(service, "")
+        return standing(address, {**dict(zip(paths, said, strict=True)), "jobs": jobs}, order)
+
+    async def _jobs(self, service: str, keys: Sequence[str]) -> Any:
+        """Ask for the jobs of some keys, no more at once than fit into an address."""
+        paths = [f"/jobs?limit=200&{'&'.join(f'key={key}' for key in part)}" for part in _parts(keys, 50)]
+        found = await asyncio.gather(*(self._ask(service, path) for path in paths))
+        return {"items": [job for each in found if each for job in each["items"]]}
+
+    async def _ask(self, service: str, path: str) -> Any:
+        if (service, path) not in self._said:
+            self._said[service, path] = asyncio.ensure_future(self._services.get(service, path))
+        return await self._said[service, path]
+
+
+def story_of(order: str, events: Sequence[Archived]) -> list[Seen]:
+    """Return those events that are about this order: by their key, or because one of the order's led to them.
+
+    One command may place many orders; then each has its own events, and only these.
+    """
+    causes = {event.id for event in events if event.key == order}
+    return [seen(event) for event in events if event.key == order or event.causationid in causes]
+
+
+def seen(event: Archived) -> Seen:
+    """Take of an event what the wiring needs."""
+    return Seen(
+        id=event.id,
+        type=event.type,
+        time=event.time,
+        topic=event.topic,
+        partition=event.partition,
+        offset=event.offset,
+        key=event.key,
+        occurrenceid=event.occurrenceid,
+        causationid=event.causationid,
+        whole=as_patterns_see_it(event),
+    )
+
+
+async def states(
+    services: Services, of: str, key: str, at: datetime, events: Sequence[Archived]
+) -> list[dict[str, Any]]:
+    """Have each service rebuild its state of a thing from the archived events that concern it."""
+    asked = [service for service in CATALOGUE if service != LEDGER]
+    return await asyncio.gather(*(_state(services, service, of, key, at, events) for service in asked))
+
+
+async def _state(
+    services: Services, service: str, of: str, key: str, at: datetime, events: Sequence[Archived]
+) -> dict[str, Any]:
+    told = [as_patterns_see_it(event) for event in events if _concerns(service, short(event.type))]
+    body = {"of": of, "key": key, "at": at.isoformat(), "events": told}
+    answer = await services.post(service, "/state", body)
+    if answer is None:
+        return {"service": service, "rebuilt": False, "why": "It does not answer."}
+    return {"service": service, **answer}
+
+
+def _concerns(service: str, name: str) -> bool:
+    return WIRING.publisher(name) == service or name in WIRING.reads.get(service, ())
+
+
+def _parts(keys: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
