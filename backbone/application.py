@@ -32,6 +32,7 @@ from backbone.http.routes import (
     pauses,
     places,
     refused_events,
+    replays,
     schemas,
     state,
 )
@@ -79,6 +80,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
         places.routes(service.name),
         handled.router,
         pauses.routes(service.name, service.handlers, service.jobs),
+        replays.routes(service.name, service.handlers, service.jobs),
         state.routes(service.name, service.rebuilds),
         refused_events.router,
         jobs.router,

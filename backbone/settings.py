@@ -57,7 +57,9 @@ class Settings(BaseSettings):
         le=3660,
         description="How long discarded events and reports of redrives are kept; topics keep shorter",
     )
-    replay_days: int = Field(30, ge=0, le=3660, description="How old an event may be that is replayed")
+    replay_days: int = Field(
+        30, ge=0, le=3660, description="How old an event may be for a replay to tell surely whether it was applied"
+    )
     inbox_days: int = Field(
         70, le=3660, description="How long deliveries are remembered: for all that may bring an event again, together"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -30,6 +31,8 @@ class Letter:
     headers: Sequence[tuple[str, bytes | None]]
     timestamp: int | None = None
     """When Kafka took it, in milliseconds; not known of one that was parked."""
+    log: UUID | None = None
+    """The log it is parked under, where that is not the one in which its reader stands."""
 
 
 class Mismatch(SlicelineError):

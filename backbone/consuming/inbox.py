@@ -24,6 +24,16 @@ async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> li
     return [incoming[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
 
 
+async def known(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> set[int]:
+    """Return which of these events, by their place among them, tell of an occurrence that is in the inbox."""
+    events = {at: _identity(each) for at, each in enumerate(incoming) if each.event}
+    if not events:
+        return set()
+    rows = await sql.INBOX_KNOWN.fetch(tx.raw, consumer=consumer, happening=set(events.values()))
+    there = {(row["name"], row["occurrence"]) for row in rows}
+    return {at for at, identity in events.items() if identity in there}
+
+
 async def give_up(tx: Tx, consumer: str, record: Record) -> None:
     """Add the occurrence that a record tells of, in whatever version and however often it comes again.
 

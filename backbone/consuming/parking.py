@@ -6,6 +6,7 @@ their order, once whatever was wrong is mended, and opens the key again.
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -28,15 +29,20 @@ async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Inco
     """Park the events whose key is parked behind it, and return the others. Locks the parked keys it meets."""
     if not incoming:
         return []
-    keys = sorted({(each.record.topic, each.key) for each in incoming})
-    rows = await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
-    parked = {(row["topic"], row["key"]) for row in rows}
+    parked = await lock_parked(tx, consumer, incoming)
     if not parked:
         return list(incoming)
     for each in incoming:
         if (each.record.topic, each.key) in parked:
             await _write_letter(tx, consumer, each, WAITING)
     return [each for each in incoming if (each.record.topic, each.key) not in parked]
+
+
+async def lock_parked(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> set[tuple[str, str]]:
+    """Lock and return those (topic, key) of these events that are parked."""
+    keys = sorted({(each.record.topic, each.key) for each in incoming})
+    rows = await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
+    return {(row["topic"], row["key"]) for row in rows}
 
 
 async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
@@ -73,6 +79,7 @@ class _Row(msgspec.Struct):
     type: str | None
     error: str | None
     headers: str
+    own_log: UUID | None
 
 
 async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | None) -> None:
@@ -84,6 +91,7 @@ async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | 
         type=declared and printable(declared),
         error=error and printable(error),
         headers=orjson.dumps(headers).decode(),
+        own_log=incoming.record.log if isinstance(incoming.record, Letter) else None,
     )
     await sql.DEAD_LETTER.execute(tx.raw, consumer=consumer, letter=[row])
 
@@ -95,6 +103,11 @@ def _text_of(value: bytes | None) -> str | None:
 
 def _bytes_of(text: str | None) -> bytes | None:
     return None if text is None else text.encode().decode("unicode_escape").encode("latin-1")
+
+
+def event_id(record: Record) -> str | None:
+    """Return the id that a record names, as its dead letter has it among its headers."""
+    return _text_of(dict(record.headers).get("ce_id"))
 
 
 async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:

@@ -1,6 +1,6 @@
 """Holds what a consumer says to its database, each statement with the reason for its shape."""
 
-from sqlalchemy import BigInteger, Integer, column
+from sqlalchemy import BigInteger, Integer, Text, Uuid, column
 
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import consumer_offsets, dead_letters, handled_counts, inbox, log_breaks, parked_keys
@@ -143,6 +143,28 @@ WHERE correlationid = ANY(:stories::text[]) ORDER BY id LIMIT :most
 """
 )
 
+INBOX_KNOWN = Statement(
+    """
+SELECT name, occurrence FROM inbox JOIN :happening USING (name, occurrence) WHERE inbox.consumer = :consumer
+""",
+    happening=tuples(inbox.c.name, inbox.c.occurrence),
+)
+
+# One replay at a time, so that a key's events stay in order, and none while the inbox is purged.
+REPLAY_LOCK = Statement("SELECT forgotten_before FROM inbox_memory FOR UPDATE")
+
+REMEMBERED_SINCE = Statement("SELECT forgotten_before FROM inbox_memory")
+
+# An event that is parked already need not be parked again because it is replayed.
+LETTERS_KNOWN = Statement(
+    """
+SELECT topic, key, event_id FROM :wanted
+WHERE EXISTS (SELECT FROM dead_letters AS d WHERE d.consumer = :consumer AND d.topic = wanted.topic
+              AND d.key = wanted.key AND d.headers @> jsonb_build_array(jsonb_build_array('ce_id', event_id)))
+""",
+    wanted=tuples(dead_letters.c.topic, dead_letters.c.key, column("event_id", Text)),
+)
+
 # The consumer and a redrive both take this lock, so that no event of the key slips between them.
 PARKED_LOCK = Statement(
     """
@@ -160,16 +182,19 @@ INSERT INTO parked_keys (consumer, :parked.columns) SELECT :consumer, :parked.* 
     parked=tuples(parked_keys.c.topic, parked_keys.c.key),
 )
 
-# A place is known with the log it is in: the offset of the same transaction's batch tells which.
+# A place is known with the log it is in: the offset of the same transaction's batch tells which. What is replayed comes
+# from no log that there is, and has one of its own.
 DEAD_LETTER = Statement(
     """
 INSERT INTO dead_letters (consumer, :letter.columns, log)
-SELECT :consumer, :letter.*, (SELECT log FROM consumer_offsets AS o WHERE o.consumer = :consumer
-                              AND o.topic = letter.topic AND o.partition = letter.partition)
+SELECT :consumer, :letter.*,
+       coalesce(letter.own_log, (SELECT log FROM consumer_offsets AS o WHERE o.consumer = :consumer
+                                 AND o.topic = letter.topic AND o.partition = letter.partition))
 FROM :letter ON CONFLICT DO NOTHING
 """,
     letter=rows(
         dead_letters,
+        column("own_log", Uuid),
         without=("id", "consumer", "parked_at", "log"),
         topic="record.topic",
         partition="record.partition",

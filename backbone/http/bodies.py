@@ -16,7 +16,7 @@ from backbone.http.problems import Problem, invalid, malformed
 from backbone.http.wording import field_name
 
 LARGEST = 64 * 1024
-LARGER = {"/state": 64 * LARGEST}
+LARGER = {"/state": 64 * LARGEST, **dict.fromkeys(("/replays", "/replays/sequences"), 8 * 1024 * 1024)}
 """Of what is asked with more than a command says: by path, the most bytes."""
 DEEPEST = 32
 _LARGEST_WHOLE = 2**63

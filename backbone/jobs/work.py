@@ -84,6 +84,8 @@ class Work(Generic[S]):
     lease: timedelta = timedelta(seconds=60)
     exhausted: Callable[[Job], Any] | None = None
     """The outcome to settle when the policy gives up; without it the job is parked."""
+    repeatable: bool = True
+    """Whether the other side recognises what it was asked before; else a replay starts none that was done."""
 
 
 AT_ONCE = timedelta(0)

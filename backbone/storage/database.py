@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from datetime import datetime, timedelta
@@ -95,6 +95,17 @@ class Tx:
         for job in decision.start:
             self.schedule(job.kind, job.key or key, job.data, due=job.due, cause=cause)
 
+    def leave_out(self, told: Collection[outbox.Told], kinds: Collection[str]) -> None:
+        """Drop what was published before, and those jobs of these kinds that have led to what was published before."""
+        said = {row.told for row in self._outgoing}
+        self._outgoing = [row for row in self._outgoing if row.told not in told]
+        done = {(cause, key) for cause, _, key in set(told) - said}
+        self._jobs = {
+            name: row
+            for name, row in self._jobs.items()
+            if row is None or row.kind not in kinds or (row.causationid, row.key) not in done
+        }
+
     async def flush(self) -> tuple[bool, frozenset[str]]:
         """Write what was collected; return whether events go out, and the kinds of jobs that are due, or soon."""
         kinds = await job_rows.write(self.raw, self._jobs, self.now + SLEEP)
@@ -104,6 +115,8 @@ class Tx:
 
 class Database:
     """Is a pool of connections shared by SQLAlchemy Core and, on hot paths, by plain asyncpg."""
+
+    transactions: type[Tx] = Tx
 
     def __init__(self, url: str, service: str, size: int = 12) -> None:
         """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
@@ -170,7 +183,7 @@ class Database:
         Raises CommitUnknown.
         """
         async with self._lent(fresh=fresh) as (connection, raw):
-            tx = Tx(connection, raw, self.service, cause or Cause(new_id()), self.now())
+            tx = self.transactions(connection, raw, self.service, cause or Cause(new_id()), self.now())
             async with _begun(raw, patience):
                 yield tx
                 woken = await tx.flush()

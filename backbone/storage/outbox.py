@@ -21,6 +21,7 @@ from backbone.observing import telemetry
 from backbone.storage import sql
 
 LARGEST = 64 * 1024
+Told = tuple[str | None, str, str]
 _GIVEN = ("key", "subject", "correlationid", "causationid", "traceparent")
 
 
@@ -43,6 +44,11 @@ class Row(msgspec.Struct):
     """Under which name its sequence is counted: that of a key begins at 1 on each bus."""
     following: int = 0
     """How many of the same counter come after it in its transaction."""
+
+    @property
+    def told(self) -> Told:
+        """What led to it, its type and its key: what it is known by where it was published before."""
+        return self.causationid, self.type, self.aggregateid
 
 
 class TooLarge(SlicelineError):

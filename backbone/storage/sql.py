@@ -3,7 +3,7 @@
 from sqlalchemy import DateTime, Integer, Text, column
 
 from backbone.storage.statement import Statement, rows, tuples
-from backbone.storage.tables import jobs, outbox
+from backbone.storage.tables import jobs, outbox, sequences
 
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
@@ -38,6 +38,15 @@ RELAY_LOCK = Statement("""
 SELECT pg_try_advisory_xact_lock(hashtext('sliceline.relay'))
 FROM set_config('synchronous_commit', 'off', true) AS sooner, set_config('enable_seqscan', 'off', true) AS by_index
 """)
+
+# Tables that came back from a backup give no number twice: they count on from what was published. Sorted, as above.
+COUNT_ON = Statement(
+    """
+INSERT INTO sequences AS s (:known.columns) SELECT :known.* FROM :known ORDER BY key
+ON CONFLICT (key) DO UPDATE SET last = excluded.last WHERE s.last < excluded.last RETURNING key
+""",
+    known=tuples(sequences.c.key, sequences.c.last),
+)
 
 # The oldest visible rows leave the outbox; no "last position" is remembered, because positions become visible out of
 # order. A row's ctid is its place on the disk, the shortest way to it, and holds still: outbox rows are never updated.
@@ -90,8 +99,14 @@ LOG_BREAKS_ACKNOWLEDGE = Statement("""
 UPDATE log_breaks SET acknowledged_at = now() WHERE acknowledged_at IS NULL RETURNING id
 """)
 
+# First it is noted how far back the inbox remembers from now on: a replay has to know what it cannot know.
 INBOX_PRUNE = Statement("""
-DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - :age::interval LIMIT 5000)
+WITH noted AS (
+  UPDATE inbox_memory SET forgotten_before = greatest(forgotten_before, now() - :age::interval) RETURNING true
+)
+DELETE FROM inbox
+WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - :age::interval LIMIT 5000)
+  AND EXISTS (SELECT FROM noted)
 """)
 
 DISCARDED_PRUNE = Statement("""

@@ -72,6 +72,14 @@ inbox = Table(
     Index("inbox_received_at", "received_at", postgresql_using="brin"),
 )
 
+# One row: deliveries before this moment may be forgotten, later ones are not; NULL: none are. Whoever replays or
+# purges locks it.
+inbox_memory = Table(
+    "inbox_memory",
+    metadata,
+    Column("forgotten_before", DateTime(timezone=True)),
+)
+
 consumer_offsets = Table(
     "consumer_offsets",
     metadata,

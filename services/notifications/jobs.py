@@ -243,4 +243,6 @@ def give_up(_: Job) -> Outcome:
     return Failed("The mail server did not take it for three days.")
 
 
-JOBS: Mapping[str, Work[Settings]] = {SEND: Work(send, settle, PATIENCE, concurrency=64, exhausted=give_up)}
+JOBS: Mapping[str, Work[Settings]] = {
+    SEND: Work(send, settle, PATIENCE, concurrency=64, exhausted=give_up, repeatable=False)
+}
