@@ -1,8 +1,9 @@
 """Defines the kinds of text and number as fields of a body, a query or the settings."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, JsonValue, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue, StringConstraints
 
 from backbone.values.texts import EMAIL, LINE, LONGEST_EMAIL, LONGEST_KEY, NAME, PROSE, email_objection
 from backbone.values.whole import whole
@@ -14,6 +15,21 @@ def _mailable(address: str) -> str:
     return address
 
 
+def _no_number(given: object) -> object:
+    if isinstance(given, str) and given.strip().lstrip("+-").replace(".", "", 1).isdecimal():
+        raise ValueError("must be a day and a time, such as 2026-11-01T18:00:00Z")
+    return given
+
+
+def _of_the_calendar(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie within the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_of_the_calendar)]
+"""A time with its zone, in UTC; in a query a bare number is none."""
 Line = Annotated[str, StringConstraints(pattern=LINE)]
 Prose = Annotated[str, StringConstraints(pattern=PROSE)]
 Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=LINE)]

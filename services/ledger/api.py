@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 
 from backbone.http import Db, Paging, Problem
 from backbone.http.context import Ctx
@@ -12,7 +11,7 @@ from backbone.http.pages import bad_cursor
 from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
-from backbone.values.fields import Key
+from backbone.values.fields import Key, Moment
 from services.ledger import archive, questions_api
 from services.ledger.asking import services_of
 from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
@@ -32,7 +31,6 @@ PROBLEMS = {
     "No such order": "No event of this order is kept: there is none, or it was long ago.",
     "Several events": "Events of several sources have this id; `source` says which one is meant.",
 }
-Moment = AwareDatetime | None
 
 
 @router.get("/events", response_model=EventPage)
@@ -44,8 +42,8 @@ async def list_events(
     subject: Annotated[Key | None, Query(description="Only of this subject.")] = None,
     key: Annotated[Key | None, Query(description="Only of this key: an order's id, a SKU.")] = None,
     correlationid: Annotated[Key | None, Query(description="Only those that one command has set off.")] = None,
-    since: Annotated[Moment, Query(description="Only those that happened then or later.")] = None,
-    until: Annotated[Moment, Query(description="Only those that happened before.")] = None,
+    since: Annotated[Moment | None, Query(description="Only those that happened then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Only those that happened before.")] = None,
     pattern: Annotated[
         str | None,
         Query(max_length=4000, description='Only those that match a pattern as rules have it: {"data": {"total": …}}.'),

@@ -5,8 +5,10 @@ from backbone.service import Service
 from services.ledger.api import PROBLEMS, router
 from services.ledger.consumers import HANDLERS
 from services.ledger.jobs import JOBS
+from services.ledger.records_api import router as records
 from services.ledger.settings import Settings
 
+router.include_router(records)
 SERVICE = Service(
     name="ledger",
     settings=Settings,

@@ -1,9 +1,10 @@
 """The archive in the database: events as they came, and the partitions they lie in."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import asyncpg
 from sqlalchemy import Select, select, tuple_
 
 from backbone.storage.database import Database, Tx
@@ -35,6 +36,39 @@ _PARTITIONS = Statement(
 )
 _DAYS_OF_REST = Statement("SELECT DISTINCT day FROM events_rest WHERE day BETWEEN :first AND :last")
 _FORGET_OF_REST = Statement("DELETE FROM events_rest WHERE archived_at < :before")
+# An event that came without a time is placed by its own. A day is said beside a time: only so are the partitions of
+# others left alone.
+_CAME = "coalesce(recorded_at, time)"
+_IS_WANTED = """
+    (:every OR type = ANY(:types::text[]) OR topic LIKE ANY (:topics::text[]))
+    AND (:since::timestamptz IS NULL OR (time >= :since AND day >= (:since AT TIME ZONE 'UTC')::date))
+    AND (:until::timestamptz IS NULL OR (time < :until AND day <= (:until AT TIME ZONE 'UTC')::date))
+"""
+_RECORD = f"""id, topic, partition, "offset", {_CAME} AS recorded_at, record_key, headers::text AS headers, value,
+    key, sequence, source, correlationid"""
+_AS_THEY_CAME = f'{_CAME}, topic, partition, "offset", id'
+_FIRST_RECORDS = Statement(f"SELECT {_RECORD} FROM events WHERE {_IS_WANTED} ORDER BY {_AS_THEY_CAME} LIMIT :most")  # noqa: S608  our own
+_NEXT_RECORDS = Statement(f"""
+    SELECT {_RECORD} FROM events WHERE {_IS_WANTED}
+    AND ({_AS_THEY_CAME}) > (:recorded_at::timestamptz, :topic::text, :partition::int, :offset::bigint, :id::text)
+    ORDER BY {_AS_THEY_CAME} LIMIT :most
+""")  # noqa: S608  our own text
+_COUNT_RECORDS = Statement(f"SELECT count(*) FROM events WHERE {_IS_WANTED}")  # noqa: S608  our own text
+# The index of stories leads to what followed from an event: it carries its story on.
+_PUBLISHED = Statement("""
+    SELECT causationid, type, key FROM events
+    WHERE correlationid = ANY(:stories::text[]) AND causationid = ANY(:ids::text[]) AND source = :source
+""")
+_COUNT_INCOMPLETE_KEYS = Statement("""
+    SELECT count(*) FROM (
+      SELECT FROM events WHERE topic = ANY(:topics::text[]) GROUP BY topic, key HAVING count(*) < max(sequence)
+    ) AS incomplete
+""")
+_LAST_NUMBERS = Statement("""
+    SELECT topic, key, max(sequence) AS last FROM events
+    WHERE source = :source AND (key, topic) > (:key::text, :topic::text)
+    GROUP BY key, topic ORDER BY key, topic LIMIT :most
+""")
 
 # How a record of orders says it. Its JSON is not parsed: one that Postgres refuses would spoil it for all.
 COLLECTION = b'"fulfilment":"collection"'
@@ -186,3 +220,37 @@ def _group(
 
 def _archived(headers: Any, **columns: Any) -> Archived:
     return Archived(headers=headers_of(headers), **columns)
+
+
+async def list_records(
+    session: Session, wanted: Mapping[str, Any], after: Mapping[str, Any] | None, most: int
+) -> list[asyncpg.Record]:
+    """Return records as they came, in the order in which Kafka took them, those after a place if one is given."""
+    if after is None:
+        return await _FIRST_RECORDS.fetch(session, **wanted, most=most)
+    return await _NEXT_RECORDS.fetch(session, **wanted, **after, most=most)
+
+
+async def count_records(session: Session, wanted: Mapping[str, Any]) -> int:
+    """Return how many records are wanted."""
+    [(number,)] = await _COUNT_RECORDS.fetch(session, **wanted)
+    return int(number)
+
+
+async def count_incomplete_keys(session: Session, topics: Sequence[str]) -> int:
+    """Return of how many keys in these topics not every event is kept."""
+    [(number,)] = await _COUNT_INCOMPLETE_KEYS.fetch(session, topics=list(topics))
+    return int(number)
+
+
+async def list_published(
+    session: Session, source: str, stories: Collection[str], ids: Collection[str]
+) -> list[asyncpg.Record]:
+    """Return what a source has published because of the events of these ids, which belong to these stories."""
+    return await _PUBLISHED.fetch(session, stories=list(stories), ids=list(ids), source=source)
+
+
+async def list_last_numbers(session: Session, source: str, after: tuple[str, str], most: int) -> list[asyncpg.Record]:
+    """Return the last sequence that a source has given in each topic, by key and topic, after those of `after`."""
+    key, topic = after
+    return await _LAST_NUMBERS.fetch(session, source=source, key=key, topic=topic, most=most)

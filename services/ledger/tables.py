@@ -1,6 +1,6 @@
 """The one table of the ledger: every event that there was, in a partition for each of their days."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSON
 
 metadata = MetaData()
@@ -34,5 +34,6 @@ events = Table(
     Index("events_key", "key", "time"),
     Index("events_correlation", "correlationid"),
     Index("events_place", "topic", "partition", "offset"),
+    Index("events_came", text("coalesce(recorded_at, time)"), "topic", "partition", "offset", "id"),
     postgresql_partition_by="RANGE (day)",
 )
