@@ -18,6 +18,7 @@ from cli.outline import INTRODUCTION
 from cli.pause import pause
 from cli.psql import psql
 from cli.redrive import redrive
+from cli.replay import replay
 from cli.reread import reread
 from cli.reset import reset
 from cli.restart import restart
@@ -67,6 +68,7 @@ ON_THE_SHOP = (
 for command in (*ON_THE_SHOP, contracts, bench):
     app.command()(command)
 app.command(cls=SeveralWords)(new)
+app.command(cls=SeveralWords)(replay)
 app.command(context_settings=PASS_ON)(test)
 
 

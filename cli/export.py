@@ -5,7 +5,6 @@ import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from cli.console import console, errors, fail
+from cli.moments import moment_of
 from cli.running import running_shop
 from local.layout import layout_for
 
@@ -37,7 +37,7 @@ def export(
     The same command again adds what is new since, and goes on where it was stopped or killed. With SLICELINE_KAFKA
     (host:port) set, that Kafka is read, and no shop has to run here.
     """
-    wanted = moment_of(since) if since is not None else None
+    wanted = moment_of("--since", since) if since is not None else None
     kafka = _kafka()
     with _explained(kafka, to, since), _ended_gently(), _progress() as tell:
         from cli.exporting.run import export as run
@@ -79,16 +79,6 @@ def _ended_gently() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def moment_of(text: str) -> str:
-    """Read a day or a time, in UTC unless it has a zone; end the command when it is neither."""
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError):
-        fail(f"--since takes a day or a time, such as 2026-11-20 or 2026-11-20T18:00, not {text}.", code=2)
 
 
 def _kafka() -> str:

@@ -12,11 +12,11 @@ from backbone.consuming.batch import Letter
 from backbone.events import contracts
 from backbone.events.envelope import Envelope, parse_type, to_record
 from backbone.ids import new_id
-from cli.export import moment_of
 from cli.exporting.columns import Sheet, sheet_of
 from cli.exporting.folder import Chunk
 from cli.exporting.found import read
 from cli.exporting.ledger import Ledger
+from cli.moments import moment_of
 from deployment.catalogue import sample_of
 from tests.exporting import DAY, TYPES, event
 
@@ -149,12 +149,12 @@ def test_ids_that_differ_in_a_letter_are_different_events(ids: tuple[str, ...], 
     ],
 )
 def test_since_takes_a_day_or_a_time_in_utc_unless_it_has_a_zone(said: str, moment: str) -> None:
-    assert moment_of(said) == moment
+    assert moment_of("--since", said) == moment
 
 
 @pytest.mark.parametrize("said", ["yesterday", "", "2026-13-01", "0001-01-01T00:00+14:00"])
 def test_since_says_what_it_takes(said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
-        moment_of(said)
+        moment_of("--since", said)
     assert ended.value.exit_code == 2
     assert "--since takes a day or a time" in capsys.readouterr().err
