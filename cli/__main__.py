@@ -11,6 +11,7 @@ from cli.discard import discard
 from cli.down import down
 from cli.events import events
 from cli.export import export
+from cli.heal import heal
 from cli.logs import logs
 from cli.new import new
 from cli.order import order
@@ -63,6 +64,7 @@ ON_THE_SHOP = (
     discard,
     pause,
     resume,
+    heal,
     reset,
 )
 for command in (*ON_THE_SHOP, contracts, bench):

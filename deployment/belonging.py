@@ -37,6 +37,7 @@ class DoNotBelong(Exception):
             f"mail.\nChoose, with ./sliceline up --old-events CHOICE, or {OLD_EVENTS}=CHOICE:\n"
             "  read   they read on from where their tables say: all that the topics still hold, if these are new\n"
             "  skip   they begin at the newest event, and never learn of the older ones\n"
+            "         (./sliceline heal starts so, and feeds them what they missed from the archive)\n"
             "or begin anew with tables and topics: ./sliceline reset (containers: docker compose down --volumes).\n"
             "If nothing was lost, a tool has moved a group's offsets in Kafka (kafka-consumer-groups --reset-offsets): "
             "choose\nread. Kafka's offsets only follow the tables; ./sliceline reread is what moves a service's place."

@@ -1,0 +1,116 @@
+"""./sliceline heal: bring services level with the archive, after a database or a Kafka was lost."""
+
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import console, fail
+from cli.moments import moment_of
+from cli.running import find, known_service
+from local import ROOT
+from services import CATALOGUE
+
+if TYPE_CHECKING:
+    from cli.feeding import Ends
+
+ARCHIVE = "ledger"
+SETTLED = 6.0
+"""Seconds after which the archive has noticed what it has not read yet."""
+LEVEL_WITHIN = 120.0
+
+
+def heal(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which; all by default.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only what happened since: the backup's time, or before."),
+    ] = None,
+) -> None:
+    """Bring services level with the archive: for a database from an older backup, or topics that were lost.
+
+    A shop that does not run is started, with readers at the newest event (up --old-events skip). Each service then
+    counts on from the last events that it has published, and is fed all that it missed. It is harmless when nothing
+    is wrong, and may be repeated.
+    """
+    from cli.feeding import ends
+
+    begin = moment_of("--since", since) if since else None
+
+    chosen = services or [name for name in CATALOGUE if name != ARCHIVE]
+    for name in chosen:
+        known_service(name)
+    if ARCHIVE in chosen:
+        fail(
+            "The ledger is what the others are healed from; it reads what the topics hold: ./sliceline reread ledger",
+            code=2,
+        )
+    if find() is None:
+        _start()
+    for at, name in enumerate(chosen):
+        with ends(name) as both, _paused(both):
+            if at == 0:
+                _until_level(both)
+            _say(name, _count_on(both), _feed(both, begin))
+
+
+def _start() -> None:
+    console.print("The shop does not run. It is started, with readers at the newest event.")
+    command = [str(ROOT / "sliceline"), "up", "--detach", "--old-events", "skip"]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603 (our own command)
+        fail("It did not start. See: ./sliceline logs")
+
+
+@contextmanager
+def _paused(both: "Ends") -> Iterator[None]:
+    """Have the consumer wait, so that what it missed comes before what is new; one that waits already stays so."""
+    pause = both.pause("It is fed what it missed: ./sliceline heal")
+    try:
+        yield
+    finally:
+        if pause is not None:
+            both.resume(pause)
+
+
+def _until_level(both: "Ends") -> None:
+    """Wait until the archive has all that the topics hold: what comes later reaches the services by themselves."""
+    time.sleep(SETTLED)
+    until = time.monotonic() + LEVEL_WITHIN
+    while lag := both.lag():
+        if time.monotonic() > until:
+            fail(f"The ledger is still {lag:,} events behind. Heal when it is level: ./sliceline status")
+        time.sleep(1)
+
+
+def _count_on(both: "Ends") -> int:
+    """Have a service count on from the last events of its that the archive has; return for how many keys it had to."""
+    return sum(both.count_on(page) for page in both.sequences())
+
+
+def _feed(both: "Ends", since: str | None) -> "Counter[str]":
+    """Feed a service all that it reads, and that its inbox can tell of where nobody says since when."""
+    from cli.feeding import Wanted
+    from cli.replay import fed
+
+    readable = both.readable()
+    if not readable["types"] and not readable["topics"]:
+        return Counter()
+    begin = since or readable["remembers_since"]
+    wanted = Wanted(both.name, tuple(readable["types"]), tuple(readable["topics"]), begin)
+    return fed(both, wanted, apply=True)
+
+
+def _say(name: str, behind: int, outcomes: "Counter[str]") -> None:
+    counted = f"; counts on for {behind:,} keys whose events it had published" if behind else ""
+    parked = f"; {outcomes['parked']:,} wait for one that cannot be handled" if outcomes["parked"] else ""
+    left = f"; {outcomes['forgotten']:,} older than its inbox's memory left out" if outcomes["forgotten"] else ""
+    told = (
+        f"{name}: {outcomes['applied']:,} missed events applied, {outcomes['known']:,} had been{counted}{parked}{left}."
+    )
+    console.print(told, highlight=False, soft_wrap=True)
