@@ -33,9 +33,13 @@ def answer_of(response: "httpx.Response") -> Any:
 
 
 def _detail(response: "httpx.Response") -> str:
-    """Return a problem document's words; the body itself where it is none."""
+    """Return a problem document's words, with the fields that it names; the body itself where it is none."""
     try:
         problem = response.json()
-        return str(problem.get("detail") or problem["title"])
-    except (ValueError, KeyError, AttributeError):
+        said = str(problem.get("detail") or problem["title"])
+        named = [
+            f"{each['field']} {each['message']}" for each in problem.get("errors", ()) if each["message"] not in said
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError):
         return response.text
+    return f"{said} {'; '.join(named)}" if named else said

@@ -1,17 +1,16 @@
 """./sliceline export: write events as Parquet, for whoever wants to ask questions of many."""
 
 import asyncio
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.console import console, errors, fail
+from cli.ending import ended_gently
 from cli.moments import moment_of
 from cli.running import running_shop
 from local.layout import layout_for
@@ -39,7 +38,7 @@ def export(
     """
     wanted = moment_of("--since", since) if since is not None else None
     kafka = _kafka()
-    with _explained(kafka, to, since), _ended_gently(), _progress() as tell:
+    with _explained(kafka, to, since), ended_gently(), _progress() as tell:
         from cli.exporting.run import export as run
 
         result = asyncio.run(run(kafka, None, to, wanted, tell))
@@ -71,23 +70,9 @@ def _explained(kafka: str, to: Path, since: str | None) -> Iterator[None]:
         fail(f"{to} cannot be written: {error}. {whole}")
 
 
-@contextmanager
-def _ended_gently() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _kafka() -> str:
     named = layout_for(0)
     return named.kafka or layout_for(running_shop().port_offset).bootstrap()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 
 from backbone.values.signing import new_secret
-from cli.webhooks import Receiver, serving
+from cli.webhooks import Action, Receiver, serving, webhooks
 from services.webhooks.signing import signed
 
 SECRET = new_secret()
@@ -65,3 +66,10 @@ def test_what_is_no_json_is_refused(client: httpx.Client) -> None:
 
 def test_a_body_without_an_end_is_refused(client: httpx.Client) -> None:
     assert client.post("/", content=iter([b"{}"])).status_code == 413
+
+
+@pytest.mark.parametrize("events", ["foo bar", "", "sliceline.orders.**", "orders.*", "sliceline.a,,sliceline.b"])
+def test_events_that_no_event_can_be_are_refused(events: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        webhooks(Action.LISTEN, events)
+    assert "--events takes types such as" in capsys.readouterr().err
