@@ -174,7 +174,8 @@ def _decided(decide: Callable[[], T]) -> T:
     try:
         return decide()
     except BadRule as error:
-        raise Problem(422, "Unsound rule", str(error), field=error.place) from error
+        errors = [{"field": error.place, "message": str(error)}]
+        raise Problem(422, "Unsound rule", f"{error.place}: {error}", errors=errors) from error
     except Outdated as error:
         raise Problem(409, "Rule has changed", str(error), field="version") from error
 

@@ -1,8 +1,7 @@
 """What becomes of a rule, and what a rule makes of an event."""
 
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from backbone.decision import Decision, Refusal
+from backbone.events.attributes import check_names
 from backbone.events.payload import Payload
 from backbone.patterns.parsing import LARGEST, parse_given
 from backbone.patterns.pattern import BadPattern, Pattern
@@ -26,7 +26,6 @@ MOST_RULES_PASSED = 5
 """Rules that an event may pass one after the other, each putting it on a bus where the next one is."""
 MOST_FORWARDED = 100
 """How often an event may be put on buses in all: rules that pass it to each other multiply it."""
-_ATTRIBUTE = re.compile("[a-z0-9]{1,20}")
 
 
 class Change(StrEnum):
@@ -100,7 +99,6 @@ def check(content: Content, reach: Reach) -> None:
     if not reach.may_look_at(content.bus):
         raise BadRule("bus", f"is none that rules may be of: {_listed(reach.looks_at)} (buses.toml)")
     pattern = pattern_of(content.pattern)
-    _check_names(pattern)
     if not content.means_all:
         _check_scope(pattern)
     for number, target in enumerate(content.targets):
@@ -108,28 +106,13 @@ def check(content: Content, reach: Reach) -> None:
 
 
 def pattern_of(given: object) -> Pattern:
-    """Read a pattern that is no larger than a rule's may be. Raises BadRule."""
+    """Read a pattern that is no larger than a rule's may be, and names what events have. Raises BadRule."""
     try:
-        return parse_given(given)
+        pattern = parse_given(given)
+        check_names(pattern)
+        return pattern
     except BadPattern as error:
         raise BadRule(_within("pattern", error.place), error.reason) from error
-
-
-def _check_names(pattern: Pattern) -> None:
-    """A misspelt attribute would be a rule that never matches."""
-    for field in _fields(pattern):
-        first, *rest = field.path
-        if first != "data" and (rest or not _ATTRIBUTE.fullmatch(first)):
-            hint = " (EventBridge's detail is data here, its detail-type is type)" if "detail" in first else ""
-            reason = f"an event has attributes such as source and type, and data, but never {field.name}{hint}"
-            raise BadRule(_within("pattern", field.place), reason)
-
-
-def _fields(pattern: Pattern) -> Iterator[Any]:
-    yield from pattern.fields
-    for choice in pattern.choices:
-        for alternative in choice:
-            yield from _fields(alternative)
 
 
 def _check_scope(pattern: Pattern) -> None:

@@ -168,6 +168,8 @@ async def test_rules_are_listed_by_bus(router: Fed) -> None:
 async def test_an_unsound_rule_is_refused_with_its_place(router: Fed, changed: dict[str, Any], field: str) -> None:
     answer = await router.client.post("/rules", json=body(**changed))
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    told = answer.json()
+    assert told["title"] != "Unsound rule" or told["detail"] == f"{field}: {told['errors'][0]['message']}"
     assert (await router.client.get("/rules")).json()["items"] == []
 
 

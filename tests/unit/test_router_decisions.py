@@ -116,6 +116,8 @@ def test_a_rule_that_is_gone_is_told_as_it_was() -> None:
         ({"pattern": {**PLACED, "detail-type": ["x"]}}, "pattern.detail-type", "EventBridge's detail is data"),
         ({"pattern": {**PLACED, "detail": {"x": [1]}}}, "pattern.detail.x", "source and type"),
         ({"pattern": {**PLACED, "$or": [{"Subject": [1]}, {"time": [1]}]}}, "pattern.$or[0].Subject", "attributes"),
+        ({"pattern": {**PLACED, "tpye": ["x"]}}, "pattern.tpye", "is type meant"),
+        ({"pattern": {**PLACED, "color": ["x"]}}, "pattern.color", "never color"),
         ({"pattern": {**PLACED, "data": {"x": ["y" * parsing.LARGEST]}}}, "pattern", "4096 are allowed"),
         ({"bus": "b"}, "bus", "default, partners"),
         ({"targets": (Target(bus="partners"),)}, "targets.0.bus", "b, default"),
