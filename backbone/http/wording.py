@@ -1,11 +1,14 @@
 """Says in plain words what is wrong with a field, from what Pydantic says about it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backbone.values.texts import IN_WORDS
 
 _LONGEST_NAME = 200
+# What Literal says of an enum's members: <Status.ACTIVE: 'active'>.
+_MEMBER = re.compile(r"<[\w.]+: ([^<>]+)>")
 _PARTS = ("body", "query", "path", "header", "cookie")
 
 # Pydantic's error types, https://docs.pydantic.dev/latest/errors/validation_errors/; what is not here keeps its text.
@@ -57,7 +60,9 @@ def in_plain_words(error: Mapping[str, Any]) -> str:
     context = error.get("ctx", {})
     if known := IN_WORDS.get(context.get("pattern", "")):
         return known
+    if context.get("min_length") == 1:
+        return "must not be empty"
     words = _WORDS.get(error["type"])
     if words is None:
         return str(error["msg"]).removeprefix("Value error, ")
-    return words.format(**context)
+    return _MEMBER.sub(r"\1", words.format(**context))

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Response
 
 from backbone.decision import Decision
+from backbone.events.attributes import check_names
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
@@ -30,7 +31,7 @@ from services.webhooks.bodies import (
     Since,
     WithSecret,
 )
-from services.webhooks.endpoint import Endpoint, Recovery, Standing
+from services.webhooks.endpoint import Endpoint, Recovery, Standing, Status
 from services.webhooks.jobs import RECOVER
 from services.webhooks.planning import apply
 
@@ -40,6 +41,7 @@ PROBLEMS = {
     "Name taken": "Another endpoint has this name; choose another one, or change that.",
     "No such endpoint": "No endpoint has this id; it is the one that creating it answered.",
     "No such delivery": "The endpoint was never owed this event, or it was forgotten by now.",
+    "Disabled": "A disabled endpoint is sent nothing again; enabled, and proven, it is.",
     "Not parked": "Only a delivery that was given up is redriven or discarded; `detail` says where it stands.",
 }
 MOST_ATTEMPTS = 200
@@ -108,13 +110,20 @@ async def rotate_secret(endpoint: EndpointId, command: Command) -> Response:
     return await command.run(_on(endpoint, rotate, view=WithSecret))
 
 
-@router.post("/endpoints/{endpoint}/recover", status_code=202, response_model=EndpointView, responses=ACCEPTED)
+@router.post(
+    "/endpoints/{endpoint}/recover", status_code=202, response_model=EndpointView, responses={**ACCEPTED, 409: {}}
+)
 async def recover_events(endpoint: EndpointId, body: Since, command: Command) -> Response:
     """Sends everything since a time again, what was delivered as well, under the same webhook-ids."""
     return await command.run(lambda tx: _recover(tx, endpoint, body, even_delivered=True))
 
 
-@router.post("/endpoints/{endpoint}/replay-missing", status_code=202, response_model=EndpointView, responses=ACCEPTED)
+@router.post(
+    "/endpoints/{endpoint}/replay-missing",
+    status_code=202,
+    response_model=EndpointView,
+    responses={**ACCEPTED, 409: {}},
+)
 async def replay_missing(endpoint: EndpointId, body: Since, command: Command) -> Response:
     """Sends what the endpoint has missed since a time: what was given up, and what it was never owed."""
     return await command.run(lambda tx: _recover(tx, endpoint, body, even_delivered=False))
@@ -166,7 +175,7 @@ def _check_address(rules: Rules, url: str) -> None:
 def _check_pattern(pattern: object) -> None:
     try:
         if pattern is not None:
-            parse_given(pattern)
+            check_names(parse_given(pattern))
     except BadPattern as bad:
         place = f"pattern.{bad.place}" if bad.place else "pattern"
         raise invalid([{"field": place, "message": bad.reason}]) from None
@@ -208,6 +217,12 @@ async def _delete(tx: Tx, name: str) -> Answer:
 
 async def _recover(tx: Tx, name: str, body: Since, *, even_delivered: bool) -> Answer:
     endpoint = await _locked(tx, name)
+    if endpoint.status is Status.DISABLED:
+        raise Problem(
+            409, "Disabled", f"The endpoint gets nothing while it is disabled: {endpoint.reason} Enable it first."
+        )
+    if body.since > tx.now:
+        raise invalid([{"field": "since", "message": "must not lie in the future"}])
     recovery = Recovery(endpoint=name, since=body.since, until=tx.now, even_delivered=even_delivered)
     tx.schedule(RECOVER, new_id(), msgspec.to_builtins(recovery))
     return Answer(EndpointView.model_validate(endpoint), 202)

@@ -1,15 +1,47 @@
 """What webhooks' API takes and shows."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+)
 
 from backbone.values.fields import WHOLE, Line, Name
 from services.webhooks.addresses import LONGEST_URL
 from services.webhooks.endpoint import SLOWEST, Standing, Status
 
-Url = Annotated[str, StringConstraints(max_length=LONGEST_URL, pattern=r"^https?://[!-~]+$")]
+_URL = r"^https?://[!-~]+$"
+
+
+def _address(given: Any) -> Any:
+    if isinstance(given, str) and not re.match(_URL, given):
+        raise ValueError("must be an address such as https://hooks.example.com/sliceline, in ASCII and without blanks")
+    return given
+
+
+def _not_too_slow(given: Any) -> Any:
+    if isinstance(given, int | float) and given < SLOWEST:
+        raise ValueError("must be at least 1/3600: one call an hour")
+    return given
+
+
+def _timestamp(given: Any) -> Any:
+    """Refuse numbers, also in quotes: whoever sends one may mean minutes, and would get all there is."""
+    if not isinstance(given, str) or not re.match(r"\d{4}-", given):
+        raise ValueError("must be a timestamp like 2026-01-31T18:00:00Z")
+    return given
+
+
+Url = Annotated[str, StringConstraints(max_length=LONGEST_URL, pattern=_URL), BeforeValidator(_address)]
 Wanted = Annotated[
     dict[str, JsonValue] | None,
     Field(
@@ -19,7 +51,7 @@ Wanted = Annotated[
 ]
 YesOrNo = Annotated[bool, Field(strict=True)]
 Concurrency = Annotated[int, Field(strict=True, ge=1, le=32), WHOLE]
-Rate = Annotated[float, Field(ge=SLOWEST, le=1000, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=SLOWEST, le=1000, allow_inf_nan=False), BeforeValidator(_not_too_slow)]
 AllowedFailures = Annotated[int, Field(strict=True, ge=1, le=10_000), WHOLE]
 
 
@@ -80,7 +112,7 @@ class Since(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime = Field(examples=["2026-11-01T18:00:00Z"])
+    since: Annotated[AwareDatetime, BeforeValidator(_timestamp)] = Field(examples=["2026-11-01T18:00:00Z"])
 
     @field_validator("since")
     @classmethod

@@ -83,6 +83,9 @@ async def test_an_endpoint_is_made_once_under_its_idempotency_key(webhooks: Fed)
         ("pattern", {"type": ["x" * 4096]}),
         ("pattern.type", {"type": "sliceline.orders.order-placed.v1"}),
         ("pattern.data.lines[0].numeric[1]", {"data": {"lines": [{"numeric": [">", "1"]}]}}),
+        ("pattern.tpye", {"tpye": ["x"]}),
+        ("pattern.$or[1].detail-type", {"$or": [{"type": ["x"]}, {"detail-type": ["x"]}]}),
+        ("pattern.subject.order", {"subject": {"order": ["x"]}}),
         ("concurrency", 0),
         ("concurrency", 33),
         ("concurrency", 1.5),
@@ -120,8 +123,39 @@ async def test_a_rate_is_taken_away_by_null(webhooks: Fed) -> None:
     assert (changed.json()["rate"], changed.json()["concurrency"]) == (None, 8)
 
 
-@pytest.mark.parametrize("since", ["yesterday", "2026-11-01T18:00:00", None])
-async def test_a_recovery_needs_a_moment_in_a_time_zone(webhooks: Fed, since: str | None) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("url", "hooks.example.com", "must be an address such as https://"),
+        ("url", "", "must be an address such as https://"),
+        ("rate", 0, "must be at least 1/3600: one call an hour"),
+        ("status", "gone", "must be 'active' or 'disabled'"),
+        (
+            "pattern",
+            {"tpye": ["x"]},
+            "an event has attributes such as source and type, and data, but never tpye (is type ",
+        ),
+    ],
+)
+async def test_a_wrong_field_is_told_in_words_for_people(webhooks: Fed, field: str, value: Any, message: str) -> None:
+    made = await create(webhooks)
+    answer = await webhooks.client.patch(f"/endpoints/{made['id']}", json={field: value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["message"].startswith(message)
+
+
+@pytest.mark.parametrize("how", ["recover", "replay-missing"])
+async def test_a_disabled_endpoint_is_sent_nothing_again(webhooks: Fed, how: str) -> None:
+    made, since = await create(webhooks), {"since": "2026-11-01T18:00:00Z"}
+    await webhooks.client.patch(f"/endpoints/{made['id']}", json={"status": "disabled"})
+    answer = await webhooks.client.post(f"/endpoints/{made['id']}/{how}", json=since)
+    assert (answer.status_code, answer.json()["title"]) == (409, "Disabled")
+    await webhooks.client.patch(f"/endpoints/{made['id']}", json={"status": "active"})
+    assert (await webhooks.client.post(f"/endpoints/{made['id']}/{how}", json=since)).status_code == 202
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-11-01T18:00:00", None, 5, "5", 1.8e9, "2999-01-01T00:00:00Z"])
+async def test_a_recovery_needs_a_moment_of_the_past_in_a_time_zone(webhooks: Fed, since: object) -> None:
     made = await create(webhooks)
     answer = await webhooks.client.post(f"/endpoints/{made['id']}/recover", json={"since": since})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "since")
