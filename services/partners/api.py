@@ -107,7 +107,8 @@ async def agree_with_partner(partner: PartnerName, body: Agreement, command: Com
     try:
         check(body.contract)
     except BadContract as bad:
-        raise invalid([{"field": "contract", "message": str(bad)}]) from None
+        place = f"contract.{bad.place}" if bad.place else "contract"
+        raise invalid([{"field": place, "message": str(bad)}]) from None
     return await command.run(lambda tx: _agree(tx, partner, body))
 
 

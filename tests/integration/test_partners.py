@@ -138,7 +138,7 @@ async def test_the_largest_body_is_published(partners: Fed) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (b'{"id": "a"}', "body"),
+        (b'{"id": "a"}', "minutes"),
         (b'{"id": "a", "minutes": -1}', "minutes"),
         (b'{"id": "a", "minutes": "1"}', "minutes"),
         (b'{"id": "a", "minutes": 1, "more": 2}', "body"),
@@ -149,6 +149,12 @@ async def test_what_breaks_the_contract_is_named_and_leaves_no_trace(partners: F
     answer = await tell(partners, signed(partners, Style.STANDARD, secret, body), body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
     assert await traces(partners) == (0, 0)
+
+
+async def test_a_field_that_is_missing_is_told_to_be_required(partners: Fed) -> None:
+    secret, body = await agreed(partners), b'{"id": "a"}'
+    answer = await tell(partners, signed(partners, Style.STANDARD, secret, body), body)
+    assert answer.json()["errors"] == [{"field": "minutes", "message": "is required"}]
 
 
 async def test_who_cannot_sign_learns_nothing_of_what_is_agreed(partners: Fed) -> None:
@@ -213,7 +219,8 @@ async def test_a_partner_brings_a_secret_of_its_own(partners: Fed) -> None:
     [
         ({"style": "none"}, "style"),
         ({"secret": "short"}, "secret"),
-        ({"contract": {"type": "nothing"}}, "contract"),
+        ({"contract": {"type": "nothing"}}, "contract.type"),
+        ({"contract": {"properties": {"van": {"type": "text"}}}}, "contract.properties.van.type"),
         ({"contract": {"$ref": "https://elsewhere.example/schema.json"}}, "contract"),
         ({"contract": []}, "contract"),
         ({"more": 1}, "more"),
