@@ -1,7 +1,7 @@
 """Calls orders over HTTP. A call ends in one of the outcomes below; nothing else is raised."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -75,9 +75,17 @@ def _outcome(response: httpx.Response) -> Outcome:
         return Placed(answer.id)
     if status in (400, 409, 413, 422):
         errors = tuple(Objection(_text(each.field), _text(each.message)) for each in answer.errors[:_MOST_ERRORS])
-        return Refused(_text(answer.detail or answer.title) or f"Orders refused with the status {status}.", errors)
+        return Refused(_reason(answer, errors) or f"Orders refused with the status {status}.", errors)
     # A stray 404 is somebody's mistake in the configuration: it passes when it is mended.
     return Unknown(f"answered {status} {_text(answer.title)}".strip())
+
+
+def _reason(answer: _Answer, errors: Sequence[Objection]) -> str:
+    """Say what is wrong; that "one field is not acceptable" helps nobody who does not see which."""
+    said = _text(answer.detail or answer.title)
+    if any(each.message == said for each in errors):
+        return said
+    return _text("; ".join(f"{each.field} {each.message}" for each in errors)) or said
 
 
 def _answer(response: httpx.Response) -> _Answer:

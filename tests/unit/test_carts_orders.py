@@ -16,7 +16,11 @@ ERROR = {"field": "lines.0.item", "message": "is not on the menu"}
         (httpx.Response(202, json={"id": "o", "status": "placed"}), Placed("o")),
         (
             httpx.Response(422, json={**PROBLEM, "errors": [ERROR]}),
-            Refused("One field is not acceptable.", (Objection("lines.0.item", "is not on the menu"),)),
+            Refused("lines.0.item is not on the menu", (Objection("lines.0.item", "is not on the menu"),)),
+        ),
+        (
+            httpx.Response(409, json={"detail": "Gone.", "errors": [{"field": "a", "message": "Gone."}]}),
+            Refused("Gone.", (Objection("a", "Gone."),)),
         ),
         (httpx.Response(422, json=PROBLEM), Refused("One field is not acceptable.")),
         (httpx.Response(413, json={"title": "Too\nlarge"}), Refused("Too large")),
