@@ -8,19 +8,27 @@ from pathlib import Path
 from backbone.process import run
 from backbone.storage.migrations import upgrade
 from examples.fulfilment.listener import SERVICE
-from local import HOME, postgres
+from local import HOME, postgres, state
+from local.layout import layout_for
 
 PORT = "8100"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def main() -> None:
-    """Serve until Ctrl-C, on Kafka as the shop has it unless SLICELINE_KAFKA says otherwise."""
+    """Serve until Ctrl-C, on the Kafka of the shop unless SLICELINE_KAFKA says otherwise."""
     os.environ.setdefault("SLICELINE_PORT", PORT)
+    os.environ.setdefault("SLICELINE_KAFKA", kafka())
     with _database() as url:
         os.environ["SLICELINE_DATABASE_URL"] = url
         upgrade(SERVICE.name, url, MIGRATIONS)
         run(SERVICE)
+
+
+def kafka() -> str:
+    """Find the Kafka of the shop that runs in this folder, on whatever ports; else say where one usually is."""
+    shop = state.read(HOME) if state.is_running(HOME) else None
+    return layout_for(shop.port_offset if shop else 0).bootstrap()
 
 
 @contextmanager

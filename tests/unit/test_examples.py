@@ -1,14 +1,19 @@
 """The examples: what a page shows of them is what runs, and what they read is what the shop promises."""
 
 import difflib
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from backbone.declared import objections
+from examples.fulfilment import __main__ as partner
 from examples.fulfilment.listener import SERVICE
-from local import ROOT
+from local import ROOT, state
+from local.processes import identity_of
 from tests.unit.test_environment import imports
 
 PAGE = (ROOT / "docs" / "writing-a-service.md").read_text()
@@ -54,6 +59,15 @@ def test_the_way_says_how_many_lines_differ_from_step_to_step() -> None:
     assert max(differing) < 80
 
 
+@pytest.mark.parametrize("script", ["run", "measure"])
+def test_the_way_says_how_its_environment_is_made_where_there_is_none(script: str, tmp_path: Path) -> None:
+    folder = tmp_path / "examples" / "from-naive"
+    folder.mkdir(parents=True)
+    shutil.copy2(WAY / script, folder)
+    done = subprocess.run([folder / script, "step0_naive"], capture_output=True, text=True)
+    assert (done.returncode, "Make it, once, by: ./sliceline test --version" in done.stderr) == (1, True)
+
+
 def test_a_step_of_the_way_is_read_in_one_sitting() -> None:
     assert [len(lines) for lines in STEPS if len(lines) > 150] == []
 
@@ -63,3 +77,15 @@ def test_a_step_of_the_way_stands_on_the_backbone_alone(path: Path) -> None:
     ours = {name for name in imports(path) if (ROOT / name).is_dir() or name.startswith("step")}
     assert ours <= {"backbone", path.parent.name}
     assert not ours or path.parent.name >= "step2"  # who records needs nobody's library yet
+
+
+@pytest.mark.parametrize(("offset", "bootstrap"), [(0, "127.0.0.1:19092"), (10_000, "127.0.0.1:29092")])
+def test_the_partner_finds_the_kafka_of_the_shop_that_runs_here(
+    offset: int, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLICELINE_KAFKA", raising=False)
+    monkeypatch.setattr(partner, "HOME", tmp_path)
+    with state.hold(tmp_path):
+        state.write(tmp_path, state.State(state.RUNNING, identity_of(os.getpid()), offset))
+        assert partner.kafka() == bootstrap
+    assert partner.kafka() == "127.0.0.1:19092"
