@@ -17,6 +17,7 @@ from services import CATALOGUE
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
 
 
 def events(
@@ -27,13 +28,14 @@ def events(
 ) -> None:
     """Show events as they stand in Kafka: when they were written, type, key and data. Reading disturbs nobody.
 
-    All events of one order, whoever published them: ./sliceline events --key ORDER
+    All events of one order, whoever published them: ./sliceline events --key ORDER. With SLICELINE_KAFKA (host:port)
+    set, that Kafka is read, and no shop has to run here.
     """
     from aiokafka.errors import KafkaError
 
-    topics = [_known(topic)] if topic else None
-    kafka = layout_for(running_shop().port_offset).bootstrap()
+    kafka = layout_for(0).kafka or layout_for(running_shop().port_offset).bootstrap()
     try:
+        topics = [_known(topic, kafka)] if topic else None
         asyncio.run(_show(kafka, topics, _Wanted(key, lines), follow))
     except KeyboardInterrupt:
         return
@@ -55,12 +57,14 @@ class _Wanted:
         return beginning if self.key is not None else max(beginning, end - self.lines)
 
 
-def _known(named: str) -> str:
+def _known(named: str, kafka: str) -> str:
+    """Return the topic that is named; end the command, with those that there are, when it is none of ours."""
     from deployment.topics import every_topic, made_since
 
     topic, from_the_start = buses.topic_named(buses.stem(named)), every_topic(CATALOGUE)
     if topic not in from_the_start and not made_since([topic]):
-        fail(f"There is no topic {topic}. There are: {', '.join(from_the_start)}.", code=2)
+        there = sorted({*from_the_start, *asyncio.run(_topics(kafka))})
+        fail(f"There is no topic {topic}. There are: {', '.join(there)}.", code=2)
     return topic
 
 
@@ -92,18 +96,31 @@ async def _reading(
         await consumer.stop()
 
 
-async def _partitions(kafka: str, topics: list[str] | None) -> "list[TopicPartition]":
-    from aiokafka import TopicPartition
+@asynccontextmanager
+async def _asking(kafka: str) -> "AsyncIterator[AIOKafkaAdminClient]":
     from aiokafka.admin import AIOKafkaAdminClient
-
-    from deployment.topics import ours
 
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
     await admin.start()
     try:
-        described = await admin.describe_topics(topics or sorted(ours(await admin.list_topics(), CATALOGUE)))
+        yield admin
     finally:
         await admin.close()
+
+
+async def _topics(kafka: str) -> list[str]:
+    from deployment.topics import ours
+
+    async with _asking(kafka) as admin:
+        return sorted(ours(await admin.list_topics(), CATALOGUE))
+
+
+async def _partitions(kafka: str, topics: list[str] | None) -> "list[TopicPartition]":
+    from aiokafka import TopicPartition
+
+    topics = topics or await _topics(kafka)
+    async with _asking(kafka) as admin:
+        described = await admin.describe_topics(topics)
     return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
 
 

@@ -17,7 +17,11 @@ What it takes from the customers is told at {provider}/ledger, what it mails at 
 
   curl -s -X PUT {provider}/moods -H 'Content-Type: application/json' -d '{{"slow_seconds": 5}}'
 
-Ctrl-C ends it. Nothing is kept.
+{heard}Ctrl-C ends it. Nothing is kept."""
+HEARD = """What it publishes is in Kafka at {kafka}:
+
+  SLICELINE_KAFKA={kafka} ./sliceline events --follow
+
 """
 
 
@@ -26,6 +30,7 @@ def main() -> None:
     if step not in STEPS:
         sys.exit(f"Usage: examples/from-naive/run STEP, where STEP is one of {', '.join(STEPS)}.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tell(f"Starting PostgreSQL, Kafka, a payment provider, a mail server and {step}: this takes up to a minute ...")
     with suppress(KeyboardInterrupt), world_of_its_own() as there:
         run(there, step)
 
@@ -35,9 +40,19 @@ def run(there: World, step: str) -> None:
     asyncio.run(there.make_databases())
     there.start(step)
     addresses = {name: there.url(name) for name in ("shop", "provider", "mail")}
-    sys.stdout.write(SAID.format(step=step, **addresses))
-    sys.stdout.flush()
+    tell(SAID.format(step=step, heard=HEARD.format(kafka=there.kafka) if publishes(step) else "", **addresses))
     signal.pause()
+
+
+def publishes(step: str) -> bool:
+    """Tell whether others can hear of what happens in a step."""
+    return step >= "step2"
+
+
+def tell(text: str) -> None:
+    """Say it now, also to whoever reads it through a pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from cli.__main__ import app
 from cli.running import Shop
 from local.layout import Layout
 from tests.conftest import NewDatabase
-from tests.integration.things import Things, running
+from tests.integration.things import Things, create_topic, running
 
 
 @pytest.fixture
@@ -55,6 +55,22 @@ async def test_events_shows_the_last_ones_of_a_topic(published: Things) -> None:
     assert [line[-12:] for line in await _events(published.name, "--lines", "1")] == ['{"number":4}']
     assert len(await _events(f"{published.name}.events", "-n", "100")) == 5
     assert await _events("--key", "key-2") == await _events("-n", "0") == []
+
+
+async def test_events_of_a_topic_that_is_not_there_names_all_that_are_also_those_of_partners(
+    thing: Things, shop: None
+) -> None:
+    own = f"partner.{thing.name}.events"
+    await create_topic(thing.kafka, own, 1)
+    said = await asyncio.to_thread(CliRunner().invoke, app, ["events", "nope"])
+    assert (said.exit_code, f"{own}" in said.stderr, "orders.events" in said.stderr) == (2, True, True)
+
+
+async def test_a_kafka_that_is_named_is_read_though_no_shop_runs(
+    published: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.events.running_shop", lambda: pytest.fail("no shop is asked for"))
+    assert len(await _events(published.name, "-n", "100")) == 5
 
 
 async def test_events_tells_where_a_record_is_that_holds_none(published: Things) -> None:
