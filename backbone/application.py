@@ -72,16 +72,16 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
     """Make the routers that every process has."""
     return [
         front_door.routes(service.name, service.about),
-        health.routes(service.jobs),
+        health.routes(service.jobs, service.gauges),
         schemas.routes(service.name),
         kinds.routes(service.problems),
         dead_letters.routes(service.name, service.handlers),
         outcomes.routes(service.name, service.handlers),
         places.routes(service.name),
-        handled.router,
         pauses.routes(service.name, service.handlers, service.jobs),
         replays.routes(service.name, service.handlers, service.jobs),
         state.routes(service.name, service.rebuilds),
+        handled.router,
         refused_events.router,
         jobs.router,
         docs.router,

@@ -13,6 +13,7 @@ from backbone.http.grouped import GroupedCommand
 from backbone.jobs.work import Work
 from backbone.rebuilding import Rebuilding
 from backbone.settings import Settings
+from backbone.storage.gauges import Told
 
 S = TypeVar("S", bound=Settings)
 
@@ -28,6 +29,8 @@ class Service(Generic[S]):
     handlers: Handlers = field(default_factory=dict)
     jobs: Mapping[str, Work[S]] = field(default_factory=dict)
     grouped: tuple[GroupedCommand[Any, Any], ...] = ()
+    gauges: tuple[Told, ...] = ()
+    """What it tells Prometheus of its own tables."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """What its own problems mean, by their titles; the backbone's are in `http/routes/kinds.py`."""
     rebuilds: tuple[Rebuilding, ...] = ()

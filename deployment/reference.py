@@ -41,7 +41,7 @@ def reference(services: dict[str, Service[Any]]) -> Iterator[str]:
             yield from _settings(service.settings, Settings.model_fields)
     yield METRICS
     yield "| metric | type | what it tells |\n| --- | --- | --- |"
-    yield from (f"| `{name}` | {kind} | {about} |" for name, kind, about in sorted(_metrics()))
+    yield from (f"| `{name}` | {kind} | {about} |" for name, kind, about in sorted(_metrics(services)))
     yield ""
 
 
@@ -60,10 +60,12 @@ def _default(field: FieldInfo) -> str:
     return "" if field.default in (None, "") else f"`{field.default}`"
 
 
-def _metrics() -> Iterator[tuple[str, str, str]]:
+def _metrics(services: dict[str, Service[Any]]) -> Iterator[tuple[str, str, str]]:
     for metric in REGISTRY.collect():
         if metric.name.startswith("sliceline_"):
             suffix = "_total" if metric.type == "counter" else ""
             yield metric.name + suffix, metric.type, metric.documentation
     for name, (about, _) in (*gauges.OF_EVENTS.items(), *gauges.OF_JOBS.items()):
         yield f"sliceline_{name}", "gauge", about
+    for service in services.values():
+        yield from ((f"sliceline_{each.name}", "gauge", each.about) for each in service.gauges)

@@ -1,12 +1,14 @@
 """Writes the backlog as gauges, read from the tables at each scrape: the same in every replica and after a restart."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from backbone.storage.backlog import MOST, Backlog, Jobs, needs
+from backbone.storage.database import Database
 
 _UP_TO = f", counted up to {MOST}"
 
@@ -34,12 +36,26 @@ OF_JOBS: dict[str, tuple[str, NumberOfKind]] = {
 }
 
 
+@dataclass(frozen=True)
+class Told:
+    """Describes a gauge of a service's own, read from its tables at each scrape: a number for each value of `label`."""
+
+    name: str
+    about: str
+    label: str
+    read: Callable[[Database], Awaitable[Mapping[str, float]]]
+
+
+_NONE: Mapping[Told, Mapping[str, float]] = {}
+
+
 class _Gauges:
     """Is the collector that Prometheus's client asks for the gauges."""
 
-    def __init__(self, backlog: Backlog | None, kinds: Iterable[str]) -> None:
+    def __init__(self, backlog: Backlog | None, kinds: Iterable[str], own: Mapping[Told, Mapping[str, float]]) -> None:
         self._backlog = backlog
         self._kinds = kinds
+        self._own = own
 
     def collect(self) -> Iterator[Metric]:
         """Yield all gauges; without a backlog only the one that says so."""
@@ -49,12 +65,17 @@ class _Gauges:
         if self._backlog is not None:
             yield from _of_events(self._backlog)
             yield from _of_jobs(self._backlog, self._kinds)
+        for told, numbers in self._own.items():
+            gauge = _gauge(told.name, told.about, labels=(told.label,))
+            for value, number in numbers.items():
+                gauge.add_metric([value], number)
+            yield gauge
 
 
-def exposed(backlog: Backlog | None, kinds: Iterable[str]) -> bytes:
+def exposed(backlog: Backlog | None, kinds: Iterable[str], own: Mapping[Told, Mapping[str, float]] = _NONE) -> bytes:
     """Write the gauges in Prometheus's text format; a kind without jobs is there with zeros."""
     registry = CollectorRegistry()
-    registry.register(_Gauges(backlog, kinds))
+    registry.register(_Gauges(backlog, kinds, own))
     return generate_latest(registry)
 
 

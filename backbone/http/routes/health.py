@@ -1,7 +1,7 @@
 """Answers operators and orchestrators: does the process live, can it serve, what does it count, what waits."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,8 +21,8 @@ from backbone.storage.database import Database
 _PATIENCE = 2.0
 
 
-def routes(kinds: Collection[str]) -> APIRouter:
-    """Make the routes that tell how a process is, whose service has jobs of these kinds."""
+def routes(kinds: Collection[str], own: Sequence[gauges.Told]) -> APIRouter:
+    """Make the routes that tell how a process is, whose service has jobs of these kinds and gauges of its own."""
     router = APIRouter()
 
     @router.get("/health/live")
@@ -43,7 +43,8 @@ def routes(kinds: Collection[str]) -> APIRouter:
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def get_metrics(context: Ctx) -> Response:
         """Tell Prometheus what the process counts, and how much waits in the service's tables."""
-        waiting = gauges.exposed(await _backlog(context.database.for_queries), kinds)
+        database = context.database.for_queries
+        waiting = gauges.exposed(await _backlog(database), kinds, await _numbers(database, own))
         return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/backlog")
@@ -85,3 +86,15 @@ async def _backlog(database: Database) -> Backlog | None:
     except Exception as error:  # whatever it is, what the process counts is still to be had
         logger.warning("the backlog could not be read", action="backlog-unread", error=describe(error))
         return None
+
+
+async def _numbers(database: Database, own: Sequence[gauges.Told]) -> dict[gauges.Told, Mapping[str, float]]:
+    """Read a service's own gauges; one that cannot be read is left out."""
+    found: dict[gauges.Told, Mapping[str, float]] = {}
+    for each in own:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                found[each] = await each.read(database)
+        except Exception as error:  # whatever it is, all the others are still to be had
+            logger.warning("a gauge could not be read", action="gauge-unread", gauge=each.name, error=describe(error))
+    return found
