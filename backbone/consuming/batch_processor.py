@@ -59,10 +59,8 @@ class BatchProcessor:
             ours = await inbox.without_discarded(tx, self._name, known)
             open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
-            unseen = await self._admit(tx, open_ones)
-            await self._handle(tx, unseen)
+            unseen = await self.handle(tx, open_ones)
             settled = Settled(unseen, repeated=_less(open_ones, unseen), held=_less(ours, open_ones))
-            await self._tell_repeated(tx, counting.new_among(settled.repeated, spans))
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
         _count(batch, ours, unseen, self._database.now())
 
@@ -81,13 +79,18 @@ class BatchProcessor:
             row = await parking.oldest(tx, self._name, topic, key)
             if row is None:
                 return False
-            incoming = [parking.incoming_of(row, self.views)]
-            unseen = await self._admit(tx, incoming)
-            await self._handle(tx, unseen)
-            await self._tell_repeated(tx, _less(incoming, unseen))
-            await sql.LETTER_DELETE.execute(tx.raw, id=row["id"], applied=bool(unseen))
+            unseen = await self.handle(tx, [parking.incoming_of(row, self.views)])
+            await counting.take_up(tx, [(row["id"], bool(unseen))])
+            await sql.LETTER_DELETE.execute(tx.raw, id=row["id"])
             await sql.OPEN_KEY.execute(tx.raw, consumer=self._name, topic=topic, key=key)
         return True
+
+    async def handle(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
+        """Handle those that were not handled before, in a transaction that is the caller's; return which they were."""
+        unseen = await self._admit(tx, incoming)
+        await self._handle(tx, unseen)
+        await self._tell_repeated(tx, _less(incoming, unseen))
+        return unseen
 
     async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
         for each in incoming:
@@ -109,10 +112,9 @@ class BatchProcessor:
         """Tell those handlers that wish to know it of what the inbox knew already."""
         if not self._wish_to_know:
             return
-        for each in incoming:
-            handler = self._handlers[type(each.event.data)] if each.event else None
+        for handler, run in groupby(incoming, key=lambda each: each.event and self._handlers[type(each.event.data)]):
             if isinstance(handler, BatchHandler) and handler.repeated:
-                await handler.repeated(each, tx)
+                await handler.repeated(list(run), tx)
 
     async def _handle_set(self, tx: Tx, handler: BatchHandler, events: Sequence[Event[Any]]) -> None:
         self._beat()

@@ -20,6 +20,8 @@ from backbone.storage.database import Database, Tx
 
 NO_TYPE = ""
 """Stands for the type of a record that declares none."""
+_PLACE = ("topic", "partition", "next_offset", "counted_offset", "since_offset", "since_at", "log")
+_COUNT = ("topic", "partition", "type", "applied", "ignored", "repeated", "parked", "held", "discarded")
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -82,11 +84,6 @@ def counts_of(batch: Batch, settled: Settled, spans: Spans) -> Counts:
     return counts
 
 
-def new_among(incoming: Iterable[Incoming], spans: Spans) -> list[Incoming]:
-    """Return the records that were not read before."""
-    return [each for each in incoming if each.record.offset >= spans[each.place].counted]
-
-
 def type_of(incoming: Incoming) -> str:
     """Return the type under which a record counts; one that is longer than a type may be is none."""
     declared = incoming.event.type if incoming.event else declared_type(incoming.record)
@@ -100,15 +97,22 @@ async def add(tx: Tx, consumer: str, counts: Counts) -> None:
         await sql.COUNTS_ADD.execute(tx.raw, consumer=consumer, count=rows)
 
 
+async def take_up(tx: Tx, letters: Iterable[tuple[int, bool]]) -> None:
+    """Count letters that are handled, in the transaction that deletes them and before it does.
+
+    Each comes with whether it was applied; else the inbox knew it already.
+    """
+    await sql.COUNTS_OF_LETTERS.execute(tx.raw, taken=list(letters))
+
+
 async def look(database: Database) -> list[dict[str, Any]]:
     """Return for each consumer its places, and what became of their records, as of one moment."""
     consumers: dict[str, dict[str, Any]] = {}
     for row in await sql.COUNTS.fetch(database):
         told = consumers.setdefault(row["consumer"], {"consumer": row["consumer"], "counts": [], "places": []})
-        place = {name: row[name] for name in ("topic", "partition", "next_offset", "since_offset", "since_at", "log")}
+        place = {name: row[name] for name in _PLACE}
         if place not in told["places"][-1:]:
             told["places"].append(place)
         if row["type"] is not None:
-            names = ("topic", "partition", "type", "applied", "ignored", "repeated", "parked", "held", "discarded")
-            told["counts"].append({name: row[name] for name in names})
+            told["counts"].append({name: row[name] for name in _COUNT})
     return list(consumers.values())

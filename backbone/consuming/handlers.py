@@ -21,11 +21,11 @@ class BatchHandler:
     `cause=event.cause`, because the transaction has no single cause. The rows it changes it locks first, sorted: one
     BatchHandler for all types of a service gets a whole batch at once, so that they are sorted over the batch.
 
-    `repeated` is told of each delivery that the inbox knew already, in the same transaction: few wish to know.
+    `repeated` is told of deliveries that the inbox knew already, in the same transaction: few wish to know.
     """
 
     handle: Callable[[Sequence[Event[Any]], Tx], Awaitable[None]]
-    repeated: Callable[[Incoming, Tx], Awaitable[None]] | None = None
+    repeated: Callable[[Sequence[Incoming], Tx], Awaitable[None]] | None = None
 
 
 Handler = EventHandler | BatchHandler

@@ -1,6 +1,6 @@
 """Holds what a consumer says to its database, each statement with the reason for its shape."""
 
-from sqlalchemy import BigInteger, Integer, Text, Uuid, column
+from sqlalchemy import BigInteger, Boolean, Integer, Text, Uuid, column
 
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import consumer_offsets, dead_letters, handled_counts, inbox, log_breaks, parked_keys
@@ -21,8 +21,8 @@ SELECT :consumer, :step.*, start, now() FROM :step ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE SET :step.excluded
 WHERE o.next_offset = (SELECT start FROM :step WHERE step.topic = o.topic AND step.partition = o.partition)
 RETURNING topic, partition, since_offset, counted_offset,
-          EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked,
-          EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused
+  EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked,
+  EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused
 """,
     step=tuples(*_PLACE, column("start", BigInteger), consumer_offsets.c.next_offset),
 )
@@ -214,17 +214,24 @@ SELECT id, topic, partition, "offset", headers, record_key, value FROM dead_lett
 WHERE consumer = :consumer AND topic = :topic AND key = :key ORDER BY id LIMIT 1
 """)
 
-# A letter counts where it lies. Taken up, it counts by what came of it, if its record is one of those that are counted.
-LETTER_DELETE = Statement("""
-WITH gone AS (DELETE FROM dead_letters WHERE id = :id RETURNING consumer, topic, partition, "offset", type, log)
+LETTER_DELETE = Statement("DELETE FROM dead_letters WHERE id = :id")
+
+# Said before letters are deleted, of those whose records count. A type that is longer than a type may be is none.
+COUNTS_OF_LETTERS = Statement(
+    """
 INSERT INTO handled_counts AS counts (consumer, topic, partition, type, applied, ignored, repeated)
-SELECT consumer, topic, partition, CASE WHEN length(gone.type) <= 512 THEN gone.type ELSE '' END,
-       (:applied::bool)::int, 0, (NOT :applied::bool)::int
-FROM gone JOIN consumer_offsets AS o USING (consumer, topic, partition)
-WHERE gone."offset" >= o.since_offset AND coalesce(gone.log, o.log) IS NOT DISTINCT FROM o.log
+SELECT letter.consumer, letter.topic, letter.partition,
+       CASE WHEN length(letter.type) <= 512 THEN letter.type ELSE '' END AS known_type,
+       count(*) FILTER (WHERE applied), 0, count(*) FILTER (WHERE NOT applied)
+FROM :taken JOIN dead_letters AS letter USING (id) JOIN consumer_offsets AS o USING (consumer, topic, partition)
+WHERE letter."offset" >= o.since_offset AND coalesce(letter.log, o.log) IS NOT DISTINCT FROM o.log
+GROUP BY letter.consumer, letter.topic, letter.partition, known_type
+ORDER BY letter.consumer, letter.topic, letter.partition, known_type
 ON CONFLICT (consumer, topic, partition, type) DO UPDATE
   SET applied = counts.applied + excluded.applied, repeated = counts.repeated + excluded.repeated
-""")
+""",
+    taken=tuples(dead_letters.c.id, column("applied", Boolean)),
+)
 
 # One row for each type of a partition, whose place this transaction holds: replicas do not wait for each other here.
 COUNTS_ADD = Statement(
@@ -264,6 +271,7 @@ WITH letters AS (
   GROUP BY consumer, topic, partition, type
 )
 SELECT o.consumer, o.topic, o.partition, o.next_offset, o.since_offset, o.since_at, o.log, counts.type,
+       greatest(o.next_offset, o.counted_offset) AS counted_offset,
        sum(applied)::bigint AS applied, sum(ignored)::bigint AS ignored, sum(repeated)::bigint AS repeated,
        sum(parked)::bigint AS parked, sum(held)::bigint AS held, sum(discarded)::bigint AS discarded
 FROM consumer_offsets AS o LEFT JOIN counts USING (consumer, topic, partition)

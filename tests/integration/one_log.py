@@ -1,15 +1,56 @@
 """One partition's log without Kafka, read by a service as its consumer would read it, and read again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
+
+from fastapi import APIRouter
 
 from backbone.consuming import sql
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor, Fenced
+from backbone.consuming.handlers import BatchHandler
 from backbone.consuming.reread import reread
+from backbone.events.payload import Event, Payload
+from backbone.service import Service
+from backbone.settings import Settings
+from backbone.storage.database import Tx
+from deployment.catalogue import sample_of
 from tests.integration.one_service import FakeRecord, Fed
+
+COMPLETED, PLACED = "sliceline.orders.order-completed.v1", "sliceline.orders.order-placed.v1"
+V1, V2 = "sliceline.orders.order-confirmed.v1", "sliceline.orders.order-confirmed.v2"
+WRONG = set[str]()
+"""Orders that cannot be handled until somebody mends it."""
+
+
+class Completed(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = COMPLETED
+    order: str
+
+
+class ConfirmedOnce(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = V1
+    order: str
+
+
+class ConfirmedTwice(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = V2
+    order: str
+
+
+async def note(events: Sequence[Event[Any]], tx: Tx) -> None:
+    """Have no effect, but on those that are wrong."""
+    if any(event.data.order in WRONG for event in events):
+        raise ValueError("not this one")
+
+
+NOTE = BatchHandler(note)
+LISTENS = {Completed: NOTE, ConfirmedOnce: NOTE, ConfirmedTwice: NOTE}
+# Any name will do that has a database of its own.
+LISTENER: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers=LISTENS)
+
 
 COUNTED = ("applied", "ignored", "repeated", "parked", "held", "discarded")
 
@@ -92,3 +133,15 @@ class Reader:
         query = "SELECT next_offset, log FROM consumer_offsets WHERE consumer = $1 AND topic = $2"
         rows = await self.service.database.fetch(query, self.name, self.log.topic)
         return rows[0] if rows else None
+
+
+def happened(service: Fed, event_type: str, order: str) -> FakeRecord:
+    return service.record(event_type, {**sample_of(event_type), "order": order})
+
+
+def confirmed(service: Fed, order: str) -> list[FakeRecord]:
+    """Both versions of one happening."""
+    first, second = (happened(service, each, order) for each in (V1, V2))
+    occurrence = dict(first.headers)["ce_occurrenceid"]
+    second.headers[:] = [(name, occurrence if name == "ce_occurrenceid" else had) for name, had in second.headers]
+    return [first, second]

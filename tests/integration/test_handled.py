@@ -1,54 +1,32 @@
 """What became of each record is counted with its effect: each offset once, whatever is read or delivered again."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi import APIRouter
 
-from backbone.consuming.handlers import BatchHandler
 from backbone.consuming.redrive import redrive
-from backbone.events.payload import Event, Payload
 from backbone.service import Service
 from backbone.settings import Settings
-from backbone.storage.database import Tx
-from deployment.catalogue import sample_of
 from tests.conftest import NewDatabase
-from tests.integration.one_log import OneLog, Reader
-from tests.integration.one_service import FakeRecord, Fed, fed
-
-COMPLETED, PLACED = "sliceline.orders.order-completed.v1", "sliceline.orders.order-placed.v1"
-V1, V2 = "sliceline.orders.order-confirmed.v1", "sliceline.orders.order-confirmed.v2"
-WRONG = set[str]()
-"""Orders that cannot be handled until somebody mends it."""
-
-
-class Completed(Payload, frozen=True, kw_only=True):
-    TYPE: ClassVar[str] = COMPLETED
-    order: str
-
-
-class ConfirmedOnce(Payload, frozen=True, kw_only=True):
-    TYPE: ClassVar[str] = V1
-    order: str
-
-
-class ConfirmedTwice(Payload, frozen=True, kw_only=True):
-    TYPE: ClassVar[str] = V2
-    order: str
-
-
-async def note(events: Sequence[Event[Any]], tx: Tx) -> None:
-    """Have no effect, but on those that are wrong."""
-    if any(event.data.order in WRONG for event in events):
-        raise ValueError("not this one")
-
-
-NOTE = BatchHandler(note)
-LISTENS = {Completed: NOTE, ConfirmedOnce: NOTE, ConfirmedTwice: NOTE}
-# Any name will do that has a database of its own.
-LISTENER: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers=LISTENS)
+from tests.integration.one_log import (
+    COMPLETED,
+    LISTENER,
+    LISTENS,
+    NOTE,
+    PLACED,
+    V1,
+    V2,
+    WRONG,
+    ConfirmedOnce,
+    OneLog,
+    Reader,
+    confirmed,
+    happened,
+)
+from tests.integration.one_service import Fed, fed
 
 
 @pytest.fixture
@@ -56,18 +34,6 @@ async def reader(new_database: NewDatabase) -> AsyncIterator[Reader]:
     WRONG.clear()
     async with fed(LISTENER, new_database) as service:
         yield Reader(service, OneLog("orders.events"))
-
-
-def happened(service: Fed, event_type: str, order: str) -> FakeRecord:
-    return service.record(event_type, {**sample_of(event_type), "order": order})
-
-
-def confirmed(service: Fed, order: str) -> list[FakeRecord]:
-    """Both versions of one happening."""
-    first, second = (happened(service, each, order) for each in (V1, V2))
-    occurrence = dict(first.headers)["ce_occurrenceid"]
-    second.headers[:] = [(name, occurrence if name == "ce_occurrenceid" else had) for name, had in second.headers]
-    return [first, second]
 
 
 async def test_each_record_counts_by_what_became_of_it(reader: Reader) -> None:

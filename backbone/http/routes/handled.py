@@ -28,11 +28,15 @@ class Count(BaseModel):
 
 
 class Place(BaseModel):
-    """Says which records of a partition count: those from `since_offset` to before `next_offset`, in this log."""
+    """Says which records of a partition count: those from `since_offset` to before `counted_offset`, in this log.
+
+    `next_offset` is before that while the topic is read again, and -1 when that is about to begin.
+    """
 
     topic: str
     partition: int
     next_offset: int
+    counted_offset: int
     since_offset: int | None
     since_at: datetime | None
     log: UUID | None
