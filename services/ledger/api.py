@@ -14,12 +14,14 @@ from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.values.fields import Key, Moment
 from services.ledger import archive, questions_api
 from services.ledger.asking import services_of
+from services.ledger.balance import api as balance
 from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
 from services.ledger.filters import Filters, Place, read_place
 from services.ledger.journey import journey, own
 from services.ledger.listeners import accounts, is_said_to_read
 
 router = APIRouter()
+router.include_router(balance.router)
 router.include_router(questions_api.router)
 
 MOST_OF_ORDER = 1000

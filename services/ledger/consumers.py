@@ -8,6 +8,7 @@ from backbone.events.payload import Event, Recorded, every_record_of
 from backbone.storage.database import Tx
 from services import CATALOGUE
 from services.ledger import store
+from services.ledger.balance.store import note_copies
 from services.ledger.kept import kept
 
 
@@ -16,4 +17,5 @@ async def keep(events: Sequence[Event[Recorded]], tx: Tx) -> None:
     await store.add_all(tx, [kept(event) for event in events])
 
 
-HANDLERS: Handlers = dict.fromkeys(map(every_record_of, buses.readable("ledger", CATALOGUE)), BatchHandler(keep))
+_KEEP = BatchHandler(keep, repeated=note_copies)
+HANDLERS: Handlers = dict.fromkeys(map(every_record_of, buses.readable("ledger", CATALOGUE)), _KEEP)

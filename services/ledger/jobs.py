@@ -1,4 +1,7 @@
-"""The job of the ledger: it makes the partitions of the coming days, and drops those whose time is over."""
+"""The jobs of the ledger: one makes the partitions of the coming days, and drops those whose time is over.
+
+The other one looks whether the balance sheet balances: `balance/jobs.py`.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -9,6 +12,9 @@ from backbone.observing.logs import logger
 from backbone.running.retry import FOR_EVER
 from backbone.storage.database import Tx
 from services.ledger import store
+from services.ledger.balance import jobs as balance
+from services.ledger.balance.jobs import BALANCE
+from services.ledger.balance.store import forget_copies
 from services.ledger.kept import day_of
 from services.ledger.settings import Settings
 
@@ -39,6 +45,7 @@ async def partition(_: Job, context: Context[Settings]) -> date:
         logger.info("days of the archive were dropped", action="days-dropped", days=len(over), before=str(first))
     async with context.database.transaction() as tx:
         await store.forget_rest(tx, now - timedelta(days=context.settings.ledger_days))
+        await forget_copies(tx, now - timedelta(days=context.settings.ledger_days))
     return first
 
 
@@ -59,4 +66,7 @@ async def again(done: Sequence[Done], tx: Tx) -> None:
         tx.schedule(PARTITION, each.job.key, due=tx.now + EVERY, cause=each.cause)
 
 
-JOBS: Mapping[str, Work[Settings]] = {PARTITION: Work(partition, again, FOR_EVER, concurrency=1)}
+JOBS: Mapping[str, Work[Settings]] = {
+    PARTITION: Work(partition, again, FOR_EVER, concurrency=1),
+    BALANCE: Work(balance.run, balance.settle, FOR_EVER, concurrency=1),
+}

@@ -3,7 +3,9 @@
 from backbone.process import run
 from backbone.service import Service
 from services.ledger.api import PROBLEMS, router
+from services.ledger.balance.api import DIFFERENCE
 from services.ledger.consumers import HANDLERS
+from services.ledger.events import PUBLISHES
 from services.ledger.jobs import JOBS
 from services.ledger.records_api import router as records
 from services.ledger.settings import Settings
@@ -13,8 +15,10 @@ SERVICE = Service(
     name="ledger",
     settings=Settings,
     router=router,
+    publishes=PUBLISHES,
     handlers=HANDLERS,
     jobs=JOBS,
+    gauges=(DIFFERENCE,),
     problems=PROBLEMS,
     reads_old_events=True,  # its jobs only keep house
 )

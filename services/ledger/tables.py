@@ -1,7 +1,7 @@
-"""The one table of the ledger: every event that there was, in a partition for each of their days."""
+"""The tables of the ledger: every event there was, in a partition for each of their days, and the balance sheet's."""
 
 from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 metadata = MetaData()
 
@@ -36,4 +36,40 @@ events = Table(
     Index("events_place", "topic", "partition", "offset"),
     Index("events_came", text("coalesce(recorded_at, time)"), "topic", "partition", "offset", "id"),
     postgresql_partition_by="RANGE (day)",
+)
+
+# Where an event that was kept already came again.
+copies = Table(
+    "copies",
+    metadata,
+    Column("topic", Text(collation="C"), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("type", Text(collation="C"), nullable=False),
+    Column("source", Text(collation="C"), nullable=False),
+    Column("id", Text(collation="C"), nullable=False),
+    Column("noted_at", DateTime(timezone=True), nullable=False),
+)
+
+# What the archive holds, by type, from before a consumer counted; of how many events the consumer heard first by what
+# is a copy here; and up to where the two have balanced. A row holds for a pair of beginnings (`since`): where one of
+# the two begins anew, it is made anew.
+openings = Table(
+    "openings",
+    metadata,
+    Column("consumer", Text(collation="C"), primary_key=True),
+    Column("topic", Text(collation="C"), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("since", Text, nullable=False),
+    Column("counts", JSONB, nullable=False),
+    Column("heard_first", JSONB, nullable=False),
+    Column("balanced_offset", BigInteger, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("consumer", Text(collation="C"), primary_key=True),
+    Column("seen", JSONB, nullable=False),
+    Column("broken_at", DateTime(timezone=True)),
 )

@@ -132,7 +132,7 @@ async def resting(service: Fed) -> int:
 
 async def test_the_first_look_at_partitions_is_due_when_the_database_is_made(ledger: Fed) -> None:
     waiting = (await ledger.client.get("/jobs")).json()["items"]
-    assert [each["kind"] for each in waiting] == [PARTITION]
+    assert PARTITION in [each["kind"] for each in waiting]
 
 
 async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) -> None:

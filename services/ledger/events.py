@@ -1,0 +1,28 @@
+"""Events that the ledger publishes. Those that it reads are all there are, as they came: `consumers.py`."""
+
+from typing import ClassVar
+
+import msgspec
+
+from backbone.events.payload import Payload
+
+
+class Unbalanced(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    missing: int
+    twice: int
+    candidates: tuple[str, ...]
+
+
+class BalanceBroken(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.ledger.balance-broken.v1"
+    consumer: str
+    differences: tuple[Unbalanced, ...]
+
+
+class BalanceRestored(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.ledger.balance-restored.v1"
+    consumer: str
+
+
+PUBLISHES = (BalanceBroken, BalanceRestored)
