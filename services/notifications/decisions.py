@@ -14,6 +14,8 @@ from backbone.events.payload import Payload
 from backbone.values.currencies import in_words
 from backbone.values.texts import is_email, one_line
 from services.notifications.events import (
+    BalanceBroken,
+    BalanceRestored,
     CartReminderDue,
     Line,
     Money,
@@ -28,6 +30,7 @@ from services.notifications.events import (
     OrderRejected,
     ReviewAnalysed,
     StockAlertRaised,
+    Unbalanced,
 )
 
 SEND = "send"
@@ -46,6 +49,8 @@ Fact = (
     | StockAlertRaised
     | ReviewAnalysed
     | CartReminderDue
+    | BalanceBroken
+    | BalanceRestored
 )
 
 
@@ -61,6 +66,8 @@ class Kind(StrEnum):
     STOCK_ALERT = "stock-alert"
     REVIEW_THANKS = "review-thanks"
     CART_REMINDER = "cart-reminder"
+    BALANCE_BROKEN = "balance-broken"
+    BALANCE_RESTORED = "balance-restored"
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +258,38 @@ def cart_reminder(fact: CartReminderDue) -> Mail:
     )
 
 
+def balance_broken(fact: BalanceBroken) -> Mail:
+    """Tell the shop that events were lost on the way through a consumer, or counted twice, and which they may be."""
+    consumer = one_line(fact.consumer)
+    return Mail(
+        kind=Kind.BALANCE_BROKEN,
+        about=fact.consumer,
+        recipient=None,
+        subject=f"Events do not add up: {consumer}",
+        body="\n".join(
+            [
+                f"What {consumer} did with its events does not add up to what is archived.",
+                "",
+                *(line for each in fact.differences for line in _unbalanced(each)),
+                "GET /balance of the ledger shows all of it.",
+                "",
+            ]
+        ),
+    )
+
+
+def balance_restored(fact: BalanceRestored) -> Mail:
+    """Tell the shop that all events of a consumer add up again."""
+    consumer = one_line(fact.consumer)
+    return Mail(
+        kind=Kind.BALANCE_RESTORED,
+        about=fact.consumer,
+        recipient=None,
+        subject=f"Events add up again: {consumer}",
+        body=f"What {consumer} did with its events adds up again to what is archived.\n",
+    )
+
+
 FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     OrderConfirmed: confirmed,
     OrderBackordered: backordered,
@@ -261,6 +300,8 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     StockAlertRaised: stock_alert,
     ReviewAnalysed: review_thanks,
     CartReminderDue: cart_reminder,
+    BalanceBroken: balance_broken,
+    BalanceRestored: balance_restored,
 }
 """What is written on which event; None: nothing is."""
 
@@ -285,6 +326,13 @@ def money(amount: Money) -> str:
 
 def _often(times: int) -> str:
     return f", {times} times since the last mail" if times > 1 else ""
+
+
+def _unbalanced(difference: Unbalanced) -> list[str]:
+    """Write a line about a type of event, and one with ids of events that may be concerned."""
+    said = f"{one_line(difference.type)}: {difference.missing} missing, {difference.twice} twice"
+    among = ", ".join(one_line(each) for each in difference.candidates)
+    return [said, *([f"  among {among}"] if among else []), ""]
 
 
 def _listed(lines: Iterable[Line]) -> str:

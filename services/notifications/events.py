@@ -123,3 +123,21 @@ class CartReminderDue(Payload, frozen=True, kw_only=True):
     cart: str
     customer: Customer
     lines: tuple[Line, ...]
+
+
+class Unbalanced(msgspec.Struct, frozen=True):
+    type: str
+    missing: int
+    twice: int
+    candidates: tuple[str, ...]
+
+
+class BalanceBroken(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.ledger.balance-broken.v1"
+    consumer: str
+    differences: tuple[Unbalanced, ...]
+
+
+class BalanceRestored(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.ledger.balance-restored.v1"
+    consumer: str

@@ -31,6 +31,7 @@ CANCELLED = "sliceline.orders.order-cancelled.v1"
 BACKORDERED = "sliceline.orders.order-backordered.v1"
 REFUNDED = "sliceline.orders.order-refunded.v1"
 DELAYED = "sliceline.orders.order-delayed.v1"
+BALANCE_BROKEN, BALANCE_RESTORED = "sliceline.ledger.balance-broken.v1", "sliceline.ledger.balance-restored.v1"
 REMINDER = "sliceline.reminders.cart-reminder-due.v1"
 ALERT = "sliceline.alerts.stock-alert-raised.v1"
 Told = tuple[str, dict[str, Any]]
@@ -234,6 +235,19 @@ async def test_an_order_that_is_late_is_mailed_to_the_shop_and_not_to_the_custom
     versions = [f"sliceline.notifications.notification-sent.v{number}" for number in (2, 3)]
     told = await open_desk.service.published(sent["id"])
     assert [(version, said["kind"]) for version, said in told] == [(version, "order-delayed") for version in versions]
+
+
+async def test_the_shop_hears_when_events_do_not_add_up_and_which_they_may_be(open_desk: Desk) -> None:
+    broken, restored = sample_of(BALANCE_BROKEN), sample_of(BALANCE_RESTORED)
+    await open_desk.service.feed((BALANCE_BROKEN, broken), (BALANCE_RESTORED, restored))
+    await eventually(lambda: len(open_desk.mails()) == 2, 10)
+    mails = {mail.subject: mail for mail in open_desk.mails()}
+    assert set(mails) == {"Events do not add up: loyalty", "Events add up again: loyalty"}
+    assert all([to["Address"] for to in mail.to] == ["shop@sliceline.example"] for mail in mails.values())
+    (difference,) = broken["differences"]
+    lines = mails["Events do not add up: loyalty"].text.splitlines()
+    assert f"{difference['type']}: 1 missing, 0 twice" in lines
+    assert f"  among {difference['candidates'][0]}" in lines
 
 
 async def test_a_refund_is_mailed_to_the_customer_with_its_amount_and_reason(open_desk: Desk) -> None:
