@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from backbone.patterns.index import Index
 from backbone.patterns.pattern import Pattern
@@ -63,8 +64,9 @@ class Filters:
 def read_place(text: str) -> Place:
     """Read a place as `str` has written it. Raises ValueError."""
     try:
-        return msgspec.json.decode(text, type=Place)
-    except msgspec.MsgspecError as error:
+        found = msgspec.json.decode(text, type=Place)
+        return replace(found, time=found.time.astimezone(UTC))
+    except (msgspec.MsgspecError, OverflowError) as error:
         raise ValueError(text) from error
 
 

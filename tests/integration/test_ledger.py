@@ -162,6 +162,9 @@ async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) 
     assert rest["next"] is None
     refused = await ledger.client.get("/events", params={"pattern": '{"data": 3}'})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "pattern.data")
+    for moment in ("0001-01-01T00:00:00+23:00", "0.5", "2026-11-02", "2026-11-02T10:00:00"):
+        refused = await ledger.client.get("/events", params={"since": moment})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "since"), moment
 
 
 async def test_a_search_that_looks_inside_says_where_it_has_stopped(

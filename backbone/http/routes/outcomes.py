@@ -15,7 +15,7 @@ from backbone.values.fields import WHOLE
 _MOST_JOBS = 1000
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 Topic = Annotated[str, StringConstraints(max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")]
-Number = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1), WHOLE]
+Number = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1), WHOLE]
 
 
 class Told(BaseModel):
