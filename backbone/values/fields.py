@@ -16,7 +16,7 @@ def _mailable(address: str) -> str:
 
 
 def _no_number(given: object) -> object:
-    if isinstance(given, str) and given.strip().lstrip("+-").replace(".", "", 1).isdecimal():
+    if isinstance(given, int | float) or str(given).strip().lstrip("+-").replace(".", "", 1).isdecimal():
         raise ValueError("must be a day and a time, such as 2026-11-01T18:00:00Z")
     return given
 
@@ -29,7 +29,7 @@ def _of_the_calendar(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_of_the_calendar)]
-"""A time with its zone, in UTC; in a query a bare number is none."""
+"""A time with its zone, in UTC; a bare number is none."""
 Line = Annotated[str, StringConstraints(pattern=LINE)]
 Prose = Annotated[str, StringConstraints(pattern=PROSE)]
 Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=LINE)]

@@ -13,7 +13,7 @@ from services.ledger.asking import Services
 from services.ledger.kept import Archived, as_patterns_see_it
 from services.ledger.links import Answer, Facts, Seen
 from services.ledger.standing import Standing, asked_of, standing
-from services.ledger.why import LEDGER, keys_of, why
+from services.ledger.why import LEDGER, Unasked, keys_of, why
 from services.ledger.wiring import Wiring, short, wiring
 
 WIRING: Wiring = wiring(tuple(CATALOGUE))
@@ -50,11 +50,13 @@ class Inquiry:
     async def why(self, order: str, target: str, events: Sequence[Archived]) -> Answer:
         """Say why an event has not happened to an order, or whether a service has done its part."""
         story = story_of(order, events)
-        asked = sorted(WIRING.involved(target) | {LEDGER})
         keys = sorted(keys_of(order, story))
-        standings = await asyncio.gather(*(self._standing(service, order, keys) for service in asked))
-        now = self._database.now()
-        return why(Facts(order, story, WIRING, dict(zip(asked, standings, strict=True)), now), target)
+        standings: dict[str, Standing] = {}
+        while True:  # only those on the way are asked, and each once
+            try:
+                return why(Facts(order, story, WIRING, standings, self._database.now()), target)
+            except Unasked as error:
+                standings[error.service] = await self._standing(error.service, order, keys)
 
     async def _standing(self, service: str, order: str, keys: Collection[str]) -> Standing:
         paths = asked_of(order)

@@ -5,13 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from backbone.context import Context
 from backbone.http import Db, Problem
 from backbone.http.context import Ctx
 from backbone.http.problems import invalid
-from backbone.values.fields import Key
+from backbone.values.fields import Key, Moment
 from services.ledger import questions, store
 from services.ledger.asking import Services, services_of
 from services.ledger.funnel import PROGRESS, Stuck, expected_of, funnel
@@ -37,7 +36,7 @@ Order = Annotated[Key, Query(description="The order's id")]
 async def get_funnel(
     db: Db,
     context: Ctx,
-    since: Annotated[AwareDatetime | None, Query(description="Orders placed then or later; without it, a day.")] = None,
+    since: Annotated[Moment | None, Query(description="Orders placed then or later; without it, a day.")] = None,
     patience: Annotated[
         int, Query(ge=1, le=86_400, description="Seconds after which an order without progress is stuck.")
     ] = 300,
@@ -93,7 +92,7 @@ async def get_why(
 async def get_state(
     db: Db,
     context: Ctx,
-    at: Annotated[AwareDatetime | None, Query(description="The moment; without it, now.")] = None,
+    at: Annotated[Moment | None, Query(description="The moment; without it, now.")] = None,
     order: Annotated[Key | None, Query(description="The order's id; or say a SKU.")] = None,
     sku: Annotated[Key | None, Query(description="The SKU; or say an order.")] = None,
 ) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from backbone.errors import SlicelineError
 from services.ledger import links
 from services.ledger.links import Answer, Broken, Facts, Happened, Link, Seen
 from services.ledger.standing import Job, Standing
@@ -13,8 +14,16 @@ AT_ONCE = timedelta(seconds=5)
 LEDGER = "ledger"
 
 
+class Unasked(SlicelineError):
+    """It takes what a service says that has not been asked yet."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"{service} has not been asked where it stands.")
+        self.service = service
+
+
 def why(facts: Facts, target: str) -> Answer:
-    """Answer for an event or a service, by its name in the wiring."""
+    """Answer for an event or a service, by its name in the wiring. Raises Unasked."""
     return _Way(facts).to(target)
 
 
@@ -166,8 +175,8 @@ class _Way:
         service = self._wiring.publisher(name)
         causes = {each.id for each in triggers}
         others = [each for each in self._facts.events if each.causationid in causes and each.publisher == service]
-        archive = self._facts.standings.get(LEDGER)
-        if archive and (archive.letters or archive.pause_of("consumer", LEDGER)):
+        archive = self._standing(LEDGER)
+        if archive.letters or archive.pause_of("consumer", LEDGER):
             return links.unarchived(name)
         if others:
             return links.otherwise(service, name, others)
@@ -188,7 +197,9 @@ class _Way:
         return not is_choosy and any(topic == event.topic for topic, _ in places)
 
     def _standing(self, service: str) -> Standing:
-        return self._facts.standings.get(service, Standing(answers=False))
+        if service not in self._facts.standings:
+            raise Unasked(service)
+        return self._facts.standings[service]
 
 
 def keys_of(order: str, events: Collection[Seen]) -> set[str]:

@@ -85,21 +85,6 @@ class Wiring(msgspec.Struct, frozen=True):
             return found[0]
         raise NotKnown(self._advice(expected, found))
 
-    def involved(self, target: str) -> frozenset[str]:
-        """Name the services that may have a part in an event, or in what a service hears."""
-        found, wanted = set[str](), [target]
-        while wanted:
-            name = wanted.pop()
-            if name not in found:
-                found.add(name)
-                wanted += self._behind(name)
-        return frozenset(self.publisher(name) for name in found)
-
-    def _behind(self, name: str) -> list[str]:
-        if name in self.wires:
-            return [need.event for need in self.wires[name].needs]
-        return list(self.reads.get(name, ()))
-
     def _advice(self, expected: str, found: list[str]) -> str:
         if found:
             return f"{expected} may be {' or '.join(sorted(found))}: name the service as well."

@@ -120,6 +120,22 @@ async def test_an_event_that_is_parked_is_named_with_the_command_that_redrives_i
         assert (wrong.exit_code, "Did you mean payment" in wrong.output) == (2, True)
 
 
+async def test_a_consumer_that_somebody_paused_is_named_with_the_command_that_lets_it_go_on(shop: Shop) -> None:
+    order = await shop.place({"water": 1})
+    pause = {"what": "consumer", "name": "loyalty", "reason": "The books are closed"}
+    paused = await shop.http.post(shop.url("loyalty", "/pauses"), json=pause)
+    assert paused.status_code < 300, paused.text
+    try:
+        await shop.complete(order)
+        await happened(shop, order, "order-completed")
+        link = (await why(shop, order, "points"))["broken"]
+        assert (link["kind"], link["command"]) == ("paused", "./sliceline resume loyalty")
+        assert link["text"].endswith("The books are closed")
+    finally:
+        await shop.http.delete(shop.url("loyalty", f"/pauses/{paused.json()['id']}"))
+    await happened(shop, order, "points")
+
+
 async def test_a_service_that_is_away_is_where_its_orders_stand_in_the_funnel(shop: Shop) -> None:
     began = datetime.now(UTC).isoformat()
     async with shop.without("payments"):

@@ -10,7 +10,7 @@ from backbone.events.contracts import schema_of, schemas_of
 from services import CATALOGUE
 from services.ledger.links import Answer, Facts, Seen
 from services.ledger.standing import Job, Letter, LogBreak, Outbox, Pause, Refused, Standing
-from services.ledger.why import why
+from services.ledger.why import Unasked, why
 from services.ledger.wiring import NotKnown, Wiring, short, wiring
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
@@ -66,6 +66,21 @@ def job(kind: str, **more: Any) -> Standing:
 def letters(*found: Letter) -> Standing:
     """A service that has parked something."""
     return Standing(places=ALL_READ, letters=found)
+
+
+def test_nobody_is_asked_but_who_is_on_the_way() -> None:
+    """The others have enough to do, just when something does not get on."""
+    asked_for = []
+    standings: dict[str, Standing] = {}
+    while True:
+        try:
+            why(Facts("o-1", [ORDER, RESERVED], WIRING, standings, NOW), "orders.order-confirmed")
+        except Unasked as error:
+            asked_for.append(error.service)
+            standings[error.service] = FINE
+        else:
+            break
+    assert asked_for == ["payments", "ledger"]
 
 
 def test_what_has_happened_is_told_with_its_moment() -> None:

@@ -9,10 +9,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from backbone.events.payload import Event, Payload
 from backbone.rebuilding import Rebuilding, Unfit, rebuild
-from backbone.values.fields import Line
+from backbone.values.fields import Line, Moment
 from backbone.values.whole import all_whole
 
-MOST_EVENTS = 10_000
+MOST_EVENTS = 2000
 """So many events are taken at once."""
 
 Text = Annotated[Line, Field(max_length=512)]
@@ -27,7 +27,7 @@ class Told(BaseModel):
     source: Text
     type: Text
     subject: Text | None = None
-    time: AwareDatetime
+    time: Moment
     partitionkey: Text
     correlationid: Text
     causationid: Text | None = None
@@ -43,7 +43,7 @@ class Asked(BaseModel):
 
     of: Annotated[Text, Field(description="What kind of thing: `order`, `sku`.")]
     key: Annotated[Text, Field(description="Its id.")]
-    at: AwareDatetime
+    at: Moment
     events: Annotated[list[Told], Field(max_length=MOST_EVENTS)]
 
 
