@@ -177,11 +177,16 @@ def looks(*sheets: Sheet) -> list[Any]:
 
 def test_only_a_difference_that_lasts_over_two_looks_raises_the_alarm_and_once() -> None:
     assert looks(sheet_of(LOST), sheet_of()) == []
-    assert looks(sheet_of(LOST), sheet_of(replace(LOST, missing=2))) == []
+    assert looks(sheet_of(LOST), sheet_of(replace(LOST, partition=4))) == []
     (broken,) = looks(sheet_of(LOST), sheet_of(LOST), sheet_of(LOST))
     assert isinstance(broken, BalanceBroken)
     (told,) = broken.differences
     assert (told.type, told.missing, told.twice, told.candidates) == ("placed", 1, 0, ("a", "b"))
+
+
+def test_a_loss_that_goes_on_raises_the_alarm_with_what_is_lost_by_now() -> None:
+    (broken,) = looks(sheet_of(LOST), sheet_of(replace(LOST, missing=3)))
+    assert broken.differences[0].missing == 3
 
 
 def test_the_alarm_ends_once_all_adds_up_and_not_before_it_could_be_compared() -> None:

@@ -136,6 +136,11 @@ class Difference(msgspec.Struct, frozen=True, order=True):
         """The partition."""
         return self.topic, self.partition
 
+    @property
+    def kind(self) -> tuple[PartitionId, str, bool, bool]:
+        """Where it is, and what is wrong; how many they are may change from look to look."""
+        return self.at, self.type, self.missing > 0, self.twice > 0
+
 
 Candidates = Mapping[tuple[str, Difference], list[str]]
 """Ids of events of which some may be concerned, by consumer and difference."""
@@ -266,7 +271,7 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 def watch(known: Alarm | None, sheet: Sheet, candidates: Candidates, now: datetime) -> Decision[Alarm]:
-    """Raise the alarm when a difference is the same at two looks, and end it when there is none.
+    """Raise the alarm when a difference is of the same kind at two looks, and end it when there is none.
 
     What cannot be compared now is as it was found last, and raises nothing.
     """
@@ -274,7 +279,8 @@ def watch(known: Alarm | None, sheet: Sheet, candidates: Candidates, now: dateti
     not_seen = {(each.topic, each.partition) for each in sheet.open}
     carried = tuple(each for each in before.seen if each.at in not_seen)
     alarm = replace(before, seen=(*sheet.differences, *carried))
-    lasting = [each for each in sheet.differences if each in before.seen]
+    seen_before = {each.kind for each in before.seen}
+    lasting = [each for each in sheet.differences if each.kind in seen_before]
     if before.broken_at is None and lasting:
         return Decision(replace(alarm, broken_at=now), (broken(sheet.consumer, lasting, candidates),))
     if before.broken_at is not None and not alarm.seen:
