@@ -7,6 +7,7 @@ discarded is counted where it lies, so that a letter which vanishes is missed.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -103,6 +104,13 @@ async def take_up(tx: Tx, letters: Iterable[tuple[int, bool]]) -> None:
     Each comes with whether it was applied; else the inbox knew it already.
     """
     await sql.COUNTS_OF_LETTERS.execute(tx.raw, taken=list(letters))
+
+
+async def replayed(tx: Tx, consumer: str, applied: Iterable[tuple[Incoming, datetime]]) -> None:
+    """Count archived events that were applied, each with the time at which Kafka took it."""
+    rows = [(*each.place, each.record.offset, type_of(each), recorded_at) for each, recorded_at in applied]
+    if rows:
+        await sql.COUNTS_REPLAYED.execute(tx.raw, consumer=consumer, again=rows)
 
 
 async def look(database: Database) -> list[dict[str, Any]]:

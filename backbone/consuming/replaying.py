@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from backbone.consuming import inbox, parking, sql
+from backbone.consuming import counting, inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming, Letter, read
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.handlers import Handlers
@@ -109,6 +109,8 @@ class Replaying(BatchProcessor):
             open_ones = await parking.sift(tx, self._name, missing)
             unseen = await self._admit(tx, open_ones)
             await self._handle(tx, unseen)
+            counted = [(each, each.record.recorded_at) for each in unseen if isinstance(each.record, Archived)]
+            await counting.replayed(tx, self._name, counted)
             tx.leave_out(self._told, self._alone)
         outcomes[Outcome.APPLIED] += len(unseen)
         outcomes[Outcome.KNOWN] += len(open_ones) - len(unseen)

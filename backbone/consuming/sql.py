@@ -1,6 +1,6 @@
 """Holds what a consumer says to its database, each statement with the reason for its shape."""
 
-from sqlalchemy import BigInteger, Boolean, Integer, Text, Uuid, column
+from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Text, Uuid, column
 
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import consumer_offsets, dead_letters, handled_counts, inbox, log_breaks, parked_keys
@@ -243,6 +243,26 @@ ON CONFLICT (consumer, topic, partition, type) DO UPDATE
       repeated = counts.repeated + excluded.repeated
 """,
     count=tuples(*(each for each in handled_counts.columns if each.key != "consumer")),
+)
+
+# What was fed again and applied, of the log there is: what came to it before counting began may be of an older one. It
+# was ignored before, as nobody listened; what was not has never been counted.
+COUNTS_REPLAYED = Statement(
+    """
+WITH again AS (
+  SELECT o.consumer, o.topic, o.partition, again.type, count(*) AS events
+  FROM :again JOIN consumer_offsets AS o
+    ON o.consumer = :consumer AND o.topic = again.topic AND o.partition = again.partition
+  WHERE again."offset" >= o.since_offset AND again."offset" < greatest(o.next_offset, o.counted_offset)
+    AND again.recorded_at >= o.since_at
+  GROUP BY o.consumer, o.topic, o.partition, again.type
+)
+INSERT INTO handled_counts AS counts (consumer, topic, partition, type, applied, ignored, repeated)
+SELECT consumer, topic, partition, type, events, 0, 0 FROM again ORDER BY consumer, topic, partition, type
+ON CONFLICT (consumer, topic, partition, type) DO UPDATE
+  SET applied = counts.applied + excluded.applied, ignored = greatest(0, counts.ignored - excluded.applied)
+""",
+    again=tuples(*_PLACE, dead_letters.c.offset, column("type", Text), column("recorded_at", DateTime(timezone=True))),
 )
 
 COUNTS_CLEAR = Statement(

@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 from fastapi import APIRouter
 
+from backbone.consuming.batch import Letter
 from backbone.consuming.redrive import redrive
+from backbone.consuming.replaying import Replaying, as_archived
 from backbone.service import Service
 from backbone.settings import Settings
 from tests.conftest import NewDatabase
@@ -20,6 +22,7 @@ from tests.integration.one_log import (
     V1,
     V2,
     WRONG,
+    Completed,
     ConfirmedOnce,
     OneLog,
     Reader,
@@ -99,6 +102,24 @@ async def test_a_record_that_is_no_event_of_a_sound_type_counts_without_one(read
     reader.log.append(untyped, endless)
     await reader.read()
     assert await reader.handled() == {"": {"parked": 1, "ignored": 1}}
+
+
+async def test_what_was_skipped_or_ignored_counts_as_applied_once_it_is_replayed(reader: Reader) -> None:
+    service = reader.service
+    reader.log.append(*(happened(service, COMPLETED, order) for order in "ab"), *confirmed(service, "a"))
+    deaf: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers={Completed: NOTE})
+    await Reader(Fed(deaf, service.database, service.client), reader.log).read(up_to=1)
+    await service.database.fetch("UPDATE consumer_offsets SET next_offset = 2")
+    await Reader(Fed(deaf, service.database, service.client), reader.log).read()
+    assert await reader.handled() == {COMPLETED: {"applied": 1}, V1: {"ignored": 1}, V2: {"ignored": 1}}
+    replaying = Replaying(reader.name, LISTENS, service.database)
+    letters = [
+        as_archived(Letter(each.topic, 0, each.offset, each.key, each.value, each.headers), service.database.now())
+        for each in reader.log.records
+    ]
+    for _ in range(2):
+        await replaying.apply(replaying.batch_of(letters))
+    assert await reader.handled() == {COMPLETED: {"applied": 2}, V1: {"applied": 1}, V2: {"ignored": 1}}
 
 
 async def test_a_purged_inbox_changes_no_count(reader: Reader) -> None:
