@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from backbone import declared
 from backbone.application import create_application
+from backbone.consuming import redriving
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.redrive import KIND as REDRIVE
 from backbone.context import Context
 from backbone.errors import SlicelineError
 from backbone.http.wire.server import Server
@@ -152,6 +154,8 @@ def _parts(service: Service[Any], context: Context[Any]) -> list[Part]:
         parts.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=stuck_after))
     if settings.has_role("jobs"):
         parts += [Worker(kind, work, context) for kind, work in service.jobs.items()]
+        if service.handlers:
+            parts.append(Worker(REDRIVE, redriving.work(service.name, service.handlers), context))
         parts.append(Housekeeping(database, settings))
     return parts
 

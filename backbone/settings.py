@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     idempotency_days: int = Field(
         2, ge=1, le=3660, description="How long the answers under an Idempotency-Key are kept"
     )
+    edit_dead_letters: bool = Field(False, description="Lets operators put edited copies in the place of parked events")
     letter_days: int = Field(
         30,
         le=3660,

@@ -73,18 +73,6 @@ class BatchProcessor:
             settled = Settled(applied=(), repeated=(), held=batch.incoming)
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
 
-    async def redrive(self, topic: str, key: str, *, fresh: bool = False) -> bool:
-        """Handle the first dead letter of a parked key; return False when none is left and the key is open again."""
-        async with self._database.transaction(fresh=fresh) as tx:
-            row = await parking.oldest(tx, self._name, topic, key)
-            if row is None:
-                return False
-            unseen = await self.handle(tx, [parking.incoming_of(row, self.views)])
-            await counting.take_up(tx, [(row["id"], bool(unseen))])
-            await sql.LETTER_DELETE.execute(tx.raw, id=row["id"])
-            await sql.OPEN_KEY.execute(tx.raw, consumer=self._name, topic=topic, key=key)
-        return True
-
     async def handle(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
         """Handle those that were not handled before, in a transaction that is the caller's; return which they were."""
         unseen = await self._admit(tx, incoming)

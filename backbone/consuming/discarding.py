@@ -1,35 +1,81 @@
-"""Gives up a dead letter that nothing can mend, for an operator; it is kept, with who did so, when and why.
+"""Gives up dead letters that nothing can mend, for an operator, and takes that back.
 
-What was given up stays so when its topic is read again: an event counts as handled, and a record that is none is known
-by its place.
+What is given up is kept, with who did so, when and why. It stays given up when its topic is read again: an event counts
+as handled, and a record that is none is known by its place. Until it is purged it can be restored to where it stood.
 """
 
-import asyncpg
+from collections.abc import Sequence
+from typing import Any
 
-from backbone.consuming import inbox, parking, sql
+import asyncpg
+import msgspec
+
+from backbone.consuming import acts, inbox, letters_sql, parking, sql
 from backbone.observing.logs import logger
 from backbone.storage.database import Tx
 
 
-async def discard(tx: Tx, consumer: str, letter: int, *, by: str, reason: str) -> asyncpg.Record | None:
-    """Move a dead letter to the discarded ones; return its place, key, type and error, or None when there is none.
+class Which(msgspec.Struct, frozen=True, kw_only=True):
+    """Says which letters: one, all of a key, or those that failed for the reason that a fingerprint stands for."""
 
-    Locks the parked key as consumer and redrive do. The key stays parked until what waits behind is redriven; where
+    letter: int | None = None
+    key: str | None = None
+    fingerprint: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Return what was named."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
+async def discard(tx: Tx, consumer: str, which: Which, *, actor: str, reason: str) -> list[asyncpg.Record]:
+    """Move dead letters to the discarded ones; return each one's number, place, key, type and error.
+
+    Locks their parked keys as consumer and redrive do. A key stays parked until what waits behind is redriven; where
     nothing does it is open again.
     """
-    row = await sql.LETTER.fetchrow(tx.raw, consumer=consumer, id=letter)
-    if row is None:
-        return None
-    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(row["topic"], row["key"])])
-    gone = await sql.LETTER_DISCARD.fetchrow(tx.raw, id=letter, by=by, reason=reason)
-    if gone is not None:
-        await inbox.give_up(tx, consumer, parking.letter_of(row))
-        await sql.OPEN_KEY.execute(tx.raw, consumer=consumer, topic=row["topic"], key=row["key"])
+    found = await letters_sql.LETTERS_WANTED.fetch(tx.raw, consumer=consumer, **msgspec.structs.asdict(which))
+    keys = _keys_of(found)
+    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
+    given = {"ids": [row["id"] for row in found], "actor": actor, "reason": reason}
+    gone = await letters_sql.LETTERS_DISCARD.fetch(tx.raw, **given)
+    if gone:
+        await inbox.give_up(tx, consumer, map(parking.letter_of, gone))
+        await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=consumer, wanted=keys)
+        await acts.note(tx, actor, "discard", **_about(which, gone), reason=reason)
     return gone
 
 
-def tell(letter: int, gone: asyncpg.Record, *, by: str, reason: str) -> None:
+async def restore(tx: Tx, consumer: str, which: Which, *, actor: str) -> list[asyncpg.Record]:
+    """Put discarded letters back to where they stood among those of their keys, which are parked again.
+
+    Later events of a key that was open meanwhile may have been handled. Waits for the batch that the consumer has in
+    hand, so that none of them slips past while the key closes.
+    """
+    found = await letters_sql.DISCARDED_WANTED.fetch(tx.raw, consumer=consumer, **msgspec.structs.asdict(which))
+    keys = _keys_of(found)
+    places = sorted({(row["topic"], row["partition"]) for row in found})
+    await letters_sql.PLACES_LOCK.execute(tx.raw, consumer=consumer, place=places)
+    await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=keys)
+    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
+    back = await letters_sql.LETTERS_RESTORE.fetch(tx.raw, ids=[row["id"] for row in found])
+    if back:
+        await inbox.take_back(tx, consumer, [(parking.letter_of(row), row["discarded_at"]) for row in back])
+        await acts.note(tx, actor, "restore", **_about(which, back))
+    await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=consumer, wanted=keys)  # where somebody else was quicker
+    return back
+
+
+def tell(gone: asyncpg.Record, *, by: str, reason: str) -> None:
     """Log that a dead letter was discarded, once that is committed."""
+    about = {name: gone[name] for name in ("topic", "partition", "offset", "key", "type", "error")}
     logger.warning(
-        "a dead letter was discarded", action="letter-discarded", letter=letter, by=by, reason=reason, **gone
+        "a dead letter was discarded", action="letter-discarded", letter=gone["id"], by=by, reason=reason, **about
     )
+
+
+def _about(which: Which, rows: Sequence[asyncpg.Record]) -> dict[str, Any]:
+    return {**which.told(), "count": len(rows), "letters": [row["id"] for row in rows]}
+
+
+def _keys_of(rows: Sequence[asyncpg.Record]) -> list[tuple[str, str]]:
+    return sorted({(row["topic"], row["key"]) for row in rows})

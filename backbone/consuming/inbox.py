@@ -1,6 +1,7 @@
 """Stores the occurrences that a consumer has handled, or given up (the inbox), each committed with its effect."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from backbone.consuming import sql
@@ -34,18 +35,28 @@ async def known(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> set[int]
     return {at for at, identity in events.items() if identity in there}
 
 
-async def give_up(tx: Tx, consumer: str, record: Record) -> None:
-    """Add the occurrence that a record tells of, in whatever version and however often it comes again.
+async def give_up(tx: Tx, consumer: str, records: Iterable[Record]) -> None:
+    """Add the occurrences that records tell of, in whatever version and however often they come again.
 
     For a reader that takes events unread, in this version, or this event alone. A record that is no event has none.
     """
+    told = sorted({each for record in records for each in _told_of(record)})
+    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=told)
+
+
+async def take_back(tx: Tx, consumer: str, given_up: Iterable[tuple[Record, datetime]]) -> None:
+    """Delete the occurrences that were added when these records were given up, at their times, and none from before."""
+    told = {(*each, at) for record, at in given_up for each in _told_of(record)}
+    await sql.INBOX_FORGET.execute(tx.raw, consumer=consumer, told=sorted(told))
+
+
+def _told_of(record: Record) -> list[tuple[str, str]]:
     try:
         event = from_record(record.key, record.value, record.headers)
     except SlicelineError:
-        return
+        return []
     names = [event.type, *([name_without_version(event.type)] if is_type(event.type) else [])]
-    known_by = [(event.source, event.id), *((name, event.occurrenceid) for name in names)]
-    await sql.INBOX_ADD.execute(tx.raw, consumer=consumer, happening=known_by)
+    return [(event.source, event.id), *((name, event.occurrenceid) for name in names)]
 
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:

@@ -5,6 +5,7 @@ their order, once whatever was wrong is mended, and opens the key again.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,13 @@ import orjson
 
 from backbone.consuming import sql
 from backbone.consuming.batch import Incoming, Letter, declared_type, printable, read
+from backbone.consuming.fingerprints import Failure, failure_of
 from backbone.events.records import Record
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import trace_id_of
 from backbone.running.pulse import describe
-from backbone.storage.database import Database, Tx
+from backbone.storage.database import Tx
 
 WAITING = None
 """The error of a dead letter that is sound itself but waits behind another of its key."""
@@ -48,7 +50,7 @@ async def lock_parked(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> se
 async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
     """Write one event as a dead letter and park its key."""
     await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=[(incoming.record.topic, incoming.key)])
-    await _write_letter(tx, consumer, incoming, describe(error))
+    await _write_letter(tx, consumer, incoming, failure_of(error, type_of(incoming.record)))
     metrics.PARKED.inc()
     logger.error(
         "an event was parked",
@@ -71,57 +73,67 @@ def _about(incoming: Incoming) -> dict[str, str | None]:
     return {"event_id": event.id, "event_type": event.type, "trace_id": trace_id_of(event.traceparent)}
 
 
+class Blame(msgspec.Struct):
+    """Holds what is written of a failure."""
+
+    error: str | None = None
+    fingerprint: str | None = None
+    frames: str | None = None
+    failing: str | None = None
+    failed_at: datetime | None = None
+    attempts: int = 0
+
+
+def blame_of(failure: Failure, at: datetime) -> Blame:
+    """Put a failure into the form that Postgres can hold."""
+    frames, failing = (msgspec.json.encode(each).decode() for each in (failure.frames, failure.failing))
+    return Blame(failure.error, failure.fingerprint, frames, failing, at, 1)
+
+
 class _Row(msgspec.Struct):
     """Holds what is written of one event into the table `dead_letters`."""
 
     record: Record
     key: str
     type: str | None
-    error: str | None
     headers: str
     own_log: UUID | None
+    blame: Blame
 
 
-async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, error: str | None) -> None:
-    headers = [(printable(name), _text_of(value)) for name, value in incoming.record.headers]
-    declared = declared_type(incoming.record)
+async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, failure: Failure | None) -> None:
+    headers = [(printable(name), None if value is None else text_of(value)) for name, value in incoming.record.headers]
     row = _Row(
         record=incoming.record,
         key=incoming.key,
-        type=declared and printable(declared),
-        error=error and printable(error),
+        type=type_of(incoming.record),
         headers=orjson.dumps(headers).decode(),
         own_log=incoming.record.log if isinstance(incoming.record, Letter) else None,
+        blame=blame_of(failure, tx.now) if failure else Blame(),
     )
     await sql.DEAD_LETTER.execute(tx.raw, consumer=consumer, letter=[row])
 
 
-def _text_of(value: bytes | None) -> str | None:
-    """Turn a header's value into readable text that JSON in Postgres can hold; `_bytes_of` is the exact inverse."""
-    return None if value is None else value.decode("latin-1").encode("unicode_escape").decode()
+def type_of(record: Record) -> str | None:
+    """Return the type that a record declares, as it is stored."""
+    declared = declared_type(record)
+    return declared and printable(declared)
 
 
-def _bytes_of(text: str | None) -> bytes | None:
-    return None if text is None else text.encode().decode("unicode_escape").encode("latin-1")
+def text_of(value: bytes) -> str:
+    """Turn a header's value into readable text that JSON in Postgres can hold; `bytes_of` is the exact inverse."""
+    return value.decode("latin-1").encode("unicode_escape").decode()
+
+
+def bytes_of(text: str) -> bytes:
+    """Turn such a text into the bytes it stands for."""
+    return text.encode().decode("unicode_escape").encode("latin-1")
 
 
 def event_id(record: Record) -> str | None:
     """Return the id that a record names, as its dead letter has it among its headers."""
-    return _text_of(dict(record.headers).get("ce_id"))
-
-
-async def oldest(tx: Tx, consumer: str, topic: str, key: str) -> asyncpg.Record | None:
-    """Lock a parked key and return its first dead letter; open a key that has none left.
-
-    Of a key that somebody has paused none is due.
-    """
-    parked = await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(topic, key)])
-    if not parked or parked[0]["pause"] is not None:
-        return None
-    row = await sql.LETTER_OLDEST.fetchrow(tx.raw, consumer=consumer, topic=topic, key=key)
-    if row is None:
-        await sql.OPEN_KEY.execute(tx.raw, consumer=consumer, topic=topic, key=key)
-    return row
+    named = dict(record.headers).get("ce_id")
+    return None if named is None else text_of(named)
 
 
 def incoming_of(row: asyncpg.Record, views: Any) -> Incoming:
@@ -131,14 +143,5 @@ def incoming_of(row: asyncpg.Record, views: Any) -> Incoming:
 
 def letter_of(row: asyncpg.Record) -> Letter:
     """Give a dead letter the shape of the record it was."""
-    headers = [(name, _bytes_of(text)) for name, text in row["headers"]]
+    headers = [(name, None if text is None else bytes_of(text)) for name, text in row["headers"]]
     return Letter(row["topic"], row["partition"], row["offset"], row["record_key"], row["value"], headers)
-
-
-async def parked_keys(database: Database, consumer: str, key: str | None) -> list[tuple[str, str]]:
-    """Return the parked (topic, key) pairs of a consumer, oldest first; only those of `key` when it is given.
-
-    Those that somebody has paused are left out.
-    """
-    rows = await sql.PARKED_KEYS.fetch(database, consumer=consumer, key=key)
-    return [(row["topic"], row["key"]) for row in rows if row["pause"] is None]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
-from backbone.consuming import sql
+from backbone.consuming import letters_sql, sql
 from backbone.observing.logs import logger
 from backbone.storage.database import Database, Tx
 
@@ -40,7 +40,7 @@ async def resume(tx: Tx, consumer: str, number: int, *, by: str) -> asyncpg.Reco
     ended = await sql.RESUME.fetchrow(tx.raw, id=number, by=by)
     if ended is not None and ended["what"] == KEY:
         for row in await sql.RESUME_KEY.fetch(tx.raw, pause=number):
-            await sql.OPEN_KEY.execute(tx.raw, consumer=consumer, topic=row["topic"], key=ended["name"])
+            await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=consumer, wanted=[(row["topic"], ended["name"])])
     return ended
 
 

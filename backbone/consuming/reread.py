@@ -19,7 +19,7 @@ async def reread(database: Database, consumer: str, topic: str | None) -> list[s
     """Set a consumer's offsets of a topic, or of all, to the beginning; return which topics. Raises KeysAreParked."""
     async with database.transaction() as tx:
         moved = {row["topic"] for row in await sql.OFFSETS_ANEW.fetch(tx.raw, consumer=consumer, topic=topic)}
-        parked = {row["topic"] for row in await sql.PARKED_KEYS.fetch(tx.raw, consumer=consumer, key=None)}
+        parked = {row["topic"] for row in await sql.PARKED_TOPICS.fetch(tx.raw, consumer=consumer)}
         if moved & parked:
             raise KeysAreParked
     for each in sorted(moved):

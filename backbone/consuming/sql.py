@@ -165,6 +165,16 @@ WHERE EXISTS (SELECT FROM dead_letters AS d WHERE d.consumer = :consumer AND d.t
     wanted=tuples(dead_letters.c.topic, dead_letters.c.key, column("event_id", Text)),
 )
 
+# An occurrence that was handled before is not of this transaction's time, and stays.
+INBOX_FORGET = Statement(
+    """
+DELETE FROM inbox AS i USING :told
+WHERE i.consumer = :consumer AND i.name = told.name AND i.occurrence = told.occurrence
+  AND i.received_at = told.received_at
+""",
+    told=tuples(inbox.c.name, inbox.c.occurrence, inbox.c.received_at),
+)
+
 # The consumer and a redrive both take this lock, so that no event of the key slips between them.
 PARKED_LOCK = Statement(
     """
@@ -174,6 +184,8 @@ ORDER BY topic, key FOR UPDATE
 """,
     wanted=tuples(parked_keys.c.topic, parked_keys.c.key),
 )
+
+PARKED_TOPICS = Statement("SELECT DISTINCT topic FROM parked_keys WHERE consumer = :consumer")
 
 PARK_KEY = Statement(
     """
@@ -195,7 +207,8 @@ FROM :letter ON CONFLICT DO NOTHING
     letter=rows(
         dead_letters,
         column("own_log", Uuid),
-        without=("id", "consumer", "parked_at", "log"),
+        without=("id", "consumer", "parked_at", "log", "edit"),
+        **{name: f"blame.{name}" for name in ("error", "fingerprint", "frames", "failing", "failed_at", "attempts")},
         topic="record.topic",
         partition="record.partition",
         offset="record.offset",
@@ -203,18 +216,6 @@ FROM :letter ON CONFLICT DO NOTHING
         value="record.value",
     ),
 )
-
-PARKED_KEYS = Statement("""
-SELECT topic, key, pause FROM parked_keys WHERE consumer = :consumer AND (:key::text IS NULL OR key = :key)
-ORDER BY parked_at, topic, key
-""")
-
-LETTER_OLDEST = Statement("""
-SELECT id, topic, partition, "offset", headers, record_key, value FROM dead_letters
-WHERE consumer = :consumer AND topic = :topic AND key = :key ORDER BY id LIMIT 1
-""")
-
-LETTER_DELETE = Statement("DELETE FROM dead_letters WHERE id = :id")
 
 # Said before letters are deleted, of those whose records count. A type that is longer than a type may be is none.
 COUNTS_OF_LETTERS = Statement(
@@ -299,28 +300,18 @@ GROUP BY o.consumer, o.topic, o.partition, counts.type
 ORDER BY o.consumer, o.topic, o.partition, counts.type
 """)
 
-LETTER = Statement("""
-SELECT topic, partition, "offset", key, headers, record_key, value FROM dead_letters
-WHERE consumer = :consumer AND id = :id
-""")
-
-LETTER_DISCARD = Statement(
-    """
-WITH gone AS (DELETE FROM dead_letters AS letter WHERE id = :id RETURNING :letter.*)
-INSERT INTO discarded_letters (:letter.columns, discarded_by, reason)
-SELECT :letter.columns, :by, :reason FROM gone RETURNING topic, partition, "offset", key, type, error
-""",
-    letter=dead_letters,
-)
-
 # A place alone does not tell: after a log was cut back another record may have it. A letter that code parked which
-# knew no logs is of the log there is.
+# knew no logs is of the log there is. What an edited copy stands for is not parked again either.
 DISCARDED_PLACES = Statement(
     """
 SELECT broken.topic, broken.partition, broken."offset" FROM :broken
 JOIN consumer_offsets AS o
   ON o.consumer = :consumer AND o.topic = broken.topic AND o.partition = broken.partition
-JOIN discarded_letters AS gone
+JOIN (
+  SELECT consumer, topic, partition, "offset", log, record_key, value FROM discarded_letters
+  UNION ALL
+  SELECT consumer, topic, partition, "offset", log, record_key, value FROM edited_letters
+) AS gone
   ON gone.consumer = :consumer AND gone.topic = broken.topic AND gone.partition = broken.partition
      AND gone."offset" = broken."offset" AND coalesce(gone.log, o.log) = o.log
 WHERE gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS NOT DISTINCT FROM broken.value
@@ -334,16 +325,6 @@ WHERE gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS N
         record_key="key",
     ),
 )
-
-LETTER_BLAME = Statement("UPDATE dead_letters SET error = :error WHERE id = :id")
-
-# Said in the transaction that takes a letter away: a key never stays closed with nothing behind it, unless somebody has
-# paused it.
-OPEN_KEY = Statement("""
-DELETE FROM parked_keys
-WHERE consumer = :consumer AND topic = :topic AND key = :key AND pause IS NULL
-  AND NOT EXISTS (SELECT FROM dead_letters WHERE consumer = :consumer AND topic = :topic AND key = :key)
-""")
 
 IS_PAUSED = Statement("""
 SELECT EXISTS (SELECT FROM pauses WHERE what = 'consumer' AND name = :consumer AND resumed_at IS NULL) AS is_paused

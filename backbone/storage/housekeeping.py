@@ -1,4 +1,4 @@
-"""Prunes what would grow for ever: inbox, replies under an Idempotency-Key, discarded letters, pauses that are over.
+"""Prunes what would grow for ever: inbox, replies under an Idempotency-Key, discarded letters, reports, old pauses.
 
 A job that is done leaves no row; one that was given up stays until somebody starts it anew or it is withdrawn. Tables
 of its own a service prunes by a job. How long each is kept, and what has to outlast what, `settings.py` checks.
@@ -44,7 +44,7 @@ class Housekeeping:
             return
         await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
-        for statement in (sql.DISCARDED_PRUNE, sql.PAUSES_PRUNE):
+        for statement in (sql.DISCARDED_PRUNE, sql.EDITED_PRUNE, sql.REDRIVES_PRUNE, sql.ACTS_PRUNE, sql.PAUSES_PRUNE):
             await self._prune(statement, timedelta(days=self._settings.letter_days))
 
     async def _prune(self, statement: Statement, older_than: timedelta) -> None:

@@ -118,6 +118,21 @@ PAUSES_PRUNE = Statement("""
 DELETE FROM pauses WHERE id IN (SELECT id FROM pauses WHERE resumed_at < now() - :age::interval LIMIT 5000)
 """)
 
+# The original of a copy that is still parked stays, and so do the reports of redrives that run.
+EDITED_PRUNE = Statement("""
+DELETE FROM edited_letters WHERE id IN (
+  SELECT id FROM edited_letters AS e WHERE edited_at < now() - :age::interval
+    AND NOT EXISTS (SELECT FROM dead_letters WHERE id = e.letter) LIMIT 5000)
+""")
+
+REDRIVES_PRUNE = Statement("""
+DELETE FROM redrives WHERE id IN (SELECT id FROM redrives WHERE ended_at < now() - :age::interval LIMIT 50)
+""")
+
+ACTS_PRUNE = Statement("""
+DELETE FROM acts WHERE id IN (SELECT id FROM acts WHERE at < now() - :age::interval LIMIT 5000)
+""")
+
 # The new job replaces one of the same kind and key, also one that is running: its lease is gone, so it cannot settle.
 # `excluded` is the row that was to be inserted, with the defaults of all columns that are not set here.
 JOB_SCHEDULE = Statement(

@@ -6,6 +6,8 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -174,6 +176,14 @@ dead_letters = Table(
     Column("value", LargeBinary),
     Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("log", Uuid),
+    # Of its last failure; all null, and no attempts, where it only waits behind another of its key.
+    Column("fingerprint", Text),
+    Column("frames", JSONB),
+    Column("failing", JSONB),
+    Column("failed_at", DateTime(timezone=True)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    # The row of `edited_letters` that has the original of this copy.
+    Column("edit", BigInteger),
     Index(
         "dead_letters_place",
         "consumer",
@@ -193,11 +203,93 @@ discarded_letters = Table(
     "discarded_letters",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    *(Column(each.name, each.type, nullable=each.nullable) for each in dead_letters.columns if each.name != "id"),
+    *(
+        Column(each.name, each.type, nullable=each.nullable, server_default="0" if each.name == "attempts" else None)
+        for each in dead_letters.columns
+        if each.name != "id"
+    ),
     Column("discarded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("discarded_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("discarded_letters_place", "consumer", "topic", "partition", "offset"),
+)
+
+# What an edited dead letter was: `letter` is its copy, which keeps its number, its place and its occurrence.
+edited_letters = Table(
+    "edited_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("letter", BigInteger, nullable=False),
+    Column("consumer", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("log", Uuid),
+    Column("record_key", LargeBinary),
+    Column("value", LargeBinary),
+    Column("diff", Text, nullable=False),
+    Column("edited_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("edited_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("edited_letters_place", "consumer", "topic", "partition", "offset"),
+)
+
+# A plan by which letters are handled again, and how far it is. What was asked for: a letter, a key, a fingerprint, all.
+redrives = Table(
+    "redrives",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("consumer", Text, nullable=False),
+    Column("letter", BigInteger),
+    Column("key", Text),
+    Column("fingerprint", Text),
+    Column("dry_run", Boolean, nullable=False),
+    Column("rate", Float),
+    Column("on_failure", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="running"),
+    Column("total", Integer, nullable=False),
+    Column("changes", JSONB),
+    Column("steps", Integer, nullable=False, server_default="0"),
+    Column("began_by", Text, nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+)
+
+# The keys that a redrive takes; one is closed for it when an event of it failed, or was tried in a dry run.
+redrive_keys = Table(
+    "redrive_keys",
+    metadata,
+    Column("redrive", BigInteger, ForeignKey("redrives.id", ondelete="CASCADE"), primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("closed", Boolean, nullable=False, server_default="false"),
+)
+
+redrive_outcomes = Table(
+    "redrive_outcomes",
+    metadata,
+    Column("redrive", BigInteger, ForeignKey("redrives.id", ondelete="CASCADE"), primary_key=True),
+    Column("letter", BigInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("type", Text),
+    Column("outcome", Text, nullable=False),
+    Column("error", Text),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("redrive_outcomes_letter", "letter"),
+    Index("redrive_outcomes_key", "topic", "key", "letter"),
+)
+
+# What operators did to dead letters: who, when and what.
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("about", JSONB, nullable=False),
 )
 
 parked_keys = Table(

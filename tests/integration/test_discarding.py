@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from backbone.consuming import discarding
-from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.reread import reread
 from backbone.ids import new_id
 from tests.integration.test_parking import (
@@ -18,6 +17,7 @@ from tests.integration.test_parking import (
     consumer_of,
     letters,
     record_of,
+    redriven,
     send,
 )
 from tests.integration.things import Things, running
@@ -173,10 +173,11 @@ async def test_a_key_is_open_as_soon_as_its_last_letter_is_gone_though_the_proce
         pass
     first, _ = await thing.database.fetch("SELECT id FROM dead_letters ORDER BY id")
     async with thing.database.transaction() as tx:
-        assert await discarding.discard(tx, thing.name, first["id"], by="ann", reason="garbage")
+        which = discarding.Which(letter=first["id"])
+        assert await discarding.discard(tx, thing.name, which, actor="ann", reason="garbage")
     assert [row["key"] for row in await thing.database.fetch("SELECT key FROM parked_keys")] == ["b"]
     faulty.refused.clear()
-    assert await BatchProcessor(thing.name, thing.service(faulty).handlers, thing.database).redrive(thing.topic, "b")
+    assert await redriven(thing, faulty, "b") == 1
     assert await thing.database.fetch("SELECT key FROM parked_keys") == []
 
 

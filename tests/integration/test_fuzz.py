@@ -26,7 +26,7 @@ KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "m
 
 INEXPRESSIBLE = re.compile(
     r"after|day|(unit_price\.|amount\.)?currency|address|customer(\.email)?|Idempotency-Key|threshold|ceiling|(lines|ingredients)\.\d+\.(item|sku)|ingredients"
-    r"|contract(\..*)?|secret|url|since|until|pattern(\..*)?|(targets\.\d+\.)?bus|targets\.\d+\.input(\..*)?|event\..*"
+    r"|contract(\..*)?|secret|url|since|until|pattern(\..*)?|(targets\.\d+\.)?bus|targets\.\d+\.input(\..*)?|(event|data)\..*"
     r"|at|events\.\d+\..*|expected|query",
     re.DOTALL,
 )

@@ -76,6 +76,7 @@ async def test_a_discarded_event_does_not_come_again(listener: Fed) -> None:
     await processor.park(Batch([incoming], {incoming.place: (0, 1)}), ValueError("no"))
     async with listener.database.transaction() as tx:
         [letter] = await tx.raw.fetch("SELECT id FROM dead_letters")
-        assert await discarding.discard(tx, LISTENER.name, letter["id"], by="ada", reason="never mind")
+        which = discarding.Which(letter=letter["id"])
+        assert await discarding.discard(tx, LISTENER.name, which, actor="ada", reason="never mind")
     await listener.deliver(record)
     assert await heard(listener) == []

@@ -1,29 +1,35 @@
-"""Lists the events that could not be handled, tries them again or gives one up."""
+"""Shows the events that could not be handled, one or by their causes, gives them up, takes that back, and edits one."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import asyncpg
-from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from sqlalchemy import Table, select
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from sqlalchemy import ColumnElement, Table, func, select
 
-from backbone.consuming import discarding
+from backbone.consuming import discarding, editing, letters, reproducing
 from backbone.consuming import redrive as redriving
+from backbone.consuming.discarding import Which
 from backbone.consuming.handlers import Handlers
 from backbone.http.answers import Answer
-from backbone.http.commands import Command
-from backbone.http.context import Ctx, Db
+from backbone.http.commands import Command, CommandRequest, KeylessCommand
+from backbone.http.context import Db
 from backbone.http.pages import Page, Paging, number_of
 from backbone.http.problems import Problem
+from backbone.http.routes.selecting import GroupId, KeyText, Selection
 from backbone.storage.database import Database, Tx
-from backbone.storage.tables import dead_letters, discarded_letters
+from backbone.storage.tables import acts, dead_letters, discarded_letters
 from backbone.values.fields import Line
 
 # Neither headers nor value: they may carry a customer's data, and these lists are looked at by whoever is on call.
-_SHOWN = ("id", "consumer", "topic", "partition", "offset", "key", "type", "error", "parked_at")
+_SHOWN = ("id", "consumer", "topic", "partition", "offset", "key", "type", "error", "parked_at", "attempts", "edit")
 _SHOWN_OF_DISCARDED = (*_SHOWN, "discarded_at", "discarded_by", "reason")
 
+T = TypeVar("T")
 LetterId = Annotated[int, Path(ge=0, le=2**63 - 1, description="The dead letter's id")]
+Reason = Annotated[Line, StringConstraints(min_length=1, max_length=500)]
+OfKey = Annotated[KeyText | None, Query(description="Only those of this key.")]
+OfGroup = Annotated[GroupId | None, Query(description="Only those that failed for the reason of this group.")]
 
 
 class Redrive(BaseModel):
@@ -31,10 +37,7 @@ class Redrive(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    key: Annotated[
-        Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")] | None,
-        Field(description="Those of one key; null: all of them."),
-    ] = None
+    key: Annotated[KeyText | None, Field(description="Those of one key; null: all of them.")] = None
 
 
 class Discard(BaseModel):
@@ -42,51 +45,200 @@ class Discard(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Line, StringConstraints(min_length=1, max_length=500)]
+    reason: Reason
+
+
+class DiscardMany(Selection):
+    """Says which events are given up, and why."""
+
+    reason: Reason
+
+
+class Edit(BaseModel):
+    """Says what the event's data is to be instead, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: Annotated[dict[str, JsonValue], Field(description="All of the data, as it is to be handled.")]
+    reason: Reason
 
 
 def routes(name: str, handlers: Handlers) -> APIRouter:
     """Make the routes for the dead letters of one service."""
     router = APIRouter()
-
-    @router.get("/dead-letters")
-    async def list_dead_letters(db: Db, page: Paging) -> dict[str, Any]:
-        """Parked events, oldest first. Those of a key wait behind its first one, which alone has an `error`."""
-        return await _listed(db, page, dead_letters, _SHOWN)
-
-    @router.get("/dead-letters/discarded")
-    async def list_discarded_letters(db: Db, page: Paging) -> dict[str, Any]:
-        """List the events that were given up: by whom, when and why."""
-        return await _listed(db, page, discarded_letters, _SHOWN_OF_DISCARDED)
-
-    @router.post("/dead-letters/redrive")
-    async def redrive_dead_letters(body: Redrive, context: Ctx) -> dict[str, int]:
-        """Try parked events again, in order; tells how many were handled. What fails again stays parked."""
-        return {"handled": await redriving.redrive(context.database, name, handlers, body.key)}
-
-    @router.post("/dead-letters/{letter}/discard", responses={404: {}})
-    async def discard_dead_letter(letter: LetterId, body: Discard, command: Command) -> Response:
-        """Give up a parked event that nothing can mend. It is kept, with who and why; its key goes on in order."""
-        given_up: list[asyncpg.Record] = []
-
-        async def effect(tx: Tx) -> Answer:
-            gone = await discarding.discard(tx, name, letter, by=command.actor, reason=body.reason)
-            if gone is None:
-                raise Problem(404, "No such dead letter", f"There is no letter {letter}: it was handled, or discarded.")
-            given_up.append(gone)
-            return Answer({"id": letter, "topic": gone["topic"], "key": gone["key"]})
-
-        answer = await command.run(effect)
-        for gone in given_up:  # none when this request was sent before and is only answered again
-            discarding.tell(letter, gone, by=command.actor, reason=body.reason)
-            await redriving.go_on(command.context.database, name, handlers, gone["key"])
-        return answer
-
+    for add in (_add_lists, _add_pages, _add_redrive, _add_discarding, _add_restoring, _add_editing):
+        add(router, name, handlers)
     return router
 
 
-async def _listed(db: Database, page: Page, table: Table, shown: tuple[str, ...]) -> dict[str, Any]:
-    query = select(*(table.c[name] for name in shown)).where(table.c.id > number_of(page.after)).order_by(table.c.id)
+def _add_lists(router: APIRouter, name: str, _: Handlers) -> None:
+    @router.get("/dead-letters")
+    async def list_dead_letters(db: Db, page: Paging, key: OfKey = None, group: OfGroup = None) -> dict[str, Any]:
+        """Parked events, oldest first. Those of a key wait behind its first one, which alone has an `error`."""
+        return await _listed(db, page, dead_letters, _SHOWN, key, group)
+
+    @router.get("/dead-letters/discarded")
+    async def list_discarded_letters(db: Db, page: Paging, key: OfKey = None, group: OfGroup = None) -> dict[str, Any]:
+        """List the events that were given up: by whom, when and why."""
+        return await _listed(db, page, discarded_letters, _SHOWN_OF_DISCARDED, key, group)
+
+    @router.get("/dead-letters/groups")
+    async def list_dead_letter_groups(db: Db) -> dict[str, Any]:
+        """Group the parked events by what went wrong: the error's type, our first line in it, its words without ids.
+
+        Each group tells how many there are, since when and until when, of how many keys, and how many events are held
+        behind them. At most two hundred, the largest first.
+        """
+        return {"items": await letters.groups(db, name)}
+
+    @router.get("/acts")
+    async def list_acts(db: Db, page: Paging) -> dict[str, Any]:
+        """List what operators did to parked events: who, when and what, oldest first."""
+        query = select(acts).where(acts.c.id > number_of(page.after)).order_by(acts.c.id)
+        async with db.reading() as connection:
+            rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()
+        return page.answer([letters.act_shown(row) for row in rows], key=lambda row: str(row["id"]))
+
+
+def _add_pages(router: APIRouter, name: str, handlers: Handlers) -> None:
+    @router.get("/dead-letters/{letter:int}", responses={404: {}})
+    async def get_dead_letter(letter: LetterId, db: Db) -> dict[str, Any]:
+        """Tell all there is to know of one parked event. Its payload may hold a customer's data.
+
+        `failing` names the places in the data that are wrong; `reads_now` says whether it could be read by now.
+        """
+        return _there(await letters.page(db, name, handlers, letter), letter)
+
+    @router.get("/dead-letters/{letter}/reproduction", responses={404: {}})
+    async def get_dead_letter_reproduction(letter: LetterId, db: Db) -> dict[str, Any]:
+        """Give what it takes to see an event fail elsewhere: it, its key's state, personal data replaced."""
+        return _there(await reproducing.material(db, name, letter), letter)
+
+
+def _add_redrive(router: APIRouter, name: str, handlers: Handlers) -> None:
+    @router.post("/dead-letters/redrive")
+    async def redrive_dead_letters(body: Redrive, command: KeylessCommand) -> dict[str, int]:
+        """Try parked events again, in order; tells how many were handled. What fails again stays parked.
+
+        For many of them, or by a plan: POST /redrives.
+        """
+        database, actor = command.context.database, command.actor
+        return {"handled": await redriving.redrive(database, name, handlers, body.key, actor=actor)}
+
+
+def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
+    @router.post("/dead-letters/{letter}/discard", responses={404: {}})
+    async def discard_dead_letter(letter: LetterId, body: Discard, command: Command) -> Response:
+        """Give up a parked event that nothing can mend. It is kept, with who and why; its key goes on in order."""
+        discarded = _Discarded(name, Which(letter=letter), command, body.reason)
+        answer = await command.run(discarded.one)
+        discarded.tell()
+        for gone in discarded.gone:
+            await redriving.go_on(command.context.database, name, handlers, gone["key"], actor=command.actor)
+        return answer
+
+    @router.post("/dead-letters/discard", response_model=dict[str, int | None])
+    async def discard_dead_letters(body: DiscardMany, command: Command) -> Response:
+        """Give up one parked event, all of a key or those of a group; tells how many.
+
+        What waited behind them goes on in the background; `redrive` names the plan, null where nothing waited.
+        """
+        discarded = _Discarded(name, body.which(), command, body.reason)
+        answer = await command.run(discarded.many)
+        discarded.tell()
+        return answer
+
+
+class _Discarded:
+    """Discards letters in a command's transaction; none are `gone` when the command is only answered again."""
+
+    def __init__(self, name: str, which: Which, command: CommandRequest, reason: str) -> None:
+        self.gone: list[asyncpg.Record] = []
+        self._name = name
+        self._which = which
+        self._actor = command.actor
+        self._reason = reason
+
+    async def one(self, tx: Tx) -> Answer:
+        await self._discard(tx)
+        gone = _there(next(iter(self.gone), None), self._which.letter)
+        return Answer({name: gone[name] for name in ("id", "topic", "key")})
+
+    async def many(self, tx: Tx) -> Answer:
+        await self._discard(tx)
+        plan = await redriving.begin_behind(tx, self._name, self.gone, self._actor)
+        return Answer({"discarded": len(self.gone), "redrive": plan})
+
+    async def _discard(self, tx: Tx) -> None:
+        given = {"actor": self._actor, "reason": self._reason}
+        self.gone = await discarding.discard(tx, self._name, self._which, **given)
+
+    def tell(self) -> None:
+        for gone in self.gone:
+            discarding.tell(gone, by=self._actor, reason=self._reason)
+
+
+def _add_restoring(router: APIRouter, name: str, _: Handlers) -> None:
+    @router.post("/dead-letters/restore", response_model=dict[str, int], responses={404: {}})
+    async def restore_dead_letters(body: Selection, command: Command) -> Response:
+        """Put discarded events back to where they stood, their keys parked; tells how many.
+
+        Later events of their keys may have been handled since.
+        """
+
+        async def effect(tx: Tx) -> Answer:
+            back = await discarding.restore(tx, name, body.which(), actor=command.actor)
+            if not back:
+                detail = "None is discarded: it was restored or purged. GET /dead-letters/discarded lists what is."
+                raise Problem(404, "No such discarded letter", detail)
+            return Answer({"restored": len(back)})
+
+        return await command.run(effect)
+
+
+def _add_editing(router: APIRouter, name: str, handlers: Handlers) -> None:
+    @router.post("/dead-letters/{letter}/edit", responses={404: {}, 409: {}})
+    async def edit_dead_letter(letter: LetterId, body: Edit, command: Command) -> Response:
+        """Put a copy with other data in a parked event's place. The original is kept; it is handled as the copy says.
+
+        Only where SLICELINE_EDIT_DEAD_LETTERS is on, and the data fits its contract. Answers with the difference.
+        """
+        if not command.context.settings.edit_dead_letters:
+            raise Problem(409, "Editing is off", "SLICELINE_EDIT_DEAD_LETTERS=true lets events be edited.")
+
+        async def effect(tx: Tx) -> Answer:
+            given = {"actor": command.actor, "reason": body.reason}
+            try:
+                difference = await editing.edit(tx, name, handlers, letter, body.data, **given)
+            except editing.DoesNotFit as error:
+                raise _does_not_fit(error) from error
+            return Answer({"id": letter, "diff": _there(difference, letter)})
+
+        return await command.run(effect)
+
+
+def _there(found: T | None, letter: int | None) -> T:
+    """Return what was found of a letter. Raises Problem where there is no such letter."""
+    if found is None:
+        raise Problem(404, "No such dead letter", f"There is no letter {letter}: it was handled, or discarded.")
+    return found
+
+
+def _does_not_fit(error: editing.DoesNotFit) -> Problem:
+    errors = [{"field": f"data.{path}".strip("."), "message": message} for path, message in error.paths]
+    return Problem(422, "Data does not fit", str(error), errors=errors or [{"field": "data", "message": str(error)}])
+
+
+async def _listed(
+    db: Database, page: Page, table: Table, shown: tuple[str, ...], key: str | None, group: str | None
+) -> dict[str, Any]:
+    of_group: ColumnElement[str] = func.coalesce(table.c.fingerprint, func.left(func.md5(table.c.error), 12))
+    query = select(*(table.c[name] for name in shown), of_group.label("group"))
+    query = query.where(table.c.id > number_of(page.after)).order_by(table.c.id)
+    if key is not None:
+        query = query.where(table.c.key == key)
+    if group is not None:
+        query = query.where(table.c.error.is_not(None), of_group == group)
     async with db.reading() as connection:
         rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()
     return page.answer([dict(row) for row in rows], key=lambda row: str(row["id"]))

@@ -35,6 +35,12 @@ KINDS: Mapping[str, str] = {
     "Nothing of this name": "The service has no such consumer, or no such kind of job; `detail` names those it has.",
     "Already paused": "It was paused before, and not resumed; `detail` says since when and by whom.",
     "No such pause": "There is none of this number, or it has ended; GET /pauses lists those that last.",
+    "No such discarded letter": "Nothing is given up under what was named; GET /dead-letters/discarded lists what is.",
+    "Letter waits": "A key's events are handled in their order; redrive its first one, or the whole key.",
+    "No such redrive": "There is no plan of this number; GET /redrives lists those there are.",
+    "Redrive has ended": "Only one that runs can be cancelled; its report says how it ended.",
+    "Editing is off": "Parked events are edited only where a setting allows it; `detail` names it.",
+    "Data does not fit": "An edited event has to be what its contract and its reader ask for; `errors` names where.",
     "No such asset": "The pages of /docs have no such file.",
     "No such problem": "The service knows no problem of this kind; GET /problems lists those it does.",
 }

@@ -127,7 +127,8 @@ async def _resume(service: _Service, pause_id: int, command: Command) -> Respons
     for ended in over:
         pausing.tell(command.context.database, ended, "resumed", by=command.actor)
         if ended["what"] == pausing.KEY:
-            await redriving.go_on(command.context.database, service.name, service.handlers, ended["name"])
+            database, key = command.context.database, ended["name"]
+            await redriving.go_on(database, service.name, service.handlers, key, actor=command.actor)
     return answer
 
 

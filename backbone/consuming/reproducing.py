@@ -1,0 +1,143 @@
+"""Gathers what it takes to see a dead letter fail elsewhere: it, what its key saw before, and the state that it met.
+
+The state is the rows of the service's own tables that the event speaks of, and those that these rows speak of.
+Personal data is replaced everywhere by other text of the same shape, the same by the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import asyncpg
+import orjson
+
+from backbone.consuming import letters_sql, parking
+from backbone.consuming.letters import error_shown
+from backbone.consuming.masking import Mask, names_in, texts_in
+from backbone.errors import SlicelineError
+from backbone.events.envelope import from_record
+from backbone.storage.database import Database
+from backbone.storage.statement import Statement
+from backbone.storage.tables import metadata
+
+MOST_ROWS = 50
+"""Rows of one table that are taken along at most."""
+HOPS = 2
+"""How far is followed: from the event to rows, and from these to others."""
+_LONGEST = 200
+_NOT_OURS = {*metadata.tables, "alembic_version"}
+
+# By table: the columns of text, and whether the key is among them.
+_COLUMNS = Statement("""
+SELECT c.relname AS table, a.attname AS column, coalesce(a.attnum = ANY(i.indkey), false) AS is_key
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype)
+ORDER BY c.relname, a.attnum
+""")
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+async def material(database: Database, consumer: str, letter: int) -> dict[str, Any] | None:
+    """Return what a test of one letter is written from; None when there is no such letter."""
+    found = await letters_sql.LETTER_PAGE.fetch(database, consumer=consumer, letter=letter)
+    if not found:
+        return None
+    row = found[0]
+    before = await letters_sql.BEFORE_RECORDS.fetch(
+        database, consumer=consumer, topic=row["topic"], key=row["key"], letter=letter
+    )
+    state = await _state(database, row)
+    seen = await _seen(database, consumer, row)
+    mask = Mask()
+    for text in (*_texts(state), *(each for record in (row, *before) for each in _data(record))):
+        mask.learn(text)
+    return {
+        "service": consumer,
+        "letter": letter,
+        "key": mask.text(row["key"]),
+        "type": row["type"],
+        "parked_at": row["parked_at"],
+        "failed": error_shown(row, mask.text),
+        "event": _record(row, mask),
+        "before": [_record(each, mask) for each in before],
+        "inbox": seen,
+        "state": mask.value(state),
+    }
+
+
+def _texts(state: Rows) -> Iterator[Any]:
+    for rows in state.values():
+        yield from rows
+
+
+def _data(row: asyncpg.Record) -> Iterator[Any]:
+    try:
+        yield orjson.loads(row["value"] or b"null")
+    except orjson.JSONDecodeError:
+        return
+
+
+def _record(row: asyncpg.Record, mask: Mask) -> dict[str, Any]:
+    """Give a letter as the record it was; what is no JSON is given as it is, in the escapes of a header."""
+    record_key = row["record_key"]
+    return {
+        "topic": row["topic"],
+        "key": None if record_key is None else mask.text(parking.text_of(record_key)),
+        "headers": [(name, None if text is None else mask.text(text)) for name, text in row["headers"]],
+        "value": _value(row["value"], mask),
+    }
+
+
+def _value(value: bytes | None, mask: Mask) -> str | None:
+    if value is None:
+        return None
+    try:
+        data = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return mask.text(parking.text_of(value))
+    return parking.text_of(orjson.dumps(mask.value(data)))
+
+
+async def _seen(database: Database, consumer: str, row: asyncpg.Record) -> list[str]:
+    """Return under which names the letter's occurrence was handled before."""
+    record = parking.letter_of(row)
+    try:
+        event = from_record(record.key, record.value, record.headers)
+    except SlicelineError:
+        return []
+    rows = await letters_sql.INBOX_OF.fetch(database, consumer=consumer, occurrence=event.occurrenceid)
+    return [each["name"] for each in rows]
+
+
+async def _state(database: Database, row: asyncpg.Record) -> Rows:
+    """Return the rows of the service's own tables that the event speaks of, and those that they speak of."""
+    columns = await _columns_of(database)
+    known = {row["key"], *(text for data in _data(row) for text in texts_in(data))}
+    state = Rows()
+    for _ in range(HOPS):
+        wanted = [text for text in known if 0 < len(text) <= _LONGEST]
+        state = {table: await _rows(database, table, named, row["key"], wanted) for table, named in columns.items()}
+        known |= set(names_in(_texts(state)))
+    return {table: rows for table, rows in state.items() if rows}
+
+
+async def _columns_of(database: Database) -> dict[str, list[tuple[str, bool]]]:
+    columns = dict[str, list[tuple[str, bool]]]()
+    for each in await _COLUMNS.fetch(database):
+        if each["table"] not in _NOT_OURS:
+            columns.setdefault(each["table"], []).append((each["column"], each["is_key"]))
+    return columns
+
+
+async def _rows(
+    database: Database, table: str, columns: Iterable[tuple[str, bool]], key: str, wanted: list[str]
+) -> list[dict[str, Any]]:
+    """Return rows with the event's key in any column, or with something that is spoken of in the table's key."""
+    conditions = [f'"{name}"::text = {"ANY($2::text[])" if is_key else "$1"}' for name, is_key in columns]
+    query = (
+        f'SELECT to_jsonb(t) AS row FROM "{table}" AS t '  # noqa: S608  names that the catalogue has
+        f"WHERE $1::text IS NOT NULL AND $2::text[] IS NOT NULL AND ({' OR '.join(conditions)}) LIMIT {MOST_ROWS}"
+    )
+    return [each["row"] for each in await database.fetch(query, key, wanted)]

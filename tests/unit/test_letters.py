@@ -1,0 +1,95 @@
+"""What tells one cause of failures from another, what is replaced of a person's data, and how a payload is marked."""
+
+import pytest
+from cli.letters import marked
+
+from backbone.consuming.fingerprints import failing_paths, failure_of, without_ids
+from backbone.consuming.masking import Mask
+from backbone.context import Context
+from backbone.errors import SlicelineError
+from backbone.events.contracts import ContractBroken
+from backbone.process import _parts
+from backbone.storage.database import Database
+from services.kitchen.service import SERVICE
+
+TYPE = "sliceline.orders.order-placed.v1"
+
+
+def raised(error: Exception) -> Exception:
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+def elsewhere(error: Exception) -> Exception:
+    return raised(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "other"),
+    [
+        ("no ticket for 01a21e68-6be5-75b8-b077-adb4bf8fe747", "no ticket for 01a21e68-6c89-77bb-9de7-5bbc61b1b435"),
+        ("only 3 of 'sku-1' are left", "only 12 of 'sku-99' are left"),
+        ("ada@example.com is unknown", "bob@example.org is unknown"),
+        ("took 1.5 s at 10:31:02", "took 20 s at 09:01:59"),
+    ],
+)
+def test_messages_of_one_cause_are_one_without_what_is_one_event_s(message: str, other: str) -> None:
+    assert without_ids(message) == without_ids(other)
+    one, another = (failure_of(raised(LookupError(each)), TYPE) for each in (message, other))
+    assert one.fingerprint == another.fingerprint
+    assert one.error != another.error
+
+
+def test_failures_of_other_errors_words_and_types_have_other_fingerprints() -> None:
+    errors = (LookupError("no ticket"), KeyError("no ticket"), LookupError("no oven"))
+    found = {failure_of(raised(error), TYPE).fingerprint for error in errors}
+    assert len(found) == 3
+    assert failure_of(raised(LookupError("no ticket")), TYPE.replace("v1", "v2")).fingerprint not in found
+
+
+def test_the_frames_of_a_failure_are_our_own_the_innermost_last() -> None:
+    failure = failure_of(elsewhere(LookupError("no ticket")), TYPE)
+    assert [frame.where for frame in failure.frames] == ["tests/unit/test_letters.py raised"]
+    assert failure.frames[0].code == "raise error"
+
+
+def test_failing_paths_come_from_contracts_and_views() -> None:
+    assert failing_paths(ContractBroken(TYPE, [("lines.0.quantity", "is no integer")])) == [
+        ("lines.0.quantity", "is no integer")
+    ]
+    view = SlicelineError("it does not fit: Expected `int`, got `str` - at `$.lines[0].quantity`")
+    assert failing_paths(view) == [("lines.0.quantity", "it does not fit: Expected `int`, got `str`")]
+    assert failing_paths(LookupError("no ticket")) == []
+
+
+def test_a_person_s_data_is_replaced_everywhere_by_text_of_its_shape_and_the_rest_stays() -> None:
+    event = {"order": "o-17", "customer": {"id": "ada7", "name": "Ada Löve", "email": "ada@example.com"}, "total": 7}
+    row = {"customer_id": "ada7", "item": "margherita", "body": "Dear Ada Löve!", "about": "for ada7 at o-17"}
+    mask = Mask(b"salt")
+    for document in (event, row):
+        mask.learn(document)
+    told, kept = mask.value(event), mask.value(row)
+    customer = told["customer"]
+    assert (told["order"], told["total"], kept["item"]) == ("o-17", 7, "margherita")
+    assert not {"ada7", "Ada Löve", "ada@example.com"} & set(customer.values())
+    assert kept["customer_id"] == customer["id"]
+    assert kept["about"] == f"for {customer['id']} at o-17"
+    assert (len(customer["name"]), customer["name"][0].isupper(), customer["name"][3]) == (8, True, " ")
+    assert [len(part) for part in customer["email"].replace("@", ".").split(".")] == [3, 7, 3]
+    assert Mask(b"other").value(event) == event
+
+
+def test_a_process_that_does_jobs_goes_on_with_redrives() -> None:
+    settings = SERVICE.settings(database_url="postgresql://nobody@127.0.0.1/nothing", roles="jobs")
+    context = Context(settings, Database(settings.database_url, SERVICE.name))
+    assert "jobs redrive" in [part.pulse.name for part in _parts(SERVICE, context)]
+
+
+def test_a_payload_is_marked_where_it_fails() -> None:
+    lines = marked({"order": "o-17", "lines": [{"quantity": "many"}]}, {"lines.0.quantity": "is no integer", "at": "?"})
+    assert lines[0] == "<-- at: ?"
+    assert [line for line in lines if line.endswith("<-- is no integer")] == [
+        '      "quantity": "many"    <-- is no integer'
+    ]
