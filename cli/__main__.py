@@ -7,6 +7,7 @@ import typer
 from backbone.version import VERSION
 from cli.bench import bench
 from cli.contracts import contracts
+from cli.dead_letters import dead_letters
 from cli.discard import discard
 from cli.down import down
 from cli.events import events
@@ -65,6 +66,7 @@ ON_THE_SHOP = (
     pause,
     resume,
     heal,
+    dead_letters,
     reset,
 )
 for command in (*ON_THE_SHOP, contracts, bench):

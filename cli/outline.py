@@ -17,14 +17,15 @@ def commands() -> dict[str, ast.FunctionDef]:
     """Return the commands that `__main__` imports, each from a file of its own name."""
     main = ast.parse((HERE / "__main__.py").read_text())
     imported = (each for each in main.body if isinstance(each, ast.ImportFrom) and len(each.names) == 1)
-    return {each.names[0].name: _function(each.names[0].name) for each in imported if _is_command(each)}
+    named = [each.names[0].name for each in imported if _is_command(each)]
+    return {name.replace("_", "-"): _function(name) for name in named}
 
 
 def overview() -> str:
     """Write the help of all commands, a line each."""
-    lines = [f"  {name:<10}{_sentence(function)}" for name, function in commands().items()]
+    lines = [f"  {name:<14}{_sentence(function)}" for name, function in commands().items()]
     usage = "Usage: ./sliceline COMMAND [ARGS]...      ./sliceline COMMAND --help says more of one"
-    version = "  --version Tell the version."
+    version = "  --version     Tell the version."
     return "\n".join([INTRODUCTION, "", usage, "", *lines, "", version])
 
 

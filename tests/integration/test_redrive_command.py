@@ -1,7 +1,10 @@
-"""`./sliceline redrive` and the count in `./sliceline status`, against a service that has parked something."""
+"""`redrive`, `dead-letters` and the count in `status`, against a service that has parked something."""
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,20 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from backbone.consuming import redriving
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.redrive import KIND
+from backbone.context import Context
 from backbone.ids import new_id
+from backbone.jobs.worker import Worker
+from backbone.storage.database import Database
 from cli.__main__ import app
 from services.notifications.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import fed, serving
 from tests.integration.standing_in import standing_in
+from tests.integration.things import running
 
 CANCELLED = "sliceline.orders.order-cancelled.v1"
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -84,3 +93,56 @@ def test_a_parked_event_is_given_up_by_its_key(url: str, tmp_path: Path, monkeyp
         assert (kept["id"], kept["reason"], kept["discarded_by"]) == (parked["id"], "sent by hand", "operator")
         again = CliRunner().invoke(app, [*given, "--letter", str(parked["id"])])
         assert (again.exit_code, "404" in again.output) == (1, True)
+
+
+@contextmanager
+def redriving_for(url: str) -> Iterator[None]:
+    """The jobs of redrives are done in a thread of their own."""
+    stop = threading.Event()
+
+    async def work() -> None:
+        context = Context(SERVICE.settings(database_url=url), Database(url, SERVICE.name))
+        async with running(Worker(KIND, redriving.work(SERVICE.name, SERVICE.handlers), context)):
+            await asyncio.to_thread(stop.wait)
+        await context.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_dead_letter_is_looked_at_given_up_restored_and_redriven_by_command(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.running.HOME", tmp_path)
+
+    def said(action: str, *given: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, ["dead-letters", action, "notifications", *given])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    with serving(SERVICE, url) as address, standing_in(tmp_path, "notifications", address), redriving_for(url):
+        (letter,) = httpx.get(f"{address}/dead-letters").json()["items"]
+        number, group = str(letter["id"]), letter["group"]
+        assert ADA["email"] not in said("list") + said("groups")
+        assert group in said("groups")
+        assert ADA["email"] in said("show", number)
+        assert "Say which" in said("discard", "--reason", "garbage", code=2)
+        assert "1 discarded" in said("discard", "--group", group, "--reason", "garbage", "--actor", "ann")
+        assert "1 restored" in said("restore", number)
+        dry = said("redrive", "--all", "--dry-run")
+        assert "1 applied" in dry
+        assert "notifications" in dry
+        assert asyncio.run(_left(url)) == (1, 1)
+        assert "is done: 1 applied" in said("redrive", number, "--yes")
+        assert asyncio.run(_left(url)) == (0, 1)
+        acts = httpx.get(f"{address}/acts").json()["items"]
+        assert [(each["actor"], each["act"]) for each in acts] == [
+            ("ann", "discard"),
+            ("operator", "restore"),
+            ("operator", "redrive"),
+        ]

@@ -1,7 +1,6 @@
 """What tells one cause of failures from another, what is replaced of a person's data, and how a payload is marked."""
 
 import pytest
-from cli.letters import marked
 
 from backbone.consuming.fingerprints import failing_paths, failure_of, without_ids
 from backbone.consuming.masking import Mask
@@ -10,6 +9,7 @@ from backbone.errors import SlicelineError
 from backbone.events.contracts import ContractBroken
 from backbone.process import _parts
 from backbone.storage.database import Database
+from cli.letters import marked
 from services.kitchen.service import SERVICE
 
 TYPE = "sliceline.orders.order-placed.v1"

@@ -1,0 +1,64 @@
+"""Writes a test in which a dead letter fails as it did."""
+
+import pprint
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cli.console import fail
+from local import ROOT
+
+TEMPLATE = '''"""Letter {letter} of {service} could not be handled. Written by `./sliceline dead-letters reproduce`.
+
+{failed}
+Personal data is replaced. The test fails as the event did, until the handler is mended; then it passes.
+"""
+
+from services.{service}.service import SERVICE
+from tests.conftest import NewDatabase
+from tests.reproduced import Letter, Record, Rows, handled
+
+# The rows of the service's tables that the event spoke of.
+STATE: Rows = {state}
+
+# Under which names it had been handled before.
+INBOX: list[str] = {inbox}
+
+# What stood before it on its key, and was not handled either.
+BEFORE: list[Record] = {before}
+
+EVENT: Record = {event}
+
+
+async def test_letter_{letter}_of_{service}_is_handled(new_database: NewDatabase) -> None:
+    await handled(SERVICE, Letter(EVENT, STATE, INBOX), new_database)
+'''
+
+
+def write_test(material: Mapping[str, Any], to: Path | None) -> Path:
+    """Write the test and return where it is; an existing file is left alone."""
+    service, letter = material["service"], material["letter"]
+    path = to or ROOT / "tests" / "integration" / f"test_{service}_letter_{letter}.py"
+    if path.exists():
+        fail(f"{path} is there already; another one: --to FILE")
+    path.write_text(text_of(material))
+    return path
+
+
+def text_of(material: Mapping[str, Any]) -> str:
+    """Return the text of a test."""
+    given = {name: _literal(material[name]) for name in ("state", "inbox", "before", "event")}
+    return TEMPLATE.format(
+        service=material["service"], letter=material["letter"], failed=_failed(material["failed"]), **given
+    )
+
+
+def _failed(failed: Mapping[str, Any] | None) -> str:
+    if failed is None:
+        return "It never failed itself: it waited behind another of its key."
+    said = f"{failed['error']}: {failed['message']}, in {failed['where']}"
+    return said.replace("\\", "\\\\").replace('"""', "'''")
+
+
+def _literal(value: Any) -> str:
+    return pprint.pformat(value, width=110, sort_dicts=False)
