@@ -25,7 +25,7 @@ KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "m
 """What the golden samples and the first migration speak of: with these names an answer has something to tell."""
 
 INEXPRESSIBLE = re.compile(
-    r"after|day|(unit_price\.|amount\.)?currency|address|customer(\.email)?|Idempotency-Key|threshold|ceiling|(lines|ingredients)\.\d+\.(item|sku)|ingredients"
+    r"after|day|name|(unit_price\.|amount\.)?currency|address|customer(\.email)?|Idempotency-Key|threshold|ceiling|(lines|ingredients)\.\d+\.(item|sku)|ingredients"
     r"|contract(\..*)?|secret|url|since|until|pattern(\..*)?|(targets\.\d+\.)?bus|targets\.\d+\.input(\..*)?|(event|data)\..*"
     r"|at|events\.\d+\..*|expected|query",
     re.DOTALL,
@@ -36,7 +36,8 @@ domain that cannot exist, a delivery without an address, a key that came with an
 threshold, an item that is not on the menu, a SKU that is not kept or named twice, a day of another millennium, a
 contract that is no JSON Schema, a secret of another style, an address that webhooks may not lead to, a moment before
 the calendar, a pattern of no kind that there is, a bus that there is not, a shape of no kind, a name
-in an event that no text can have, an event that nobody publishes, an order and a SKU at once."""
+in an event that no text can have, an event that nobody publishes, an order and a SKU at once, a
+kind of job that the service has not."""
 
 SHADOWED = "/rules/test"
 """Is a path of /rules/{rule} too, and has its methods; the description tells of each by itself."""

@@ -180,6 +180,7 @@ OPERATIONS = {
     "/reread": ({}, "LOCK TABLE consumer_offsets IN ACCESS EXCLUSIVE MODE"),
     "/log-breaks/acknowledge": ({}, "LOCK TABLE log_breaks IN ACCESS EXCLUSIVE MODE"),
     "/dead-letters/redrive": ({}, "LOCK TABLE parked_keys IN ACCESS EXCLUSIVE MODE"),
+    "/pauses": ({"what": "key", "name": "a", "reason": "r"}, "LOCK TABLE parked_keys IN ACCESS EXCLUSIVE MODE"),
     "/jobs/7/retry": ({}, "LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"),
 }
 

@@ -23,6 +23,8 @@ from backbone.storage.database import Tx
 from backbone.storage.tables import pauses
 from backbone.values.fields import Line
 
+_TURN = "pauses"
+"""They may wait for a batch, or a redrive, that has the key; one of them is enough to wait."""
 PauseId = Annotated[int, Path(ge=0, le=2**63 - 1, description="The pause's id")]
 Ended = Annotated[bool, Query(description="true: those that have ended; otherwise those that last.")]
 
@@ -107,7 +109,7 @@ async def _pause(service: _Service, wanted: Wanted, command: Command) -> Respons
         begun.append(made)
         return Answer(dict(made), 201, {"Location": f"/pauses/{made['id']}"})
 
-    answer = await command.run(effect)
+    answer = await command.run(effect, turn=_TURN)
     for made in begun:  # none when this request was sent before and is only answered again
         pausing.tell(command.context.database, made, "paused", by=command.actor)
     return answer
@@ -123,7 +125,7 @@ async def _resume(service: _Service, pause_id: int, command: Command) -> Respons
         over.append(ended)
         return Answer(dict(ended))
 
-    answer = await command.run(effect)
+    answer = await command.run(effect, turn=_TURN)
     for ended in over:
         pausing.tell(command.context.database, ended, "resumed", by=command.actor)
         if ended["what"] == pausing.KEY:
