@@ -1,6 +1,6 @@
 """Reads what a service answers, for the commands that ask one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cli.console import fail
@@ -20,9 +20,10 @@ def everything(client: "httpx.Client", path: str, **where: str) -> Iterator[dict
         after = {"after": page["next"]}
 
 
-def first_letter(client: "httpx.Client", key: str | None) -> dict[str, Any] | None:
-    """Return the oldest dead letter of a service, or of one key of it; None when there is none."""
-    return next((letter for letter in everything(client, "/dead-letters") if key in (None, letter["key"])), None)
+def first_letter(client: "httpx.Client", key: str | None, without: Collection[str] = ()) -> dict[str, Any] | None:
+    """Return the oldest dead letter of a service, or of one key of it, but of no key `without`; None: there is none."""
+    letters = (each for each in everything(client, "/dead-letters") if each["key"] not in without)
+    return next((letter for letter in letters if key in (None, letter["key"])), None)
 
 
 def answer_of(response: "httpx.Response") -> Any:

@@ -18,7 +18,7 @@ def redrive(
 ) -> None:
     """Handle a service's parked events again, in order, and start its parked jobs anew, once the reason is gone.
 
-    Events of its own that Kafka refused are published again as well.
+    Events of its own that Kafka refused are published again as well. Keys that somebody has paused stay so.
     """
     import httpx
 
@@ -27,7 +27,8 @@ def redrive(
             handled = answer_of(client.post("/dead-letters/redrive", json={"key": key}))["handled"]
             published = answer_of(client.post("/refused-events/retry", json={"key": key}))["retried"]
             started = _start_jobs(client, key)
-            first = first_letter(client, key)
+            paused = [each["name"] for each in everything(client, "/pauses") if each["what"] == "key"]
+            first = first_letter(client, key, without=paused)
         except httpx.HTTPError as error:
             fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
     again = f", {_count(published, 'refused event')} to be published again" if published else ""
