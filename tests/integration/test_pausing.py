@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from backbone.application import create_application
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.heeding import Heeding
 from backbone.consuming.lag import LagWatch
 from backbone.context import Context
 from backbone.jobs.work import Job, Work
@@ -21,7 +22,7 @@ from backbone.jobs.worker import Worker
 from backbone.running.retry import FOR_EVER
 from backbone.service import Service
 from backbone.settings import Settings
-from backbone.storage import backlog
+from backbone.storage import backlog, gauges
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from cli.__main__ import app
@@ -95,7 +96,7 @@ async def test_a_paused_consumer_stays_in_its_group_and_reads_nothing_in_any_rep
         await eventually(lambda: all(each._pause.is_paused for each in both))
         await send(thing, *(record_of(thing, key, 1) for key in keys))
         looks.clear()
-        await eventually(lambda: looks.count(True) > 25)  # longer than a client may bring nothing
+        await eventually(lambda: looks.count(True) > 40)  # longer than a client may bring nothing
         assert [each.pulse.problem for each in both] == [None, None]
         await first.aclose()
         async with replica(thing) as restarted:
@@ -106,6 +107,21 @@ async def test_a_paused_consumer_stays_in_its_group_and_reads_nothing_in_any_rep
             await resume(client, where)
             await eventually(lambda: has_effects(thing, 24))
     assert sorted(await thing.effects()) == sorted((key, number) for key in keys for number in (0, 1))
+
+
+async def test_no_batch_is_begun_after_a_pause_though_nobody_has_heard_of_it(
+    thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hear_nothing(_: Heeding) -> None:
+        return None
+
+    monkeypatch.setattr(Heeding, "learn", hear_nothing)
+    async with replica(thing) as consumer, client_of(thing, thing.note) as client:
+        await handled(thing, [("a", 0)])
+        await pause(client, "consumer", thing.name)
+        await send(thing, record_of(thing, "a", 1))
+        await eventually(lambda: consumer._pause.is_paused)
+    assert await thing.effects() == [("a", 0)]
 
 
 async def begun(thing: Things) -> list[tuple[str, int]]:
@@ -136,6 +152,7 @@ async def test_a_paused_key_waits_in_order_is_told_apart_from_a_parked_one_and_n
         [said, parked] = backlog.needs(now)
         assert said.startswith("key a paused since 20")
         assert said.endswith(" by ann, 3 events behind it: look first")
+        assert gauge(now, "sliceline_pauses") == "1.0"
         assert parked.startswith("1 event of 1 key parked")
         for key in ("a", None):
             assert (await client.post("/dead-letters/redrive", json={"key": key})).json() == {"handled": 0}
@@ -145,6 +162,12 @@ async def test_a_paused_key_waits_in_order_is_told_apart_from_a_parked_one_and_n
     assert await thing.effects("a") == [("a", number) for number in range(4)]
     assert [key for key, _, _ in await letters(thing)] == ["b"]
     assert [row["key"] for row in await thing.database.fetch("SELECT key FROM parked_keys")] == ["b"]
+
+
+def gauge(now: backlog.Backlog, name: str) -> str:
+    """What a scrape tells under a name."""
+    lines = gauges.exposed(now, [KIND]).decode().splitlines()
+    return next(line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} "))
 
 
 async def test_a_key_that_was_parked_before_it_was_paused_is_tried_again_when_it_is_resumed(thing: Things) -> None:
@@ -161,6 +184,20 @@ async def test_a_key_that_was_parked_before_it_was_paused_is_tried_again_when_it
         faulty.refused.clear()
         await resume(client, where)
     assert await thing.effects() == [("a", 0), ("a", 1)]
+
+
+async def test_a_paused_key_stays_closed_when_its_only_letter_is_discarded(thing: Things) -> None:
+    faulty = Faulty(thing, 0)
+    async with consumed(thing, faulty, record_of(thing, "a", 0)), client_of(thing, faulty) as client:
+        where = await pause(client, "key", "a")
+        [letter] = (await client.get("/dead-letters")).json()["items"]
+        answer = await client.post(f"/dead-letters/{letter['id']}/discard", json={"reason": "garbage"})
+        assert answer.status_code == 200, answer.text
+        await send(thing, record_of(thing, "a", 1))
+        await eventually(lambda: reached(thing, 2))
+        assert await thing.effects() == []
+        await resume(client, where)
+    assert await thing.effects() == [("a", 1)]
 
 
 async def test_nothing_slips_between_a_resumption_and_the_consumer(thing: Things) -> None:
@@ -195,12 +232,17 @@ async def test_paused_jobs_are_not_claimed_in_any_replica_and_go_on_at_once_when
 ) -> None:
     monkeypatch.setattr("backbone.jobs.worker.SLEEP", HOURS)
     done: list[str] = []
-    async with process(thing) as (here, bell), process(thing) as (there, other), baking(there) as client:
-        await pause_and_schedule(client, there)
-        async with running(bell, other, worker(here, done), worker(there, done)):
-            await eventually(lambda: here.wakeups.is_listening and there.wakeups.is_listening)
+    async with (
+        process(thing) as (here, bell),
+        process(thing) as (there, other),
+        process(thing) as (api, third),  # it has no worker, and tells those of the others
+        baking(api) as client,
+    ):
+        await pause_and_schedule(client, api)
+        async with running(bell, other, third, worker(here, done), worker(there, done)):
+            await eventually(lambda: all(each.wakeups.is_listening for each in (here, there, api)))
             await eventually(lambda: are_asleep(here, there))
-            assert backlog.needs(await backlog.look(there))[0].startswith("bake jobs paused since 20")
+            assert backlog.needs(await backlog.look(api))[0].startswith("bake jobs paused since 20")
             assert done == []
             [paused] = (await client.get("/pauses")).json()["items"]
             await resume(client, f"/pauses/{paused['id']}")

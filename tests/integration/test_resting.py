@@ -15,7 +15,7 @@ from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
-from backbone.storage import backlog
+from backbone.storage import backlog, gauges
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database, Tx
 from tests.integration.things import Things, running
@@ -29,14 +29,17 @@ EVERYBODY = frozenset({"*"})
 
 @dataclass
 class Outside:
-    """Something that is called by jobs, and may be away for some of them."""
+    """Something that is called by jobs, and may be away for some of them; others are broken themselves."""
 
     away: frozenset[str] = EVERYBODY
+    broken: frozenset[str] = frozenset()
     calls: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
     async def call(self, job: Job, _: Context[Any]) -> str:
         self.calls.append(job.key)
+        if job.key in self.broken:
+            raise KeyError(job.key)
         if self.away & {job.key, *EVERYBODY}:
             raise ConnectionRefusedError("away")
         return job.key
@@ -46,10 +49,12 @@ class Outside:
 
 
 @asynccontextmanager
-async def replicas(thing: Things, outside: Outside, count: int = 2) -> AsyncIterator[list[Worker]]:
+async def replicas(
+    thing: Things, outside: Outside, count: int = 2, retry: RetryPolicy = QUICK
+) -> AsyncIterator[list[Worker]]:
     """Processes that call what is outside, each one job at a time."""
     databases = [Database(thing.database._url, thing.name) for _ in range(count)]
-    work = Work(outside.call, outside.settle, QUICK, concurrency=1)
+    work = Work(outside.call, outside.settle, retry, concurrency=1, exhausted=lambda job: f"{job.key} given up")
     settings = Settings(database_url="postgresql://unused")
     workers = [Worker(KIND, work, Context(settings, each)) for each in databases]
     async with running(*map(Bell, databases), *workers):
@@ -143,6 +148,31 @@ async def test_all_are_done_soon_after_what_was_away_is_back_without_anybodys_he
         await eventually(lambda: sorted(outside.done) == sorted(keys), 20)
 
 
+async def test_a_trial_that_fails_for_itself_lets_another_be_tried_at_once(thing: Things, lasting: Lasting) -> None:
+    lasting(HOUR)
+    outside = Outside(broken=frozenset({"broken"}), away=frozenset())
+    await thing.database.fetch(
+        "INSERT INTO breakers (kind, opened_at, rests_until, rests) VALUES ($1, now(), now(), 1)", KIND
+    )
+    await schedule(thing, "broken")
+    await schedule(thing, "good")
+    async with replicas(thing, outside):
+        await eventually(lambda: outside.done == ["good"], 20)
+    assert outside.calls[0] == "broken"
+
+
+async def test_jobs_that_are_given_up_do_not_end_a_rest(thing: Things, lasting: Lasting) -> None:
+    lasting(HOUR)
+    outside = Outside()
+    keys = [f"order-{number}" for number in range(FAILURES)]
+    async with replicas(thing, outside, retry=RetryPolicy(attempts=1)):
+        await schedule(thing, *keys)
+        await eventually(lambda: sorted(outside.done) == [f"{key} given up" for key in keys])
+        await schedule(thing, "the next")
+        await eventually(lambda: rests(thing))
+    assert "the next" not in outside.calls
+
+
 async def has_rested_for_long(thing: Things) -> bool:
     return bool(await thing.database.fetch("SELECT FROM breakers WHERE rests > 2"))
 
@@ -153,7 +183,9 @@ async def test_a_rest_is_told_with_what_fails_and_when_it_is_tried_again(thing: 
     await thing.database.fetch(
         "INSERT INTO breakers (kind, opened_at, rests_until) VALUES ($1, now(), now() + interval '30 seconds')", KIND
     )
-    [said] = backlog.needs(await backlog.look(thing.database))
+    now = await backlog.look(thing.database)
+    assert f'sliceline_jobs_resting{{kind="{KIND}"}} 1.0' in gauges.exposed(now, []).decode()
+    [said] = backlog.needs(now)
     assert said.startswith("1 bake job failing, the first since 20")
     assert "the last error: away; they rest since 20" in said
     assert ", one is tried at 20" in said
