@@ -79,6 +79,8 @@ def _tell(service: "Wanted", files: list[str]) -> None:
         f"  {start}",
         f"  curl -s localhost:{service.port}/{name}",
         *(f"  curl -s -X POST localhost:{service.port}/{name}/NAME/{event}" for event in service.publishes),
+        "\nIt reads all that its topics hold, for it does nothing outside. If it has jobs at its first start, it "
+        "begins\nat the newest event instead (reads_old_events in its service.py says otherwise).",
         "\n./sliceline contracts, after each change of what it reads.",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
