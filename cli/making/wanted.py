@@ -15,7 +15,10 @@ from services import CATALOGUE
 NAME = re.compile("[a-z][a-z0-9]{2,23}")
 EVENT = re.compile("[a-z]+(-[a-z]+)+")
 LONGEST_EVENT = 40
-PATHS = ("backlog", "docs", "health", "jobs", "metrics", "openapi", "pauses", "problems", "reread", "schemas")
+PATHS = (
+    *("backlog", "docs", "handled", "health", "jobs", "metrics", "openapi", "outcomes", "pauses", "problems"),
+    *("redrives", "replays", "reread", "schemas", "state"),
+)
 """Where the backbone of every service answers, as far as a service could be called so."""
 TAKEN = (
     *("backbone", "bench", "cli", "deployment", "local", "sandbox", "services", "tests"),  # our packages
