@@ -75,7 +75,15 @@ class Kafka:
         self.server.stop()
 
 
-def start(directory: Path, port: int | None = None) -> Kafka:
+@dataclass(frozen=True)
+class Proxied:
+    """Names one more port of a broker, for what comes through a proxy: clients there are told the proxy's address."""
+
+    port: int
+    address: str
+
+
+def start(directory: Path, port: int | None = None, proxied: Proxied | None = None) -> Kafka:
     """Run a broker on the directory, prepared if it is new, and return when it answers.
 
     Without a port, a free one is taken. Raises NotReady with the end of its log.
@@ -83,14 +91,14 @@ def start(directory: Path, port: int | None = None) -> Kafka:
     port = port or free_port()
     prepare(directory, jars.silently)
     remember_classes(lambda _: None)
-    server = run(program(directory, port, controller_port=free_port()), directory / "server.log")
-    return Kafka(server, f"{HOST}:{port}")
+    broker = program(directory, port, controller_port=free_port(), proxied=proxied)
+    return Kafka(run(broker, directory / "server.log"), f"{HOST}:{port}")
 
 
-def program(directory: Path, port: int, controller_port: int) -> Program:
+def program(directory: Path, port: int, controller_port: int, proxied: Proxied | None = None) -> Program:
     """Describe the broker of a prepared directory as a Program; write its settings, for the ports may have changed."""
     directory = directory.resolve()
-    settings = _write_settings(directory / "server.properties", directory / "data", port, controller_port)
+    settings = _write_settings(directory / "server.properties", directory / "data", port, controller_port, proxied)
     return Program(
         name="kafka",
         command=_java(directory, "kafka.Kafka", str(settings)),
@@ -169,13 +177,17 @@ def _format(directory: Path) -> None:
     unfinished.rename(directory / "data")
 
 
-def _write_settings(path: Path, data: Path, port: int, controller_port: int) -> Path:
+def _write_settings(path: Path, data: Path, port: int, controller_port: int, proxied: Proxied | None = None) -> Path:
     addresses = {
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "log.dirs": str(data),
     }
+    if proxied:
+        addresses["listeners"] += f",PROXIED://{HOST}:{proxied.port}"
+        addresses["advertised.listeners"] += f",PROXIED://{proxied.address}"
+        addresses["listener.security.protocol.map"] = SETTINGS["listener.security.protocol.map"] + ",PROXIED:PLAINTEXT"
     path.write_text("".join(f"{name}={value}\n" for name, value in {**SETTINGS, **addresses}.items()))
     return path
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import orjson
@@ -104,49 +104,3 @@ async def orders_api(new_database: NewDatabase, log: Path, **settings: str) -> A
     async with process_of("services.orders.service", log, "--roles", "api", database_url=url, **settings) as orders:
         await orders.until_waiting_for()
         yield orders
-
-
-class Road:
-    """A way to a server that can be closed and opened again, on one and the same port."""
-
-    def __init__(self, target: str) -> None:
-        host, port = target.rsplit(":", 1)
-        self._target = host, int(port)
-        self._port = free_port()
-        self._server: asyncio.Server | None = None
-        self._travellers: set[asyncio.StreamWriter] = set()
-
-    @property
-    def address(self) -> str:
-        return f"{HOST}:{self._port}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._carry, HOST, self._port)
-
-    async def close(self) -> None:
-        """Nobody gets through any more, and whoever is under way is cut off."""
-        if self._server is not None:
-            self._server.close()
-        for writer in list(self._travellers):
-            writer.transport.abort()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*self._target)
-        self._travellers |= {writer, back}
-        await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
-        self._travellers -= {writer, back}
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.transport.abort()

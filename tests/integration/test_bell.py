@@ -21,8 +21,8 @@ from backbone.storage import bell
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from tests.integration.relaying import outbox_is_empty
-from tests.integration.service_process import Road
 from tests.integration.things import Things, running
+from tests.roads import Road
 from tests.waiting import eventually
 
 KIND = "bake"

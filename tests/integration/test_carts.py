@@ -21,7 +21,7 @@ from services.carts.settings import Settings
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, in_one_piece, serving
-from tests.integration.service_process import Road
+from tests.roads import Road
 from tests.waiting import eventually
 
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}

@@ -15,8 +15,9 @@ from backbone.ids import new_id
 from backbone.storage.database import Database
 from tests.conftest import NewDatabase
 from tests.integration import test_carts
-from tests.integration.service_process import NOWHERE, Road, ServiceProcess, process_of
+from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
 from tests.integration.test_carts import ADA, TERMS
+from tests.roads import Road
 from tests.waiting import eventually
 
 orders_database, orders_url = test_carts.orders_database, test_carts.orders_url  # fixtures

@@ -19,7 +19,8 @@ from backbone.events.envelope import Envelope, to_record
 from backbone.ids import new_id
 from local import ROOT
 from tests.conftest import NewDatabase
-from tests.integration.service_process import NOWHERE, Road, ServiceProcess, process_of
+from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
+from tests.roads import Road
 from tests.throwaway import ThrowAway, throwaway
 from tests.waiting import eventually
 
