@@ -20,7 +20,8 @@ Row = Mapping[str, Any]
 
 WORK_LEFT = """
 SELECT kind, key, error FROM jobs
-WHERE parked_at IS NULL AND (kind NOT IN ('delay-watch', 'prune', 'remind') OR due < now()) ORDER BY id LIMIT 5
+WHERE parked_at IS NULL AND (kind NOT IN ('delay-watch', 'partition', 'prune', 'remind') OR due < now())
+ORDER BY id LIMIT 5
 """
 QUERIES = {
     "orders": "SELECT id, customer_id, status, facts, total FROM orders",
@@ -87,14 +88,15 @@ async def come_to_rest(shop: Shop, within: float = 90.0) -> None:
 async def what_is_left(shop: Shop) -> list[str]:
     """In the order of the flow, backwards: what one look misses is found by a later one."""
     ends = await shop.journal.ends()
-    left = [line for service in shop.system.services for line in await _unread(shop, service, ends)]
+    left = [line for service in shop.system.services for line in await unread(shop, service, ends)]
     left += [line for service in shop.system.services for line in await _undone(shop, service)]
     if not left and await shop.journal.ends() != ends:
         left.append("new events")
     return left
 
 
-async def _unread(shop: Shop, service: str, ends: Mapping[tuple[str, int], int]) -> list[str]:
+async def unread(shop: Shop, service: str, ends: Mapping[tuple[str, int], int]) -> list[str]:
+    """What a service's topics have that it has not passed."""
     handlers = import_module(f"services.{service}.service").SERVICE.handlers
     topics = topics_of(handlers)
     rows = await shop.fetch(service, "SELECT topic, partition, next_offset FROM consumer_offsets")

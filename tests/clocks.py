@@ -2,11 +2,14 @@
 
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.patches import Patch
 
 READS_TIMES = "backbone.events.envelope"
 """It asks for none."""
@@ -22,16 +25,21 @@ def off_by(error: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
 
     The times that others are told stay right: Postgres and Kafka have their own, and so has the test.
     """
+    jumping(lambda: error, monkeypatch.setattr)
+
+
+def jumping(error: Callable[[], timedelta], patch: Patch) -> None:
+    """The same, where how much it is off by changes."""
 
     class Wrong(datetime, metaclass=_Kind):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> Any:
-            return datetime.now(tz) + error
+            return datetime.now(tz) + error()
 
-    wrong_time = SimpleNamespace(**{**vars(time), "time": lambda: time.time() + error.total_seconds()})
+    wrong_time = SimpleNamespace(**{**vars(time), "time": lambda: time.time() + error().total_seconds()})
     for name, module in list(sys.modules.items()):
         if name.startswith(("backbone.", "services.")) and name != READS_TIMES:
             if vars(module).get("datetime") is datetime:
-                monkeypatch.setattr(module, "datetime", Wrong)
+                patch(module, "datetime", Wrong)
             if vars(module).get("time") is time:
-                monkeypatch.setattr(module, "time", wrong_time)
+                patch(module, "time", wrong_time)

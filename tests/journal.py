@@ -23,13 +23,13 @@ class Journal:
     async def ends(self) -> dict[tuple[str, int], int]:
         """Where every partition ends now."""
         consumer = await self._opened()
-        ends = await consumer.end_offsets(_everything())
+        ends = await consumer.end_offsets(everything())
         return {(each.topic, each.partition): end for each, end in ends.items()}
 
     async def read(self) -> None:
         """Read up to what are now the ends."""
         consumer = await self._opened()
-        ends = await consumer.end_offsets(_everything())
+        ends = await consumer.end_offsets(everything())
         while any(self._read.get(place, 0) < end for place, end in ends.items()):
             await self._read_some(consumer)
 
@@ -51,8 +51,8 @@ class Journal:
         if self._consumer is None:
             self._consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False)
             await self._consumer.start()
-            self._consumer.assign(_everything())
-            for place in _everything():
+            self._consumer.assign(everything())
+            for place in everything():
                 self._consumer.seek(place, self._read.get(place, 0))
         return self._consumer
 
@@ -68,7 +68,7 @@ class Journal:
                 self._read[place] = record.offset + 1
 
 
-def _everything() -> list[TopicPartition]:
+def everything() -> list[TopicPartition]:
     return [
         TopicPartition(topic, number)
         for topic, bus in every_topic(CATALOGUE).items()

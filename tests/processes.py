@@ -21,7 +21,7 @@ from local.program import Program, last_lines, options, python
 from services import CATALOGUE
 
 PASSWORD = "sliceline"
-READY_WITHIN = 90.0
+READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
 SANDBOX = ("provider", "mail")
 ORDER_FLOW = ("orders", "inventory", "payments", "kitchen", "delivery", "loyalty", "alerts", "notifications")
@@ -137,8 +137,16 @@ class System:
 
     async def begin(self) -> None:
         """Make everything, and start what an order needs; wait until that is ready."""
+        await self.prepare()
+        await self.start()
+
+    async def prepare(self) -> None:
+        """Make databases and topics, and choose where everybody listens."""
         await migrate(self.postgres, self.kafka, PASSWORD, print)
         self.ports = {name: free_port() for name in ("smtp", *SANDBOX, *CATALOGUE)}
+
+    async def start(self) -> None:
+        """Start what an order needs; wait until it is ready."""
         for program in (self._provider(), self._mail(), *map(self.service, ORDER_FLOW)):
             self._new(program).launch()
         await asyncio.gather(*(process.until_ready() for process in self.processes.values()))
