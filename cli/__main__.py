@@ -6,6 +6,7 @@ import typer
 
 from backbone.version import VERSION
 from cli.bench import bench
+from cli.chaos import chaos
 from cli.contracts import contracts
 from cli.dead_letters import dead_letters
 from cli.discard import discard
@@ -69,7 +70,7 @@ ON_THE_SHOP = (
     dead_letters,
     reset,
 )
-for command in (*ON_THE_SHOP, contracts, bench):
+for command in (*ON_THE_SHOP, contracts, bench, chaos):
     app.command()(command)
 app.command(cls=SeveralWords)(new)
 app.command(cls=SeveralWords)(replay)

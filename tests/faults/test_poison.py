@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
 from cli.__main__ import app
@@ -18,13 +17,12 @@ from local import state
 from local.processes import identity_of
 from tests.all_services import SERVICES
 from tests.faults.customers import PATIENCE, Customers
+from tests.faults.foreign import FIRST, PLACED, TOPIC, headers_of, send
 from tests.invariants import assert_sound
 from tests.processes import Process
 from tests.system import Shop
 from tests.waiting import eventually
 
-TOPIC = "orders.events"
-PLACED = "sliceline.orders.order-placed.v1"
 COMPLETED = "sliceline.orders.order-completed.v1"
 Letter = dict[str, Any]
 
@@ -104,28 +102,8 @@ def _parked_in_status(home: Path, service: str, process: Process, port: int) -> 
     return int(json.loads(result.stdout)["processes"][service]["parked"])
 
 
-async def _send(shop: Shop, key: str, event_type: str, data: Any, sequence: bytes = b"%020d" % 1) -> None:
-    """A record that no relay of ours would send."""
-    attributes = {
-        "content-type": "application/json",
-        "ce_specversion": "1.0",
-        "ce_id": uuid4().hex,
-        "ce_type": event_type,
-        "ce_source": "/sliceline/orders",
-        "ce_subject": key,
-        "ce_time": "2026-11-21T12:00:00.000000Z",
-        "ce_dataschema": "http://127.0.0.1/schema",
-        "ce_partitionkey": key,
-        "ce_correlationid": uuid4().hex,
-        "ce_occurrenceid": uuid4().hex,
-    }
-    headers = [(name, value.encode()) for name, value in attributes.items()] + [("ce_sequence", sequence)]
-    producer = AIOKafkaProducer(bootstrap_servers=shop.system.kafka)
-    await producer.start()
-    try:
-        await producer.send_and_wait(TOPIC, orjson.dumps(data), key.encode(), headers=headers)
-    finally:
-        await producer.stop()
+async def _send(shop: Shop, key: str, event_type: str, data: Any, sequence: bytes = FIRST) -> None:
+    await send(shop.system.kafka, key, orjson.dumps(data), headers_of(key, event_type, sequence))
 
 
 @asynccontextmanager

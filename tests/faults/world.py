@@ -1,0 +1,169 @@
+"""The whole shop on servers of its own, each of which can be killed, started again where it was, and cut off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from local import kafka as local_kafka
+from local import postgres as local_postgres
+from local.ports import HOST, free_port
+from local.program import NotReady, Program, python
+from services import CATALOGUE
+from tests.faults import taps
+from tests.faults.customers import end_leases
+from tests.journal import Journal
+from tests.processes import SANDBOX, System
+from tests.roads import Road
+from tests.servers import POSTGRES_SETTINGS
+from tests.system import Shop
+
+SETTINGS = {**local_postgres.SETTINGS, **POSTGRES_SETTINGS}
+
+
+@dataclass
+class Servers:
+    """Both servers, each of which can be killed and started again where it was."""
+
+    directory: Path
+    proxied: local_kafka.Proxied | None
+    postgres: local_postgres.Postgres
+    kafka: local_kafka.Kafka
+
+    @classmethod
+    def begin(cls, directory: Path, proxied: local_kafka.Proxied | None) -> "Servers":
+        started = local_postgres.start(directory / "postgres", settings=SETTINGS)
+        try:
+            return cls(directory, proxied, started, local_kafka.start(directory / "kafka", proxied=proxied))
+        except BaseException:
+            started.server.kill()
+            raise
+
+    @property
+    def postgres_address(self) -> str:
+        return f"{HOST}:{self.postgres.server.program.port}"
+
+    def start_kafka(self) -> None:
+        port = self.kafka.server.program.port
+        self.kafka = local_kafka.start(self.directory / "kafka", port, self.proxied)
+
+    def start_postgres(self) -> None:
+        """Its sessions outlive a killed server for a moment, and until then it refuses to start."""
+        port = self.postgres.server.program.port
+        for _ in range(20):
+            try:
+                self.postgres = local_postgres.start(self.directory / "postgres", port, SETTINGS)
+            except NotReady as error:
+                refusal = error
+            else:
+                return
+        raise refusal
+
+    def end(self) -> None:
+        self.kafka.server.kill()
+        self.postgres.server.kill()
+
+
+@dataclass
+class WrappedSystem(System):
+    """Services run under `wrapped.py`; some reach Postgres, the broker or the provider by roads that can be closed."""
+
+    told: Path = Path()
+    roads: dict[str, Road] = field(default_factory=dict)
+
+    def service(self, name: str, port: int | None = None) -> Program:
+        program = super().service(name, port)
+        env = {**program.env, "CHAOS_FOLDER": str(self.told), "CHAOS_NAME": name}
+        if road := self.roads.get(f"postgres {name}"):
+            env["SLICELINE_DATABASE_URL"] = by(road, self.database_url(name))
+        if road := self.roads.get("broker"):
+            env["SLICELINE_KAFKA"] = road.address
+        if road := self.roads.get("provider"):
+            env["SLICELINE_PROVIDER_URL"] = by(road, self.url("provider"))
+        return replace(program, command=python("-m", "tests.faults.wrapped", name), env=env)
+
+
+def by(road: Road, url: str) -> str:
+    """The URL with the road in the place of its host and port."""
+    parts = urlsplit(url)
+    who = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{who}@{road.address}" if who else road.address))
+
+
+@dataclass
+class World:
+    """Everything that a run has to do with."""
+
+    servers: Servers
+    system: WrappedSystem
+    shop: Shop
+
+    def tell(self, service: str, what: str, text: str | None) -> None:
+        """Write what a process shall do: `armed` or `clock`; None takes it back."""
+        file = self.system.told / f"{service}.{what}"
+        if text is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_text(text)
+
+    def is_armed(self, service: str) -> bool:
+        return (self.system.told / f"{service}.armed").exists()
+
+    async def heal(self) -> None:
+        """Undo all that may still be wrong: open every road, wake and start every process, and end old leases."""
+        for name in (*SANDBOX, *CATALOGUE):
+            self.tell(name, "armed", None)
+            self.tell(name, "clock", None)
+        for road in self.system.roads.values():
+            road.undeafen()
+        for name, process in list(self.system.processes.items()):
+            process.thaw()
+            if name not in (*SANDBOX, *CATALOGUE, "robot"):
+                await process.stop()
+                del self.system.processes[name]
+        for process in self.system.processes.values():
+            if not process.alive:
+                process.launch()
+        await asyncio.gather(*(process.until_ready() for process in self.system.processes.values()))
+        await self.shop.moods()
+        await self.shop.limit_provider(0)
+        await end_leases(self.shop, self.system.services)
+
+
+@asynccontextmanager
+async def world(folder: Path, cut: Collection[str], beside: Collection[str] = ()) -> AsyncIterator[World]:
+    """The shop, ready, with taps laid. `cut`: what can be cut off: `broker`, `provider`, `postgres SERVICE`."""
+    (told := folder / "told").mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        behind = free_port()
+        to_broker = Road(f"{HOST}:{behind}") if "broker" in cut else None
+        proxied = local_kafka.Proxied(behind, to_broker.address) if to_broker else None
+        servers = await asyncio.to_thread(Servers.begin, folder, proxied)
+        stack.callback(servers.end)
+        system = WrappedSystem(servers.postgres.url, servers.kafka.bootstrap, folder, told=told)
+        await system.prepare()
+        system.roads = _roads(servers, system, cut) | ({"broker": to_broker} if to_broker else {})
+        for road in system.roads.values():
+            await road.open()
+            stack.push_async_callback(road.close)
+        limits, timeout = httpx.Limits(max_connections=200), httpx.Timeout(30, pool=None)
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, trust_env=False, limits=limits))
+        shop = Shop(system, client, Journal(servers.kafka.bootstrap))
+        stack.push_async_callback(shop.close)
+        for service in CATALOGUE:
+            async with shop.database(service) as connection:
+                await taps.lay(connection)
+        stack.callback(system.end)
+        await system.start()
+        await system.have_beside(beside)
+        yield World(servers, system, shop)
+
+
+def _roads(servers: Servers, system: System, cut: Collection[str]) -> dict[str, Road]:
+    postgres_at = {each: servers.postgres_address for each in cut if each.startswith("postgres ")}
+    provider_at = {"provider": system.url("provider").removeprefix("http://")} if "provider" in cut else {}
+    return {name: Road(target) for name, target in (postgres_at | provider_at).items()}
