@@ -43,6 +43,8 @@ METADATA_MS = 15_000
 FETCH_MS = 2_000
 """How long Kafka keeps a question for records open while there are none; the first that comes is answered at once. New
 partitions are asked for when the question before is answered, so a rebalance takes up to this much longer."""
+TELLING = 5.0
+"""Seconds that Kafka has to be told of our offsets, for whoever looks at the lag; the next time tells more."""
 _LOOKING_MS = FETCH_MS + 1_000
 """How long one partition is waited for: a question about all others may have to be answered first."""
 _ANEW = 5.0
@@ -352,8 +354,11 @@ class Consumer:
             if told.get(place) != offset and TopicPartition(*place) in assigned
         }
         if news:
-            with suppress(KafkaError):
-                await client.commit(news)
+            # Its own look for the group's coordinator lasts for as long as the broker is away.
+            self.pulse.beat(TELLING)
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(TELLING):
+                    await client.commit(news)
         return self._positions.offsets
 
     def assigned(self, places: Iterable[PartitionId]) -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from backbone.consuming import consumer
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor, Fenced
 from backbone.consuming.consumer import Consumer
 from backbone.consuming.handlers import Handler
+from backbone.consuming.lag import LagWatch
 from backbone.events.payload import Event
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Tx
@@ -73,6 +76,24 @@ async def test_consumers_that_are_killed_and_replaced_do_nothing_twice(thing: Th
     assert max(Counter(await thing.effects()).values()) == 1
     for key in range(10):
         assert await thing.effects(f"key-{key}") == [(f"key-{key}", number) for number in range(20)]
+
+
+async def test_a_consumer_goes_on_while_kafka_cannot_be_told_of_its_offsets(
+    thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def for_ever(self: AIOKafkaConsumer, offsets: Any) -> None:
+        told.set()
+        await asyncio.Event().wait()
+
+    told = asyncio.Event()
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", for_ever)
+    monkeypatch.setattr(consumer, "TELLING", 0.1)
+    monkeypatch.setattr(LagWatch, "EVERY", timedelta(seconds=0.1))
+    async with running(relay_of(thing), consumer_of(thing)):
+        await thing.publish("a", 1)
+        await told.wait()
+        await thing.publish("a", 2)
+        await eventually(lambda: has_effects(thing, 2), 20)
 
 
 async def test_two_replicas_share_the_work_and_a_leaving_one_is_replaced(thing: Things) -> None:
