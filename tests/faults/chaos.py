@@ -148,6 +148,8 @@ async def _beyond(built: World, books: Books, history: History) -> list[str]:
             mine = await taps.effects(connection)
             found += promises.letters_hold_their_keys(await taps.letters(connection), mine)
         effects += mine
+        for handled in (await shop.get(service, "/handled"))["consumers"]:
+            found += promises.counted_once(handled)
         found += promises.handled_all(service, _heard_by(service), books.topics, mine, spoilt)
     rows = await shop.fetch("orders", "SELECT id, customer_id, status FROM orders")
     known = [Known(row["id"], row["customer_id"], row["status"]) for row in rows]

@@ -4,8 +4,9 @@ Each check is a function of what was found, so that it can be asked of a single 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from backbone.events.envelope import Envelope, name_without_version, parse_type
 from tests.faults.taps import Effect, Letter, Written
@@ -103,6 +104,21 @@ def archived_once(
     for source, id in {(e.source, e.id) for _, es in topics for e in es if e.partitionkey not in spoilt}:  # noqa: A001
         if counted[source, id] != 1:
             yield f"the archive holds the event {id} of {source} {counted[source, id]} times"
+
+
+FATES = ("applied", "ignored", "repeated", "parked", "held", "discarded")
+
+
+def counted_once(handled: Mapping[str, Any]) -> Iterator[str]:
+    """A consumer has counted each record that it has passed once, whatever became of it: its balance sheet balances."""
+    counted = Counter[tuple[str, int]]()
+    for count in handled["counts"]:
+        counted[count["topic"], count["partition"]] += sum(count[fate] for fate in FATES)
+    for place in handled["places"]:
+        where = place["topic"], place["partition"]
+        passed = max(0, place["next_offset"] - (place["since_offset"] or 0))
+        if counted[where] != passed:
+            yield f"{handled['consumer']} has passed {passed} records of {where} and counted {counted[where]}"
 
 
 OPEN = ("sliceline.notifications.notification-sent",)

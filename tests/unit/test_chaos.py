@@ -1,12 +1,13 @@
 """What goes wrong when in a run of the fault harness, and what its checks say of histories and of topics."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from backbone.events.envelope import Envelope
 from tests.faults.history import CANCEL, FAILED, OK, PLACE, READ, UNKNOWN, Known, Told, contradictions
-from tests.faults.promises import versions_agree
+from tests.faults.promises import counted_once, versions_agree
 from tests.faults.schedule import HARD, KINDS, SHORT, SOFT, plan
 from tests.faults.strikes import STRIKES
 
@@ -123,3 +124,16 @@ def test_an_occurrence_that_is_not_told_in_every_version_is_found() -> None:
     assert list(versions_agree([("orders.events", [*both, *both])])) == []
     assert len(list(versions_agree([("orders.events", [*both, *one])]))) == 1
     assert list(versions_agree([("orders.events", [*both, told_in(1, "b", "spoilt")])], {"spoilt"})) == []
+
+
+def sheet(applied: int, held: int, next_offset: int) -> dict[str, Any]:
+    place = {"topic": "orders.events", "partition": 0}
+    fates = {"applied": applied, "ignored": 0, "repeated": 1, "parked": 1, "held": held, "discarded": 0}
+    places = [{**place, "next_offset": next_offset, "since_offset": None}]
+    return {"consumer": "loyalty", "counts": [{**place, "type": "t", **fates}], "places": places}
+
+
+def test_a_record_that_a_consumer_has_not_counted_once_is_found() -> None:
+    assert list(counted_once(sheet(applied=3, held=2, next_offset=7))) == []
+    assert len(list(counted_once(sheet(applied=2, held=2, next_offset=7)))) == 1
+    assert len(list(counted_once(sheet(applied=4, held=2, next_offset=7)))) == 1
