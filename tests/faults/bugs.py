@@ -12,12 +12,12 @@ import asyncpg
 from backbone.consuming import inbox, parking
 from backbone.consuming.batch import Batch, Incoming
 from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.fingerprints import failure_of
 from backbone.errors import SlicelineError
 from backbone.events.buses import topic_named
 from backbone.events.envelope import Envelope, to_record
 from backbone.publishing.publisher import PackedRows, Publisher
 from backbone.publishing.relay import Relay
-from backbone.running.pulse import describe
 from backbone.storage import group_commit
 from backbone.storage.database import Tx
 from backbone.storage.group_commit import GroupCommit, PendingCommand
@@ -56,7 +56,7 @@ def offsets_before_effects(patch: Patch, _: str) -> None:
 
 def parks_without_the_key(patch: Patch, _: str) -> None:
     async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
-        await parking._write_letter(tx, consumer, incoming, describe(error))
+        await parking._write_letter(tx, consumer, incoming, failure_of(error, None))
 
     patch(parking, "park", park)
 
