@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, StringConstraints
 
 from backbone.values.texts import EMAIL, LINE, LONGEST_EMAIL, LONGEST_KEY, NAME, PROSE, email_objection
 from backbone.values.whole import whole
@@ -35,6 +35,8 @@ Prose = Annotated[str, StringConstraints(pattern=PROSE)]
 Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=LINE)]
 Name = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=NAME)]
 Email = Annotated[str, StringConstraints(max_length=LONGEST_EMAIL, pattern=EMAIL), AfterValidator(_mailable)]
+PAIR = Field(json_schema_extra={"items": {}})
+"""For a tuple: of an array whose places are described, readers of descriptions want to know `items` as well."""
 WHOLE = BeforeValidator(whole)
 """For an `int` that is strict: takes every number of JSON without a fraction, and neither text nor true."""
 

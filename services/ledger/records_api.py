@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, StringConstraints
 
 from backbone.http import Db
 from backbone.http.pages import bad_cursor
-from backbone.values.fields import Key, Moment
+from backbone.values.fields import PAIR, Key, Moment
 from services.ledger import records
 from services.ledger.records import Place, Text, Wanted
 
@@ -32,7 +32,7 @@ class RecordView(BaseModel):
     offset: int
     recorded_at: AwareDatetime
     key: str
-    headers: list[tuple[str, str | None]]
+    headers: list[Annotated[tuple[str, str | None], PAIR]]
     value: str
 
 

@@ -21,6 +21,7 @@ from backbone.http.problems import Problem
 from backbone.jobs.work import Work
 from backbone.running.pulse import Pulse
 from backbone.storage import sql as storage
+from backbone.values.fields import PAIR
 
 MOST = 1000
 """Events of one request."""
@@ -45,7 +46,7 @@ class ArchivedRecord(BaseModel):
     offset: Annotated[int, Field(ge=0, le=2**63 - 2)]
     recorded_at: Annotated[AwareDatetime, Field(description="When Kafka took it.")]
     key: Encoded | None
-    headers: Annotated[list[tuple[str, Encoded | None]], Field(max_length=1000)]
+    headers: Annotated[list[Annotated[tuple[str, Encoded | None], PAIR]], Field(max_length=1000)]
     value: Encoded | None
 
     def record(self) -> Archived:
