@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.faults.chaos import Run, run
 from tests.faults.schedule import SHORT
 
 SEED, SECONDS, ORDERS = 12, 90, 300
+
+pytestmark = pytest.mark.chaos
 
 
 async def test_the_shop_keeps_every_promise_through_a_minute_and_a_half_of_faults(tmp_path: Path) -> None:
