@@ -7,13 +7,13 @@ import typer
 
 from local import ROOT
 
-# All tests side by side: tests/conftest.py says what goes together. Most of their time they wait for something, so that
-# four processes keep two processors busy.
-ALL = ("--numprocesses=4", "--dist=loadscope", "--no-loadscope-reorder")
+# All tests side by side: tests/conftest.py says what goes together. Half of their time they wait for something, so that
+# three processes keep two processors busy.
+ALL = ("--numprocesses=3", "--dist=loadscope", "--no-loadscope-reorder")
 
 
 def test(context: typer.Context) -> None:
-    """Run all tests, in four processes side by side. They start servers of their own on free ports.
+    """Run all tests, in three processes side by side. They start servers of their own on free ports.
 
     `./sliceline test --cov` also measures what they reach, and `./sliceline test "-mnot unit"` leaves some out by their
     marks. Whatever else follows goes to pytest instead:
@@ -25,7 +25,7 @@ def test(context: typer.Context) -> None:
 
 
 def for_pytest(given: list[str]) -> list[str]:
-    """Add the options that run all tests in four processes, unless more is asked than coverage or some marks."""
+    """Add the options that run all tests in three processes, unless more is asked than coverage or some marks."""
     return [*ALL, *given] if all(each.startswith("--cov") or _is_marks(each) for each in given) else given
 
 

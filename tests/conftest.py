@@ -152,7 +152,7 @@ def new_database(postgres: str, template: Callable[[str], str]) -> Iterator[NewD
 
     def create(service: str) -> str:
         name = f"{service}_{uuid4().hex[:8]}"
-        _execute(postgres, f'CREATE DATABASE "{name}" TEMPLATE "{template(service)}"')
+        _execute(postgres, f'CREATE DATABASE "{name}" TEMPLATE "{template(service)}" STRATEGY file_copy')
         made.append(name)
         return _url(postgres, name)
 

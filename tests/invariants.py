@@ -236,7 +236,7 @@ def _in_sequence(books: Books, spoilt: set[str]) -> Iterator[str]:
         numbers, last = [each.sequence for each in envelopes], books.sequences[service].get(counted_as)
         if key not in spoilt and (numbers != list(range(1, len(numbers) + 1)) or len(numbers) != last):
             yield f"{topic} {key}: sequence {numbers[:50]}, counted {last}"
-        if key in orders:
+        if key in orders and key not in spoilt:
             yield from _said_once(envelopes)
     for service, counted in books.sequences.items():
         own = {key for key in counted if "\n" not in key}  # those of other buses were looked at above

@@ -17,7 +17,11 @@ async def test_the_journey_of_an_order_tells_where_its_time_went_and_that_all_ha
             return None  # it has not heard of the order yet
         found: Document = await shop.get("ledger", f"/orders/{order}/journey")
         told = {step["type"].split(".")[2] for step in found["steps"]}
-        ended = {"order-completed", "points-earned"} <= told and not found["unfinished"] and not found["jobs"]
+        ended = (
+            {"order-delivered", "order-completed", "points-earned"} <= told
+            and not found["unfinished"]
+            and not found["jobs"]
+        )
         return found if ended else None
 
     journey = await eventually(finished, what=f"all have finished with the order {order}")

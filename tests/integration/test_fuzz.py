@@ -48,7 +48,7 @@ SIGNED = "/partners/{partner}/events"
 CONFIG: dict[str, Any] = {
     "seed": 1,
     "suppress-health-check": ["too_slow"],  # a busy machine is no fault of the API
-    "generation": {"max-examples": 10, "database": "none", "deterministic": True},
+    "generation": {"max-examples": 6, "database": "none", "deterministic": True},
     # Our own check, below, knows the exceptions.
     "checks": {"positive_data_acceptance": {"enabled": False}},
 }

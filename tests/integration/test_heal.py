@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backbone.consuming.consumer import Consumer
+from backbone.observing import metrics
 from backbone.publishing.relay import Relay
 from cli.__main__ import app
 from cli.feeding import Ends, Wanted, feed
@@ -69,6 +70,7 @@ def test_a_database_from_an_older_backup_is_level_again_and_gives_no_number_twic
 ) -> None:
     monkeypatch.setattr("cli.running.HOME", tmp_path)
     monkeypatch.setattr("cli.heal.SETTLED", 0)
+    metrics.LAG.clear()  # of consumers that other tests had in this process
     live, archive = new_database("loyalty"), new_database("ledger")
 
     async def first_half() -> list[FakeRecord]:
