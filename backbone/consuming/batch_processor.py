@@ -59,9 +59,13 @@ class BatchProcessor:
             ours = await inbox.without_discarded(tx, self._name, known)
             open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
-            unseen = await self.handle(tx, open_ones)
-            settled = Settled(unseen, repeated=_less(open_ones, unseen), held=_less(ours, open_ones))
+            unseen = await self._admit(tx, open_ones)
+            repeated = _less(open_ones, unseen)
+            settled = Settled(unseen, repeated=repeated, held=_less(ours, open_ones))
+            # Before the handlers: what one of them does to the connection is met by nothing of ours after it.
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
+            await self._handle(tx, unseen)
+            await self._tell_repeated(tx, repeated)
         _count(batch, ours, unseen, self._database.now())
 
     async def park(self, batch: Batch, error: Exception) -> None:

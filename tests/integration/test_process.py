@@ -143,7 +143,7 @@ async def test_a_signal_stops_all_parts_in_good_order(
 async def test_a_signal_is_heard_also_while_nothing_answers(log: Path) -> None:
     nowhere = f"postgresql://loyalty@{NOWHERE}/loyalty"
     async with process_of(LOYALTY, log, database_url=nowhere, kafka=NOWHERE) as loyalty:
-        await loyalty.until_waiting_for("relay", "consumer", "database")
+        await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database")
         assert await loyalty.stop() == 0
 
 
@@ -193,7 +193,7 @@ async def test_readiness_tells_what_is_away_and_recovers(
             LOYALTY, log, database_url=f"{credentials}@{to_postgres.address}/{name}", kafka=to_kafka.address
         ) as loyalty,
     ):
-        await loyalty.until_waiting_for("relay", "consumer", "database")
+        await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database")
         await to_postgres.open()
         await loyalty.until_waiting_for("relay", "consumer")
         assert "Kafka" in str((await loyalty.waiting_for() or {})["relay"])

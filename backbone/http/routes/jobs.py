@@ -26,7 +26,7 @@ State = Literal["waiting", "parked"]
 router = APIRouter()
 
 
-@router.get("/jobs")
+@router.get("/jobs", responses={414: {}})
 async def list_jobs(
     db: Db,
     page: Paging,
