@@ -24,7 +24,7 @@ UNIT = Path(__file__).parent / "unit"
 NewDatabase = Callable[[str], str]
 
 SHARING = ("tests/e2e/", "tests/faults/")
-SYSTEM_OF_THEIR_OWN = ("tests/faults/test_chaos.py",)
+SYSTEM_OF_THEIR_OWN = ("tests/faults/test_chaos.py", "tests/faults/test_servers_away.py")
 
 
 def pytest_report_header() -> str:
