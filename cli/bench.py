@@ -1,15 +1,14 @@
 """./sliceline bench: measure how fast we are beside what a user would pick instead."""
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.console import console, errors, fail
+from cli.ending import ended_gently
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,9 +37,8 @@ def bench(
     chosen = names or list(BENCHES)
     if unknown := [name for name in chosen if name not in BENCHES]:
         fail(f"There is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}.")
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with _watch(len(chosen), json_lines) as watch:
+        with ended_gently(), _watch(len(chosen), json_lines) as watch:
             found = run(chosen, Scale(quick), watch)
     except KeyboardInterrupt:
         fail("Stopped; nothing is left running.", code=130)
@@ -48,10 +46,6 @@ def bench(
         fail(f"{type(error).__name__}: {error}\nThe logs are in {FOLDER / 'failed'}.")
     for path in write(found, Scale(quick)):
         errors.print(f"Written: {path}", highlight=False, soft_wrap=True)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 @contextmanager

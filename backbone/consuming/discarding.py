@@ -34,7 +34,7 @@ async def discard(tx: Tx, consumer: str, which: Which, *, actor: str, reason: st
     nothing does it is open again.
     """
     found = await letters_sql.LETTERS_WANTED.fetch(tx.raw, consumer=consumer, **msgspec.structs.asdict(which))
-    keys = _keys_of(found)
+    keys = parking.keys_of(found)
     await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
     given = {"ids": [row["id"] for row in found], "actor": actor, "reason": reason}
     gone = await letters_sql.LETTERS_DISCARD.fetch(tx.raw, **given)
@@ -52,7 +52,7 @@ async def restore(tx: Tx, consumer: str, which: Which, *, actor: str) -> list[as
     hand, so that none of them slips past while the key closes.
     """
     found = await letters_sql.DISCARDED_WANTED.fetch(tx.raw, consumer=consumer, **msgspec.structs.asdict(which))
-    keys = _keys_of(found)
+    keys = parking.keys_of(found)
     places = sorted({(row["topic"], row["partition"]) for row in found})
     await letters_sql.PLACES_LOCK.execute(tx.raw, consumer=consumer, place=places)
     await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=keys)
@@ -75,7 +75,3 @@ def tell(gone: asyncpg.Record, *, by: str, reason: str) -> None:
 
 def _about(which: Which, rows: Sequence[asyncpg.Record]) -> dict[str, Any]:
     return {**which.told(), "count": len(rows), "letters": [row["id"] for row in rows]}
-
-
-def _keys_of(rows: Sequence[asyncpg.Record]) -> list[tuple[str, str]]:
-    return sorted({(row["topic"], row["key"]) for row in rows})

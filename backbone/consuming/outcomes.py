@@ -14,17 +14,9 @@ from backbone.consuming.handlers import Handlers, views_of
 from backbone.storage.database import Database
 
 
-class Told(Protocol):
+class Told(inbox.Identified, Protocol):
     """An event as somebody else has seen it: what it is known by, and where it lies."""
 
-    @property
-    def id(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def occurrenceid(self) -> str: ...
     @property
     def topic(self) -> str: ...
     @property

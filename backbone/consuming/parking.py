@@ -4,7 +4,7 @@ Later events of the key wait behind it, in order; all other keys flow on. A redr
 their order, once whatever was wrong is mended, and opens the key again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -145,3 +145,8 @@ def letter_of(row: asyncpg.Record) -> Letter:
     """Give a dead letter the shape of the record it was."""
     headers = [(name, None if text is None else bytes_of(text)) for name, text in row["headers"]]
     return Letter(row["topic"], row["partition"], row["offset"], row["record_key"], row["value"], headers)
+
+
+def keys_of(rows: Iterable[asyncpg.Record]) -> list[tuple[str, str]]:
+    """Return the (topic, key) pairs of dead letters, each once and sorted, as they are locked."""
+    return sorted({(row["topic"], row["key"]) for row in rows})

@@ -7,7 +7,7 @@ plan, after whatever end, goes on where it stood, and two who are at one plan do
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import asyncpg
 import msgspec
@@ -100,7 +100,7 @@ async def redrive(
 
 async def begin_behind(tx: Tx, consumer: str, gone: Sequence[asyncpg.Record], actor: str) -> int | None:
     """Write the plan by which what waited behind discarded letters goes on; return its number, None for nothing."""
-    keys = _keys_of(await letters_sql.KEYS_LEFT.fetch(tx.raw, consumer=consumer, wanted=_keys_of(gone)))
+    keys = parking.keys_of(await letters_sql.KEYS_LEFT.fetch(tx.raw, consumer=consumer, wanted=parking.keys_of(gone)))
     return await begin(tx, consumer, Plan(on_failure="continue"), actor, keys=keys) if keys else None
 
 
@@ -200,7 +200,7 @@ class Redrive:
             outcomes = outcomes_of(rows, incoming, await self._processor.handle(tx, incoming))
             await counting.take_up(tx, [(each.letter, each.outcome == "applied") for each in outcomes])
             await letters_sql.LETTERS_DELETE.execute(tx.raw, ids=[each.letter for each in outcomes])
-            await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=self._name, wanted=_keys_of(rows))
+            await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=self._name, wanted=parking.keys_of(rows))
             await self._note(tx, outcomes)
 
     async def _take(self, tx: Tx, ids: Sequence[int]) -> list[asyncpg.Record]:
@@ -223,7 +223,7 @@ class Redrive:
                 given = {name: getattr(blame, name) for name in ("error", "fingerprint", "frames", "failing")}
                 await letters_sql.LETTER_BLAME.execute(tx.raw, id=letter, **given)
             await self._note(tx, [outcome_of(row, "put-off" if is_put_off else "failed", error)])
-            await letters_sql.REDRIVE_CLOSE.execute(tx.raw, redrive=self._number, done=_keys_of(rows))
+            await letters_sql.REDRIVE_CLOSE.execute(tx.raw, redrive=self._number, done=parking.keys_of(rows))
             if plan["on_failure"] == "stop" and not is_put_off:
                 await letters_sql.REDRIVE_END.execute(tx.raw, id=self._number, state="stopped")
         _tell(row, error, is_put_off=is_put_off)
@@ -243,8 +243,8 @@ class Redrive:
                 return
             if not plan["dry_run"]:
                 rows = await letters_sql.REDRIVE_KEYS.fetch(tx.raw, redrive=self._number)
-                await sql.PARKED_LOCK.fetch(tx.raw, consumer=self._name, wanted=_keys_of(rows))
-                await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=self._name, wanted=_keys_of(rows))
+                await sql.PARKED_LOCK.fetch(tx.raw, consumer=self._name, wanted=parking.keys_of(rows))
+                await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=self._name, wanted=parking.keys_of(rows))
                 given = {"redrive": self._number, "consumer": self._name, "letter": plan["letter"]}
                 await letters_sql.REDRIVE_HELD.execute(tx.raw, **given)
             await letters_sql.REDRIVE_END.execute(tx.raw, id=self._number, state="done")
@@ -283,7 +283,3 @@ def _worth(rows: Sequence[asyncpg.Record]) -> list[tuple[str, str]]:
         chosen.append((row["topic"], row["key"]))
         letters += row["letters"]
     return chosen
-
-
-def _keys_of(rows: Sequence[Any]) -> list[tuple[str, str]]:
-    return sorted({(row["topic"], row["key"]) for row in rows})

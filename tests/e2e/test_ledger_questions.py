@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from tests.faults.foreign import headers_of, send
 from tests.system import Document, Shop
 from tests.waiting import eventually
 
@@ -173,27 +172,8 @@ async def test_a_question_about_nothing_gets_a_clear_answer(shop: Shop) -> None:
 
 async def send_broken(shop: Shop, order: str) -> None:
     """Send what says that the order is completed, and lacks all that its contract asks for."""
-    attributes = {
-        "content-type": "application/json",
-        "ce_specversion": "1.0",
-        "ce_id": uuid4().hex,
-        "ce_type": COMPLETED,
-        "ce_source": "/sliceline/orders",
-        "ce_subject": order,
-        "ce_time": datetime.now(UTC).isoformat(),
-        "ce_dataschema": "http://127.0.0.1/schema",
-        "ce_partitionkey": order,
-        "ce_correlationid": uuid4().hex,
-        "ce_occurrenceid": uuid4().hex,
-        "ce_sequence": f"{99:020d}",
-    }
-    headers = [(name, value.encode()) for name, value in attributes.items()]
-    producer = AIOKafkaProducer(bootstrap_servers=shop.system.kafka)
-    await producer.start()
-    try:
-        await producer.send_and_wait("orders.events", orjson.dumps({}), order.encode(), headers=headers)
-    finally:
-        await producer.stop()
+    headers = headers_of(order, COMPLETED, b"%020d" % 99, datetime.now(UTC).isoformat())
+    await send(shop.system.kafka, order, orjson.dumps({}), headers)
 
 
 @asynccontextmanager

@@ -12,11 +12,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 TOPIC = "orders.events"
 PLACED = "sliceline.orders.order-placed.v1"
 FIRST = b"%020d" % 1
+LONG_AGO = "2026-11-21T12:00:00.000000Z"
 LARGE = 900_000
 Headers = list[tuple[str, bytes]]
 
 
-def headers_of(key: str, event_type: str, sequence: bytes = FIRST) -> Headers:
+def headers_of(key: str, event_type: str, sequence: bytes = FIRST, time: str = LONG_AGO) -> Headers:
     """The headers of an event of orders."""
     attributes = {
         "content-type": "application/json",
@@ -25,7 +26,7 @@ def headers_of(key: str, event_type: str, sequence: bytes = FIRST) -> Headers:
         "ce_type": event_type,
         "ce_source": "/sliceline/orders",
         "ce_subject": key,
-        "ce_time": "2026-11-21T12:00:00.000000Z",
+        "ce_time": time,
         "ce_dataschema": "http://127.0.0.1/schema",
         "ce_partitionkey": key,
         "ce_correlationid": uuid4().hex,
