@@ -191,6 +191,8 @@ class Shop:
     # Databases and processes.
 
     async def get(self, service: str, path: str, **params: Any) -> Any:
+        """Read a document. The query is given as `params`: httpx drops one that is part of the path."""
+        assert "?" not in path
         known = {name: value for name, value in params.items() if value is not None}
         answer = await self.http.get(self.url(service, path), params=known)
         assert answer.status_code == 200, f"GET {path} of {service}: {answer.status_code} {answer.text}"

@@ -13,7 +13,7 @@ async def test_the_journey_of_an_order_tells_where_its_time_went_and_that_all_ha
     await shop.complete(order)
 
     async def finished() -> Document | None:
-        if not (await shop.get("ledger", f"/events?key={order}"))["items"]:
+        if not (await shop.get("ledger", "/events", key=order))["items"]:
             return None  # it has not heard of the order yet
         found: Document = await shop.get("ledger", f"/orders/{order}/journey")
         told = {step["type"].split(".")[2] for step in found["steps"]}

@@ -4,10 +4,12 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 
 from backbone.events.envelope import Envelope
 from backbone.publishing.relay import Relay
 from tests.integration.things import Things
+from tests.waiting import DEADLINE
 
 WRITERS, WRITES, HOT_KEYS = 12, 20, 4
 """How many write how often to how many keys; each write publishes for two of them."""
@@ -38,7 +40,7 @@ async def write_with_pauses(thing: Things, writer: int) -> None:
     """Like real commands: the key's lock is taken early or late, and the commit comes when it comes."""
     dice = random.Random(writer)
     for number in range(WRITES):
-        async with thing.database.transaction() as tx:
+        async with thing.database.transaction(patience=timedelta(seconds=DEADLINE)) as tx:
             await asyncio.sleep(dice.random() * 0.01)
             for key in dice.sample(range(HOT_KEYS), 2):
                 tx.publish(thing.happened(writer * WRITES + number), key=f"key-{key}")

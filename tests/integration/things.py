@@ -22,7 +22,7 @@ from backbone.events.payload import Event, Payload
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, eventually
 
 
 @dataclass
@@ -127,10 +127,16 @@ def _write_schema(schemas: Path, name: str) -> None:
 
 
 async def create_topic(kafka: str, topic: str, partitions: int) -> None:
+    """Make a topic, and wait until the broker tells of it: it hears of what the controller has made a moment later."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
         await admin.create_topics([NewTopic(topic, partitions, 1)])
+
+        async def told() -> bool:
+            return any(each["partitions"] for each in await admin.describe_topics([topic]))
+
+        await eventually(told, what=f"the topic {topic}")
     finally:
         await admin.close()
 
