@@ -75,7 +75,7 @@ class Forked:
 
 
 @dataclass(frozen=True)
-class _Parent:
+class Parent:
     process: "subprocess.Popen[bytes]"
     line: socket.socket
     sources: Stamps
@@ -88,7 +88,7 @@ class Forks:
         """`modules` are what the parent imports; its own output, if any, goes to the log."""
         self._modules = modules
         self._log = log
-        self._parent: _Parent | None = None
+        self._parent: Parent | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def start(self, program: Program, output: int) -> Forked:
@@ -101,12 +101,12 @@ class Forks:
     async def _start(self, program: Program, output: int) -> Forked:
         parent = await self.prepare()
         try:
-            return Forked(_ask(parent, _request(program), output))
+            return Forked(ask(parent, program, output))
         except _Silent:
             self.close()
             raise
 
-    async def prepare(self) -> _Parent:
+    async def prepare(self) -> Parent:
         """Have a parent that lives and has imported the code there is. Raises OSError."""
         async with self._one_at_a_time:
             sources = stamps()
@@ -121,26 +121,31 @@ class Forks:
         if parent is not None:
             _end(parent)
 
-    async def _started(self, sources: Stamps) -> _Parent:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = python("-m", "local.parent", str(theirs.fileno()), str(os.getpid()), *self._modules)
-        with theirs, self._log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 (our command; it takes a moment)
-                command,
-                pass_fds=[theirs.fileno()],
-                **options(Program("parent", command, stop_signal=signal.SIGKILL), log),
-            )
-        parent = _Parent(process, ours, sources)
+    async def _started(self, sources: Stamps) -> Parent:
+        parent = begin(self._modules, self._log, sources)
         try:
-            ours.setblocking(False)
+            parent.line.setblocking(False)
             async with asyncio.timeout(IMPORTED_WITHIN):
-                if not await asyncio.get_running_loop().sock_recv(ours, 16):
+                if not await asyncio.get_running_loop().sock_recv(parent.line, 16):
                     raise OSError(f"the parent of the services has ended while it imported; see {self._log}")
-            ours.settimeout(FORKED_WITHIN)
+            parent.line.settimeout(FORKED_WITHIN)
         except BaseException:
             _end(parent)
             raise
         return parent
+
+
+def begin(modules: Sequence[str], log: Path, sources: Stamps) -> Parent:
+    """Start a parent, which says over its line when it has imported the modules; its own output goes to the log."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = python("-m", "local.parent", str(theirs.fileno()), str(os.getpid()), *modules)
+    with theirs, log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 (our command)
+            command,
+            pass_fds=[theirs.fileno()],
+            **options(Program("parent", command, stop_signal=signal.SIGKILL), output),
+        )
+    return Parent(process, ours, sources)
 
 
 def stamps() -> Stamps:
@@ -180,11 +185,14 @@ def _request(program: Program) -> bytes:
     return json.dumps(request).encode()
 
 
-def _ask(parent: _Parent, request: bytes, output: int) -> int:
-    """Have the parent fork; return the pid. It takes milliseconds, in which nothing else happens here."""
+def ask(parent: Parent, program: Program, output: int) -> int:
+    """Have the parent fork a program; return the pid of what is a child of this process.
+
+    It takes milliseconds, in which nothing else happens here. Raises OSError.
+    """
     with taking_in_orphans():
         try:
-            socket.send_fds(parent.line, [request], [output])
+            socket.send_fds(parent.line, [_request(program)], [output])
             said = parent.line.recv(64 * 1024)
         except OSError as error:
             raise _Silent(f"the parent of the services does not answer: {error}") from error
@@ -196,7 +204,7 @@ def _ask(parent: _Parent, request: bytes, output: int) -> int:
     return int(answer["pid"])
 
 
-def _end(parent: _Parent) -> None:
+def _end(parent: Parent) -> None:
     parent.line.close()
     parent.process.kill()
     parent.process.wait()

@@ -17,8 +17,9 @@ from deployment.addresses import database_url
 from deployment.migrate import migrate
 from local import probes
 from local.ports import HOST, free_port
-from local.program import Program, last_lines, options, python
+from local.program import Program, last_lines, python
 from services import CATALOGUE
+from tests.forking import Fork, start
 
 PASSWORD = "sliceline"
 READY_WITHIN = 180.0
@@ -36,7 +37,7 @@ class Process:
 
     program: Program
     log: Path
-    running: "subprocess.Popen[bytes] | None" = None
+    running: "Fork | subprocess.Popen[bytes] | None" = None
     started: datetime | None = None
     mark: int = 0
     end_awaited: bool = False
@@ -55,7 +56,7 @@ class Process:
         program = replace(self.program, env={**self.program.env, **(env or {})})
         self.started, self.end_awaited = datetime.now(UTC), False
         with self.log.open("ab") as output:
-            self.running = subprocess.Popen(program.command, **options(program, output))
+            self.running = start(program, output)
 
     async def until_ready(self, within: float = READY_WITHIN) -> None:
         deadline = time.monotonic() + within
