@@ -25,6 +25,7 @@ BENCHES = (
     "growth",
     "start",
     "rush",
+    "burst",
     "reminders",
     "rules",
     "export",

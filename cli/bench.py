@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from bench.result import Results, Row
     from bench.run import Watch
 
-NAMES = "[accept|relay|consume|latency|flow|growth|start|rush|reminders|rules|export|reviews|archive|replay|redrive]..."
+NAMES = (
+    "[accept|relay|consume|latency|flow|growth|start|rush|burst|"
+    "reminders|rules|export|reviews|archive|replay|redrive]..."
+)
 
 
 def bench(
