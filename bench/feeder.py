@@ -15,6 +15,8 @@ from aiokafka import AIOKafkaConsumer
 
 from bench.load import Plan, Requests, percentile
 
+AGAIN = 0.05
+"""Seconds after which an order that was told to come again does so: sooner than it was told, to keep the shop busy."""
 TOPIC = "orders.events"
 COMPLETED = ("ce_type", b"sliceline.orders.order-completed.v1")
 
@@ -53,21 +55,22 @@ async def customer(shop: Shop, port: int, requests: Requests, until: float) -> N
             await shop.has_room()
             writer.write(requests.next())
             began = time.perf_counter()
-            body = await _answer(reader)
-            if body is None:
-                shop.failed += 1
-            else:
+            status, body = await _answer(reader)
+            if status == b"202":
                 shop.posted.setdefault(json.loads(body)["id"], began)
+            elif status == b"429":
+                await asyncio.sleep(AGAIN)
+            else:
+                shop.failed += 1
     finally:
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> bytes | None:
-    """Read an answer; return the body of a success, None for anything else."""
+async def _answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Read an answer; return its status and its body."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-    body = await reader.readexactly(int(length))
-    return body if head[9:12] == b"202" else None
+    return head[9:12], await reader.readexactly(int(length))
 
 
 async def watch(shop: Shop, consumer: AIOKafkaConsumer) -> None:

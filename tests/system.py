@@ -3,6 +3,7 @@
 One per run, shared by all tests: isolate by fresh orders and customers, and give the SKU you count an exact stock.
 """
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -48,8 +49,13 @@ class Shop:
     # What customers do.
 
     async def place(self, lines: Mapping[str, int], *, key: str | None = None, **changes: Any) -> str:
-        """Place an order, of somebody new unless `customer` is given as an id; returns its id."""
-        answer = await self.post_order(self.body(lines, **changes), key)
+        """Place an order, of somebody new unless `customer` is given as an id; returns its id.
+
+        Who is told that many are under way comes again, as often as that takes.
+        """
+        body = self.body(lines, **changes)
+        while (answer := await self.post_order(body, key)).status_code == 429:
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 

@@ -21,12 +21,14 @@ from structlog.contextvars import bound_contextvars
 from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.http import observing
+from backbone.http.admission import Admission
 from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.commands import REPLAYED
 from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
+from backbone.http.problems import Problem
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
 from backbone.storage.group_commit import PendingCommand
@@ -52,9 +54,21 @@ class Express:
         """Send a POST down its path's lane if its body came in one piece, and all else to the application."""
         lane = self._lanes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         headers = _plain_headers(scope) if lane else None
-        if lane is None or headers is None or lane.is_full():
+        if lane is None or headers is None:
             await self._app(scope, receive, send)
             return
+        came = time.perf_counter()
+        try:
+            lane.admission.enter()
+        except Problem as refusal:
+            await lane.refuse(refusal, new_id(), scope, receive, send)
+            return
+        try:
+            await self._go(lane, headers, scope, receive, send)
+        finally:
+            lane.admission.leave(came, time.perf_counter())
+
+    async def _go(self, lane: "_Lane", headers: _Headers, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             message, pending = await lane.look_at(headers, receive)
         except asyncio.CancelledError as error:
@@ -70,22 +84,18 @@ class _Lane:
     def __init__(self, lane: GroupedCommand[Any, Any], context: Context[Any]) -> None:
         self._lane = lane
         self._context = context
+        self.admission = Admission(context.settings.requests_in_flight)
         self._turns = asyncio.Semaphore(TURNS)
         self._group_commit = context.group_commit(lane.write)
         self._count = observing.requests.labels("POST", lane.path, 202)
         self._time = observing.durations.labels("POST", lane.path)
-
-    def is_full(self) -> bool:
-        most: int = self._context.settings.requests_in_flight
-        return len(self._group_commit) >= most
 
     async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, PendingCommand[Any] | None]:
         """Receive the body, wait for a turn, and make a pending command of it if it is for this lane."""
         message = await receive()
         async with self._turns:
             await asyncio.sleep(0)
-        # Many may have waited for a turn.
-        return message, None if self.is_full() else await self._pending(headers, message)
+        return message, await self._pending(headers, message)
 
     async def _pending(self, headers: _Headers, message: Message) -> PendingCommand[Any] | None:
         """Decide the request; None when it is not for this lane, and then nothing has happened yet."""

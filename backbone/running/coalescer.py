@@ -44,10 +44,6 @@ class Coalescer(Generic[T, R]):
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
-    def __len__(self) -> int:
-        """Count the calls that wait for the flush after the one under way."""
-        return len(self._waiting)
-
     async def submit(self, item: T) -> R:
         """Hand an item to the next flush; return, or raise, what the flush says of it."""
         outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()

@@ -38,10 +38,6 @@ class GroupCommit(Generic[T]):
         self._write = write
         self._coalescer = Coalescer("group commit", self._flush)
 
-    def __len__(self) -> int:
-        """Count the commands that wait for the flush after the one under way."""
-        return len(self._coalescer)
-
     async def commit(self, pending: PendingCommand[T]) -> Reply:
         """Write the command with the next flush; return its reply, or that of the first under its key, once committed.
 

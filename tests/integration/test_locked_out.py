@@ -15,7 +15,7 @@ from services.delivery.service import SERVICE as DELIVERY
 from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
+from tests.integration.one_service import Fed, fed, serving, until_a_lock_is_awaited
 from tests.integration.test_delivery import confirmed
 from tests.integration.test_group_commit import ORDER
 from tests.integration.test_inventory import placed
@@ -146,6 +146,19 @@ async def test_an_order_whose_key_is_held_keeps_no_other_order_waiting(orders: F
         assert {answer.status_code for answer in answers} == {202}
         assert time.monotonic() - began < 8
     assert (await order(orders, **{"Idempotency-Key": "held"})).status_code == 202
+
+
+async def test_who_comes_while_as_many_wait_as_may_is_told_to_come_again(orders: Fed, orders_url: str) -> None:
+    with serving(ORDERS, orders_url, requests_in_flight=1) as address:
+        async with httpx.AsyncClient(base_url=address) as client:
+            async with held(orders_url, "LOCK TABLE orders IN EXCLUSIVE MODE"):
+                waiting = asyncio.create_task(client.post("/orders", json=ORDER))
+                await until_a_lock_is_awaited(orders.database)
+                refused = await client.post("/orders", json=ORDER)
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert (await waiting).status_code == 202
+            assert 'route="/orders",status="429"' in (await client.get("/metrics")).text
+            assert (await client.post("/orders", json=ORDER)).status_code == 202
 
 
 async def test_an_order_that_fails_is_logged_with_the_correlation_id_of_its_answer(
