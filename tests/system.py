@@ -54,7 +54,7 @@ class Shop:
         Who is told that many are under way comes again, as often as that takes.
         """
         body = self.body(lines, **changes)
-        while (answer := await self.post_order(body, key)).status_code == 429:
+        while (answer := await self.post_order(body, key)).status_code == 429:  # noqa: ASYNC110  as it was told to
             await asyncio.sleep(float(answer.headers["Retry-After"]))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])

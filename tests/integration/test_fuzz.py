@@ -49,7 +49,7 @@ SIGNED = "/partners/{partner}/events"
 CONFIG: dict[str, Any] = {
     "seed": 1,
     "suppress-health-check": ["too_slow"],  # a busy machine is no fault of the API
-    "generation": {"max-examples": 6, "database": "none", "deterministic": True},
+    "generation": {"max-examples": 5, "database": "none", "deterministic": True},
     "checks": {
         # Our own check, below, knows the exceptions.
         "positive_data_acceptance": {"enabled": False},
