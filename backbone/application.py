@@ -1,6 +1,6 @@
 """Makes the FastAPI application that every service is."""
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from backbone.context import Context
-from backbone.http.bodies import Bodies
+from backbone.http.bodies import Bodies, larger
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
@@ -43,6 +43,7 @@ from backbone.version import VERSION
 
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
     """Make the application: the service's own routes, for the role `api`, and those every process has."""
+    operations = _operations(service)
     application = Application(
         title=f"Sliceline {service.name}",
         description=f"{service.about} Every error is a problem document (RFC 9457).",
@@ -52,7 +53,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         servers=SERVERS,
         openapi_tags=tags(service.name, service.about),
         generate_unique_id_function=_operation_id,
-        middleware=_stack(context),
+        middleware=_stack(context, [service.router, *operations]),
         exception_handlers={HTTPException: respond, RequestValidationError: respond},
         redirect_slashes=False,
         docs_url=None,
@@ -64,7 +65,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         application.express = Express(application.ordinary, service.grouped, context)
-    for router in _operations(service):
+    for router in operations:
         application.include_router(router, tags=[OPERATIONS])
     return application
 
@@ -90,7 +91,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
     ]
 
 
-def _stack(context: Context[Any]) -> list[Middleware]:
+def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middleware]:
     """List the middleware from the outside in; each one relies on those before it."""
     origins = context.settings.origins
     return [
@@ -100,7 +101,7 @@ def _stack(context: Context[Any]) -> list[Middleware]:
         Middleware(ErrorsAsProblems),
         Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),
         Middleware(RequestTarget),
-        Middleware(Bodies),
+        Middleware(Bodies, larger=larger(route for each in routers for route in each.routes)),
         Middleware(Heads),
     ]
 

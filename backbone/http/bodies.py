@@ -2,13 +2,14 @@
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.message import Message
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as ASGIMessage
 
@@ -16,19 +17,37 @@ from backbone.http.problems import Problem, invalid, malformed
 from backbone.http.wording import field_name
 
 LARGEST = 64 * 1024
-LARGER = {"/state": 64 * LARGEST, **dict.fromkeys(("/replays", "/replays/sequences"), 8 * 1024 * 1024)}
-"""Of what is asked with more than a command says: by path, the most bytes."""
+"""Bytes of a body, unless its route says otherwise (`takes_up_to`)."""
 DEEPEST = 32
 _LARGEST_WHOLE = 2**63
+_MOST = "most_bytes"
 _CHARSETS = ("utf-8", "utf8", "csutf8", "us-ascii", "ascii")
 Location = tuple[int | str, ...]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def takes_up_to(most: int) -> Callable[[Endpoint], Endpoint]:
+    """Let a route take bodies of so many bytes, where one says more than a command does; its path is a fixed one."""
+
+    def marked(endpoint: Endpoint) -> Endpoint:
+        endpoint.__dict__[_MOST] = most
+        return endpoint
+
+    return marked
+
+
+def larger(routes: Iterable[BaseRoute]) -> dict[str, int]:
+    """Return the most bytes that are taken, by path, of those routes that say so."""
+    own = (each for each in routes if isinstance(each, Route))
+    return {each.path: most for each in own if (most := getattr(each.endpoint, _MOST, None))}
 
 
 class Bodies:
-    """ASGI: reads the body, in one piece or many; lets only sound JSON of at most LARGEST bytes (LARGER) through."""
+    """ASGI: reads the body, in one piece or many; lets only sound JSON through, up to LARGEST or what `larger` has."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
         self.app = app
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a sound body through. Raises Problem: 400, 413, 415 or 422."""
@@ -36,7 +55,7 @@ class Bodies:
         if scope["type"] != "http" or not ("content-length" in headers or "transfer-encoding" in headers):
             await self.app(scope, receive, send)
             return
-        body = await self._read(headers, receive, LARGER.get(scope["path"], LARGEST))
+        body = await self._read(headers, receive, self._larger.get(scope["path"], LARGEST))
         if body is None:
             return
         if body:

@@ -16,6 +16,7 @@ from backbone.consuming.handlers import Handlers, topics_of
 from backbone.consuming.replaying import Archived, Outcome, Replaying, as_archived
 from backbone.consuming.settling import Settling
 from backbone.events.payload import Unread
+from backbone.http.bodies import takes_up_to
 from backbone.http.context import Ctx, Db
 from backbone.http.problems import Problem
 from backbone.jobs.work import Work
@@ -25,6 +26,7 @@ from backbone.values.fields import PAIR
 
 MOST = 1000
 """Events of one request."""
+_BYTES = 8 * 1024 * 1024
 WITHIN = 45.0
 """Seconds that a request has; what is not done by then is told of as applied when it is sent again."""
 _TURN = "replays"
@@ -131,6 +133,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
         return {**readable, "remembers_since": rows[0]["forgotten_before"]}
 
     @router.post("/replays", response_model=Outcomes)
+    @takes_up_to(_BYTES)
     async def replay_events(body: Replay, context: Ctx) -> Any:
         """Handle archived events, in their order, as if they had just come; what is applied already is recognised.
 
@@ -150,6 +153,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
         return _shown(replaying.outcomes)
 
     @router.post("/replays/sequences")
+    @takes_up_to(_BYTES)
     async def count_on(body: Counters, context: Ctx) -> dict[str, int]:
         """Count on from what the archive has of this service; tells for how many keys its tables had known less.
 

@@ -8,12 +8,14 @@ from msgspec.structs import asdict
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from backbone.events.payload import Event, Payload
+from backbone.http.bodies import takes_up_to
 from backbone.rebuilding import Rebuilding, Unfit, rebuild
 from backbone.values.fields import Line, Moment
 from backbone.values.whole import all_whole
 
 MOST_EVENTS = 2000
 """So many events are taken at once."""
+_BYTES = 4 * 1024 * 1024
 
 Text = Annotated[Line, Field(max_length=512)]
 
@@ -79,6 +81,7 @@ def routes(name: str, rebuilds: tuple[Rebuilding, ...]) -> APIRouter:
     kinds = {each.of: each for each in rebuilds}
 
     @router.post("/state", response_model=StateView)
+    @takes_up_to(_BYTES)
     async def rebuild_state(body: Asked) -> Any:
         """Say how a thing stood at a moment, decided again from these events. Changes nothing, reads no table."""
         rebuilding = kinds.get(body.of)
