@@ -103,9 +103,8 @@ class Worker:
             self._database.wakeups.jobs(self._kind).set()
 
     async def _claim(self, most: int) -> list[Job]:
-        given = {"kind": self._kind, "lease": self._work.lease}
-        rows = await sql.JOB_CLAIM.fetch(self._database, most=most, **given)
-        if not rows and (rows := await sql.JOB_TRY.fetch(self._database, **given)):
+        rows = await sql.JOB_CLAIM.fetch(self._database, kind=self._kind, lease=self._work.lease, most=most)
+        if rows and rows[0]["is_trial"]:
             self._trial = rows[0]["lease"]
         return [_job(row) for row in rows]
 

@@ -160,22 +160,14 @@ JOB_WITHDRAW = Statement(
 # A claim moves `due` to the lease's end: a worker that dies needs no cleaning up, its jobs simply become due again.
 # ANY(ARRAY(...)) and not IN: a join may run the subselect again, which then skips what it has claimed already and
 # claims more than the limit. The commit need not reach the disk at once: a claim that a crash undoes is due again, and
-# whoever had it cannot settle it any more. None is claimed of a kind that is paused, or rests.
-_CLAIM = """
-UPDATE jobs SET lease = gen_random_uuid(), due = now() + :lease::interval, attempts = attempts + 1,
-                first_attempt_at = coalesce(first_attempt_at, now())
-FROM set_config('synchronous_commit', 'off', true)
-WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL AND {may}
-                     ORDER BY due LIMIT {most} FOR UPDATE SKIP LOCKED))
-RETURNING id, kind, key, data, attempts, first_attempt_at, scheduled_at, correlationid, causationid, traceparent, lease
-"""
+# whoever had it cannot settle it any more. None is claimed of a kind that is paused, or rests. After a rest one is
+# tried. Until it ends, or its lease does, nobody tries another: of several who come here one gets the breaker's row. It
+# is locked before any job, as by whoever settles one.
+_DUE = """SELECT id FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL AND {may}
+                     ORDER BY due LIMIT {most} FOR UPDATE SKIP LOCKED"""
 _NOT_PAUSED = "NOT EXISTS (SELECT FROM pauses WHERE what = 'job' AND name = :kind AND resumed_at IS NULL)"
 _NOT_RESTING = "NOT EXISTS (SELECT FROM breakers WHERE kind = :kind AND opened_at IS NOT NULL)"
-JOB_CLAIM = Statement(_CLAIM.format(may=f"{_NOT_PAUSED} AND {_NOT_RESTING}", most=":most"))
-
-# Tries one job after a rest. Until it ends, or its lease does, nobody tries another: of several who come here one gets
-# the breaker's row. It is locked before any job, as by whoever settles one.
-JOB_TRY = Statement(
+JOB_CLAIM = Statement(
     f"""
 WITH trial AS (
   UPDATE breakers SET rests_until = now() + :lease::interval
@@ -183,7 +175,13 @@ WITH trial AS (
     AND EXISTS (SELECT FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL)
   RETURNING kind
 )
-{_CLAIM.format(may="EXISTS (SELECT FROM trial)", most="1")}
+UPDATE jobs SET lease = gen_random_uuid(), due = now() + :lease::interval, attempts = attempts + 1,
+                first_attempt_at = coalesce(first_attempt_at, now())
+FROM set_config('synchronous_commit', 'off', true)
+WHERE id = ANY(ARRAY({_DUE.format(may=f"{_NOT_PAUSED} AND {_NOT_RESTING}", most=":most")})
+            || ARRAY({_DUE.format(may="EXISTS (SELECT FROM trial)", most="1")}))
+RETURNING id, kind, key, data, attempts, first_attempt_at, scheduled_at, correlationid, causationid, traceparent, lease,
+          EXISTS (SELECT FROM trial) AS is_trial
 """  # noqa: S608  our own text
 )
 

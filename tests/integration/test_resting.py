@@ -15,9 +15,10 @@ from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
-from backbone.storage import backlog, gauges
+from backbone.storage import backlog, gauges, sql
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database, Tx
+from backbone.storage.statement import Session, Statement
 from tests.integration.things import Things, running
 from tests.waiting import eventually
 
@@ -171,6 +172,24 @@ async def test_jobs_that_are_given_up_do_not_end_a_rest(thing: Things, lasting: 
         await schedule(thing, "the next")
         await eventually(lambda: rests(thing))
     assert "the next" not in outside.calls
+
+
+async def test_an_idle_worker_asks_one_thing_where_it_hears_of_nobody(
+    thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backbone.jobs.worker.POLL", 0.01)
+    asked: list[Statement] = []
+    fetch = Statement.fetch
+
+    async def noted(self: Statement, session: Session, /, **given: Any) -> list[Any]:
+        asked.append(self)
+        return await fetch(self, session, **given)
+
+    monkeypatch.setattr(Statement, "fetch", noted)
+    work = Work(Outside().call, Outside().settle, QUICK)
+    async with running(Worker(KIND, work, Context(Settings(database_url="postgresql://unused"), thing.database))):
+        await eventually(lambda: len(asked) > 3)
+    assert set(asked) == {sql.JOB_CLAIM}
 
 
 async def has_rested_for_long(thing: Things) -> bool:
