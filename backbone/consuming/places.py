@@ -122,6 +122,9 @@ class Places:
         if not rows:
             return []
         taken = await sql.OFFSETS_PLACE.fetch(tx.raw, consumer=self._consumer, place=rows)
+        if new := sorted({topic for topic, _ in offsets} - {topic for topic, _ in now.stored}):
+            await sql.PAUSES_LOCK.fetch(tx.raw)
+            await sql.PAUSED_KEYS_MEET.execute(tx.raw, consumer=self._consumer, topics=new)
         if anew := [(row["topic"], row["partition"]) for row in taken if row["counts_anew"]]:
             await sql.COUNTS_CLEAR.execute(tx.raw, consumer=self._consumer, place=anew)
         return [(row["topic"], row["partition"]) for row in taken]

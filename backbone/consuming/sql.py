@@ -349,6 +349,17 @@ ORDER BY topic
 ON CONFLICT (consumer, topic, key) DO UPDATE SET pause = excluded.pause
 """)
 
+# A topic that comes later is met by the keys that are paused then. Whoever pauses one at this moment waits for the
+# commit, and meets the topic; or is waited for.
+PAUSES_LOCK = Statement("LOCK TABLE pauses IN SHARE MODE")
+PAUSED_KEYS_MEET = Statement("""
+INSERT INTO parked_keys (consumer, topic, key, pause)
+SELECT :consumer, topic, name, id FROM pauses, unnest(:topics::text[]) AS t(topic)
+WHERE what = 'key' AND resumed_at IS NULL
+ORDER BY topic, name
+ON CONFLICT (consumer, topic, key) DO UPDATE SET pause = excluded.pause
+""")
+
 RESUME = Statement("""
 UPDATE pauses SET resumed_at = now(), resumed_by = :by WHERE id = :id AND resumed_at IS NULL
 RETURNING id, what, name, reason, paused_at, paused_by, resumed_at, resumed_by

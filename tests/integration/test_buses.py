@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import msgspec
@@ -10,7 +11,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from backbone.consuming import pausing
 from backbone.consuming.consumer import Consumer
+from backbone.consuming.lag import LagWatch
 from backbone.declared import objections
 from backbone.events import buses
 from backbone.events.buses import Bus, NotAllowed, UnknownBus
@@ -99,10 +102,11 @@ async def test_who_reads_a_type_on_a_bus_gets_what_is_there_and_nothing_else(thi
 async def _pass_over(_event: Any, _tx: Any) -> None: ...
 
 
-async def test_what_is_one_of_many_gets_its_topic_with_its_first_event_and_is_read_from_then_on(
-    thing: Things, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    many = Bus(
+@pytest.fixture
+def many(thing: Things, monkeypatch: pytest.MonkeyPatch) -> Bus:
+    """A bus that stands for many, whose topics are found soon."""
+    monkeypatch.setattr(LagWatch, "EVERY", timedelta(seconds=0.2))
+    bus = Bus(
         name=f"{thing.name}.*",
         topics=f"{thing.name}.*.events",
         partitions=2,
@@ -110,7 +114,13 @@ async def test_what_is_one_of_many_gets_its_topic_with_its_first_event_and_is_re
         publish=(thing.name,),
         read=(thing.name,),
     )
-    set_buses(monkeypatch, {many.name: many})
+    set_buses(monkeypatch, {bus.name: bus})
+    return bus
+
+
+async def test_what_is_one_of_many_gets_its_topic_with_its_first_event_and_is_read_from_then_on(
+    thing: Things, many: Bus
+) -> None:
     seen: list[tuple[str, bytes]] = []
 
     async def note(event: Any, _tx: Any) -> None:
@@ -125,6 +135,28 @@ async def test_what_is_one_of_many_gets_its_topic_with_its_first_event_and_is_re
     assert seen == [(one, b'{"number":0}'), (two, b'{"number":1}'), (one, b'{"number":2}')]
     assert await _partitions(thing.kafka, one) == 2
     assert await _kept(thing.kafka, one, 3)
+
+
+async def test_a_paused_key_waits_in_a_topic_too_that_is_made_after_the_pause(thing: Things, many: Bus) -> None:
+    heard: list[bytes] = []
+
+    async def note(event: Any, _tx: Any) -> None:
+        heard.append(event.data.text)
+
+    consumer = Consumer(thing.name, {every_event_of(many.topics): note}, thing.database, thing.kafka)
+    async with running(Relay(thing.database, thing.kafka), consumer):
+        await publish(thing, 0, f"{thing.name}.one")
+        await eventually(lambda: len(heard) == 1)
+        async with thing.database.transaction() as tx:
+            await pausing.pause(tx, thing.name, [], pausing.Wanted(pausing.KEY, "a", "a look"), by="ann")
+        await publish(thing, 1, f"{thing.name}.two")
+        await eventually(lambda: _waits(thing))
+    assert heard == [b'{"number":0}']
+
+
+async def _waits(thing: Things) -> bool:
+    letters = await thing.database.fetch("SELECT topic, error FROM dead_letters")
+    return [tuple(each) for each in letters] == [(f"{thing.name}.two.events", None)]
 
 
 @pytest.mark.parametrize(("bus", "error"), [("accounting", NotAllowed), ("nowhere", UnknownBus)])
