@@ -11,9 +11,8 @@ import typer
 
 from cli.console import console, errors, fail
 from cli.ending import ended_gently
+from cli.exported import kafka
 from cli.moments import moment_of
-from cli.running import running_shop
-from local.layout import layout_for
 
 if TYPE_CHECKING:
     from cli.exporting.run import Result
@@ -37,16 +36,16 @@ def export(
     (host:port) set, that Kafka is read, and no shop has to run here.
     """
     wanted = moment_of("--since", since) if since is not None else None
-    kafka = _kafka()
-    with _explained(kafka, to, since), ended_gently(), _progress() as tell:
+    address = kafka()
+    with _explained(address, to, since), ended_gently(), _progress() as tell:
         from cli.exporting.run import export as run
 
-        result = asyncio.run(run(kafka, None, to, wanted, tell))
+        result = asyncio.run(run(address, None, to, wanted, tell))
     _say(result, to)
 
 
 @contextmanager
-def _explained(kafka: str, to: Path, since: str | None) -> Iterator[None]:
+def _explained(address: str, to: Path, since: str | None) -> Iterator[None]:
     """End the command with a sentence about what went wrong, and how to go on."""
     from aiokafka.errors import KafkaError
 
@@ -65,14 +64,9 @@ def _explained(kafka: str, to: Path, since: str | None) -> Iterator[None]:
         fail(f"{to} holds an export without its _sliceline/, which knows what is in it. Choose another folder.")
     except (KafkaError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
-        fail(f"Kafka at {kafka} cannot be read ({reason}). See: ./sliceline status. {whole}")
+        fail(f"Kafka at {address} cannot be read ({reason}). See: ./sliceline status. {whole}")
     except (OSError, sqlite3.Error) as error:
         fail(f"{to} cannot be written: {error}. {whole}")
-
-
-def _kafka() -> str:
-    named = layout_for(0)
-    return named.kafka or layout_for(running_shop().port_offset).bootstrap()
 
 
 @contextmanager

@@ -109,6 +109,18 @@ def test_an_environment_is_enough_for_whatever_takes_no_more(
     assert [name for name, lock in locks.items() if command["is_ready"](lock)] == enough_for
 
 
+def test_an_export_asks_whether_there_is_anything_to_read_before_it_installs_more(fresh: Path) -> None:
+    command = runpy.run_path(str(fresh / "sliceline"))
+    python, asked = Path(command["PYTHON"]), fresh / "asked"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> {asked}\nexit 7\n')
+    python.chmod(0o755)
+    command["write"](command["MARKER"], command["mark_of"](command["RUNNING"]))
+    said = subprocess.run([sys.executable, fresh / "sliceline", "export", "--to", "x"], capture_output=True, text=True)
+    assert (said.returncode, said.stderr) == (7, "")
+    assert asked.read_text() == "-P -m cli.exported\n"
+
+
 @pytest.mark.parametrize(
     ("lock", "package"),
     [
