@@ -21,6 +21,7 @@ from backbone.consuming.shadow import SCHEMA, ShadowDatabase
 from backbone.running.pulse import Pulse
 from backbone.service import Service
 from backbone.storage.statement import Statement
+from services import CATALOGUE
 
 if TYPE_CHECKING:
     import httpx
@@ -72,12 +73,27 @@ class _Event(msgspec.Struct):
 
 def service_of(name: str) -> Service[Any]:
     """Return a service whose tables come from events alone. Raises NoReadModel."""
-    service: Service[Any] = importlib.import_module(f"services.{name}.service").SERVICE
-    methods = {method for route in service.router.routes for method in getattr(route, "methods", ())}
-    if service.jobs or methods - {"GET", "HEAD"}:
-        commands = " and ".join(["jobs"] * bool(service.jobs) + ["commands"] * bool(methods - {"GET", "HEAD"}))
-        raise NoReadModel(f"{name} has {commands}: what its tables hold came not from events alone.")
+    service = _loaded(name)
+    if others := _writers_beside_events(service):
+        possible = ", ".join(each for each in CATALOGUE if not _writers_beside_events(_loaded(each)))
+        raise NoReadModel(
+            f"{name} has {' and '.join(others)}: what its tables hold came not from events alone, so that events alone "
+            f"cannot rebuild it. Those that can be rebuilt: {possible or 'none'}.\n"
+            f"Feed it what it missed: ./sliceline replay --to {name}\n"
+            f"After its tables were lost, put back a backup of them, then: ./sliceline heal {name}"
+        )
     return service
+
+
+def _loaded(name: str) -> Service[Any]:
+    service: Service[Any] = importlib.import_module(f"services.{name}.service").SERVICE
+    return service
+
+
+def _writers_beside_events(service: Service[Any]) -> list[str]:
+    """Name what else than events writes a service's tables."""
+    methods = {method for route in service.router.routes for method in getattr(route, "methods", ())}
+    return [*(["jobs"] if service.jobs else []), *(["commands"] if methods - {"GET", "HEAD"} else [])]
 
 
 @dataclass

@@ -103,7 +103,7 @@ def paused(service: str, pause: Pause) -> Broken:
 
 def parked(service: str, event: Seen, letter: Letter, first: Letter) -> Broken:
     """Say that an event is parked, or held behind the first letter of its key that is."""
-    command = f"./sliceline redrive {service} --key {event.key}"
+    command = f"./sliceline dead-letters redrive {service} --key {event.key}"
     if letter.error:
         said = f"{service} could not handle {event.name} and parked it (letter {letter.id}): {letter.error}"
         return Broken("parked", service, said, command, letter.parked_at)
@@ -127,7 +127,7 @@ def behind(service: str, event: Seen, next_offset: int) -> Broken:
 def skipped(service: str, gap: LogBreak) -> Broken:
     """Say that a service may have gone past an event."""
     said = f"{service} may have gone past it unread: {gap.said}"
-    return Broken("skipped", service, said, f"./sliceline reread {service} {gap.topic}", gap.since)
+    return Broken("skipped", service, said, f"./sliceline heal {service}", gap.since)
 
 
 def refused(service: str, name: str, standing: Standing) -> Broken:
@@ -180,7 +180,8 @@ def unknown(service: str, name: str, triggers: Sequence[Seen]) -> Broken:
     return Broken("nothing-told", service, said, f"./sliceline logs {service}")
 
 
-def unarchived(event: str) -> Broken:
+def unarchived(event: str, pause: Pause | None) -> Broken:
     """Say that the archive itself lacks something, so that it cannot tell."""
+    command = "./sliceline resume ledger" if pause else "./sliceline dead-letters redrive ledger --all"
     said = f"The archive is not whole for this order, so {event} may have happened."
-    return Broken("archive", "ledger", said, "./sliceline redrive ledger")
+    return Broken("archive", "ledger", said, command)

@@ -176,8 +176,9 @@ class _Way:
         causes = {each.id for each in triggers}
         others = [each for each in self._facts.events if each.causationid in causes and each.publisher == service]
         archive = self._standing(LEDGER)
-        if archive.letters or archive.pause_of("consumer", LEDGER):
-            return links.unarchived(name)
+        pause = archive.pause_of("consumer", LEDGER)
+        if archive.letters or pause:
+            return links.unarchived(name, pause)
         if others:
             return links.otherwise(service, name, others)
         topics = {each.topic for each in triggers}

@@ -104,12 +104,12 @@ async def test_an_event_that_is_parked_is_named_with_the_command_that_redrives_i
 
         link = await eventually(parked, 30, what="the parked event is named")
         assert link["service"] == "loyalty"
-        assert link["command"] == f"./sliceline redrive loyalty --key {order}"
+        assert link["command"] == f"./sliceline dead-letters redrive loyalty --key {order}"
         assert link["text"].startswith("loyalty could not handle orders.order-completed and parked it (letter ")
         monkeypatch.setattr("cli.why.address_of", shop.url)
         said = await asyncio.to_thread(CliRunner().invoke, app, ["why", order, "points"])
         assert said.exit_code == 1
-        assert f"This goes on with: ./sliceline redrive loyalty --key {order}" in said.stdout
+        assert f"This goes on with: ./sliceline dead-letters redrive loyalty --key {order}" in said.stdout
         shown = await asyncio.to_thread(CliRunner().invoke, app, ["why", order, "payment", "--json"])
         assert (shown.exit_code, json.loads(shown.stdout)["happened"]["text"]) == (
             0,

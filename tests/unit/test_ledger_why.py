@@ -98,6 +98,7 @@ GIVEN_UP = Letter(
     id=7, topic="orders.events", partition=3, offset=1, key="o-1", discarded_by="ann", reason="rubbish", error="no"
 )
 REDRIVE = "./sliceline redrive payments --key o-1"
+BY_A_PLAN = "./sliceline dead-letters redrive payments --key o-1"
 LOGS = "./sliceline logs payments"
 
 
@@ -106,8 +107,8 @@ LOGS = "./sliceline logs payments"
     [
         (Standing(answers=False), "no-answer", "./sliceline restart payments"),
         (BEHIND, "behind", LOGS),
-        (letters(PARKED), "parked", REDRIVE),
-        (letters(BEFORE, HELD), "held", REDRIVE),
+        (letters(PARKED), "parked", BY_A_PLAN),
+        (letters(BEFORE, HELD), "held", BY_A_PLAN),
         (Standing(places=ALL_READ, discarded=[GIVEN_UP]), "discarded", None),
         (
             Standing(places=BEHIND.places, pauses=[Pause("consumer", "payments", "tea")]),
@@ -139,7 +140,7 @@ LOGS = "./sliceline logs payments"
         (
             Standing(places=ALL_READ, log_breaks=[LogBreak("orders.events", "cut back")]),
             "skipped",
-            "./sliceline reread payments orders.events",
+            "./sliceline heal payments",
         ),
         (FINE, "nothing-told", LOGS),
     ],
@@ -189,7 +190,10 @@ def test_another_answer_is_told_where_a_service_decided_otherwise() -> None:
 
 
 def test_an_archive_that_lacks_something_says_so_first() -> None:
-    assert broken("stock", ORDER, ledger=letters(PARKED)) == ("archive", "ledger", "./sliceline redrive ledger")
+    redrive = "./sliceline dead-letters redrive ledger --all"
+    assert broken("stock", ORDER, ledger=letters(PARKED)) == ("archive", "ledger", redrive)
+    rests = Standing(places=ALL_READ, pauses=[Pause("consumer", "ledger", "tea")])
+    assert broken("stock", ORDER, ledger=rests) == ("archive", "ledger", "./sliceline resume ledger")
 
 
 def test_a_service_has_done_its_part_when_all_it_listens_to_is_handled() -> None:
