@@ -12,7 +12,7 @@ import typer
 from cli.console import console, fail
 from cli.moments import moment_of
 from cli.running import find, known_service
-from local import ROOT
+from local import HOME, ROOT, state
 from services import CATALOGUE
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def heal(
 ) -> None:
     """Bring services level with the archive: for a database from an older backup, or topics that were lost.
 
-    A shop that does not run is started, with readers at the newest event (up --old-events skip). Each service then
-    counts on from the last events that it has published, and is fed all that it missed. It is harmless when nothing
-    is wrong, and may be repeated.
+    A shop that does not run is started as it last was, with readers at the newest event (--old-events skip). Each
+    service then counts on from the last events that it has published, and is fed all that it missed. It is harmless
+    when nothing is wrong, and may be repeated.
     """
     from cli.feeding import ends
 
@@ -62,9 +62,18 @@ def heal(
 
 def _start() -> None:
     console.print("The shop does not run. It is started, with readers at the newest event.")
-    command = [str(ROOT / "sliceline"), "up", "--detach", "--old-events", "skip"]
+    command = [str(ROOT / "sliceline"), "up", "--detach", "--old-events", "skip", *_as_last_time()]
     if subprocess.run(command, check=False).returncode:  # noqa: S603 (our own command)
         fail("It did not start. See: ./sliceline logs")
+
+
+def _as_last_time() -> list[str]:
+    """Return the options that give the shop the ports that it had, and the robot if it had one."""
+    last = state.read(HOME)
+    if last is None:
+        return []
+    had_no_robot = last.rows and "robot" not in last.rows  # no rows: it was not even begun
+    return ["--port-offset", str(last.port_offset), *(["--no-robot"] if had_no_robot else [])]
 
 
 @contextmanager

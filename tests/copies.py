@@ -2,11 +2,14 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
+import sys
+from collections.abc import Collection
 from pathlib import Path
 
-from local import ROOT
+from local import HOME, ROOT, kafka
 from local.program import python
 
 POSTGRES = '''
@@ -38,6 +41,38 @@ def copy_of_the_project(tree: Path, postgres: str) -> Path:
     with (tree / "tests" / "integration" / "conftest.py").open("a") as conftest:
         conftest.write(POSTGRES.format(url=postgres))
     return tree
+
+
+RUNS = ("backbone", "cli", "deployment", "local", "sandbox", "schemas", "services")
+"""The folders of what runs."""
+FIRST_PORT = 7001
+"""Of the services of such a copy. Nobody usually listens there, so no other shop is taken for this one."""
+
+
+def shop_of(tree: Path, services: Collection[str]) -> Path:
+    """Copy what runs to a new folder, with these services only, as if `./sliceline` had been called there before."""
+    for folder in RUNS:
+        shutil.copytree(ROOT / folder, tree / folder)
+    for file in (ROOT / "sliceline", ROOT / "buses.toml", *ROOT.glob("requirements*.lock")):
+        shutil.copy2(file, tree)
+    catalogue = {name: FIRST_PORT + at for at, name in enumerate(services)}
+    (tree / "services" / "__init__.py").write_text(f"CATALOGUE: dict[str, int] = {catalogue}\n")
+    _install(tree)
+    return tree
+
+
+def _install(tree: Path) -> None:
+    """Have a copy use our environment, and our Kafka."""
+    kafka.remember_classes(print)
+    (tree / ".sliceline").mkdir()
+    for file in HOME.glob("kafka-*"):
+        (tree / ".sliceline" / file.name).symlink_to(file)
+    command = runpy.run_path(str(tree / "sliceline"))
+    interpreter = Path(command["PYTHON"])
+    interpreter.parent.mkdir(parents=True)
+    interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    interpreter.chmod(0o755)
+    command["write"](command["MARKER"], command["mark_of"](command["EVERYTHING"]))
 
 
 def environment(tree: Path) -> dict[str, str]:

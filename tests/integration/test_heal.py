@@ -1,4 +1,4 @@
-"""`./sliceline heal`: a database from an older backup, and topics that were lost, are made good from the archive."""
+"""`./sliceline heal` on a database from an older backup: counting, and what it says. A whole shop: test_healed_shop."""
 
 import asyncio
 import json
@@ -8,24 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 from typer.testing import CliRunner
 
-from backbone.consuming.consumer import Consumer
 from backbone.observing import metrics
-from backbone.publishing.relay import Relay
 from cli.__main__ import app
-from cli.feeding import Ends, Wanted, feed
 from services.ledger.service import SERVICE as LEDGER
 from services.loyalty.service import SERVICE as LOYALTY
 from tests.conftest import NewDatabase
 from tests.integration.one_service import FakeRecord, Fed, fed, serving
 from tests.integration.standing_in import standing_in_for
-from tests.integration.test_places import delete_topic, make_topic
 from tests.integration.test_replaying import completed
-from tests.integration.things import Things, running
-from tests.waiting import eventually
 
 
 @contextmanager
@@ -114,59 +107,3 @@ def _another(records: Sequence[FakeRecord]) -> FakeRecord:
         (name, b"another" if name in ("ce_id", "ce_occurrenceid") else value) for name, value in records[0].headers
     ]
     return FakeRecord(records[0].topic, 0, records[0].key, records[0].value, headers)
-
-
-@pytest.fixture
-async def archive(new_database: NewDatabase) -> str:
-    return await asyncio.to_thread(new_database, "ledger")
-
-
-async def test_what_a_lost_kafka_held_is_fed_from_the_archive_to_those_who_had_not_handled_it(
-    thing: Things, archive: str
-) -> None:
-    await thing.publish("a", 0, 1, 2)
-    consumer = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, thing.kafka)
-    async with running(Relay(thing.database, thing.kafka, poll=0.05), consumer):
-        await eventually(lambda: _has(thing, 3))
-    await thing.publish("a", 3, 4)
-    async with running(Relay(thing.database, thing.kafka, poll=0.05)):
-        await thing.published(5)
-    await _keep(thing, archive)
-    await delete_topic(thing)
-    await make_topic(thing)
-    url = thing.database._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    consumer = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, thing.kafka)
-    with serving(LEDGER, archive) as ledger, serving(thing.service(thing.note), url) as service:
-        async with running(Relay(thing.database, thing.kafka, poll=0.05), consumer):
-            outcomes = await asyncio.to_thread(_fed, ledger, service, thing)
-            assert outcomes == {"applied": 2, "known": 3}
-            await thing.publish("a", 5)
-            await eventually(lambda: _has(thing, 6))
-    assert await thing.effects() == [("a", number) for number in range(6)]
-    assert [each.sequence for each in await thing.published(1)] == [6]
-
-
-async def _has(thing: Things, count: int) -> bool:
-    return len(await thing.effects()) == count
-
-
-async def _keep(thing: Things, archive: str) -> None:
-    """Have the archive keep what the topic holds."""
-    async with thing.reading() as reading, fed(LEDGER, lambda _: archive) as ledger:
-        kept = 0
-        while kept < 5:
-            for records in (await reading.getmany(timeout_ms=200)).values():
-                for record in records:
-                    assert record.key is not None
-                    assert record.value is not None
-                    headers = list(record.headers)
-                    await ledger.deliver(FakeRecord("orders.events", record.offset, record.key, record.value, headers))
-                    kept += 1
-    await _execute(archive, f"UPDATE events SET topic = '{thing.topic}'")
-
-
-def _fed(ledger: str, service: str, thing: Things) -> dict[str, int]:
-    with httpx.Client(base_url=ledger) as archive, httpx.Client(base_url=service) as client:
-        both = Ends(archive, client, thing.name)
-        found = feed(both, Wanted(thing.name, tuple(both.readable()["types"])), apply=True, rate=None)
-    return {name: count for name, count in found.items() if count}
