@@ -1,7 +1,7 @@
 """Reads and checks a poll's records, and holds them as a batch with the ranges of offsets that they stand for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from backbone.consuming.tried import Fault, Tried
 from backbone.errors import SlicelineError
 from backbone.events import contracts
 from backbone.events.buses import many_with
@@ -16,6 +17,7 @@ from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, f
 from backbone.events.payload import Event, P, Payload, Recorded, Unread
 from backbone.events.records import Record
 from backbone.events.topics import PartitionId
+from backbone.running.pulse import describe
 from backbone.values.whole import all_whole
 
 
@@ -49,6 +51,8 @@ class Incoming(msgspec.Struct, frozen=True):
     key: str
     event: Event[Any] | None = None
     broken: Exception | None = None
+    tried: Tried | None = None
+    """The attempts at it that have failed so far."""
 
     @property
     def place(self) -> PartitionId:
@@ -169,6 +173,13 @@ class Batch:
         before = {place: (start, border.get(place, end)) for place, (start, end) in self.ranges.items()}
         after = {place: (before[place][1], self.ranges[place][1]) for place in border}
         return Batch(first, before), Batch(second, after)
+
+    def failed(self, error: Exception, at: datetime) -> "Batch":
+        """Note with each of its records an attempt at the batch that has failed."""
+        fault = Fault(printable(describe(error)), at, len(self.incoming))
+        tried = [(each.tried or Tried()).again(fault) for each in self.incoming]
+        noted = [msgspec.structs.replace(each, tried=so_far) for each, so_far in zip(self.incoming, tried, strict=True)]
+        return replace(self, incoming=noted)
 
 
 def unreadable(place: PartitionId, offset: int, error: Exception) -> Batch:

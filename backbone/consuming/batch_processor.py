@@ -77,6 +77,10 @@ class BatchProcessor:
             settled = Settled(applied=(), repeated=(), held=batch.incoming)
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
 
+    def failed(self, batch: Batch, error: Exception) -> Batch:
+        """Note in a batch that an attempt at it has failed: it is kept with those events that are handled later."""
+        return batch.failed(error, self._database.now())
+
     async def handle(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
         """Handle those that were not handled before, in a transaction that is the caller's; return which they were."""
         unseen = await self._admit(tx, incoming)

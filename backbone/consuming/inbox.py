@@ -1,8 +1,10 @@
 """Stores the occurrences that a consumer has handled, or given up (the inbox), each committed with its effect."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
+
+import asyncpg
 
 from backbone.consuming import sql
 from backbone.consuming.batch import Incoming
@@ -21,8 +23,22 @@ async def deduplicate(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> li
     if not incoming:
         return []
     first = {_identity(each): at for at, each in reversed(list(enumerate(incoming)))}
-    rows = await sql.INBOX_ADD.fetch(tx.raw, consumer=consumer, happening=first)
+    rows = await _add(tx, consumer, incoming, first)
     return [incoming[at] for at in sorted(first[row["name"], row["occurrence"]] for row in rows)]
+
+
+async def _add(
+    tx: Tx, consumer: str, incoming: Sequence[Incoming], first: Mapping[tuple[str, str], int]
+) -> list[asyncpg.Record]:
+    """Add occurrences and return the new ones; where an event took several attempts, these are noted with it."""
+    if not any(each.tried for each in incoming):
+        return await sql.INBOX_ADD.fetch(tx.raw, consumer=consumer, happening=first)
+    happening = [(*identity, *_attempts(incoming[at])) for identity, at in first.items()]
+    return await sql.INBOX_ADD_TRIED.fetch(tx.raw, consumer=consumer, happening=happening)
+
+
+def _attempts(incoming: Incoming) -> tuple[int, str] | tuple[None, None]:
+    return incoming.tried.stored() if incoming.tried else (None, None)
 
 
 async def known(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> set[int]:

@@ -65,7 +65,8 @@ KEYS_OF = Statement("SELECT DISTINCT topic, key FROM dead_letters WHERE id = ANY
 
 # Of these letters, those that are still there, have no earlier one of their key outside of them and are not paused.
 LETTERS_TAKE = Statement("""
-SELECT d.id, d.topic, d.partition, d."offset", d.key, d.type, d.headers, d.record_key, d.value FROM dead_letters AS d
+SELECT d.id, d.topic, d.partition, d."offset", d.key, d.type, d.headers, d.record_key, d.value,
+       d.attempts, d.error, d.failed_at FROM dead_letters AS d
 JOIN redrive_keys AS k ON k.redrive = :redrive AND k.topic = d.topic AND k.key = d.key AND NOT k.closed
 JOIN parked_keys AS p ON p.consumer = d.consumer AND p.topic = d.topic AND p.key = d.key AND p.pause IS NULL
 WHERE d.id = ANY(:ids::bigint[]) AND NOT EXISTS (
@@ -76,7 +77,8 @@ ORDER BY d.id
 
 LETTERS_OF_KEYS = Statement(
     """
-SELECT d.id, d.topic, d.partition, d."offset", d.key, d.type, d.headers, d.record_key, d.value FROM dead_letters AS d
+SELECT d.id, d.topic, d.partition, d."offset", d.key, d.type, d.headers, d.record_key, d.value,
+       d.attempts, d.error, d.failed_at FROM dead_letters AS d
 WHERE d.consumer = :consumer AND (d.topic, d.key) IN (SELECT :wanted.* FROM :wanted)
   AND (:letter::bigint IS NULL OR d.id <= :letter)
 ORDER BY d.id

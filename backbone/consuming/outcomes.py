@@ -11,6 +11,7 @@ import msgspec
 from backbone.consuming import inbox, sql
 from backbone.consuming.batch import view_of
 from backbone.consuming.handlers import Handlers, views_of
+from backbone.consuming.tried import Fault
 from backbone.storage.database import Database
 
 
@@ -52,6 +53,10 @@ class Outcome(msgspec.Struct, frozen=True):
     at: datetime | None = None
     """Since when it is parked or held, or when it was discarded."""
     error: str | None = None
+    attempts: int | None = None
+    """How often it was tried, where that is known; a letter that only waits was not."""
+    errors: tuple[Fault, ...] = ()
+    """The last errors of those attempts that failed."""
 
 
 async def outcomes(database: Database, consumer: str, handlers: Handlers, events: Sequence[Told]) -> list[Outcome]:
@@ -67,9 +72,18 @@ async def outcomes(database: Database, consumer: str, handlers: Handlers, events
 def _outcome(row: asyncpg.Record) -> Outcome:
     if row["parked_at"] is not None:
         state = State.HELD if row["error"] is None else State.PARKED
-        return Outcome(state, at=row["parked_at"], error=row["error"])
+        return _given_up(state, row, row["parked_at"], row["error"], row["failed_at"])
     if row["discarded_at"] is not None:
-        return Outcome(State.DISCARDED, at=row["discarded_at"], error=row["discarded_error"])
+        failed_at = row["discarded_failed_at"]
+        return _given_up(State.DISCARDED, row, row["discarded_at"], row["discarded_error"], failed_at)
     if row["began_at"] is not None:
-        return Outcome(State.HANDLED, row["began_at"], row["handled_at"])
+        errors = msgspec.convert(row["errors"] or [], tuple[Fault, ...])
+        return Outcome(State.HANDLED, row["began_at"], row["handled_at"], attempts=row["attempts"] or 1, errors=errors)
     return Outcome(State.PASSED if row["is_passed"] else State.TO_COME)
+
+
+def _given_up(
+    state: State, row: asyncpg.Record, at: datetime, error: str | None, failed_at: datetime | None
+) -> Outcome:
+    errors = () if error is None else (Fault(error, failed_at),)
+    return Outcome(state, at=at, error=error, attempts=row["attempts"], errors=errors)

@@ -16,6 +16,7 @@ import orjson
 from backbone.consuming import sql
 from backbone.consuming.batch import Incoming, Letter, declared_type, printable, read
 from backbone.consuming.fingerprints import Failure, failure_of
+from backbone.consuming.tried import Fault, Tried
 from backbone.events.records import Record
 from backbone.observing import metrics
 from backbone.observing.logs import logger
@@ -137,8 +138,12 @@ def event_id(record: Record) -> str | None:
 
 
 def incoming_of(row: asyncpg.Record, views: Any) -> Incoming:
-    """Decode a dead letter as if it had just arrived."""
-    return read(letter_of(row), views)
+    """Decode a dead letter as if it had just arrived, and note what it has failed for."""
+    incoming = read(letter_of(row), views)
+    if not row["attempts"]:
+        return incoming
+    faults = (Fault(row["error"], row["failed_at"]),) if row["error"] else ()
+    return msgspec.structs.replace(incoming, tried=Tried(row["attempts"], faults))
 
 
 def letter_of(row: asyncpg.Record) -> Letter:

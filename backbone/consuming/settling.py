@@ -39,13 +39,14 @@ class Settling:
         if not batch.ranges:
             return
         several = len(batch.incoming) > 1
-        error = await self._lasting(lambda: self._processor.apply(batch), may_shrink=several)
+        trying = _Trying(self._processor, batch)
+        error = await self._lasting(trying.apply, may_shrink=several)
         if error is not None and several:
-            for half in batch.halves():
+            for half in trying.batch.halves():
                 await self.settle(half)
             return
         if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
-            error = await self._lasting(lambda: self._processor.apply(batch, fresh=True))
+            error = await self._lasting(lambda: trying.apply(fresh=True))
         if error is not None:
             await self.outlast(lambda: self._processor.park(batch, error))
         self._settled(batch)
@@ -89,3 +90,20 @@ class Settling:
         self._pulse.problem = describe(error)
         report("consumer", error, delay)
         await self._pulse.rest(delay)
+
+
+class _Trying:
+    """Applies a batch, and notes in it what it has failed for so far."""
+
+    def __init__(self, processor: BatchProcessor, batch: Batch) -> None:
+        self._processor = processor
+        self.batch = batch
+
+    async def apply(self, *, fresh: bool = False) -> None:
+        try:
+            await self._processor.apply(self.batch, fresh=fresh)
+        except Fenced:
+            raise
+        except Exception as error:
+            self.batch = self._processor.failed(self.batch, error)
+            raise

@@ -104,12 +104,23 @@ ON CONFLICT DO NOTHING RETURNING name, occurrence
     happening=tuples(inbox.c.name, inbox.c.occurrence),
 )
 
+# The same for a batch that has failed before: with the attempts that it took.
+INBOX_ADD_TRIED = Statement(
+    """
+INSERT INTO inbox (consumer, :happening.columns)
+SELECT :consumer, :happening.* FROM :happening ORDER BY name, occurrence
+ON CONFLICT DO NOTHING RETURNING name, occurrence
+""",
+    happening=tuples(inbox.c.name, inbox.c.occurrence, inbox.c.attempts, inbox.c.errors),
+)
+
 # What became of events here. When one was handled nobody has to write down: Postgres keeps account of commits, where it
 # is told to (track_commit_timestamp), and the row in the inbox knows its transaction, which began when the batch did.
 OUTCOMES = Statement(
     """
-SELECT asked.at, letter.parked_at, letter.error, gone.discarded_at, gone.error AS discarded_error,
-       i.received_at AS began_at,
+SELECT asked.at, letter.parked_at, letter.error, letter.failed_at,
+       gone.discarded_at, gone.error AS discarded_error, gone.failed_at AS discarded_failed_at,
+       i.received_at AS began_at, i.errors, coalesce(letter.attempts, gone.attempts, i.attempts) AS attempts,
        CASE WHEN current_setting('track_commit_timestamp') = 'on'
             THEN pg_xact_commit_timestamp(i.xmin) END AS handled_at,
        coalesce(greatest(o.next_offset, o.reached_offset) > asked."offset", false) AS is_passed
@@ -118,11 +129,11 @@ LEFT JOIN inbox AS i ON i.consumer = :consumer AND i.name = asked.name AND i.occ
 LEFT JOIN consumer_offsets AS o
   ON o.consumer = :consumer AND o.topic = asked.topic AND o.partition = asked.partition
 LEFT JOIN LATERAL (
-  SELECT parked_at, error FROM dead_letters AS d
+  SELECT parked_at, error, failed_at, attempts FROM dead_letters AS d
   WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
     AND d."offset" = asked."offset" AND coalesce(d.log, o.log) IS NOT DISTINCT FROM o.log LIMIT 1) AS letter ON true
 LEFT JOIN LATERAL (
-  SELECT discarded_at, error FROM discarded_letters AS d
+  SELECT discarded_at, error, failed_at, attempts FROM discarded_letters AS d
   WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
     AND d."offset" = asked."offset" AND coalesce(d.log, o.log) IS NOT DISTINCT FROM o.log LIMIT 1) AS gone ON true
 """,
@@ -139,6 +150,13 @@ LEFT JOIN LATERAL (
 JOBS_OF_STORIES = Statement(
     """
 SELECT kind, key, attempts, error, due, first_attempt_at, parked_at, correlationid, causationid FROM jobs
+WHERE correlationid = ANY(:stories::text[]) ORDER BY id LIMIT :most
+"""
+)
+
+RETRIED_OF_STORIES = Statement(
+    """
+SELECT kind, key, attempts, error, first_attempt_at, ended_at, correlationid, causationid FROM retried_jobs
 WHERE correlationid = ANY(:stories::text[]) ORDER BY id LIMIT :most
 """
 )

@@ -1,7 +1,8 @@
 """Prunes what would grow for ever: inbox, replies under an Idempotency-Key, discarded letters, reports, old pauses.
 
-A job that is done leaves no row; one that was given up stays until somebody starts it anew or it is withdrawn. Tables
-of its own a service prunes by a job. How long each is kept, and what has to outlast what, `settings.py` checks.
+A job that is done leaves no row but one about its attempts, where they were several; one that was given up stays until
+somebody starts it anew or it is withdrawn. Tables of its own a service prunes by a job. How long each is kept, and what
+has to outlast what, `settings.py` checks.
 """
 
 import asyncio
@@ -42,7 +43,8 @@ class Housekeeping:
             async with asyncio.timeout(EVERY.total_seconds()):
                 await self._stop.wait()
             return
-        await self._prune(sql.INBOX_PRUNE, timedelta(days=self._settings.inbox_days))
+        for statement in (sql.INBOX_PRUNE, sql.RETRIED_JOBS_PRUNE):
+            await self._prune(statement, timedelta(days=self._settings.inbox_days))
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
         for statement in (sql.DISCARDED_PRUNE, sql.EDITED_PRUNE, sql.REDRIVES_PRUNE, sql.ACTS_PRUNE, sql.PAUSES_PRUNE):
             await self._prune(statement, timedelta(days=self._settings.letter_days))

@@ -3,7 +3,7 @@
 from sqlalchemy import DateTime, Integer, Text, column
 
 from backbone.storage.statement import Statement, rows, tuples
-from backbone.storage.tables import jobs, outbox, sequences
+from backbone.storage.tables import jobs, outbox, retried_jobs, sequences
 
 # One row per key is locked and counted up, keys in sorted order so that two transactions never wait for each other in
 # a ring. Only then are positions drawn (the outermost SELECT is sorted before its identity column is filled), so that
@@ -107,6 +107,10 @@ WITH noted AS (
 DELETE FROM inbox
 WHERE ctid IN (SELECT ctid FROM inbox WHERE received_at < now() - :age::interval LIMIT 5000)
   AND EXISTS (SELECT FROM noted)
+""")
+
+RETRIED_JOBS_PRUNE = Statement("""
+DELETE FROM retried_jobs WHERE id IN (SELECT id FROM retried_jobs WHERE ended_at < now() - :age::interval LIMIT 5000)
 """)
 
 DISCARDED_PRUNE = Statement("""
@@ -217,13 +221,19 @@ WHERE id = :id AND lease = :lease RETURNING id
 
 JOB_LOCK = Statement("SELECT id FROM jobs WHERE id = :id AND lease = :lease FOR UPDATE")
 
-# A job of a kind that succeeds says that what it calls is there.
+# A job of a kind that succeeds says that what it calls is there. One that took several attempts leaves a trace of them.
 JOBS_SETTLE = Statement(
     """
-WITH calm AS (DELETE FROM breakers WHERE kind = :succeeded)
-DELETE FROM jobs USING :done WHERE jobs.id = done.id AND jobs.lease = done.lease RETURNING jobs.id
+WITH calm AS (DELETE FROM breakers WHERE kind = :succeeded), ended AS (
+  DELETE FROM jobs USING :done WHERE jobs.id = done.id AND jobs.lease = done.lease
+  RETURNING jobs.id, kind, key, attempts, error, first_attempt_at, correlationid, causationid
+), retried AS (
+  INSERT INTO retried_jobs (:kept.columns) SELECT :kept.columns FROM ended WHERE attempts > 1
+)
+SELECT id FROM ended
 """,
     done=rows(jobs.c.id, jobs.c.lease),
+    kept=rows(retried_jobs, without=("id", "ended_at")),
 )
 
 JOB_RETRY = Statement("""

@@ -71,6 +71,9 @@ inbox = Table(
     Column("name", Text, primary_key=True),
     Column("occurrence", Text, primary_key=True),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # The attempts that it took, and the last errors, where it did not pass at the first.
+    Column("attempts", Integer),
+    Column("errors", JSONB),
     Index("inbox_received_at", "received_at", postgresql_using="brin"),
 )
 
@@ -158,6 +161,23 @@ jobs = Table(
     Index("jobs_in_hand", "kind", "due", postgresql_where="lease IS NOT NULL"),
     Index("jobs_failing", "kind", "first_attempt_at", postgresql_where="error IS NOT NULL AND parked_at IS NULL"),
     Index("jobs_parked", "kind", "parked_at", postgresql_where="parked_at IS NOT NULL"),
+)
+
+# What is left of jobs that have ended and took several attempts, with the last error before the end.
+retried_jobs = Table(
+    "retried_jobs",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("first_attempt_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("correlationid", Text, nullable=False),
+    Column("causationid", Text),
+    Index("retried_jobs_story", "correlationid"),
+    Index("retried_jobs_ended_at", "ended_at", postgresql_using="brin"),
 )
 
 dead_letters = Table(

@@ -74,6 +74,28 @@ class JobView(BaseModel):
     parked_at: datetime | None
 
 
+class RetriedView(BaseModel):
+    """A job that has ended and took several attempts, with the last error before its end."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    key: str
+    attempts: int
+    error: str | None
+    ended_at: datetime
+
+
+class FaultView(BaseModel):
+    """The error of one attempt that failed; of several events tried `together` any may have caused it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    error: str
+    at: datetime | None
+    together: int
+
+
 class ListenerView(BaseModel):
     """How far a listener is with an event: not known, to come, handled, passed, parked, held or discarded."""
 
@@ -86,7 +108,10 @@ class ListenerView(BaseModel):
     handled_at: datetime | None
     since: datetime | None
     error: str | None
+    attempts: int | None
+    errors: list[FaultView]
     jobs: list[JobView]
+    retried: list[RetriedView]
 
 
 class StepView(BaseModel):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from services.ledger.kept import Archived, Kept
-from services.ledger.listeners import FINISHED, NOT_READ, UNKNOWN, Account, Job, Outcome
+from services.ledger.listeners import FINISHED, NOT_READ, UNKNOWN, Account, Fault, Job, Outcome, Retried
 from services.ledger.sentences import sentence
 
 Reads = Callable[[str, str], bool]
@@ -38,7 +38,12 @@ class Listener(msgspec.Struct, frozen=True):
     handled_at: datetime | None
     since: datetime | None
     error: str | None
+    attempts: int | None
+    """How often it was tried, where that is known, and the last errors of those attempts that failed."""
+    errors: tuple[Fault, ...]
     jobs: tuple[JobOf, ...]
+    retried: tuple[Retried, ...]
+    """Jobs that it has set off, that have ended and took several attempts."""
 
     @property
     def has_finished(self) -> bool:
@@ -156,12 +161,11 @@ def _listeners(at: int, event: Kept, accounts: Mapping[str, Account | None], rea
     for name, account in accounts.items():
         outcome = account.outcomes[at] if account else UNKNOWN if reads(name, event.type) else NOT_READ
         if outcome.state != NOT_READ.state:
-            jobs = account.jobs if account else ()
-            found.append(_listener(name, event, outcome, [job for job in jobs if job.causationid == event.id]))
+            found.append(_listener(name, event, outcome, account or Account(())))
     return tuple(found)
 
 
-def _listener(name: str, event: Kept, outcome: Outcome, jobs: Sequence[Job]) -> Listener:
+def _listener(name: str, event: Kept, outcome: Outcome, account: Account) -> Listener:
     return Listener(
         service=name,
         state=outcome.state,
@@ -170,7 +174,10 @@ def _listener(name: str, event: Kept, outcome: Outcome, jobs: Sequence[Job]) -> 
         handled_at=outcome.handled_at,
         since=outcome.at,
         error=outcome.error,
-        jobs=tuple(_job(name, job) for job in jobs),
+        attempts=outcome.attempts,
+        errors=outcome.errors,
+        jobs=tuple(_job(name, job) for job in account.jobs if job.causationid == event.id),
+        retried=tuple(job for job in account.retried if job.causationid == event.id),
     )
 
 

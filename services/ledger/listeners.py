@@ -15,6 +15,14 @@ _AT_ONCE = 100
 OURSELVES = "ledger"
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """Holds the error of an attempt that failed; of several events tried `together` any may have caused it."""
+
+    error: str
+    at: datetime | None = None
+    together: int = 1
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """Holds what became of one event at a listener, in the words that it says so itself."""
 
@@ -23,6 +31,8 @@ class Outcome(msgspec.Struct, frozen=True):
     handled_at: datetime | None = None
     at: datetime | None = None
     error: str | None = None
+    attempts: int | None = None
+    errors: tuple[Fault, ...] = ()
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -38,11 +48,23 @@ class Job(msgspec.Struct, frozen=True):
     causationid: str | None
 
 
+class Retried(msgspec.Struct, frozen=True):
+    """Holds a job that has ended and took several attempts, with the last error before its end."""
+
+    kind: str
+    key: str
+    attempts: int
+    error: str | None
+    ended_at: datetime
+    causationid: str | None
+
+
 class Account(msgspec.Struct, frozen=True):
     """Holds what a service says about events, in their order."""
 
     outcomes: tuple[Outcome, ...]
     jobs: tuple[Job, ...] = ()
+    retried: tuple[Retried, ...] = ()
 
 
 UNKNOWN = Outcome("unknown")
@@ -65,7 +87,7 @@ async def _account(services: Services, name: str, events: Sequence[Kept]) -> Acc
         said = _read(await services.post(name, "/outcomes", {"events": [_asked(each) for each in some]}))
         if said is None or len(said.outcomes) != len(some):
             return None
-        whole = Account((*whole.outcomes, *said.outcomes), (*whole.jobs, *said.jobs))
+        whole = Account((*whole.outcomes, *said.outcomes), (*whole.jobs, *said.jobs), (*whole.retried, *said.retried))
     return whole
 
 

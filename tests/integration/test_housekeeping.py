@@ -25,12 +25,21 @@ async def database(new_database: NewDatabase) -> AsyncIterator[Database]:
 
 
 async def remember(database: Database, days: int, count: int) -> None:
-    """Deliveries and answers of so many days ago."""
+    """Deliveries, attempts at jobs, and answers of so many days ago."""
     async with database.transaction() as tx:
         await tx.raw.execute(
             """
             INSERT INTO inbox (consumer, name, occurrence, received_at)
             SELECT 'loyalty', 'happened', $1::int || '-' || number, now() - make_interval(days => $1::int)
+            FROM generate_series(1, $2::int) AS number
+            """,
+            days,
+            count,
+        )
+        await tx.raw.execute(
+            """
+            INSERT INTO retried_jobs (kind, key, attempts, ended_at, correlationid)
+            SELECT 'send', number::text, 2, now() - make_interval(days => $1::int), 'story'
             FROM generate_series(1, $2::int) AS number
             """,
             days,
@@ -48,9 +57,28 @@ async def remember(database: Database, days: int, count: int) -> None:
 
 
 async def give_up(database: Database, *days: int) -> None:
-    """Letters discarded, and pauses ended, so many days ago; and a pause that lasts since a year."""
+    """Letters discarded or edited, acts, and pauses ended, so many days ago.
+
+    With what is older and stays: a pause that lasts, and the original of a copy that is still parked.
+    """
+    edited = """
+        INSERT INTO edited_letters (letter, consumer, topic, partition, "offset", diff, edited_at, edited_by, reason)
+        VALUES ($1, 'c', 't', 0, $1, '', now() - make_interval(days => $2), 'ann', 'r')
+    """
     async with database.transaction() as tx:
-        for at, age in enumerate(days):
+        parked = await tx.raw.fetchval(
+            """
+            INSERT INTO dead_letters (consumer, topic, partition, "offset", key, headers)
+            VALUES ('c', 't', 0, 0, 'k', '[]') RETURNING id
+            """
+        )
+        await tx.raw.execute(edited, parked, 365)
+        for at, age in enumerate(days, parked + 1):
+            await tx.raw.execute(edited, at, age)
+            await tx.raw.execute(
+                "INSERT INTO acts (at, actor, act, about) VALUES (now() - make_interval(days => $1), 'a', 'b', '{}')",
+                age,
+            )
             await tx.raw.execute(
                 """
                 INSERT INTO discarded_letters (id, consumer, topic, partition, "offset", key, headers, parked_at,
@@ -102,9 +130,14 @@ async def test_a_running_process_prunes_by_itself(database: Database, monkeypatc
     await remember(database, 1, 2)
     await give_up(database, 9, 7)
 
+    left = {
+        **dict.fromkeys(("inbox", "retried_jobs", "idempotency_keys", "pauses", "edited_letters"), 2),
+        **dict.fromkeys(("discarded_letters", "acts"), 1),
+    }
+
     async def is_pruned() -> bool:
-        counts = [await kept(database, table) for table in ("inbox", "idempotency_keys", "discarded_letters", "pauses")]
-        return counts == [2, 2, 1, 2]
+        counts = {table: await kept(database, table) for table in left}
+        return counts == left
 
     settings = Settings(database_url="postgresql://unused", letter_days=8, replay_days=0, inbox_days=16)
     async with running(Housekeeping(database, settings)):

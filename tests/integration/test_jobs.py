@@ -178,6 +178,7 @@ async def test_a_job_that_cannot_be_settled_yet_holds_up_no_other_and_is_not_don
             assert [job["key"] for job in await stored(thing)] == [keys[5]]
         await eventually(lambda: none_left(thing))
     assert Counter(job.key for job in oven.attempts) == dict.fromkeys(keys, 1)
+    assert await thing.database.fetch("SELECT FROM retried_jobs") == []
     assert sorted(key for key, _ in await thing.effects()) == sorted(keys)
 
 
@@ -209,6 +210,8 @@ async def test_it_is_tried_again_after_growing_delays(thing: Things, oven: Oven,
         await eventually(lambda: none_left(thing))
     assert [job.attempt for job in oven.attempts] == [1, 2, 3, 4]
     assert len({job.first_attempt_at for job in oven.attempts}) == 1
+    [left] = await thing.database.fetch("SELECT kind, key, attempts, error, correlationid FROM retried_jobs")
+    assert tuple(left) == (KIND, "a", 4, "Burnt: thrice", "the-correlation")
     waits = [later - earlier for earlier, later in zip(oven.times, oven.times[1:], strict=False)]
     for wait, least in zip(waits, (0.1, 0.4, 1.6), strict=True):
         assert wait >= timedelta(seconds=least)

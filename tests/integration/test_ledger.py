@@ -210,7 +210,7 @@ async def test_a_journey_tells_how_far_each_listener_is(
             await loyalty.deliver(*records)
             [_, last] = (await journey_of(ledger, sample["order"]))["steps"]
             [handled] = last["listeners"]
-            assert handled["state"] == "handled"
+            assert (handled["state"], handled["attempts"], handled["errors"]) == ("handled", 1, [])
             assert handled["in_topic_ms"] >= 0 < handled["in_handler_ms"]
             assert last["after_ms"] == 1000
             assert last["sentence"].startswith(f"The order {sample['order']} is complete")
@@ -219,7 +219,7 @@ async def test_a_journey_tells_how_far_each_listener_is(
             await park(loyalty, later)
             found = await journey_of(ledger, sample["order"])
             parked = [each for step in found["steps"] for each in step["listeners"] if each["state"] == "parked"]
-            assert [each["error"] for each in parked] == ["BoomError: no"]
+            assert [(each["error"], each["errors"][0]["error"]) for each in parked] == [("BoomError: no",) * 2]
             assert (found["unfinished"], found["unanswered"]) == (["loyalty"], ["kitchen"])
             await loyalty.database.close()
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from services.ledger.bodies import ListenerView
 from services.ledger.journey import journey, own
 from services.ledger.kept import Archived
-from services.ledger.listeners import Account, Job, Outcome
+from services.ledger.listeners import Account, Fault, Job, Outcome, Retried
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PLACED, RESERVED = "sliceline.orders.order-placed.v1", "sliceline.inventory.stock-reserved.v1"
@@ -103,3 +104,17 @@ def test_a_job_that_no_event_has_set_off_is_told_beside_them() -> None:
     found = told(event("placed"), orders=Account((Outcome("not read"),), (job,)))
     assert [(each.service, each.kind) for each in found.jobs] == [("orders", "watch")]
     assert found.steps[0].sentence.startswith("The order 7 was placed")
+
+
+def test_attempts_that_failed_are_told_with_their_errors_for_events_and_for_jobs_that_ended() -> None:
+    away = Fault("OSError: away", NOON, 12)
+    mine, other = (Retried("send", "7", 2, "HTTP 503", NOON, cause) for cause in ("placed", "another"))
+    account = Account((Outcome("handled", at(9), at(10), attempts=2, errors=(away,)),), retried=(mine, other))
+    [listener] = told(event("placed"), notifications=account).steps[0].listeners
+    shown = ListenerView.model_validate(listener).model_dump(include={"attempts", "errors", "retried"})
+    assert shown == {
+        "attempts": 2,
+        "errors": [{"error": "OSError: away", "at": NOON, "together": 12}],
+        "retried": [{"kind": "send", "key": "7", "attempts": 2, "error": "HTTP 503", "ended_at": NOON}],
+    }
+    assert listener.has_finished

@@ -41,6 +41,16 @@ class Asked(BaseModel):
     events: Annotated[list[Told], Field(max_length=100)]
 
 
+class FaultView(BaseModel):
+    """The error of one attempt that failed; of several events tried `together` any may have caused it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    error: str
+    at: datetime | None
+    together: int
+
+
 class OutcomeView(BaseModel):
     """What became of one event here."""
 
@@ -51,6 +61,8 @@ class OutcomeView(BaseModel):
     handled_at: datetime | None
     at: datetime | None
     error: str | None
+    attempts: int | None
+    errors: list[FaultView]
 
 
 class JobView(BaseModel):
@@ -67,11 +79,28 @@ class JobView(BaseModel):
     causationid: str | None
 
 
+class RetriedView(BaseModel):
+    """A job that has ended and took several attempts, with the last error before its end."""
+
+    kind: str
+    key: str
+    attempts: int
+    error: str | None
+    first_attempt_at: datetime | None
+    ended_at: datetime
+    correlationid: str
+    causationid: str | None
+
+
 class Outcomes(BaseModel):
-    """What became of the events, in the order in which they were asked for, and the jobs that are not done."""
+    """What became of the events, in the order in which they were asked for, and of jobs.
+
+    Those that are not done, and those that ended after more than one attempt.
+    """
 
     outcomes: list[OutcomeView]
     jobs: list[JobView]
+    retried: list[RetriedView]
 
 
 def routes(name: str, handlers: Handlers) -> APIRouter:
@@ -82,11 +111,17 @@ def routes(name: str, handlers: Handlers) -> APIRouter:
     async def tell_outcomes(body: Asked, db: Db) -> Any:
         """Tell what became of events here: handled and when, parked and why, passed over, or still to come.
 
-        With the jobs that the same commands have set off, and that are not done. Nothing is changed.
+        How often one was tried is told as well, with its last errors, and the jobs that the same commands have set off
+        and that are not done, or took several attempts. Nothing is changed.
         """
         found = await outcomes.outcomes(db, name, handlers, body.events)
         stories = sorted({each.correlationid for each in body.events})
         jobs = await sql.JOBS_OF_STORIES.fetch(db, stories=stories, most=_MOST_JOBS)
-        return {"outcomes": [OutcomeView.model_validate(each) for each in found], "jobs": [dict(row) for row in jobs]}
+        retried = await sql.RETRIED_OF_STORIES.fetch(db, stories=stories, most=_MOST_JOBS)
+        return {
+            "outcomes": [OutcomeView.model_validate(each) for each in found],
+            "jobs": [dict(row) for row in jobs],
+            "retried": [dict(row) for row in retried],
+        }
 
     return router
