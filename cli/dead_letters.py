@@ -11,6 +11,7 @@ import typer
 from cli import letters
 from cli.answers import answer_of, everything
 from cli.console import console, fail
+from cli.earlier import archived_before, states_of
 from cli.following import follow
 from cli.reproducing import write_test
 from cli.running import address_of
@@ -106,7 +107,9 @@ class _Asked:
         letters.show_groups(self._get("/dead-letters/groups")["items"])
 
     def show(self) -> None:
-        letters.show_page(self._get(f"/dead-letters/{self._one()}"))
+        letter = self._get(f"/dead-letters/{self._one()}")
+        before = archived_before(letter)
+        letters.show_page(letter, None if before is None else states_of(self._client, before))
 
     def redrive(self) -> None:
         """Rehearse, ask and redrive; end with 1 when something failed."""
@@ -146,7 +149,11 @@ class _Asked:
         console.print(done["diff"], markup=False, highlight=False)
 
     def reproduce(self) -> None:
-        path = write_test(self._get(f"/dead-letters/{self._one()}/reproduction"), self._wanted.to)
+        page = f"/dead-letters/{self._one()}"
+        before = archived_before(self._get(page))
+        asked = f"{page}/reproduction"
+        material = self._get(asked) if before is None else self._post(asked, before=before)
+        path = write_test(material, self._wanted.to, is_archived=before is not None)
         console.print(f"Written. It fails as the event did: ./sliceline test {path}", highlight=False, soft_wrap=True)
 
     def _one(self) -> int:

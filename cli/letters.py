@@ -1,7 +1,7 @@
 """Prints dead letters, and what came of them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -38,8 +38,11 @@ def show_groups(items: Iterable[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
-def show_page(letter: Mapping[str, Any]) -> None:
-    """Print all there is to know of one letter, its payload with what fails in it marked."""
+def show_page(letter: Mapping[str, Any], before: Sequence[str] | None = None) -> None:
+    """Print all there is to know of one letter, its payload with what fails in it marked.
+
+    `before`: what the ledger's archive has before it on its key; None: nobody has asked it, or it does not know.
+    """
     for name in ("id", "consumer", "topic", "partition", "offset", "key", "type", "sequence", "parked_at"):
         _fact(name, letter[name])
     contract = letter["contract"] or {}
@@ -50,7 +53,11 @@ def show_page(letter: Mapping[str, Any]) -> None:
         console.print(f"  {frame['file']}:{frame['line']} {frame['function']}", highlight=False, markup=False)
         console.print(f"    {frame['code']}", highlight=False, markup=False)
     _section("headers", (f"{each['name']}: {each['value']}" for each in letter["headers"]))
-    _section("before it on its key", (f"{each['id']} {each['type']} {each['state']}" for each in letter["before"]))
+    if before is None:
+        kept = (f"{each['id']} {each['type']} {each['state']}" for each in letter["before"])
+        _section("before it on its key, of what the service still has (the ledger does not tell)", kept)
+    else:
+        _section("before it on its key, by the ledger's archive", before)
     _section(f"behind it, {letter['held']}", (f"{each['id']} {each['type']}" for each in letter["behind"]))
     _section("redrives", (f"{each['redrive']} {each['at'][:19]} {_tried(each)}" for each in letter["redrives"]))
     _section(

@@ -8,6 +8,9 @@ from typing import Any
 from cli.console import fail
 from local import ROOT
 
+ARCHIVED = "What came before it on its key, handled or not: the last events that the ledger's archive has."
+KEPT = "What came before it on its key and was not handled either: the service has no more, and no ledger told."
+
 TEMPLATE = '''"""Letter {letter} of {service} could not be handled. Written by `./sliceline dead-letters reproduce`.
 
 {failed}
@@ -24,7 +27,7 @@ STATE: Rows = {state}
 # Under which names it had been handled before.
 INBOX: list[str] = {inbox}
 
-# What stood before it on its key, and was not handled either.
+# {where_from}
 BEFORE: list[Record] = {before}
 
 EVENT: Record = {event}
@@ -35,21 +38,28 @@ async def test_letter_{letter}_of_{service}_is_handled(new_database: NewDatabase
 '''
 
 
-def write_test(material: Mapping[str, Any], to: Path | None) -> Path:
-    """Write the test and return where it is; an existing file is left alone."""
+def write_test(material: Mapping[str, Any], to: Path | None, *, is_archived: bool = False) -> Path:
+    """Write the test and return where it is; an existing file is left alone.
+
+    `is_archived`: what stood before the letter is from the ledger's archive.
+    """
     service, letter = material["service"], material["letter"]
     path = to or ROOT / "tests" / "integration" / f"test_{service}_letter_{letter}.py"
     if path.exists():
         fail(f"{path} is there already; another one: --to FILE")
-    path.write_text(text_of(material))
+    path.write_text(text_of(material, is_archived=is_archived))
     return path
 
 
-def text_of(material: Mapping[str, Any]) -> str:
+def text_of(material: Mapping[str, Any], *, is_archived: bool = False) -> str:
     """Return the text of a test."""
     given = {name: _literal(material[name]) for name in ("state", "inbox", "before", "event")}
     return TEMPLATE.format(
-        service=material["service"], letter=material["letter"], failed=_failed(material["failed"]), **given
+        service=material["service"],
+        letter=material["letter"],
+        failed=_failed(material["failed"]),
+        where_from=ARCHIVED if is_archived else KEPT,
+        **given,
     )
 
 

@@ -103,16 +103,20 @@ class _Row(msgspec.Struct):
 
 
 async def _write_letter(tx: Tx, consumer: str, incoming: Incoming, failure: Failure | None) -> None:
-    headers = [(printable(name), None if value is None else text_of(value)) for name, value in incoming.record.headers]
     row = _Row(
         record=incoming.record,
         key=incoming.key,
         type=type_of(incoming.record),
-        headers=orjson.dumps(headers).decode(),
+        headers=orjson.dumps(headers_of(incoming.record)).decode(),
         own_log=incoming.record.log if isinstance(incoming.record, Letter) else None,
         blame=blame_of(failure, tx.now) if failure else Blame(),
     )
     await sql.DEAD_LETTER.execute(tx.raw, consumer=consumer, letter=[row])
+
+
+def headers_of(record: Record) -> list[tuple[str, str | None]]:
+    """Return a record's headers as they are stored."""
+    return [(printable(name), None if value is None else text_of(value)) for name, value in record.headers]
 
 
 def type_of(record: Record) -> str | None:

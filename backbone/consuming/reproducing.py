@@ -4,13 +4,14 @@ The state is the rows of the service's own tables that the event speaks of, and 
 Personal data is replaced everywhere by other text of the same shape, the same by the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
 import orjson
 
 from backbone.consuming import letters_sql, parking
+from backbone.consuming.batch import Letter
 from backbone.consuming.letters import error_shown
 from backbone.consuming.masking import Mask, names_in, texts_in
 from backbone.errors import SlicelineError
@@ -37,17 +38,22 @@ ORDER BY c.relname, a.attnum
 """)
 
 Rows = dict[str, list[dict[str, Any]]]
+Row = asyncpg.Record | Mapping[str, Any]
 
 
-async def material(database: Database, consumer: str, letter: int) -> dict[str, Any] | None:
-    """Return what a test of one letter is written from; None when there is no such letter."""
+async def material(
+    database: Database, consumer: str, letter: int, archived: Sequence[Letter] | None = None
+) -> dict[str, Any] | None:
+    """Return what a test of one letter is written from; None when there is no such letter.
+
+    `archived`: the events before it on its key, where somebody has them. The service has kept those that it could not
+    handle either.
+    """
     found = await letters_sql.LETTER_PAGE.fetch(database, consumer=consumer, letter=letter)
     if not found:
         return None
     row = found[0]
-    before = await letters_sql.BEFORE_RECORDS.fetch(
-        database, consumer=consumer, topic=row["topic"], key=row["key"], letter=letter
-    )
+    before = await _kept(database, consumer, row) if archived is None else [_stored(each) for each in archived]
     state = await _state(database, row)
     seen = await _seen(database, consumer, row)
     mask = Mask()
@@ -67,19 +73,30 @@ async def material(database: Database, consumer: str, letter: int) -> dict[str, 
     }
 
 
+async def _kept(database: Database, consumer: str, row: asyncpg.Record) -> Sequence[Row]:
+    about = {"topic": row["topic"], "key": row["key"], "letter": row["id"]}
+    return await letters_sql.BEFORE_RECORDS.fetch(database, consumer=consumer, **about)
+
+
+def _stored(record: Letter) -> Row:
+    """Give a record the form in which letters are stored."""
+    headers = parking.headers_of(record)
+    return {"topic": record.topic, "record_key": record.key, "headers": headers, "value": record.value}
+
+
 def _texts(state: Rows) -> Iterator[Any]:
     for rows in state.values():
         yield from rows
 
 
-def _data(row: asyncpg.Record) -> Iterator[Any]:
+def _data(row: Row) -> Iterator[Any]:
     try:
         yield orjson.loads(row["value"] or b"null")
     except orjson.JSONDecodeError:
         return
 
 
-def _record(row: asyncpg.Record, mask: Mask) -> dict[str, Any]:
+def _record(row: Row, mask: Mask) -> dict[str, Any]:
     """Give a letter as the record it was; what is no JSON is given as it is, in the escapes of a header."""
     record_key = row["record_key"]
     return {

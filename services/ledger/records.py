@@ -16,7 +16,7 @@ import msgspec
 from backbone.events import buses
 from backbone.storage.database import Database
 from backbone.storage.outbox import counter
-from services.ledger import store
+from services.ledger import archive, store
 
 LARGEST = 3 * 1024 * 1024
 """Bytes of data and headers from which a page ends: in base64 it still fits into a request."""
@@ -108,6 +108,16 @@ async def page(database: Database, wanted: Wanted, after: Place | None, limit: i
     events = [_record(row) for row in in_sequence(rows)]
     last = str(_place(rows[-1])) if rows else None
     return RecordPage(events, told, len(events), None if is_last else last, last)
+
+
+async def before(database: Database, source: str, event: str, limit: int) -> RecordPage | None:
+    """Return the last records of an event's key and topic before it, in their order; None where it is not kept."""
+    found = await archive.find(database, source, event)
+    if found is None:
+        return None
+    rows = await store.list_records_before(database, found, limit)
+    events = [_record(row) for row in _fitting(rows)][::-1]
+    return RecordPage(events, (), len(events), None, None)
 
 
 async def count(database: Database, wanted: Wanted) -> int:

@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, StringConstraints
 
-from backbone.http import Db
+from backbone.http import Db, Problem
 from backbone.http.pages import bad_cursor
 from backbone.values.fields import PAIR, Key, Moment
 from services.ledger import records
@@ -86,6 +86,20 @@ async def list_records(
     """List records as a service takes them at POST /replays, in the order in which they came."""
     wanted = Wanted(types or (), topics or (), since, until)
     page = await records.page(db, wanted, _place(after), limit, service)
+    return Response(msgspec.json.encode(page), media_type="application/json")
+
+
+@router.get("/records/before", response_model=RecordsView, responses={404: {}})
+async def list_records_before(
+    db: Db,
+    event: Annotated[Key, Query(description="The event's id.")],
+    source: Annotated[Key, Query(description="Its source: /sliceline/orders.")],
+    limit: Annotated[int, Query(ge=1, le=100, description="How many records at most, the last ones.")] = 20,
+) -> Response:
+    """List the records before an event on its key, in its topic and in their order."""
+    page = await records.before(db, source, event, limit)
+    if page is None:
+        raise Problem(404, "No such event", f"No event {event} of {source} is kept.")
     return Response(msgspec.json.encode(page), media_type="application/json")
 
 

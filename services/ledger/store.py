@@ -53,6 +53,10 @@ _NEXT_RECORDS = Statement(f"""
     AND ({_AS_THEY_CAME}) > (:recorded_at::timestamptz, :topic::text, :partition::int, :offset::bigint, :id::text)
     ORDER BY {_AS_THEY_CAME} LIMIT :most
 """)  # noqa: S608  our own text
+_RECORDS_BEFORE = Statement(f"""
+    SELECT {_RECORD} FROM events WHERE key = :key AND topic = :topic AND sequence < :sequence
+    ORDER BY sequence DESC LIMIT :most
+""")  # noqa: S608  our own text
 _COUNT_RECORDS = Statement(f"SELECT count(*) FROM events WHERE {_IS_WANTED}")  # noqa: S608  our own text
 # The index of stories leads to what followed from an event: it carries its story on.
 _PUBLISHED = Statement("""
@@ -229,6 +233,12 @@ async def list_records(
     if after is None:
         return await _FIRST_RECORDS.fetch(session, **wanted, most=most)
     return await _NEXT_RECORDS.fetch(session, **wanted, **after, most=most)
+
+
+async def list_records_before(session: Session, event: Kept, most: int) -> list[asyncpg.Record]:
+    """Return the records of the same key and topic before an event, the last one first."""
+    place = {"key": event.key, "topic": event.topic, "sequence": event.sequence}
+    return await _RECORDS_BEFORE.fetch(session, **place, most=most)
 
 
 async def count_records(session: Session, wanted: Mapping[str, Any]) -> int:

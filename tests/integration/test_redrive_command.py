@@ -4,7 +4,8 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +23,59 @@ from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.storage.database import Database
 from cli.__main__ import app
+from deployment.catalogue import sample_of
+from services.ledger.service import SERVICE as LEDGER
 from services.notifications.service import SERVICE
 from tests.conftest import NewDatabase
-from tests.integration.one_service import fed, serving
-from tests.integration.standing_in import standing_in
+from tests.integration.one_service import FakeRecord, fed, serving
+from tests.integration.standing_in import standing_in, standing_in_for
 from tests.integration.things import running
 
-CANCELLED = "sliceline.orders.order-cancelled.v1"
+CANCELLED, CONFIRMED = "sliceline.orders.order-cancelled.v1", "sliceline.orders.order-confirmed.v2"
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
 
 
 @pytest.fixture
-def url(new_database: NewDatabase) -> str:
-    """A database of notifications with a parked event and a job that was given up."""
+def heard(new_database: NewDatabase) -> tuple[str, list[FakeRecord]]:
+    """A database of notifications with a parked event and a job that was given up, and what it has heard."""
     url = new_database("notifications")
-    asyncio.run(_park(url))
+    return url, asyncio.run(_park(url))
+
+
+@pytest.fixture
+def url(heard: tuple[str, list[FakeRecord]]) -> str:
+    return heard[0]
+
+
+@pytest.fixture
+def archive(heard: tuple[str, list[FakeRecord]], new_database: NewDatabase) -> str:
+    """A database of the ledger with the same."""
+    url = new_database("ledger")
+    asyncio.run(_keep(url, heard[1]))
     return url
 
 
-async def _park(url: str) -> None:
+async def _keep(url: str, records: list[FakeRecord]) -> None:
+    async with fed(LEDGER, lambda _: url) as ledger:
+        await ledger.deliver(*records)
+
+
+async def _park(url: str) -> list[FakeRecord]:
     async with fed(SERVICE, lambda _: url) as service:
-        record = service.record(CANCELLED, {"order": new_id(), "customer": ADA, "reason": "Changed my mind."})
+        order = new_id()
+        first = service.record(CONFIRMED, {**sample_of(CONFIRMED), "order": order, "customer": ADA})
+        record = service.record(CANCELLED, {"order": order, "customer": ADA, "reason": "Changed my mind."})
+        record = replace(record, offset=1)
+        await service.deliver(first)
         processor = BatchProcessor(SERVICE.name, SERVICE.handlers, service.database)
-        batch = Batch([read(record, processor.views)], {(record.topic, 0): (0, 1)})
+        batch = Batch([read(record, processor.views)], {(record.topic, 0): (1, 2)})
         await processor.park(batch, RuntimeError("the handler stumbled"))
         async with service.database.transaction() as tx:
+            await tx.raw.execute("DELETE FROM jobs")
             tx.schedule("send", "some-mail")
         async with service.database.transaction() as tx:
             await tx.raw.execute("UPDATE jobs SET parked_at = now(), error = 'given up'")
+    return [first, record]
 
 
 async def _left(url: str) -> tuple[int, int]:
@@ -82,6 +108,10 @@ def test_a_parked_event_is_given_up_by_its_key(url: str, tmp_path: Path, monkeyp
     monkeypatch.setattr("cli.running.HOME", tmp_path)
     with serving(SERVICE, url) as address, standing_in(tmp_path, "notifications", address):
         parked = httpx.get(f"{address}/dead-letters").json()["items"][0]
+        test = tmp_path / "test_letter.py"
+        wanted = ["dead-letters", "reproduce", "notifications", str(parked["id"]), "--to", str(test)]
+        assert CliRunner().invoke(app, wanted).exit_code == 0
+        assert "the service has no more, and no ledger told" in test.read_text()
         given = ["discard", "notifications", "--reason", "sent by hand"]
         for which in ([], ["--key", parked["key"], "--letter", "1"]):
             assert CliRunner().invoke(app, [*given, *which]).exit_code == 2
@@ -115,8 +145,8 @@ def redriving_for(url: str) -> Iterator[None]:
         thread.join()
 
 
-def test_a_dead_letter_is_looked_at_given_up_restored_and_redriven_by_command(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_dead_letter_is_looked_at_edited_reproduced_given_up_restored_and_redriven_by_command(
+    url: str, archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.running.HOME", tmp_path)
 
@@ -125,12 +155,47 @@ def test_a_dead_letter_is_looked_at_given_up_restored_and_redriven_by_command(
         assert done.exit_code == code, done.output
         return done.output
 
-    with serving(SERVICE, url) as address, standing_in(tmp_path, "notifications", address), redriving_for(url):
+    with (
+        serving(SERVICE, url, edit_dead_letters=True) as address,
+        serving(LEDGER, archive) as ledger,
+        standing_in_for(tmp_path, {"notifications": address, "ledger": ledger}),
+        ExitStack() as later,
+    ):
         (letter,) = httpx.get(f"{address}/dead-letters").json()["items"]
         number, group = str(letter["id"]), letter["group"]
+
+        plan = str(httpx.post(f"{address}/redrives", json={"all": True}).json()["id"])
+        assert f"redrive {plan} was cancelled" in said("cancel", plan, "--actor", "bob")
+        assert httpx.get(f"{address}/redrives/{plan}").json()["state"] == "cancelled"
+        assert "409" in said("cancel", plan, code=1)
+        assert "its number comes after" in said("cancel", code=2)
+        later.enter_context(redriving_for(url))
+
+        data = tmp_path / "data.json"
+        edit = ["edit", number, "--data", str(data), "--reason", "his mistake", "--actor", "bob"]
+        assert "cannot be read as JSON" in said(*edit, code=2)
+        data.write_text(json.dumps({"order": letter["key"], "customer": ADA}))
+        assert "reason" in said(*edit, code=1)
+        data.write_text(json.dumps({"order": letter["key"], "customer": ADA, "reason": "It was late."}))
+        difference = said(*edit)
+        assert '-  "reason": "Changed my mind."' in difference
+        assert '+  "reason": "It was late."' in difference
+        assert "needs --reason" in said("edit", number, "--data", str(data), code=2)
+
+        test = tmp_path / "test_letter.py"
+        assert "Written" in said("reproduce", number, "--to", str(test))
+        text = test.read_text()
+        assert "the handler stumbled" in text
+        assert "the ledger's archive has" in text
+        assert CONFIRMED in text.partition("BEFORE:")[2].partition("EVENT:")[0]
+        assert ADA["email"] not in text
+        assert "is there already" in said("reproduce", number, "--to", str(test), code=1)
+
         assert ADA["email"] not in said("list") + said("groups")
         assert group in said("groups")
-        assert ADA["email"] in said("show", number)
+        shown = said("show", number)
+        assert ADA["email"] in shown
+        assert f"by the ledger's archive\n  2026-11-01T18:30:00 {CONFIRMED} handled" in shown
         assert "Say which" in said("discard", "--reason", "garbage", code=2)
         assert "1 discarded" in said("discard", "--group", group, "--reason", "garbage", "--actor", "ann")
         assert "1 restored" in said("restore", number)
@@ -142,6 +207,9 @@ def test_a_dead_letter_is_looked_at_given_up_restored_and_redriven_by_command(
         assert asyncio.run(_left(url)) == (0, 1)
         acts = httpx.get(f"{address}/acts").json()["items"]
         assert [(each["actor"], each["act"]) for each in acts] == [
+            ("anonymous", "redrive"),
+            ("bob", "cancel-redrive"),
+            ("bob", "edit"),
             ("ann", "discard"),
             ("operator", "restore"),
             ("operator", "redrive"),

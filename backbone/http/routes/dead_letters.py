@@ -16,6 +16,7 @@ from backbone.http.commands import Command, CommandRequest, KeylessCommand
 from backbone.http.context import Db
 from backbone.http.pages import Page, Paging, number_of
 from backbone.http.problems import Problem
+from backbone.http.routes.archived import ArchivedRecord
 from backbone.http.routes.selecting import GroupId, KeyText, Selection
 from backbone.storage.database import Database, Tx
 from backbone.storage.tables import acts, dead_letters, discarded_letters
@@ -52,6 +53,14 @@ class DiscardMany(Selection):
     """Says which events are given up, and why."""
 
     reason: Reason
+
+
+class Earlier(BaseModel):
+    """Holds what an archive has of the events before a parked one on its key, the oldest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: Annotated[list[ArchivedRecord], Field(max_length=100)]
 
 
 class Edit(BaseModel):
@@ -113,6 +122,15 @@ def _add_pages(router: APIRouter, name: str, handlers: Handlers) -> None:
     async def get_dead_letter_reproduction(letter: LetterId, db: Db) -> dict[str, Any]:
         """Give what it takes to see an event fail elsewhere: it, its key's state, personal data replaced."""
         return _there(await reproducing.material(db, name, letter), letter)
+
+    @router.post("/dead-letters/{letter}/reproduction", responses={404: {}})
+    async def make_dead_letter_reproduction(letter: LetterId, body: Earlier, db: Db) -> dict[str, Any]:
+        """Give the same with these events before it, of which the service itself knows only those it has not handled.
+
+        Nothing is changed; personal data is replaced in them as in the rest.
+        """
+        before = [each.record() for each in body.before]
+        return _there(await reproducing.material(db, name, letter, before), letter)
 
 
 def _add_redrive(router: APIRouter, name: str, handlers: Handlers) -> None:

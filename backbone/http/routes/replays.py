@@ -1,28 +1,26 @@
 """Takes archived events that the service is to handle again, and tells what is applied already."""
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backbone.consuming import sql
-from backbone.consuming.batch import Letter
 from backbone.consuming.batch_processor import Fenced
 from backbone.consuming.handlers import Handlers, topics_of
-from backbone.consuming.replaying import Archived, Outcome, Replaying, as_archived
+from backbone.consuming.replaying import Outcome, Replaying
 from backbone.consuming.settling import Settling
 from backbone.events.payload import Unread
 from backbone.http.bodies import takes_up_to
 from backbone.http.context import Ctx, Db
 from backbone.http.problems import Problem
+from backbone.http.routes.archived import ArchivedRecord
 from backbone.jobs.work import Work
 from backbone.running.pulse import Pulse
 from backbone.storage import sql as storage
-from backbone.values.fields import PAIR
 
 MOST = 1000
 """Events of one request."""
@@ -31,31 +29,7 @@ WITHIN = 45.0
 """Seconds that a request has; what is not done by then is told of as applied when it is sent again."""
 _TURN = "replays"
 
-Encoded = Annotated[
-    str,
-    StringConstraints(pattern=r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$", max_length=2_000_000),
-]
 Attribute = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
-
-
-class ArchivedRecord(BaseModel):
-    """An event as Kafka had it; bytes are in base64."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    topic: Annotated[str, StringConstraints(max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")]
-    partition: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    offset: Annotated[int, Field(ge=0, le=2**63 - 2)]
-    recorded_at: Annotated[AwareDatetime, Field(description="When Kafka took it.")]
-    key: Encoded | None
-    headers: Annotated[list[Annotated[tuple[str, Encoded | None], PAIR]], Field(max_length=1000)]
-    value: Encoded | None
-
-    def record(self) -> Archived:
-        """Return it in the shape of the record it was."""
-        headers = [(name, _bytes(value)) for name, value in self.headers]
-        place = self.topic, self.partition, self.offset
-        return as_archived(Letter(*place, _bytes(self.key), _bytes(self.value), headers), self.recorded_at)
 
 
 class Published(BaseModel):
@@ -169,7 +143,3 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
 
 def _shown(outcomes: Mapping[Outcome, int]) -> dict[str, int]:
     return {str(each): outcomes.get(each, 0) for each in Outcome}
-
-
-def _bytes(encoded: str | None) -> bytes | None:
-    return None if encoded is None else b64decode(encoded)
