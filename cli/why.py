@@ -19,7 +19,10 @@ def why(
     order: Annotated[str, typer.Argument(help="The order's id.")],
     expected: Annotated[
         str,
-        typer.Argument(help="What is missing: mail, payment, points, stock, an event (order-confirmed), or a service."),
+        typer.Argument(
+            help="What is missing: mail, payment, points, stock, an event (order-confirmed), a service, rule:NAME or "
+            "endpoint:NAME."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: the whole answer on standard output.")] = False,
 ) -> None:

@@ -3,19 +3,23 @@
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from backbone.events.envelope import is_type
 from backbone.storage.database import Database
 from services import CATALOGUE
-from services.ledger import archive
+from services.ledger import archive, links, outlets
 from services.ledger.asking import Services
 from services.ledger.kept import Archived, as_patterns_see_it
-from services.ledger.links import Answer, Facts, Seen
+from services.ledger.links import Answer, Broken, Facts, Seen
+from services.ledger.outlets import ROUTER, WEBHOOKS, Endpoint, Rule
 from services.ledger.standing import Standing, asked_of, standing
 from services.ledger.why import LEDGER, Unasked, keys_of, why
 from services.ledger.wiring import Wiring, short, wiring
 
+T = TypeVar("T")
 WIRING: Wiring = wiring(tuple(CATALOGUE))
 MOST_EVENTS = 1000
 """So many events are looked at of an order, and of what its commands have set off."""
@@ -58,12 +62,53 @@ class Inquiry:
             except Unasked as error:
                 standings[error.service] = await self._standing(error.service, order, keys)
 
+    async def why_outlet(self, order: str, expected: str, events: Sequence[Archived]) -> Answer:
+        """Say why a rule has passed no event of an order on, or an endpoint got none. Raises NotKnown."""
+        kind, _, name = expected.partition(":")
+        service = ROUTER if kind == outlets.RULE else WEBHOOKS
+        found = await (self._why_rule if kind == outlets.RULE else self._why_endpoint)(name, story_of(order, events))
+        if found is None:
+            return Answer(None, links.silent(service), ())
+        if found.happened or found.broken:
+            return found
+        own = await self.why(order, service, events)  # it matches, so the service itself is asked how far it is
+        broken = own.broken or Broken("nothing-told", service, outlets.NOTHING_CAME, f"./sliceline logs {service}")
+        return Answer(None, broken, (*found.chain, *own.chain))
+
+    async def _why_rule(self, name: str, story: Sequence[Seen]) -> Answer | None:
+        rules = await self._everything(ROUTER, "/rules", Rule)
+        return None if rules is None else outlets.why_rule(outlets.named(rules, name), story, self._address(ROUTER))
+
+    async def _why_endpoint(self, name: str, story: Sequence[Seen]) -> Answer | None:
+        endpoints = await self._everything(WEBHOOKS, "/endpoints", Endpoint)
+        if endpoints is None:
+            return None
+        endpoint = outlets.of_name(endpoints, name)
+        paths = [f"/endpoints/{endpoint.id}/deliveries/{event.id}" for event in story]
+        found = await asyncio.gather(*(self._ask(WEBHOOKS, path) for path in paths))
+        deliveries = [outlets.delivery(each) for each in found if each is not None]
+        return outlets.why_endpoint(endpoint, story, deliveries, self._address(WEBHOOKS))
+
+    async def _everything(self, service: str, path: str, kind: type[T]) -> list[T] | None:
+        """Read a list page by page; None where nobody answers."""
+        found, after = list[T](), ""
+        while True:
+            page = await self._ask(service, f"{path}?limit=200{after}")
+            if page is None:
+                return None
+            found += msgspec.convert(page["items"], list[kind])  # type: ignore[valid-type]  # which it is, a caller says
+            if page["next"] is None:
+                return found
+            after = f"&after={page['next']}"
+
+    def _address(self, service: str) -> str:
+        return self._services.addresses.get(service, "")
+
     async def _standing(self, service: str, order: str, keys: Collection[str]) -> Standing:
         paths = asked_of(order)
         said = await asyncio.gather(*(self._ask(service, path) for path in paths.values()))
         jobs = await self._jobs(service, sorted(keys))
-        address = self._services.addresses.get(service, "")
-        return standing(address, {**dict(zip(paths, said, strict=True)), "jobs": jobs}, order)
+        return standing(self._address(service), {**dict(zip(paths, said, strict=True)), "jobs": jobs}, order)
 
     async def _jobs(self, service: str, keys: Sequence[str]) -> Any:
         """Ask for the jobs of some keys, no more at once than fit into an address."""

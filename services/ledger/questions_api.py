@@ -10,8 +10,9 @@ from backbone.context import Context
 from backbone.http import Db, Problem
 from backbone.http.context import Ctx
 from backbone.http.problems import invalid
-from backbone.values.fields import Key, Moment
-from services.ledger import questions, store
+from backbone.values.fields import Key, Line, Moment
+from backbone.values.texts import LONGEST_KEY
+from services.ledger import outlets, questions, store
 from services.ledger.asking import Services, services_of
 from services.ledger.funnel import PROGRESS, Stuck, expected_of, funnel
 from services.ledger.kept import Archived
@@ -27,6 +28,7 @@ PROBLEMS = {
 }
 _DAY = timedelta(days=1)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+_LONGEST_EXPECTED = LONGEST_KEY + len("endpoint:")
 _MOST_EXPLAINED = 10
 """Of so many stuck orders the services are asked why."""
 Order = Annotated[Key, Query(description="The order's id")]
@@ -66,19 +68,25 @@ async def get_why(
     context: Ctx,
     order: Order,
     expected: Annotated[
-        Key, Query(description="An event (order-confirmed), a service (loyalty), or mail, payment, stock, points.")
+        Line,
+        Query(
+            max_length=_LONGEST_EXPECTED,
+            description="An event (order-confirmed), a service (loyalty), mail, payment, stock or points; or what a "
+            "rule or an endpoint does with it, rule:NAME or endpoint:NAME.",
+        ),
     ],
 ) -> Any:
     """Says why something has not happened to an order: the first broken link, and the command that mends it.
 
     The wiring is followed back from what is expected. Of something that has happened it says when.
     """
+    inquiry = Inquiry(db, _services(context))
     try:
-        target = WIRING.find(expected)
+        target = expected if outlets.is_outlet(expected) else WIRING.find(expected)
+        events = await _events(db, order)
+        answer = await (inquiry.why_outlet if outlets.is_outlet(target) else inquiry.why)(order, target, events)
     except NotKnown as error:
         raise invalid([{"field": "expected", "message": str(error)}]) from error
-    events = await _events(db, order)
-    answer = await Inquiry(db, _services(context)).why(order, target, events)
     return {
         "order": order,
         "expected": target,

@@ -221,6 +221,9 @@ async def test_a_journey_tells_how_far_each_listener_is(
             parked = [each for step in found["steps"] for each in step["listeners"] if each["state"] == "parked"]
             assert [(each["error"], each["errors"][0]["error"]) for each in parked] == [("BoomError: no",) * 2]
             assert (found["unfinished"], found["unanswered"]) == (["loyalty"], ["kitchen"])
+            asked = {"order": sample["order"], "expected": "rule:Large orders"}
+            broken = (await ledger.client.get("/why", params=asked)).json()["broken"]
+            assert (broken["kind"], broken["service"]) == ("no-answer", "router")
             await loyalty.database.close()
 
 
