@@ -60,8 +60,9 @@ class BatchProcessor:
             open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
             unseen = await self._admit(tx, open_ones)
-            repeated = _less(open_ones, unseen)
-            settled = Settled(unseen, repeated=repeated, held=_less(ours, open_ones))
+            repeated = less(open_ones, unseen)
+            held = await counting.newly_held(tx, self._name, less(ours, open_ones), spans)
+            settled = Settled(unseen, repeated=repeated, held=held)
             # Before the handlers: what one of them does to the connection is met by nothing of ours after it.
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
             await self._handle(tx, unseen)
@@ -74,7 +75,8 @@ class BatchProcessor:
         async with self._database.transaction() as tx:
             _, spans = await self._move(tx, batch)
             await parking.park(tx, self._name, batch.incoming[0], error)
-            settled = Settled(applied=(), repeated=(), held=batch.incoming)
+            held = await counting.newly_held(tx, self._name, batch.incoming, spans)
+            settled = Settled(applied=(), repeated=(), held=held)
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
 
     def failed(self, batch: Batch, error: Exception) -> Batch:
@@ -85,7 +87,7 @@ class BatchProcessor:
         """Handle those that were not handled before, in a transaction that is the caller's; return which they were."""
         unseen = await self._admit(tx, incoming)
         await self._handle(tx, unseen)
-        await self._tell_repeated(tx, _less(incoming, unseen))
+        await self._tell_repeated(tx, less(incoming, unseen))
         return unseen
 
     async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
@@ -156,7 +158,8 @@ def _topic_of(event: Event[Any]) -> str:
     return topic_of_view(type(event.data))
 
 
-def _less(incoming: Sequence[Incoming], others: Sequence[Incoming]) -> Sequence[Incoming]:
+def less(incoming: Sequence[Incoming], others: Sequence[Incoming]) -> Sequence[Incoming]:
+    """Return what is in a batch, without those others of it."""
     if len(incoming) == len(others):
         return ()
     without = {id(each) for each in others}

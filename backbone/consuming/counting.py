@@ -2,26 +2,26 @@
 
 A record is known by its offset and counts once, whatever is read again: one that was counted before and now has an
 effect is no longer ignored. The same event at another offset is another record, and `repeated`. What is parked or
-discarded is counted where it lies, so that a letter which vanishes is missed.
+discarded is counted where it lies, so that a letter which vanishes is missed; housekeeping counts those that it purges.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from backbone.consuming import sql
-from backbone.consuming.batch import Batch, Incoming, declared_type, printable
+from backbone.consuming.batch import Batch, Incoming, Letter, declared_type, printable
 from backbone.events.envelope import LONGEST_ATTRIBUTE
 from backbone.events.topics import PartitionId
 from backbone.storage.database import Database, Tx
 
 NO_TYPE = ""
 """Stands for the type of a record that declares none."""
-_PLACE = ("topic", "partition", "next_offset", "counted_offset", "since_offset", "since_at", "log")
+_PLACE = ("topic", "partition", "next_offset", "counted_offset", "since_offset", "since_at", "uncounted_from", "log")
 _COUNT = ("topic", "partition", "type", "applied", "ignored", "repeated", "parked", "held", "discarded")
 
 
@@ -98,6 +98,16 @@ async def add(tx: Tx, consumer: str, counts: Counts) -> None:
         await sql.COUNTS_ADD.execute(tx.raw, consumer=consumer, count=rows)
 
 
+async def newly_held(tx: Tx, consumer: str, held: Sequence[Incoming], spans: Spans) -> Sequence[Incoming]:
+    """Return what lies behind a parked key since this transaction: without what is read again and lay there before."""
+    known = [(*each.place, each.record.offset) for each in held if each.record.offset < spans[each.place].counted]
+    if not known:
+        return held
+    rows = await sql.LETTERS_BEFORE.fetch(tx.raw, consumer=consumer, held=known)
+    before = {(row["topic"], row["partition"], row["offset"]) for row in rows}
+    return [each for each in held if (*each.place, each.record.offset) not in before]
+
+
 async def take_up(tx: Tx, letters: Iterable[tuple[int, bool]]) -> None:
     """Count letters that are handled, in the transaction that deletes them and before it does.
 
@@ -111,6 +121,18 @@ async def replayed(tx: Tx, consumer: str, applied: Iterable[tuple[Incoming, date
     rows = [(*each.place, each.record.offset, type_of(each), recorded_at) for each, recorded_at in applied]
     if rows:
         await sql.COUNTS_REPLAYED.execute(tx.raw, consumer=consumer, again=rows)
+
+
+async def replay_parked(tx: Tx, consumer: str, parked: Iterable[Incoming]) -> None:
+    """Count archived events that now lie behind a parked key, or are parked, each in the log that it came from."""
+    letters = [(each, each.record) for each in parked]
+    rows = [
+        (*each.place, letter.offset, letter.log, datetime.fromtimestamp(letter.timestamp / 1000, UTC))
+        for each, letter in letters
+        if isinstance(letter, Letter) and letter.timestamp is not None
+    ]
+    if rows:
+        await sql.COUNTS_REPLAY_PARKED.execute(tx.raw, consumer=consumer, again=rows)
 
 
 async def look(database: Database) -> list[dict[str, Any]]:

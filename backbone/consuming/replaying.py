@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from backbone.consuming import counting, inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming, Letter, read
-from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.batch_processor import BatchProcessor, less
 from backbone.consuming.handlers import Handlers
 from backbone.events.records import Record
 from backbone.storage.database import Database, Tx
@@ -111,6 +111,7 @@ class Replaying(BatchProcessor):
             await self._handle(tx, unseen)
             counted = [(each, each.record.recorded_at) for each in unseen if isinstance(each.record, Archived)]
             await counting.replayed(tx, self._name, counted)
+            await counting.replay_parked(tx, self._name, less(missing, open_ones))
             tx.leave_out(self._told, self._alone)
         outcomes[Outcome.APPLIED] += len(unseen)
         outcomes[Outcome.KNOWN] += len(open_ones) - len(unseen)
@@ -121,6 +122,7 @@ class Replaying(BatchProcessor):
         """Park the one event of a batch."""
         async with self._database.transaction() as tx:
             await parking.park(tx, self._name, batch.incoming[0], error)
+            await counting.replay_parked(tx, self._name, batch.incoming)
         self.outcomes[Outcome.PARKED] += 1
 
     async def _sift(self, tx: Tx, incoming: Sequence[Incoming]) -> _Sifted:

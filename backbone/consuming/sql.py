@@ -16,9 +16,9 @@ _PLACE = (consumer_offsets.c.topic, consumer_offsets.c.partition)
 # key that somebody pauses at this moment is met by the next batch.) Of a paused consumer no batch is begun.
 OFFSETS_MOVE = Statement(
     """
-INSERT INTO consumer_offsets AS o (consumer, :step.columns, since_offset, since_at)
-SELECT :consumer, :step.*, start, now() FROM :step ORDER BY topic, partition
-ON CONFLICT (consumer, topic, partition) DO UPDATE SET :step.excluded
+INSERT INTO consumer_offsets AS o (consumer, :step.columns, moved_to, since_offset, since_at)
+SELECT :consumer, :step.*, next_offset, start, now() FROM :step ORDER BY topic, partition
+ON CONFLICT (consumer, topic, partition) DO UPDATE SET :step.excluded, moved_to = excluded.moved_to
 WHERE o.next_offset = (SELECT start FROM :step WHERE step.topic = o.topic AND step.partition = o.partition)
 RETURNING topic, partition, since_offset, counted_offset,
   EXISTS (SELECT FROM parked_keys WHERE consumer = :consumer) AS some_parked,
@@ -33,25 +33,26 @@ SELECT topic, partition, next_offset, log, leader_epoch, checked_offset FROM con
 
 # Takes places in the logs there are now. Who read a row that has moved since gets nothing for it, and looks again. How
 # far the log had been read stays known where the place goes back: for a while Kafka's account says so too. Counting
-# begins with the place, and anew in another log; what stands beyond the end of one that was cut back is not counted.
+# begins with the place, and anew in another log, and where a release that does not count has moved it on; what stands
+# beyond the end of one that was cut back is not counted.
+_STILL_COUNTED = "coalesce(o.log, excluded.log) = excluded.log AND coalesce(o.moved_to = o.next_offset, true)"
 OFFSETS_PLACE = Statement(
-    """
-INSERT INTO consumer_offsets AS o (consumer, :place.columns, checked_offset, since_offset, since_at)
-SELECT :consumer, :place.*, next_offset, next_offset, now() FROM :place ORDER BY topic, partition
+    f"""
+INSERT INTO consumer_offsets AS o (consumer, :place.columns, checked_offset, moved_to, since_offset, since_at)
+SELECT :consumer, :place.*, next_offset, next_offset, next_offset, now() FROM :place ORDER BY topic, partition
 ON CONFLICT (consumer, topic, partition) DO UPDATE
-  SET :place.excluded, checked_offset = excluded.checked_offset,
+  SET :place.excluded, checked_offset = excluded.checked_offset, moved_to = excluded.moved_to,
       reached_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
                             THEN greatest(o.reached_offset, o.next_offset) END,
-      since_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
-                          THEN coalesce(o.since_offset, excluded.since_offset) ELSE excluded.since_offset END,
-      since_at = CASE WHEN coalesce(o.log, excluded.log) = excluded.log AND o.since_offset IS NOT NULL
-                      THEN o.since_at ELSE excluded.since_at END,
-      counted_offset = CASE WHEN coalesce(o.log, excluded.log) = excluded.log
+      since_offset = CASE WHEN {_STILL_COUNTED} THEN coalesce(o.since_offset, excluded.since_offset)
+                          ELSE excluded.since_offset END,
+      since_at = CASE WHEN {_STILL_COUNTED} AND o.since_offset IS NOT NULL THEN o.since_at ELSE excluded.since_at END,
+      counted_offset = CASE WHEN {_STILL_COUNTED}
                             THEN CASE WHEN o.next_offset > excluded.next_offset THEN excluded.next_offset
                                       ELSE o.counted_offset END END
 WHERE o.next_offset = (SELECT was FROM :place WHERE place.topic = o.topic AND place.partition = o.partition)
 RETURNING topic, partition, since_at = now() AS counts_anew
-""",
+""",  # noqa: S608
     place=tuples(
         *_PLACE,
         column("was", BigInteger),
@@ -75,7 +76,8 @@ WHERE o.consumer = :consumer AND o.topic = fits.topic AND o.partition = fits.par
 # let the running batch pass.
 OFFSETS_ANEW = Statement("""
 UPDATE consumer_offsets
-SET next_offset = -1, reached_offset = greatest(reached_offset, next_offset),
+SET next_offset = -1, moved_to = CASE WHEN moved_to = next_offset THEN -1 ELSE moved_to END,
+    reached_offset = greatest(reached_offset, next_offset),
     counted_offset = greatest(counted_offset, next_offset)
 WHERE consumer = :consumer AND (:topic::text IS NULL OR topic = :topic) RETURNING topic
 """)
@@ -225,7 +227,7 @@ FROM :letter ON CONFLICT DO NOTHING
     letter=rows(
         dead_letters,
         column("own_log", Uuid),
-        without=("id", "consumer", "parked_at", "log", "edit"),
+        without=("id", "consumer", "parked_at", "log", "edit", "counts_in"),
         **{name: f"blame.{name}" for name in ("error", "fingerprint", "frames", "failing", "failed_at", "attempts")},
         topic="record.topic",
         partition="record.partition",
@@ -243,13 +245,25 @@ SELECT letter.consumer, letter.topic, letter.partition,
        CASE WHEN length(letter.type) <= 512 THEN letter.type ELSE '' END AS known_type,
        count(*) FILTER (WHERE applied), 0, count(*) FILTER (WHERE NOT applied)
 FROM :taken JOIN dead_letters AS letter USING (id) JOIN consumer_offsets AS o USING (consumer, topic, partition)
-WHERE letter."offset" >= o.since_offset AND coalesce(letter.log, o.log) IS NOT DISTINCT FROM o.log
+WHERE letter."offset" >= o.since_offset
+  AND coalesce(letter.counts_in, letter.log, o.log) IS NOT DISTINCT FROM o.log
 GROUP BY letter.consumer, letter.topic, letter.partition, known_type
 ORDER BY letter.consumer, letter.topic, letter.partition, known_type
 ON CONFLICT (consumer, topic, partition, type) DO UPDATE
   SET applied = counts.applied + excluded.applied, repeated = counts.repeated + excluded.repeated
 """,
     taken=tuples(dead_letters.c.id, column("applied", Boolean)),
+)
+
+# What lay there before this transaction.
+LETTERS_BEFORE = Statement(
+    """
+SELECT topic, partition, "offset" FROM dead_letters AS letter JOIN consumer_offsets AS o
+  USING (consumer, topic, partition)
+WHERE consumer = :consumer AND (topic, partition, "offset") IN (SELECT :held.* FROM :held)
+  AND coalesce(letter.log, o.log) IS NOT DISTINCT FROM o.log AND letter.parked_at < now()
+""",
+    held=tuples(*_PLACE, dead_letters.c.offset),
 )
 
 # One row for each type of a partition, whose place this transaction holds: replicas do not wait for each other here.
@@ -261,7 +275,7 @@ ON CONFLICT (consumer, topic, partition, type) DO UPDATE
   SET applied = counts.applied + excluded.applied, ignored = counts.ignored + excluded.ignored,
       repeated = counts.repeated + excluded.repeated
 """,
-    count=tuples(*(each for each in handled_counts.columns if each.key != "consumer")),
+    count=tuples(*(each for each in handled_counts.columns if each.key not in ("consumer", "discarded"))),
 )
 
 # What was fed again and applied, of the log there is: what came to it before counting began may be of an older one. It
@@ -284,6 +298,27 @@ ON CONFLICT (consumer, topic, partition, type) DO UPDATE
     again=tuples(*_PLACE, dead_letters.c.offset, column("type", Text), column("recorded_at", DateTime(timezone=True))),
 )
 
+# What was fed again and parked is in a log of its own; it counts in the one there is, as what is applied would.
+COUNTS_REPLAY_PARKED = Statement(
+    """
+WITH parked AS (
+  UPDATE dead_letters AS letter SET counts_in = o.log
+  FROM :again JOIN consumer_offsets AS o
+    ON o.consumer = :consumer AND o.topic = again.topic AND o.partition = again.partition
+  WHERE letter.consumer = o.consumer AND letter.topic = o.topic AND letter.partition = o.partition
+    AND letter."offset" = again."offset" AND letter.log = again.log AND letter.counts_in IS NULL
+    AND again."offset" >= o.since_offset AND again."offset" < greatest(o.next_offset, o.counted_offset)
+    AND again.recorded_at >= o.since_at
+  RETURNING letter.topic, letter.partition, CASE WHEN length(letter.type) <= 512 THEN letter.type ELSE '' END AS type
+)
+UPDATE handled_counts AS counts SET ignored = greatest(0, counts.ignored - found.events)
+FROM (SELECT topic, partition, type, count(*) AS events FROM parked GROUP BY topic, partition, type) AS found
+WHERE counts.consumer = :consumer AND counts.topic = found.topic AND counts.partition = found.partition
+  AND counts.type = found.type
+""",
+    again=tuples(*_PLACE, dead_letters.c.offset, dead_letters.c.log, column("recorded_at", DateTime(timezone=True))),
+)
+
 COUNTS_CLEAR = Statement(
     """
 DELETE FROM handled_counts WHERE consumer = :consumer AND (topic, partition) IN (SELECT :place.* FROM :place)
@@ -294,13 +329,15 @@ DELETE FROM handled_counts WHERE consumer = :consumer AND (topic, partition) IN 
 # All of it as of one moment, so that what a batch moves on is never counted twice, nor missed.
 COUNTS = Statement("""
 WITH letters AS (
-  SELECT consumer, topic, partition, "offset", log, CASE WHEN length(type) <= 512 THEN type ELSE '' END AS type,
+  SELECT consumer, topic, partition, "offset", coalesce(counts_in, log) AS log,
+         CASE WHEN length(type) <= 512 THEN type ELSE '' END AS type,
          CASE WHEN error IS NULL THEN 'held' ELSE 'parked' END AS lies FROM dead_letters
   UNION ALL
-  SELECT consumer, topic, partition, "offset", log, CASE WHEN length(type) <= 512 THEN type ELSE '' END, 'discarded'
+  SELECT consumer, topic, partition, "offset", coalesce(counts_in, log),
+         CASE WHEN length(type) <= 512 THEN type ELSE '' END, 'discarded'
   FROM discarded_letters
 ), counts AS (
-  SELECT consumer, topic, partition, type, applied, ignored, repeated, 0 AS parked, 0 AS held, 0 AS discarded
+  SELECT consumer, topic, partition, type, applied, ignored, repeated, 0 AS parked, 0 AS held, discarded
   FROM handled_counts
   UNION ALL
   SELECT consumer, topic, partition, type, 0, 0, 0, count(*) FILTER (WHERE lies = 'parked'),
@@ -310,6 +347,7 @@ WITH letters AS (
   GROUP BY consumer, topic, partition, type
 )
 SELECT o.consumer, o.topic, o.partition, o.next_offset, o.since_offset, o.since_at, o.log, counts.type,
+       CASE WHEN o.since_offset IS NOT NULL AND o.moved_to <> o.next_offset THEN o.moved_to END AS uncounted_from,
        greatest(o.next_offset, o.counted_offset) AS counted_offset,
        sum(applied)::bigint AS applied, sum(ignored)::bigint AS ignored, sum(repeated)::bigint AS repeated,
        sum(parked)::bigint AS parked, sum(held)::bigint AS held, sum(discarded)::bigint AS discarded

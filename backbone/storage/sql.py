@@ -113,9 +113,28 @@ RETRIED_JOBS_PRUNE = Statement("""
 DELETE FROM retried_jobs WHERE id IN (SELECT id FROM retried_jobs WHERE ended_at < now() - :age::interval LIMIT 5000)
 """)
 
+# What is purged is counted on, by the log that its place is in while that is locked. One that somebody restores at this
+# moment is not purged, nor counted.
 DISCARDED_PRUNE = Statement("""
-DELETE FROM discarded_letters WHERE id IN (
-  SELECT id FROM discarded_letters WHERE discarded_at < now() - :age::interval LIMIT 5000)
+WITH old AS (
+  SELECT id, consumer, topic, partition FROM discarded_letters WHERE discarded_at < now() - :age::interval LIMIT 5000
+), places AS (
+  SELECT consumer, topic, partition, log, since_offset FROM consumer_offsets
+  WHERE (consumer, topic, partition) IN (SELECT consumer, topic, partition FROM old)
+  ORDER BY consumer, topic, partition FOR SHARE
+), gone AS (
+  DELETE FROM discarded_letters
+  WHERE id IN (SELECT id FROM old) AND (SELECT count(*) FROM places) >= 0
+  RETURNING consumer, topic, partition, "offset", log, counts_in,
+            CASE WHEN length(type) <= 512 THEN type ELSE '' END AS type
+), counted AS (
+  INSERT INTO handled_counts AS counts (consumer, topic, partition, type, applied, ignored, repeated, discarded)
+  SELECT consumer, topic, partition, type, 0, 0, 0, count(*) FROM gone JOIN places USING (consumer, topic, partition)
+  WHERE "offset" >= since_offset AND coalesce(counts_in, gone.log, places.log) IS NOT DISTINCT FROM places.log
+  GROUP BY consumer, topic, partition, type ORDER BY consumer, topic, partition, type
+  ON CONFLICT (consumer, topic, partition, type) DO UPDATE SET discarded = counts.discarded + excluded.discarded
+)
+SELECT FROM gone
 """)
 
 PAUSES_PRUNE = Statement("""

@@ -99,9 +99,12 @@ consumer_offsets = Table(
     Column("since_offset", BigInteger),
     Column("since_at", DateTime(timezone=True)),
     Column("counted_offset", BigInteger),
+    # To where somebody moved the place who counts: where it is elsewhere, an older release has moved it on uncounted.
+    Column("moved_to", BigInteger),
 )
 
-# What became of the records from `since_offset` on; those that are parked or discarded are counted where they lie.
+# What became of the records from `since_offset` on; those that are parked or discarded are counted where they lie, and
+# as `discarded` here once they are purged.
 handled_counts = Table(
     "handled_counts",
     metadata,
@@ -112,6 +115,7 @@ handled_counts = Table(
     Column("applied", BigInteger, nullable=False),
     Column("ignored", BigInteger, nullable=False),
     Column("repeated", BigInteger, nullable=False),
+    Column("discarded", BigInteger, nullable=False, server_default="0"),
 )
 
 # Where a log did not reach to the place at which its reader stood, and what came of it.
@@ -204,6 +208,8 @@ dead_letters = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     # The row of `edited_letters` that has the original of this copy.
     Column("edit", BigInteger),
+    # The log in which a replayed one counts that is in a log of its own.
+    Column("counts_in", Uuid),
     Index(
         "dead_letters_place",
         "consumer",

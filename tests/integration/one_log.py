@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter
 
 from backbone.consuming import sql
-from backbone.consuming.batch import Batch, read
+from backbone.consuming.batch import Batch, Letter, read
 from backbone.consuming.batch_processor import BatchProcessor, Fenced
 from backbone.consuming.handlers import BatchHandler
+from backbone.consuming.replaying import Archived, as_archived
 from backbone.consuming.reread import reread
 from backbone.events.payload import Event, Payload
 from backbone.service import Service
@@ -109,9 +110,25 @@ class Reader:
 
     async def handled(self) -> Mapping[str, Mapping[str, int]]:
         """What the service tells of the log, by type: without what is zero."""
-        (told,) = (await self.service.client.get("/handled")).json()["consumers"]
-        counts = [each for each in told["counts"] if each["topic"] == self.log.topic]
+        counts = [each for each in (await self._told())["counts"] if each["topic"] == self.log.topic]
         return {each["type"]: {name: each[name] for name in COUNTED if each[name]} for each in counts}
+
+    async def place(self) -> Mapping[str, Any]:
+        """Where the service says it is."""
+        (place,) = (await self._told())["places"]
+        return dict(place)
+
+    async def _told(self) -> Mapping[str, Any]:
+        (told,) = (await self.service.client.get("/handled")).json()["consumers"]
+        return dict(told)
+
+    def archived(self) -> list[Archived]:
+        """The records as a replay feeds them."""
+        now = self.service.database.now()
+        return [
+            as_archived(Letter(each.topic, 0, each.offset, each.key, each.value, each.headers), now)
+            for each in self.log.records
+        ]
 
     @property
     def processor(self) -> BatchProcessor:

@@ -1,17 +1,20 @@
 """What became of each record is counted with its effect: each offset once, whatever is read or delivered again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi import APIRouter
 
-from backbone.consuming.batch import Letter
 from backbone.consuming.redrive import redrive
-from backbone.consuming.replaying import Replaying, as_archived
+from backbone.consuming.replaying import Replaying
+from backbone.consuming.reread import reread
 from backbone.service import Service
 from backbone.settings import Settings
+from backbone.storage.housekeeping import prune
+from backbone.storage.sql import DISCARDED_PRUNE
 from tests.conftest import NewDatabase
 from tests.integration.one_log import (
     COMPLETED,
@@ -86,6 +89,26 @@ async def test_a_letter_counts_where_it_lies_and_then_by_what_came_of_it(reader:
     assert await reader.handled() == {COMPLETED: {"applied": 3, "discarded": 1}}
 
 
+async def test_a_discarded_letter_counts_as_such_once_it_is_purged_and_a_restored_one_does_not(reader: Reader) -> None:
+    service, months = reader.service, timedelta(days=90)
+    WRONG.update("ab")
+    reader.log.append(*(happened(service, COMPLETED, order) for order in "aab"))
+    await reader.read()
+    for key in "ab":
+        await service.client.post("/dead-letters/discard", json={"key": key, "reason": "Not one."})
+    await reread(service.database, reader.name, reader.log.topic)
+    await service.client.post("/dead-letters/restore", json={"key": "b"})
+    await reader.take(at=0)
+    await reader.read()  # and finds what lies there already
+    assert await reader.handled() == {COMPLETED: {"discarded": 2, "parked": 1}}
+    await service.database.fetch("UPDATE discarded_letters SET discarded_at = now() - interval '100 days'")
+    assert await prune(service.database, DISCARDED_PRUNE, months) == 2
+    assert await reader.handled() == {COMPLETED: {"discarded": 2, "parked": 1}}
+    WRONG.clear()
+    assert await redrive(service.database, reader.name, LISTENS) == 1
+    assert await reader.handled() == {COMPLETED: {"discarded": 2, "applied": 1}}
+
+
 async def test_a_letter_that_is_lost_is_not_counted_any_more(reader: Reader) -> None:
     WRONG.add("a")
     reader.log.append(happened(reader.service, COMPLETED, "a"))
@@ -113,13 +136,47 @@ async def test_what_was_skipped_or_ignored_counts_as_applied_once_it_is_replayed
     await Reader(Fed(deaf, service.database, service.client), reader.log).read()
     assert await reader.handled() == {COMPLETED: {"applied": 1}, V1: {"ignored": 1}, V2: {"ignored": 1}}
     replaying = Replaying(reader.name, LISTENS, service.database)
-    letters = [
-        as_archived(Letter(each.topic, 0, each.offset, each.key, each.value, each.headers), service.database.now())
-        for each in reader.log.records
-    ]
     for _ in range(2):
-        await replaying.apply(replaying.batch_of(letters))
+        await replaying.apply(replaying.batch_of(reader.archived()))
     assert await reader.handled() == {COMPLETED: {"applied": 2}, V1: {"applied": 1}, V2: {"ignored": 1}}
+
+
+async def test_what_a_replay_parks_counts_as_parked_and_then_by_what_came_of_it(reader: Reader) -> None:
+    service = reader.service
+    reader.log.append(happened(service, COMPLETED, "a"), *confirmed(service, "a"))
+    deaf: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers={Completed: NOTE})
+    await reader.take(at=0)
+    await service.database.fetch("UPDATE consumer_offsets SET next_offset = 1")
+    await Reader(Fed(deaf, service.database, service.client), reader.log).read()
+    assert await reader.handled() == {V1: {"ignored": 1}, V2: {"ignored": 1}}
+    WRONG.add("a")
+    replaying = Replaying(reader.name, LISTENS, service.database)
+    first, second, _ = reader.archived()
+    for _ in range(2):
+        await replaying.park(replaying.batch_of([first]), ValueError("not this one"))
+        await replaying.apply(replaying.batch_of([second]))
+        assert await reader.handled() == {COMPLETED: {"parked": 1}, V1: {"held": 1}, V2: {"ignored": 1}}
+    WRONG.clear()
+    assert await redrive(service.database, reader.name, LISTENS) == 2
+    assert await reader.handled() == {COMPLETED: {"applied": 1}, V1: {"applied": 1}, V2: {"ignored": 1}}
+
+
+def counted_from(place: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """From where it is counted, and from where it is not any more."""
+    return place["since_offset"], place["uncounted_from"]
+
+
+async def test_what_somebody_moves_on_who_does_not_count_is_said_and_counting_begins_anew(reader: Reader) -> None:
+    service = reader.service
+    reader.log.append(*(happened(service, COMPLETED, order) for order in "abcd"))
+    await reader.read(up_to=2)
+    assert counted_from(await reader.place()) == (0, None)
+    await service.database.fetch("UPDATE consumer_offsets SET next_offset = 3")  # all that an older release does
+    assert counted_from(await reader.place()) == (0, 2)
+    await reader.take(at=0)
+    await reader.read()
+    assert counted_from(await reader.place()) == (3, None)
+    assert await reader.handled() == {COMPLETED: {"applied": 1}}
 
 
 async def test_a_purged_inbox_changes_no_count(reader: Reader) -> None:

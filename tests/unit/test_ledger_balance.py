@@ -157,6 +157,16 @@ def test_a_partition_is_open_while_the_archive_is_behind_or_of_another_log() -> 
         assert sheet.differences == ()
 
 
+def test_a_partition_is_open_and_not_short_while_a_replica_has_it_that_does_not_count() -> None:
+    world = World([("placed", 0), ("placed", 1)], dict.fromkeys(range(2), "applied"), 0, 1)
+    ahead = replace(world.place(0, 2), uncounted_from=1)
+    for own, told in ((world.place(0, 2), ahead), (ahead, world.place(0, 2))):
+        account = Told("ledger", world.own.counts, (own,))
+        sheet = weigh(account, Told("loyalty", world.told.counts, (told,)), {AT: Kept()})
+        assert sheet.differences == ()
+        assert sheet.open[0].why.startswith("not counted since offset 1: ")
+
+
 LOST = Difference(*AT, "placed", missing=1, twice=0)
 
 

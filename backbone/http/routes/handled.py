@@ -30,7 +30,8 @@ class Count(BaseModel):
 class Place(BaseModel):
     """Says which records of a partition count: those from `since_offset` to before `counted_offset`, in this log.
 
-    `next_offset` is before that while the topic is read again, and -1 when that is about to begin.
+    `next_offset` is before that while the topic is read again, and -1 when that is about to begin. `uncounted_from`: a
+    replica of a release that does not count has gone on from there; counting begins anew once this release goes on.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class Place(BaseModel):
     counted_offset: int
     since_offset: int | None
     since_at: datetime | None
+    uncounted_from: int | None
     log: UUID | None
 
 

@@ -50,6 +50,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     since: int | None = msgspec.field(name="since_offset")
     since_at: datetime | None = None
     counted: int = msgspec.field(name="counted_offset")
+    uncounted_from: int | None = None
+    """From there on somebody has read who does not count."""
     log: str | None = None
 
     @property
@@ -181,6 +183,10 @@ def objection(own: Place | None, theirs: Place) -> str | None:
         return "the archive does not read it yet"
     if theirs.since is None:
         return "it is not counted yet: the consumer has not taken its place anew since it was upgraded"
+    if theirs.uncounted_from is not None:
+        return f"not counted since offset {theirs.uncounted_from}: a replica of an older release has it"
+    if own.uncounted_from is not None:
+        return f"not counted since offset {own.uncounted_from}: a replica of the ledger of an older release has it"
     if own.log != theirs.log:
         return "the topic was made anew, and one of the two has not noticed yet"
     if own.counted < max(theirs.counted, theirs.since):
