@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from backbone.version import VERSION
+from cli.balance import balance
 from cli.bench import bench
 from cli.chaos import chaos
 from cli.contracts import contracts
@@ -59,6 +60,7 @@ ON_THE_SHOP = (
     psql,
     order,
     why,
+    balance,
     seed,
     webhooks,
     redrive,

@@ -28,6 +28,7 @@ MOST_OF_ORDER = 1000
 """Events that are told of an order; it has some twenty."""
 
 PROBLEMS = {
+    **balance.PROBLEMS,
     **questions_api.PROBLEMS,
     "No such event": "No event of this id is kept: it was never heard, or its day was dropped.",
     "No such order": "No event of this order is kept: there is none, or it was long ago.",

@@ -25,4 +25,18 @@ class BalanceRestored(Payload, frozen=True, kw_only=True):
     consumer: str
 
 
-PUBLISHES = (BalanceBroken, BalanceRestored)
+class AcceptedDifference(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    missing: int
+    twice: int
+
+
+class BalanceAccepted(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.ledger.balance-accepted.v1"
+    consumer: str
+    by: str
+    reason: str
+    differences: tuple[AcceptedDifference, ...]
+
+
+PUBLISHES = (BalanceBroken, BalanceRestored, BalanceAccepted)

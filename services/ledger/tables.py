@@ -66,10 +66,14 @@ openings = Table(
     Column("balanced_offset", BigInteger, nullable=False),
 )
 
+# What was found last, what of it was told and when, and what somebody has accepted of it.
 alarms = Table(
     "alarms",
     metadata,
     Column("consumer", Text(collation="C"), primary_key=True),
     Column("seen", JSONB, nullable=False),
     Column("broken_at", DateTime(timezone=True)),
+    Column("told", JSONB, nullable=False, server_default="[]"),
+    Column("told_at", DateTime(timezone=True)),
+    Column("accepted", JSONB, nullable=False, server_default="[]"),
 )

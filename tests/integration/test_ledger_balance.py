@@ -1,15 +1,17 @@
 """The balance sheet on real databases: what is planted is caught, and whatever else may come balances."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from backbone.consuming.redrive import redrive
 from backbone.context import Context
 from backbone.jobs.work import Done, Job
+from cli.__main__ import app
 from services.ledger.balance import decisions, jobs
 from services.ledger.balance.jobs import BALANCE
 from services.ledger.service import SERVICE as LEDGER
@@ -34,7 +36,8 @@ from tests.integration.one_service import Fed, fed, serving
 class World:
     """A log, the ledger that keeps it, and a service that listens to it."""
 
-    def __init__(self, ledger: Fed, listener: Fed) -> None:
+    def __init__(self, ledger: Fed, listener: Fed, urls: Mapping[str, str]) -> None:
+        self.urls = urls
         self.log = OneLog("orders.events")
         self.ledger, self.listener = Reader(ledger, self.log), Reader(listener, self.log)
         self.database = listener.database
@@ -79,8 +82,9 @@ class World:
 @pytest.fixture
 async def world(new_database: NewDatabase) -> AsyncIterator[World]:
     WRONG.clear()
-    async with fed(LEDGER, new_database) as ledger, fed(LISTENER, new_database) as listener:
-        yield World(ledger, listener)
+    urls = {name: await asyncio.to_thread(new_database, name) for name in ("ledger", "loyalty")}
+    async with fed(LEDGER, urls.__getitem__) as ledger, fed(LISTENER, urls.__getitem__) as listener:
+        yield World(ledger, listener, urls)
 
 
 async def test_all_that_may_become_of_events_balances(world: World) -> None:
@@ -135,7 +139,7 @@ async def test_an_event_that_is_skipped_is_missing_and_named(world: World) -> No
     (difference,) = found.sheets[0].differences
     assert (difference.type, difference.missing, difference.twice) == (COMPLETED, 1, 0)
     ids = [dict(each.headers)["ce_id"].decode() for each in world.log.records]
-    assert found.candidates["loyalty", difference] == ids[2:]
+    assert found.candidates["loyalty", difference.cell] == ids[2:]
 
 
 async def test_an_event_that_has_its_effect_twice_is_told(world: World) -> None:
@@ -214,6 +218,45 @@ async def test_only_a_difference_that_lasts_is_told_and_its_end_as_well(world: W
     await world.settle()
     assert [each for each, _ in await world.told()][1:] == ["sliceline.ledger.balance-restored.v1"]
     assert 'consumer="loyalty"} 0.0' in (await world.ledger.service.client.get("/metrics")).text
+
+
+async def test_the_command_shows_a_difference_and_accepts_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.completed("a", "b")
+    await world.ledger.read()
+    await world.listener.take(at=0)
+    await world.database.fetch("UPDATE consumer_offsets SET next_offset = 1")
+    await world.listener.read()
+    await world.settle()
+    await world.settle()
+    with (
+        serving(LISTENER, world.urls["loyalty"]) as listener,
+        serving(LEDGER, world.urls["ledger"], services=f"loyalty={listener}") as ledger,
+    ):
+        monkeypatch.setattr("cli.balance.address_of", lambda _: ledger)
+
+        async def run(*arguments: str) -> tuple[int, str]:
+            result = await asyncio.to_thread(CliRunner().invoke, app, ["balance", *arguments])
+            return result.exit_code, result.output
+
+        code, said = await run()
+        assert (code, f"loyalty: 1 missing of {COMPLETED}" in said, "may be" in said) == (1, True, True)
+        assert "ledger has no sheet" in said
+        assert (await run("accept", "loyalty"))[0] == 2
+        reason = ("--reason", "Deleted by hand.", "--actor", "ada", "--yes")
+        assert (await run("accept", "loyalty", "--type", PLACED, *reason))[0] == 1
+        not_as_many = {"consumer": "loyalty", "missing": 2, "reason": "Deleted."}
+        refused = await world.ledger.service.client.post("/balance/acceptances", json=not_as_many)
+        assert (refused.status_code, "1 were missing" in refused.json()["detail"]) == (409, True)
+        unknown = await world.ledger.service.client.post("/balance/acceptances", json={**not_as_many, "consumer": "x"})
+        assert unknown.status_code == 404
+        assert (await run("accept", "loyalty", *reason))[0] == 0
+        code, said = await run("show", "loyalty")
+        assert (code, f"1 missing of {COMPLETED}" in said, "Deleted by hand." in said) == (0, True, True)
+    assert (await world.told())[-1][0] == "sliceline.ledger.balance-accepted.v1"
+    await world.settle()
+    assert len(await world.told()) == 2
+    metrics = (await world.ledger.service.client.get("/metrics")).text
+    assert 'sliceline_balance_difference{consumer="loyalty"} 0.0' in metrics
 
 
 async def test_the_job_asks_every_service_and_says_who_is_silent(world: World, new_database: NewDatabase) -> None:

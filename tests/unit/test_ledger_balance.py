@@ -1,15 +1,16 @@
 """What consumers count is held against the archive: all that was read adds up, and each event that does not is told."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple, replace
 
+from services.ledger.balance.alarms import Acceptance, Alarm, NotAsSaid, accept, watch
 from services.ledger.balance.decisions import (
-    Alarm,
     Count,
     Difference,
     Entry,
@@ -19,10 +20,9 @@ from services.ledger.balance.decisions import (
     Records,
     Sheet,
     Told,
-    watch,
     weigh,
 )
-from services.ledger.events import BalanceBroken, BalanceRestored
+from services.ledger.events import BalanceAccepted, BalanceBroken, BalanceRestored
 
 NOW = datetime(2026, 11, 27, 18, 30, tzinfo=UTC)
 AT = ("orders.events", 3)
@@ -137,6 +137,17 @@ def test_a_record_that_is_counted_twice_is_told(world: World, data: st.DataObjec
         assert all(map(adds_up, sheet.entries))
 
 
+@given(worlds(), st.data())
+def test_an_event_that_the_ledger_itself_has_skipped_is_there_twice_at_its_consumer(
+    world: World, data: st.DataObject
+) -> None:
+    if world.told.counts:
+        kind = data.draw(st.sampled_from([each.type for each in world.told.counts]))
+        sheet = weigh(changed(world.own, kind, applied=-1), world.told, {AT: world.kept()})
+        (difference,) = sheet.differences
+        assert (difference.missing, difference.twice) == (0, 1)
+
+
 def test_a_copy_that_has_its_effect_once_more_is_told_though_the_records_add_up() -> None:
     world = World([("placed", 0), ("placed", 0), ("placed", 1)], dict.fromkeys(range(2), "applied"), 0, 3)
     sheet = world.sheet(changed(world.told, "placed", applied=1, repeated=-1))
@@ -174,15 +185,36 @@ def sheet_of(*differences: Difference, opened: tuple[Open, ...] = ()) -> Sheet:
     return Sheet("loyalty", (), differences, opened)
 
 
+class Watched:
+    """What is told over some looks, a minute after each other."""
+
+    def __init__(self) -> None:
+        self.alarm: Alarm | None = None
+        self.now = NOW
+        self.told: list[Any] = []
+
+    def look(self, *differences: Difference, opened: tuple[Open, ...] = (), times: int = 1) -> list[Any]:
+        """Look so many times; return what is told of it."""
+        told: list[Any] = []
+        for _ in range(times):
+            self.now += timedelta(minutes=1)
+            candidates = {("loyalty", LOST.cell): ["a", "b"]}
+            decision = watch(self.alarm, sheet_of(*differences, opened=opened), candidates, self.now)
+            self.alarm = decision.state
+            told += decision.events
+        return told
+
+    def accept(self, missing: int, event_type: str | None = None) -> list[Any]:
+        assert self.alarm
+        wanted = Acceptance(type=event_type, missing=missing, twice=0, by="ada", reason="Known.")
+        decision = accept(self.alarm, wanted, self.now)
+        self.alarm = decision.state
+        return list(decision.events)
+
+
 def looks(*sheets: Sheet) -> list[Any]:
-    """What is told over some looks, one after the other."""
-    known: Alarm | None = None
-    told: list[Any] = []
-    for sheet in sheets:
-        decision = watch(known, sheet, {("loyalty", LOST): ["a", "b"]}, NOW)
-        known = decision.state
-        told += decision.events
-    return told
+    watched = Watched()
+    return [told for sheet in sheets for told in watched.look(*sheet.differences, opened=sheet.open)]
 
 
 def test_only_a_difference_that_lasts_over_two_looks_raises_the_alarm_and_once() -> None:
@@ -203,3 +235,85 @@ def test_the_alarm_ends_once_all_adds_up_and_not_before_it_could_be_compared() -
     unknown = sheet_of(opened=(Open(*AT, "behind"),))
     told = looks(sheet_of(LOST), unknown, sheet_of(LOST), unknown, sheet_of())
     assert [type(each) for each in told] == [BalanceBroken, BalanceRestored]
+
+
+OTHER = Difference(*AT, "confirmed", missing=0, twice=2)
+
+
+def kinds(told: list[Any]) -> list[list[tuple[str, int, int]]]:
+    return [[(each.type, each.missing, each.twice) for each in event.differences] for event in told]
+
+
+def test_what_gets_worse_while_it_is_broken_is_told_again_with_all_there_is() -> None:
+    watched = Watched()
+    assert kinds(watched.look(LOST, times=2)) == [[("placed", 1, 0)]]
+    assert watched.look(LOST, times=30) == []
+    assert watched.look(LOST, OTHER) == []  # it has to last
+    assert kinds(watched.look(LOST, OTHER)) == [[("confirmed", 0, 2), ("placed", 1, 0)]]
+    assert watched.look(replace(LOST, missing=5), OTHER, times=1) == []
+    assert watched.look(LOST, OTHER, times=60) == []
+
+
+def test_a_loss_that_goes_on_is_told_more_and_more_seldom() -> None:
+    watched = Watched()
+    told_at = [minute for minute in range(1, 24 * 60) if watched.look(replace(LOST, missing=minute))]
+    assert told_at == [2, 12, 22, 42, 82, 162, 322, 642, 1282]
+
+
+def test_what_was_mended_in_part_is_told_again_when_it_gets_worse_again() -> None:
+    watched = Watched()
+    watched.look(replace(LOST, missing=3), times=2)
+    assert watched.look(LOST, times=20) == []
+    assert kinds(watched.look(replace(LOST, missing=2), times=2)) == [[("placed", 2, 0)]]
+
+
+def test_what_somebody_accepts_is_no_alarm_and_what_comes_on_top_is_one() -> None:
+    watched = Watched()
+    watched.look(LOST, times=2)
+    (accepted,) = watched.accept(missing=1)
+    assert isinstance(accepted, BalanceAccepted)
+    assert (accepted.by, accepted.reason, kinds([accepted])) == ("ada", "Known.", [[("placed", 1, 0)]])
+    assert watched.alarm
+    assert watched.alarm.broken_at is None
+    assert watched.look(LOST, times=60) == []
+    assert watched.alarm.left == ()
+    assert kinds(watched.look(replace(LOST, missing=3), times=2)) == [[("placed", 2, 0)]]
+    (restored,) = watched.look(LOST)  # as much as is accepted
+    assert isinstance(restored, BalanceRestored)
+
+
+def test_only_what_is_seen_can_be_accepted_and_only_the_type_that_is_named() -> None:
+    watched = Watched()
+    watched.look(LOST, OTHER, times=2)
+    with pytest.raises(NotAsSaid, match="1 were missing and 2 there twice"):
+        watched.accept(missing=1)
+    with pytest.raises(NotAsSaid, match="0 were missing"):
+        watched.accept(missing=0, event_type="delivered")
+    watched.accept(missing=1, event_type="placed")
+    assert watched.alarm
+    assert watched.alarm.broken_at is not None
+    assert watched.alarm.left == (OTHER,)
+    assert watched.look(LOST, OTHER, times=60) == []
+    assert [type(each) for each in watched.look(LOST)] == [BalanceRestored]
+
+
+def test_an_accepted_difference_that_is_mended_is_an_alarm_when_it_comes_again() -> None:
+    watched = Watched()
+    watched.look(LOST, times=2)
+    watched.accept(missing=1)
+    watched.look()
+    assert watched.alarm
+    assert watched.alarm.accepted  # one look may err
+    watched.look(opened=(Open(*AT, "behind"),), times=5)
+    watched.look(LOST, times=2)
+    assert watched.alarm.left == ()
+    assert watched.look(times=2) == []
+    assert kinds(watched.look(LOST, times=2)) == [[("placed", 1, 0)]]
+
+
+def test_what_is_accepted_is_kept_while_it_cannot_be_compared() -> None:
+    watched = Watched()
+    watched.look(LOST, times=2)
+    watched.accept(missing=1)
+    assert watched.look(opened=(Open(*AT, "behind"),), times=60) == []
+    assert watched.look(LOST, times=2) == []

@@ -11,16 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
-from backbone.decision import Decision
-from backbone.events.payload import Payload
 from backbone.events.topics import PartitionId
-from services.ledger.events import BalanceBroken, BalanceRestored, Unbalanced
-
-MOST_CANDIDATES = 10
-MOST_TOLD = 20
-"""Types that an alarm tells of."""
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -124,6 +117,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Counted, or applied, more often than they were archived."""
 
 
+Cell = tuple[str, int, str]
+"""A partition's topic and number, and a type of event there."""
+
+
 class Difference(msgspec.Struct, frozen=True, order=True):
     """Says where a consumer's part does not add up."""
 
@@ -139,13 +136,13 @@ class Difference(msgspec.Struct, frozen=True, order=True):
         return self.topic, self.partition
 
     @property
-    def kind(self) -> tuple[PartitionId, str, bool, bool]:
-        """Where it is, and what is wrong; how many they are may change from look to look."""
-        return self.at, self.type, self.missing > 0, self.twice > 0
+    def cell(self) -> Cell:
+        """What of a consumer it is about."""
+        return self.topic, self.partition, self.type
 
 
-Candidates = Mapping[tuple[str, Difference], list[str]]
-"""Ids of events of which some may be concerned, by consumer and difference."""
+Candidates = Mapping[tuple[str, Cell], list[str]]
+"""Ids of events of which some may be concerned, by consumer and cell."""
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -266,43 +263,3 @@ def _of_consumer(archived: Records, heard_first: int) -> Records:
 
 def _total(count: Count | None) -> int:
     return count.total if count else 0
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """Holds what was found last about a consumer, and since when it is known to be broken."""
-
-    consumer: str
-    seen: tuple[Difference, ...] = ()
-    broken_at: datetime | None = None
-
-
-def watch(known: Alarm | None, sheet: Sheet, candidates: Candidates, now: datetime) -> Decision[Alarm]:
-    """Raise the alarm when a difference is of the same kind at two looks, and end it when there is none.
-
-    What cannot be compared now is as it was found last, and raises nothing.
-    """
-    before = known or Alarm(sheet.consumer)
-    not_seen = {(each.topic, each.partition) for each in sheet.open}
-    carried = tuple(each for each in before.seen if each.at in not_seen)
-    alarm = replace(before, seen=(*sheet.differences, *carried))
-    seen_before = {each.kind for each in before.seen}
-    lasting = [each for each in sheet.differences if each.kind in seen_before]
-    if before.broken_at is None and lasting:
-        return Decision(replace(alarm, broken_at=now), (broken(sheet.consumer, lasting, candidates),))
-    if before.broken_at is not None and not alarm.seen:
-        return Decision(replace(alarm, broken_at=None), (BalanceRestored(consumer=sheet.consumer),))
-    return Decision(alarm)
-
-
-def broken(consumer: str, lasting: Iterable[Difference], candidates: Candidates) -> Payload:
-    """Tell of differences by type, with the ids of events of which one or more may be concerned."""
-    told: dict[str, Unbalanced] = {}
-    for each in lasting:
-        had = told.get(each.type, Unbalanced(type=each.type, missing=0, twice=0, candidates=()))
-        told[each.type] = Unbalanced(
-            type=each.type,
-            missing=had.missing + each.missing,
-            twice=had.twice + each.twice,
-            candidates=(*had.candidates, *candidates.get((consumer, each), ()))[:MOST_CANDIDATES],
-        )
-    return BalanceBroken(consumer=consumer, differences=tuple(told[each] for each in sorted(told))[:MOST_TOLD])

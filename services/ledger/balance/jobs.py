@@ -15,8 +15,9 @@ from backbone.jobs.work import Done, Job
 from backbone.observing.logs import logger
 from backbone.storage.database import Database, Tx
 from services.ledger.asking import services_of
-from services.ledger.balance import decisions, store
-from services.ledger.balance.decisions import Alarm, Difference, Kept, Place, Records, Sheet, Told
+from services.ledger.balance import alarms, decisions, store
+from services.ledger.balance.alarms import Accepted, Alarm, beyond
+from services.ledger.balance.decisions import Kept, Place, Records, Sheet, Told
 from services.ledger.balance.store import Opening, Span
 from services.ledger.settings import Settings
 
@@ -37,6 +38,8 @@ class Look(msgspec.Struct, frozen=True):
     openings: tuple[Opening, ...]
     """Those that are new, or now balance up to a later offset."""
     candidates: decisions.Candidates
+    accepted: Mapping[str, tuple[Accepted, ...]]
+    """What somebody has accepted, by consumer."""
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -96,8 +99,11 @@ async def compare(database: Database, heard: Sequence[Told], silent: tuple[str, 
         for part, first in zip(doubtful, firsts, strict=True):
             openings[part.at] = _hearing(openings[part.at], first)
         sheets = _weighed(own, heard, openings, flying)
-    changed = _moved(parts, sheets, openings, known)
-    return Look(now, sheets, silent, changed, await _candidates(database, parts, sheets, openings))
+    accepted = {each.consumer: each.accepted for each in (await store.find_alarms(database)).values()}
+    left = [replace(each, differences=beyond(each.differences, accepted.get(each.consumer, ()))) for each in sheets]
+    changed = _moved(parts, left, openings, known)
+    candidates = await _candidates(database, parts, left, openings)
+    return Look(now, sheets, silent, changed, candidates, accepted)
 
 
 def _weighed(
@@ -187,7 +193,7 @@ def _moved(
     openings: Mapping[tuple[str, PartitionId], Opening],
     known: Mapping[tuple[str, PartitionId], Opening],
 ) -> tuple[Opening, ...]:
-    """Return the openings to write: a part that balances does so up to where its consumer is."""
+    """Return the openings to write: a part that balances, or is accepted, does so up to where its consumer is."""
     wrong = {(sheet.consumer, each.at) for sheet in sheets for each in sheet.differences}
     now = [
         openings[part.at] if part.at in wrong else replace(openings[part.at], balanced_offset=part.place.counted)
@@ -203,14 +209,14 @@ async def _candidates(
     openings: Mapping[tuple[str, PartitionId], Opening],
 ) -> decisions.Candidates:
     """Name events that have come since it balanced last, of what does not balance now."""
-    found: dict[tuple[str, Difference], list[str]] = {}
+    found: dict[tuple[str, decisions.Cell], list[str]] = {}
     by_place = {part.at: part for part in parts}
     for sheet in sheets:
         for each in sheet.differences:
             part = by_place[sheet.consumer, each.at]
             first, after = openings[part.at].balanced_offset, part.own.since_at or BEGINNING
-            most = decisions.MOST_CANDIDATES
-            found[part.told.consumer, each] = await store.candidates(database, each, first, after, most)
+            most = alarms.MOST_CANDIDATES
+            found[part.told.consumer, each.cell] = await store.candidates(database, each, first, after, most)
     return found
 
 
@@ -225,9 +231,7 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
         found: Look = each.outcome
         await store.save_openings(tx, found.openings)
         known = await store.lock_alarms(tx)
-        decided = [
-            decisions.watch(known.get(sheet.consumer), sheet, found.candidates, found.at) for sheet in found.sheets
-        ]
+        decided = [alarms.watch(known.get(sheet.consumer), sheet, found.candidates, found.at) for sheet in found.sheets]
         await store.save_alarms(tx, [decision.state for decision in decided])
         for decision in decided:
             tx.apply(decision, key=decision.state.consumer, cause=each.cause)
@@ -246,6 +250,6 @@ def _tell(decision: Decision[Alarm]) -> None:
 
 
 async def differences(database: Database) -> dict[str, float]:
-    """Count by consumer the events that were missing or twice at the last look: the gauge."""
-    alarms = await store.find_alarms(database)
-    return {name: sum(each.missing + each.twice for each in alarm.seen) for name, alarm in alarms.items()}
+    """Count by consumer the events that were missing or twice at the last look, and are not accepted: the gauge."""
+    found = await store.find_alarms(database)
+    return {name: sum(each.missing + each.twice for each in alarm.left) for name, alarm in found.items()}

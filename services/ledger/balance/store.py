@@ -11,7 +11,8 @@ from backbone.consuming.batch import Incoming
 from backbone.events.topics import PartitionId
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Statement, rows, tuples
-from services.ledger.balance.decisions import Alarm, Difference, Records
+from services.ledger.balance.alarms import Alarm
+from services.ledger.balance.decisions import Difference, Records
 from services.ledger.tables import alarms, copies, openings
 
 EARLIER = timedelta(seconds=5)
@@ -131,12 +132,18 @@ _SAVE_OPENINGS = Statement(
 )
 _ALARMS = Statement("SELECT :alarms.* FROM alarms", alarms=alarms)
 _LOCK_ALARMS = Statement("SELECT :alarms.* FROM alarms ORDER BY consumer FOR UPDATE", alarms=alarms)
+_LOCK_ALARM = Statement("SELECT :alarms.* FROM alarms WHERE consumer = :consumer FOR UPDATE", alarms=alarms)
 _SAVE_ALARMS = Statement(
     """
     INSERT INTO alarms (:new.columns) SELECT :new.* FROM :new ORDER BY consumer
     ON CONFLICT (consumer) DO UPDATE SET :new.excluded
     """,
-    new=rows(alarms, seen=lambda alarm: _as_json(alarm.seen)),
+    new=rows(
+        alarms,
+        seen=lambda alarm: _as_json(alarm.seen),
+        told=lambda alarm: _as_json(alarm.told),
+        accepted=lambda alarm: _as_json(alarm.accepted),
+    ),
 )
 
 
@@ -210,6 +217,11 @@ async def find_alarms(database: Database) -> dict[str, Alarm]:
 async def lock_alarms(tx: Tx) -> dict[str, Alarm]:
     """Lock all that was found last and return it, by consumer."""
     return _by_consumer(await _LOCK_ALARMS.fetch(tx.raw))
+
+
+async def lock_alarm(tx: Tx, consumer: str) -> Alarm | None:
+    """Lock what was found last about a consumer and return it; None where nothing ever was looked at."""
+    return _by_consumer(await _LOCK_ALARM.fetch(tx.raw, consumer=consumer)).get(consumer)
 
 
 async def save_alarms(tx: Tx, changed: Iterable[Alarm]) -> None:

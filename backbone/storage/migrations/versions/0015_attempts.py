@@ -7,7 +7,7 @@ room than before. A job that ended after several attempts leaves a row.
 from alembic import op
 
 revision = "backbone_0015"
-down_revision = "backbone_0013"
+down_revision = "backbone_0014"
 
 TABLES = (
     "ALTER TABLE inbox ADD COLUMN attempts int, ADD COLUMN errors jsonb",
