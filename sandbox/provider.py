@@ -27,7 +27,7 @@ class Moods(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     slow_seconds: Seconds = 0  # a new charge takes this long until it is booked
-    failing: bool = False  # every call is a 503 and does nothing
+    failing: bool = False  # every call is a 500 and does nothing
     fail_rate: Annotated[float, Field(ge=0, le=1)] = 0  # so is this share of the calls
     declining: bool = False  # every charge is a 402
     decline_customers: frozenset[str] = frozenset()  # so are theirs
@@ -67,7 +67,7 @@ class Provider:
         self.bucket = TokenBucket(limits.rate, limits.burst)
 
     async def admit(self) -> None:
-        """Count a merchant's call and let it in, or raise Problem 429 (too many) or 503 (failing)."""
+        """Count a merchant's call and let it in, or raise Problem 429 (too many) or 500 (failing)."""
         self.calls += 1
         if wait := self.bucket.take():
             self.refused += 1
@@ -75,7 +75,7 @@ class Provider:
             raise Problem(429, "rate-limited", f"Too many calls; try again in {wait} s.", headers)
         if self.moods.failing or secrets.SystemRandom().random() < self.moods.fail_rate:
             self.failed += 1
-            raise Problem(503, "failing", "The provider is out of order; nothing was done.")
+            raise Problem(500, "failing", "The provider is out of order; nothing was done.")
 
     async def charge(self, request: ChargeRequest, key: str | None) -> tuple[dict[str, Any], int]:
         """Book a charge after the mood's delay and give its answer and HTTP status (201 new, 200 known)."""
