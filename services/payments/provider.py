@@ -14,6 +14,9 @@ from services.payments.decisions import Payment, Refund
 
 # The whole call, also when the answer trickles in; httpx's own timeouts are for each step.
 CALL_SECONDS = 10.0
+# Each call has a connection of its own. HTTP tells answers apart by their order alone: were one sent twice, the second
+# would be taken for the answer to what is asked next on the same connection, and that is another order's money.
+_ALONE = {"Connection": "close"}
 _LONGEST_PAUSE = timedelta(hours=1)
 
 
@@ -94,7 +97,7 @@ class Provider:
             "amount": {"amount": payment.amount.amount, "currency": payment.amount.currency},
             "customer": payment.customer,
         }
-        return await self._call("POST", "/charges", json=body, headers={"Idempotency-Key": payment.order})
+        return await self._call("POST", "/charges", json=body, key=payment.order)
 
     async def look_up(self, order: str) -> Outcome:
         """Ask what happened under this order's reference; Absent when nothing did."""
@@ -111,10 +114,11 @@ class Provider:
             "POST", "/refunds", json={"reference": refund.order, "refund": refund.id, "amount": amount}
         )
 
-    async def _call(self, method: str, path: str, **options: Any) -> Outcome:
+    async def _call(self, method: str, path: str, json: Any = None, key: str | None = None) -> Outcome:
+        headers = _ALONE if key is None else {**_ALONE, "Idempotency-Key": key}
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                return _outcome(await self._http.request(method, self._url + path, **options))
+                return _outcome(await self._http.request(method, self._url + path, json=json, headers=headers))
         except TimeoutError:
             return Unknown(f"no answer within {CALL_SECONDS:g} s")
         except httpx.HTTPError as error:

@@ -152,7 +152,7 @@ def charges_under_a_fresh_key(patch: Patch, _: str) -> None:
     async def charge(self: Provider, payment: Payment) -> Answer:
         amount = {"amount": payment.amount.amount, "currency": payment.amount.currency}
         body = {"reference": payment.order, "amount": amount, "customer": payment.customer}
-        return await self._call("POST", "/charges", json=body, headers={"Idempotency-Key": uuid4().hex})
+        return await self._call("POST", "/charges", json=body, key=uuid4().hex)
 
     async def look_up(self: Provider, order: str) -> Answer:
         return Absent()

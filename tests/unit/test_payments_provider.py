@@ -1,5 +1,7 @@
 """What the provider's answers mean."""
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import httpx
@@ -56,3 +58,24 @@ from services.payments.provider import (
 async def test_whatever_the_provider_answers_has_one_meaning(answer: httpx.Response, outcome: Outcome) -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
         assert await Provider(http, "http://provider/").look_up("o1") == outcome
+
+
+async def test_an_answer_that_comes_twice_is_not_taken_for_another_orders() -> None:
+    served = []
+
+    async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while asked := await reader.readuntil(b"\r\n\r\n"):
+                body = b'{"status": "charged"}' if b"/charges/paid " in asked else b'{"status": "voided"}'
+                writer.write(2 * (b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)))
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(answer_twice, "127.0.0.1") as server, httpx.AsyncClient() as http:
+        port = server.sockets[0].getsockname()[1]
+        provider = Provider(http, f"http://127.0.0.1:{port}")
+        assert await provider.look_up("paid") == Charged()
+        assert await provider.look_up("given-up") == Voided(refunded=False)
+    await asyncio.gather(*filter(None, served))
