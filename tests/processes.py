@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deployment.addresses import database_url
 from deployment.migrate import migrate
-from local import probes
+from local import ROOT, probes
 from local.ports import HOST, free_port
 from local.program import Program, last_lines, python
 from services import CATALOGUE
@@ -161,13 +161,14 @@ class System:
             process.launch()
         await asyncio.gather(*(process.until_ready() for process in new))
 
-    async def replica(self, service: str, roles: str = "relay,consumers,jobs") -> Process:
-        """One more process of a service, ready."""
+    async def replica(self, service: str, roles: str = "relay,consumers,jobs", build: Path = ROOT) -> Process:
+        """One more process of a service, ready; `build`: the folder of its code, which may be another than this."""
         number = 2 + sum(name.startswith(f"{service}-") for name in self.processes)
         name = f"{service}-{number}"
         self.ports[name] = free_port()
         program = self.service(service, self.ports[name])
-        process = self._new(replace(program, name=name, env={**program.env, "SLICELINE_ROLES": roles}))
+        env = {**program.env, "SLICELINE_ROLES": roles} | ({"PYTHONPATH": str(build)} if build != ROOT else {})
+        process = self._new(replace(program, name=name, env=env, cwd=build))
         await process.start()
         return process
 

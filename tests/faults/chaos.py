@@ -7,21 +7,23 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from backbone.events.envelope import is_type, name_without_version
+from backbone.running.pulse import describe
 from tests.books import Books, come_to_rest, read_books
 from tests.faults import promises, taps
+from tests.faults.builds import THIS, Build
 from tests.faults.history import ENDS, History, Known, contradictions
 from tests.faults.load import BURST, Crowd
 from tests.faults.schedule import ARCHIVE, HARD, KINDS, SOFT, Fault, plan
-from tests.faults.strikes import STRIKES, needs
+from tests.faults.strikes import STRIKES, needs, small_disks
 from tests.faults.striking import Striking
 from tests.faults.world import World, world
 from tests.invariants import broken_promises
@@ -30,6 +32,8 @@ from tests.waiting import eventually
 
 REST = 180.0
 """Seconds that the shop has to come to rest once all is healed."""
+DISK, DISK_A_MINUTE = 640, 30
+"""Megabytes of a disk that is filled: at the least, and for each minute of the run."""
 UNENDED = "SELECT count(*) FROM orders WHERE NOT status = ANY($1)"
 Report = dict[str, Any]
 Tell = Callable[[str], None]
@@ -37,13 +41,18 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What to do: `orders` are placed within `seconds`, in a folder that keeps the history and the logs."""
+    """What to do: `orders` are placed within `seconds`, in a folder that keeps the history and the logs.
+
+    `left_out` says of other kinds why this machine cannot have them; `rolling` has the build `other` beside this one.
+    """
 
     seed: int
     seconds: float
     orders: int
     kinds: Sequence[str]
     folder: Path
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    other: Build = THIS
 
 
 async def run(what: Run, tell: Tell) -> Report:
@@ -51,13 +60,14 @@ async def run(what: Run, tell: Tell) -> Report:
     faults = plan(what.seed, what.seconds, what.kinds)
     what.folder.mkdir(parents=True, exist_ok=True)
     with (what.folder / "history.jsonl").open("w", buffering=1) as file:
-        async with world(what.folder, needs(faults), beside=[ARCHIVE]) as built:
+        small, megabytes = small_disks(what.kinds), DISK + round(DISK_A_MINUTE * what.seconds / 60)
+        async with world(what.folder, needs(faults), [ARCHIVE], small, megabytes) as built:
             return await _run(what, faults, built, History(file), tell)
 
 
 async def _run(what: Run, faults: Sequence[Fault], built: World, history: History, tell: Tell) -> Report:
     crowd = Crowd(built.shop, history, what.seed, _rate(what, faults))
-    striking = Striking(built, crowd, random.Random(f"{what.seed}/strikes"))
+    striking = Striking(built, crowd, random.Random(f"{what.seed}/strikes"), what.other.folder)
     await _fill_up(built.shop)
     await built.system.robot()
     crowd.began = time.monotonic()
@@ -103,8 +113,11 @@ async def _lane(faults: Iterable[Fault], striking: Striking, ends: float, tell: 
             continue
         tell(f"{time.monotonic() - began:6.1f}  {fault.kind} {fault.target} for {fault.length:.1f} s")
         striking.struck[fault.kind] += 1
-        async with STRIKES[fault.kind](striking, fault):
-            await asyncio.sleep(fault.length)
+        try:
+            async with STRIKES[fault.kind](striking, fault):
+                await asyncio.sleep(fault.length)
+        except Exception as error:  # what else the run finds is still worth knowing
+            striking.violations.append(f"{fault.kind} {fault.target} did not end as it should: {describe(error)}")
 
 
 async def _until(moment: float, placing: "asyncio.Task[None]") -> None:
@@ -176,7 +189,10 @@ def _report(what: Run, on: Striking, crowd: Crowd, violations: Sequence[str]) ->
         "seed": what.seed,
         "orders": len(crowd.history.accepted()),
         "faults": dict(sorted(on.struck.items())),
+        "left_out": dict(what.left_out),
+        "rolled_with": what.other.name if on.struck["rolling"] else "",
         "kills": on.kills,
+        "halted": dict(on.halted),
         "restarts": on.restarts,
         "redeliveries": on.redeliveries,
         "violations": list(violations),

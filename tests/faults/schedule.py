@@ -39,6 +39,8 @@ KINDS: Mapping[str, Kind] = {
     "freeze": Kind(HARD, 11, 13, ("inventory", "payments", "kitchen", "loyalty", ARCHIVE)),
     "postgres-killed": Kind(HARD, 1, 4),
     "broker-killed": Kind(HARD, 1, 4),
+    "postgres-disk-full": Kind(HARD, 4, 8),
+    "broker-disk-full": Kind(HARD, 3, 6),
     "postgres-cut": Kind(HARD, 2, 6, ("inventory", "payments")),
     "postgres-deaf": Kind(HARD, 2, 6, ("inventory", "payments")),
     "broker-cut": Kind(HARD, 2, 6),

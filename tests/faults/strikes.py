@@ -1,14 +1,16 @@
 """How each kind of fault strikes and is healed: a context that is entered at its beginning and left at its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 
+from local import ROOT
 from tests.faults import foreign, points
 from tests.faults.schedule import Fault
 from tests.faults.striking import Striking
@@ -21,7 +23,11 @@ HOLDER = """
 SELECT pg_terminate_backend(pid) FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-
+MUCH_TO_LOG = """
+SELECT pg_logical_emit_message(false, 'faults', repeat('x', 1000000)) FROM generate_series(1, 40)
+"""
+"""More than two files of Postgres's own log have room for: it has to make a new one."""
+SERVERS_OF_DISKS = {"postgres-disk-full": "postgres", "broker-disk-full": "kafka"}
 
 Strike = Callable[[Striking, Fault], AbstractAsyncContextManager[None]]
 
@@ -60,6 +66,35 @@ async def _kill_broker(on: Striking, _: Fault) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _fill_postgres(on: Striking, fault: Fault) -> AsyncIterator[None]:
+    """For a while tables do not grow; then the server's own log has no room either, and the server panics."""
+    # Connected before: a full disk lets nobody in whose connection has something to write down.
+    connection = await asyncpg.connect(on.world.servers.postgres.url)
+    async with on.world.disks["postgres"].full():
+        logging = asyncio.create_task(_use_up_log(connection, after=fault.length / 2))
+        yield
+        await logging
+    on.halted["postgres"] += await asyncio.to_thread(on.world.servers.recover_postgres)
+    await on.measure("postgres")
+
+
+async def _use_up_log(connection: "asyncpg.Connection[Any]", after: float) -> None:
+    await asyncio.sleep(after)
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        await connection.execute(MUCH_TO_LOG)
+        await connection.close()
+
+
+@asynccontextmanager
+async def _fill_broker(on: Striking, _: Fault) -> AsyncIterator[None]:
+    async with on.broker:
+        async with on.world.disks["kafka"].full():
+            yield
+        on.halted["broker"] += await asyncio.to_thread(on.world.servers.recover_kafka)
+    await on.measure("broker")
+
+
+@asynccontextmanager
 async def _cut(on: Striking, fault: Fault, *, server: str) -> AsyncIterator[None]:
     road = on.world.system.roads[f"{server} {fault.target}".strip()]
     await road.close()
@@ -89,16 +124,16 @@ async def _two_relays(on: Striking, fault: Fault) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _rolling(on: Striking, fault: Fault) -> AsyncIterator[None]:
-    """A second process of the service comes before the first one goes, and goes after it has come back."""
-    name = await _replica(on, fault.target, "relay,consumers,jobs")
+    """A process of another build comes before the first one goes, and goes after that has come back."""
+    name = await _replica(on, fault.target, "relay,consumers,jobs", on.other_build)
     await on.world.system[fault.target].stop()
     yield
     await on.revive(fault.target)
     await _without(on, name)
 
 
-async def _replica(on: Striking, service: str, roles: str) -> str:
-    process = await on.world.system.replica(service, roles)
+async def _replica(on: Striking, service: str, roles: str, build: Path = ROOT) -> str:
+    process = await on.world.system.replica(service, roles, build)
     return process.program.name
 
 
@@ -218,6 +253,8 @@ STRIKES: Mapping[str, Strike] = {
     "freeze": _freeze,
     "postgres-killed": _kill_postgres,
     "broker-killed": _kill_broker,
+    "postgres-disk-full": _fill_postgres,
+    "broker-disk-full": _fill_broker,
     "postgres-cut": partial(_cut, server="postgres"),
     "postgres-deaf": partial(_deafen, server="postgres"),
     "broker-cut": partial(_cut, server="broker"),
@@ -248,10 +285,15 @@ def needs(faults: "list[Fault]") -> set[str]:
     """What must be reached by a road, so that it can be cut off."""
     found = set()
     for fault in faults:
-        if fault.kind.startswith("postgres-") and fault.target:
+        if fault.kind in ("postgres-cut", "postgres-deaf"):
             found.add(f"postgres {fault.target}")
         elif fault.kind in ("broker-cut", "broker-deaf"):
             found.add("broker")
         elif fault.kind in ("provider-reset", "provider-twice"):
             found.add("provider")
     return found
+
+
+def small_disks(kinds: Collection[str]) -> set[str]:
+    """The servers of which these kinds fill the disk."""
+    return {SERVERS_OF_DISKS[kind] for kind in kinds if kind in SERVERS_OF_DISKS}

@@ -5,9 +5,11 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiokafka import TopicPartition
 
+from local import ROOT
 from tests.books import unread
 from tests.faults.customers import end_leases
 from tests.faults.load import Crowd
@@ -26,11 +28,14 @@ class Striking:
     world: World
     crowd: Crowd
     dice: random.Random
+    other_build: Path = ROOT
     struck: Counter[str] = field(default_factory=Counter)
     """How often each kind of fault has."""
     kills: int = 0
     restarts: int = 0
     """How often a process that had ended by itself was started anew."""
+    halted: Counter[str] = field(default_factory=Counter)
+    """How often a server ended itself because its disk was full."""
     redeliveries: int = 0
     missed: list[str] = field(default_factory=list)
     """Points at which nobody died, because nobody passed there in time."""

@@ -1,8 +1,9 @@
 """The whole shop on servers of its own, each of which can be killed, started again where it was, and cut off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,17 +13,21 @@ import httpx
 from local import kafka as local_kafka
 from local import postgres as local_postgres
 from local.ports import HOST, free_port
-from local.program import NotReady, Program, python
+from local.program import NotReady, Program, Server, await_ready, python
 from services import CATALOGUE
 from tests.faults import taps
 from tests.faults.customers import end_leases
+from tests.faults.disks import Disk
 from tests.journal import Journal
 from tests.processes import SANDBOX, System
 from tests.roads import Road
 from tests.servers import POSTGRES_SETTINGS
 from tests.system import Shop
 
-SETTINGS = {**local_postgres.SETTINGS, **POSTGRES_SETTINGS}
+# Its disk may be small, and where that is full it shall have no old file left to write its log to.
+SETTINGS = {**local_postgres.SETTINGS, **POSTGRES_SETTINGS, "max_wal_size": "256MB", "wal_recycle": "off"}
+LINGERING = 1.0
+"""Seconds for which a server that meets a full disk may still answer, though it is about to end."""
 
 
 @dataclass
@@ -36,6 +41,9 @@ class Servers:
 
     @classmethod
     def begin(cls, directory: Path, proxied: local_kafka.Proxied | None) -> "Servers":
+        for name in ("postgres", "kafka"):  # what they say is kept with the others' logs, not on their disks
+            (directory / name).mkdir(parents=True, exist_ok=True)
+            (directory / name / "server.log").symlink_to(directory / f"{name}.log")
         started = local_postgres.start(directory / "postgres", settings=SETTINGS)
         try:
             return cls(directory, proxied, started, local_kafka.start(directory / "kafka", proxied=proxied))
@@ -63,9 +71,26 @@ class Servers:
                 return
         raise refusal
 
+    def recover_postgres(self) -> bool:
+        return _recover(self.postgres.server, self.start_postgres)
+
+    def recover_kafka(self) -> bool:
+        return _recover(self.kafka.server, self.start_kafka)
+
     def end(self) -> None:
         self.kafka.server.kill()
         self.postgres.server.kill()
+
+
+def _recover(server: Server, start: Callable[[], None]) -> bool:
+    """Wait until a server answers again, and start it where it has ended itself; tell whether it had."""
+    with suppress(NotReady):
+        await_ready(server)
+        time.sleep(LINGERING)
+    if server.process.poll() is None:
+        return False
+    start()
+    return True
 
 
 @dataclass
@@ -101,6 +126,7 @@ class World:
     servers: Servers
     system: WrappedSystem
     shop: Shop
+    disks: Mapping[str, Disk] = field(default_factory=dict)
 
     def tell(self, service: str, what: str, text: str | None) -> None:
         """Write what a process shall do: `armed` or `clock`; None takes it back."""
@@ -135,10 +161,19 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, cut: Collection[str], beside: Collection[str] = ()) -> AsyncIterator[World]:
-    """The shop, ready, with taps laid. `cut`: what can be cut off: `broker`, `provider`, `postgres SERVICE`."""
+async def world(
+    folder: Path, cut: Collection[str], beside: Collection[str] = (), small: Collection[str] = (), megabytes: int = 0
+) -> AsyncIterator[World]:
+    """The shop, ready, with taps laid.
+
+    `cut`: what can be cut off: `broker`, `provider`, `postgres SERVICE`. `small`: which of `postgres` and `kafka` has a
+    disk of its own, of so many `megabytes`.
+    """
+    disks = {server: Disk(folder / server, megabytes) for server in small}
     (told := folder / "told").mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        for disk in disks.values():
+            stack.enter_context(disk.mounted())
         behind = free_port()
         to_broker = Road(f"{HOST}:{behind}") if "broker" in cut else None
         proxied = local_kafka.Proxied(behind, to_broker.address) if to_broker else None
@@ -160,7 +195,7 @@ async def world(folder: Path, cut: Collection[str], beside: Collection[str] = ()
         stack.callback(system.end)
         await system.start()
         await system.have_beside(beside)
-        yield World(servers, system, shop)
+        yield World(servers, system, shop, disks)
 
 
 def _roads(servers: Servers, system: System, cut: Collection[str]) -> dict[str, Road]:

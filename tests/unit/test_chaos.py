@@ -1,11 +1,17 @@
 """What goes wrong when in a run of the fault harness, and what its checks say of histories and of topics."""
 
+import subprocess
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backbone.events.envelope import Envelope
+from local import ROOT
+from local.program import python
+from tests.faults import builds, disks
+from tests.faults.__main__ import left_out
 from tests.faults.history import CANCEL, FAILED, OK, PLACE, READ, UNKNOWN, Known, Told, contradictions
 from tests.faults.promises import counted_once, versions_agree
 from tests.faults.schedule import HARD, KINDS, SHORT, SOFT, plan
@@ -48,6 +54,74 @@ def test_a_run_too_short_for_its_kinds_is_refused() -> None:
 
 def test_every_kind_knows_how_to_strike() -> None:
     assert STRIKES.keys() == KINDS.keys()
+
+
+def test_kinds_that_a_machine_cannot_have_are_left_out_and_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden() -> None:
+        raise PermissionError(1, "not here")
+
+    monkeypatch.setattr(disks, "enter_namespace", forbidden)
+    assert left_out(SHORT) == {}
+    assert left_out(tuple(KINDS)).keys() == {"postgres-disk-full", "broker-disk-full"}
+    assert "left out: postgres-disk-full, broker-disk-full: " in capsys.readouterr().err
+
+
+FILLING = """
+from pathlib import Path
+from tests.faults import disks
+try:
+    disks.enter_namespace()
+except OSError:
+    raise SystemExit(77)
+folder = Path(sys.argv[1])
+disk = disks.Disk(folder, 4)
+with disk.mounted():
+    (folder / "before").write_bytes(bytes(1000))
+    disk.fill()
+    try:
+        (folder / "after").write_bytes(bytes(5000))
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_a_full_disk_takes_no_more_and_is_seen_by_nobody_else(tmp_path: Path) -> None:
+    told = subprocess.run(python("-c", f"import sys{FILLING}", str(tmp_path)), cwd=ROOT, capture_output=True, text=True)
+    if told.returncode == 77:
+        pytest.skip("nothing can be mounted here")
+    assert told.stdout == "No space left on device\n", told.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_build_is_the_whole_source_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*told: str) -> None:
+        who = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+        subprocess.run(["git", *who, *told], cwd=tmp_path, check=True, capture_output=True)
+
+    (wrapped := tmp_path / builds.WRAPPED).parent.mkdir(parents=True)
+    (tmp_path / "version").write_text("1")
+    wrapped.touch()
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--message=One")
+    git("tag", "v1.0.0")
+    (tmp_path / "version").write_text("2")
+    git("commit", "--all", "--message=Two")
+    monkeypatch.setattr(builds, "ROOT", tmp_path)
+    monkeypatch.setattr(builds, "_load", lambda _: None)
+    assert builds.export(None, tmp_path / "build").name.startswith("v1.0.0 (")
+    assert (tmp_path / "build" / "version").read_text() == "1"
+    with pytest.raises(builds.NoBuild, match="git rev-parse failed"):
+        builds.export("v2.0.0", tmp_path / "none")
+
+
+def test_where_there_is_no_history_there_is_no_other_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builds, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(builds.NoBuild):
+        builds.export(None, tmp_path / "build")
 
 
 def placed(outcome: str, order: str = "", key: str = "k", at: float = 0) -> Told:
