@@ -15,6 +15,7 @@ from tests.faults import foreign, points
 from tests.faults.schedule import Fault
 from tests.faults.striking import Striking
 from tests.journal import everything
+from tests.processes import STOP_WITHIN
 from tests.waiting import eventually
 
 PASSING = 15.0
@@ -158,6 +159,7 @@ async def _wrong_clock(on: Striking, fault: Fault) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _kill_at(on: Striking, fault: Fault, *, point: str) -> AsyncIterator[None]:
+    victim = on.world.system[fault.target].running
     on.world.tell(fault.target, "armed", point)
     yield
     with suppress(AssertionError):
@@ -167,6 +169,8 @@ async def _kill_at(on: Striking, fault: Fault, *, point: str) -> AsyncIterator[N
         on.missed.append(f"{point} of {fault.target}")
         return
     on.kills += 1
+    if victim:  # it disarms, and dies a moment later
+        await asyncio.to_thread(victim.wait, STOP_WITHIN)
     await on.revive(fault.target)
 
 
