@@ -195,7 +195,7 @@ JOB_CLAIM = Statement(
 WITH trial AS (
   UPDATE breakers SET rests_until = now() + :lease::interval
   WHERE kind = :kind AND rests_until <= now() AND {_NOT_PAUSED}
-    AND EXISTS (SELECT FROM jobs WHERE kind = :kind AND due <= now() AND parked_at IS NULL)
+    AND EXISTS (SELECT FROM jobs WHERE jobs.kind = breakers.kind AND due <= now() AND parked_at IS NULL)
   RETURNING kind
 )
 UPDATE jobs SET lease = gen_random_uuid(), due = now() + :lease::interval, attempts = attempts + 1,
