@@ -97,8 +97,8 @@ def _losing(name: str, view: View) -> Iterator[str]:
         yield f"{name} reads {view.TYPE} ({view.__name__}) as what no schema can describe: {error}"
         return
     event = view.TYPE.removeprefix("sliceline.")
-    for wanted, promised in losses(takes, schema_of(view.TYPE)):
-        yield f"{name} {wanted} in {event}; the schema {promised}"
+    for loss in losses(takes, schema_of(view.TYPE)):
+        yield f"{name} {loss.does} in {event}; the schema {loss.says}"
 
 
 def _lacking(does: str, payload: View) -> Iterator[str]:

@@ -17,20 +17,26 @@ _MAPS = {"$defs", "properties"}
 _DATA = {"const", "default", "enum", "examples"}
 
 
-def unreadable(reader: Schema, writer: Schema) -> Schema | None:
-    """Describe, as a schema, data the writer may write and the reader would refuse; None when there is none.
+def takes_all(reader: Schema, writer: Schema) -> bool:
+    """Tell whether the reader is known to take all the writer may write; what cannot be decided is not."""
+    return _covers(reader, writer) is canonical.Containment.YES
 
-    What cannot be decided counts as unreadable, and is described by all that the writer may write.
-    """
-    takes, writes = jsonschema_rs.canonicalize(reader), jsonschema_rs.canonicalize(closed(writer))
-    if takes.covers(writes) is canonical.Containment.YES:
-        return None
+
+def is_undecided(reader: Schema, writer: Schema) -> bool:
+    """Tell whether it can be shown neither that the reader takes all the writer may write, nor that it fails to."""
+    return _covers(reader, writer) is canonical.Containment.UNKNOWN
+
+
+def _covers(reader: Schema, writer: Schema) -> canonical.Containment:
     try:
-        refused = writes.subtract(takes)
+        return _canonical(reader).covers(_canonical(closed(writer)))
     except canonical.CanonicalizationError:
-        refused = writes
-    described = refused.to_json_schema()
-    return described if isinstance(described, dict) else {"const": described}
+        return canonical.Containment.UNKNOWN
+
+
+def _canonical(schema: Schema) -> jsonschema_rs.CanonicalSchema:
+    """Normalize a schema; formats count, as they do when an event is checked."""
+    return jsonschema_rs.canonicalize(schema, validate_formats=True, offline=True)
 
 
 def closed(schema: Schema) -> Schema:

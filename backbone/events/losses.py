@@ -5,12 +5,22 @@ where and why, so that a sentence can say it.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from backbone.events.compatibility import Schema, unreadable
+from backbone.events.compatibility import Schema, is_undecided, takes_all
 
-Loss = tuple[str, str]
-"""What the reader does, and what the writer's schema says: `("needs customer.id", "lets it be missing")`."""
+
+class Loss(NamedTuple):
+    """Says what the reader does and what the writer's schema says: `needs customer.id`, `lets it be missing`."""
+
+    at: str
+    """The field, as in `lines[].sku`; empty for the data as a whole."""
+    rule: str
+    """One of `type`, `values`, `unknown`, `missing`, `limits`, `shape`, and `undecided`."""
+    does: str
+    says: str
+
+
 Pairs = frozenset[tuple[int, int]]
 """The parts, of reader and writer, that a part is within: a schema that refers to itself is followed for one turn."""
 
@@ -93,7 +103,7 @@ class _Side:
 
 def _losses(at: str, reader: _Side, writer: _Side, above: Pairs) -> Iterator[Loss]:
     pair = id(reader.schema), id(writer.schema)
-    if pair in above or unreadable(reader.whole(), writer.whole()) is None:
+    if pair in above or takes_all(reader.whole(), writer.whole()):
         return
     within = above | {pair}
     found = [
@@ -102,7 +112,7 @@ def _losses(at: str, reader: _Side, writer: _Side, above: Pairs) -> Iterator[Los
         *_of_fields(at, reader, writer, within),
         *_of_items(at, reader, writer, within),
     ]
-    yield from found or _of_facets(at, reader, writer) or [(f"does not take all of {at or 'the data'}", "allows more")]
+    yield from found or _of_facets(at, reader, writer) or [_of_shape(at, reader, writer)]
 
 
 def _of_kind(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
@@ -112,7 +122,7 @@ def _of_kind(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
         return
     about = f"reads {at or 'the data'} as {' or '.join(takes)}"
     others = [each for each in refused if each != "null"]
-    yield about, f"says {' or '.join(others)}" if others else "lets it be null"
+    yield Loss(at, "type", about, f"says {' or '.join(others)}" if others else "lets it be null")
 
 
 def _of_values(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
@@ -121,23 +131,23 @@ def _of_values(at: str, reader: _Side, writer: _Side) -> Iterator[Loss]:
         return
     if said is None:
         if set(writer.kinds) & set(reader.kinds):
-            yield f"knows only {_listed(known)} of {at}", "allows any other"
+            yield Loss(at, "values", f"knows only {_listed(known)} of {at}", "allows any other")
         return
     for value in said:
         if value not in known and value is not None:
-            yield f"does not know the {at} {_listed([value])}", "allows it"
+            yield Loss(at, "values", f"does not know the {at} {_listed([value])}", "allows it")
 
 
 def _of_fields(at: str, reader: _Side, writer: _Side, within: Pairs) -> Iterator[Loss]:
     takes, writes = reader.fields, writer.fields
     for name in reader.required if "object" in writer.kinds else ():
         if name not in writes:
-            yield f"needs {_below(at, name)}", "has no such field"
+            yield Loss(below(at, name), "unknown", f"needs {below(at, name)}", "has no such field")
         elif name not in writer.required:
-            yield f"needs {_below(at, name)}", "lets it be missing"
+            yield Loss(below(at, name), "missing", f"needs {below(at, name)}", "lets it be missing")
     for name, field in takes.items():
         if name in writes:
-            yield from _losses(_below(at, name), field, writes[name], within)
+            yield from _losses(below(at, name), field, writes[name], within)
 
 
 def _of_items(at: str, reader: _Side, writer: _Side, within: Pairs) -> Iterator[Loss]:
@@ -148,15 +158,25 @@ def _of_items(at: str, reader: _Side, writer: _Side, within: Pairs) -> Iterator[
 def _of_facets(at: str, reader: _Side, writer: _Side) -> list[Loss]:
     given = {(name, each.schema[name]) for each in reader.choices for name in _FACETS if name in each.schema}
     return [
-        (f"wants {name} {value} of {at or 'the data'}", "does not promise it")
+        _of_facet(at, {name: value}, f"wants {name} {value} of {at or 'the data'}", writer)
         for name, value in sorted(given, key=str)
-        if unreadable({name: value}, writer.whole())
+        if not takes_all({name: value}, writer.whole())
     ]
+
+
+def _of_facet(at: str, facet: Schema, does: str, writer: _Side) -> Loss:
+    return Loss(at, "undecided" if is_undecided(facet, writer.whole()) else "limits", does, "does not promise it")
+
+
+def _of_shape(at: str, reader: _Side, writer: _Side) -> Loss:
+    rule = "undecided" if is_undecided(reader.whole(), writer.whole()) else "shape"
+    return Loss(at, rule, f"does not take all of {at or 'the data'}", "allows more")
 
 
 def _listed(values: list[Any]) -> str:
     return ", ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
 
 
-def _below(at: str, name: str) -> str:
+def below(at: str, name: str) -> str:
+    """Name a field of what is at a place: `customer.id`."""
     return f"{at}.{name}" if at else name
