@@ -1,5 +1,6 @@
 """Finds everything that is wrong with the contracts at once, and says it: one sentence for each mistake to mend."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from backbone.events.contracts import BrokenSchema, ContractBroken, schema_of, s
 from backbone.events.envelope import is_type, parse_type
 from backbone.running.pulse import describe
 from deployment.catalogue import Services, flows, readers, service_of
+from deployment.fields import Field, fields_of
 from services import CATALOGUE
 
+OWNER = r"[^@\s]+@[^@\s]+"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -89,10 +92,30 @@ def _about_schema(event_type: str, file: Path) -> Iterator[str]:
     for keyword, value in expected.items():
         if schema.get(keyword) != value:
             yield f'{_named(file)} should say "{keyword}": "{value}".'
+    if not re.fullmatch(OWNER, str(schema.get("x-owner"))):
+        yield f'{_named(file)} has no "x-owner", an address: who is asked before it changes?'
     if not isinstance(schema.get("description"), str):
         yield f'{_named(file)} has no "description": what has happened when this event is published?'
     if "properties" not in schema:
         yield f'{_named(file)} has no "properties": what is in the event?'
+    for name, each in fields_of(schema).items():
+        yield from (f"{_named(file)}: {name} {lack}" for lack in _lacks(name, each))
+
+
+def _lacks(name: str, field: Field) -> Iterator[str]:
+    """Say what is not written down of a field: its meaning, its unit, or why it may be missing."""
+    said = field.schema
+    if not name.endswith("[]") and not isinstance(said.get("description"), str):
+        yield 'has no "description": what does it mean?'
+    if _is_number(said) and not isinstance(said.get("x-unit"), str):
+        yield 'has no "x-unit": what is it counted or measured in?'
+    if not field.required and not isinstance(said.get("x-optional"), str):
+        yield 'is not required and has no "x-optional": why may it be missing?'
+
+
+def _is_number(schema: contracts.Schema) -> bool:
+    kinds = schema.get("type", [])
+    return bool({"integer", "number"} & {*([kinds] if isinstance(kinds, str) else kinds)})
 
 
 def _about_samples(event_type: str, folder: Path) -> Iterator[str]:

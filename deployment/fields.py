@@ -1,0 +1,94 @@
+"""Lists the fields of a schema by their paths, as `lines[].unit_price.amount`, and where in its file each stands."""
+
+import json
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from backbone.events.compatibility import Schema
+from backbone.events.losses import below
+
+Pointer = tuple[str, ...]
+Described = tuple[Schema, Pointer]
+
+
+class Field(NamedTuple):
+    """Describes one field."""
+
+    schema: Schema
+    """What its contract says of it; a definition that it refers to is filled in."""
+    pointer: Pointer
+    """The way to it in the schema."""
+    required: bool
+
+
+def fields_of(schema: Schema) -> dict[str, Field]:
+    """List the fields, those within others and within each part of a list too; `lines[]` is what a list holds."""
+    found: dict[str, Field] = {}
+    _Walk(schema.get("$defs", {}), found).go("", (schema, ()), frozenset())
+    return found
+
+
+def reads(readers_fields: dict[str, Field], field: str) -> bool:
+    """Tell whether a reader with these fields would notice what happens to a field; an empty name is all of them."""
+    return not field or any(_touches(known, each.schema, field) for known, each in readers_fields.items())
+
+
+def is_in(field: str, others: Collection[str]) -> bool:
+    """Tell whether a field is one of these, or lies within one of them."""
+    return field in others or field.startswith(tuple(f"{other}{sign}" for other in others for sign in ".["))
+
+
+def line_of(text: str, pointer: Pointer) -> int:
+    """Find the line of a JSON text on which a part stands, or else the nearest that it would be in."""
+    at = 0
+    for name in pointer:
+        found = text.find(f"{json.dumps(name)}:", at)
+        if found < 0:
+            break
+        at = found
+    return text.count("\n", 0, at) + 1
+
+
+def _touches(known: str, schema: Schema, field: str) -> bool:
+    takes_all_of_it = not {"properties", "items", "anyOf"} & schema.keys()
+    return is_in(known, [field]) or (takes_all_of_it and is_in(field, [known]))
+
+
+class _Walk:
+    """Goes through a schema; one that refers to itself is followed for one turn."""
+
+    def __init__(self, definitions: Schema, found: dict[str, Field]) -> None:
+        self._definitions = definitions
+        self._found = found
+
+    def go(self, at: str, described: Described, within: frozenset[str]) -> None:
+        """Note what is in a part of the schema."""
+        schema, pointer = described
+        if name := _definition_of(schema):
+            if name in within or name not in self._definitions:
+                return None
+            described = self._definitions[name], ("$defs", name)
+            return self.go(at, described, within | {name})
+        required = schema.get("required", ())
+        for name, part in schema.get("properties", {}).items():
+            self._enter(below(at, name), (part, (*pointer, "properties", name)), name in required, within)
+        if isinstance(schema.get("items"), dict):
+            self._enter(f"{at}[]", (schema["items"], (*pointer, "items")), True, within)
+        for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+            self.go(at, (part, pointer), within)
+        return None
+
+    def _enter(self, at: str, described: Described, required: bool, within: frozenset[str]) -> None:
+        schema, pointer = described
+        filled = {**self._definitions.get(_definition_of(schema), {}), **_without_reference(schema)}
+        self._found.setdefault(at, Field(filled, pointer, required))
+        self.go(at, described, within)
+
+
+def _definition_of(schema: Schema) -> str:
+    reference: Any = schema.get("$ref", "")
+    return str(reference).removeprefix("#/$defs/") if str(reference).startswith("#/$defs/") else ""
+
+
+def _without_reference(schema: Schema) -> Schema:
+    return {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
