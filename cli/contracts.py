@@ -1,10 +1,55 @@
-"""./sliceline contracts: check the contracts against the code, and write down who reads what of which event."""
+"""./sliceline contracts: check contracts against the code, against what was released and against who reads them."""
 
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli import contracting
 from cli.console import console, fail
 
 
-def contracts() -> None:
-    """Check the contracts, then write schemas/consumers/, docs/events.md and docs/reference.md anew.
+class Action(StrEnum):
+    """Names what can be done."""
+
+    WRITE = "write"
+    CHECK = "check"
+    DIFF = "diff"
+    IMPACT = "impact"
+    RELEASE = "release"
+    RETIRE = "retire"
+
+
+def contracts(
+    action: Annotated[Action, typer.Argument(help="What to do.")] = Action.WRITE,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[EVENT] [FIELD or EVENT]", help="See below.", show_default=False)
+    ] = None,
+    sarif: Annotated[bool, typer.Option("--sarif", help="Check: print SARIF 2.1.0 instead of words.")] = False,
+    github: Annotated[bool, typer.Option("--github", help="Check: print annotations of GitHub's workflows.")] = False,
+) -> None:
+    """Keep the contracts of events: write, check, diff, impact, release or retire.
+
+    write checks contracts against the code and, where nothing is wrong, writes schemas/consumers/, docs/events.md and
+    docs/reference.md anew. check refuses what would break somebody: it compares each schema with all its released forms
+    and with what each reader takes. diff A B tells what differs between two versions (diff A: since its release);
+    impact EVENT FIELD who reads a field. release writes down the forms that are new (schemas/released.jsonl); retire
+    EVENT lets a version go that nobody reads. docs/changing-an-event.md walks through all of it.
+    """
+    if action is not Action.CHECK and (sarif or github):
+        fail(f"--sarif and --github are for check, not for {action}.", code=2)
+    done, shapes = ACTIONS[action]
+    if len(words or []) not in (shape.count(" ") for shape in shapes):
+        fail(f"Say it as ./sliceline contracts {' or '.join(shapes)}.", code=2)
+    if action is Action.CHECK:
+        contracting.check(sarif=sarif, github=github)
+    else:
+        done(*words or [])
+
+
+def write() -> None:
+    """Check the contracts against the code, then write what follows from it.
 
     Where something is wrong nothing is written: each thing is told in a sentence, and the exit code is 1.
     """
@@ -23,3 +68,14 @@ def contracts() -> None:
     for said in absences(services):
         console.print(said, highlight=False, markup=False, soft_wrap=True)
     console.print(f"{len(files)} files are as the code has it. Commit them with your change.")
+
+
+ACTIONS: dict[Action, tuple[Callable[..., None], tuple[str, ...]]] = {
+    Action.WRITE: (write, ("write",)),
+    Action.CHECK: (contracting.check, ("check",)),
+    Action.DIFF: (contracting.diff, ("diff EVENT", "diff EVENT EVENT")),
+    Action.IMPACT: (contracting.impact, ("impact EVENT FIELD",)),
+    Action.RELEASE: (contracting.release, ("release",)),
+    Action.RETIRE: (contracting.retire, ("retire EVENT",)),
+}
+"""What is done, and how it is said: a word of the command for each of its arguments."""

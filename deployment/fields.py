@@ -1,14 +1,14 @@
 """Lists the fields of a schema by their paths, as `lines[].unit_price.amount`, and where in its file each stands."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from backbone.events.compatibility import Schema
 from backbone.events.losses import below
 
 Pointer = tuple[str, ...]
-Described = tuple[Schema, Pointer]
+Described = tuple[Any, Pointer]
 
 
 class Field(NamedTuple):
@@ -26,6 +26,21 @@ def fields_of(schema: Schema) -> dict[str, Field]:
     found: dict[str, Field] = {}
     _Walk(schema.get("$defs", {}), found).go("", (schema, ()), frozenset())
     return found
+
+
+def parts(schema: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each part of a schema that stands for one itself, with the field or definition that it is about."""
+    yield at, schema
+    if not isinstance(schema, dict):
+        return
+    for name, part in schema.get("properties", {}).items():
+        yield from parts(part, below(at, name))
+    for name, part in schema.get("$defs", {}).items():
+        yield from parts(part, name)
+    if "items" in schema:
+        yield from parts(schema["items"], f"{at}[]")
+    for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        yield from parts(part, at)
 
 
 def reads(readers_fields: dict[str, Field], field: str) -> bool:
@@ -80,6 +95,8 @@ class _Walk:
 
     def _enter(self, at: str, described: Described, required: bool, within: frozenset[str]) -> None:
         schema, pointer = described
+        if not isinstance(schema, dict):  # true and false are schemas too, which say nothing of a field
+            schema, described = {}, ({}, pointer)
         filled = {**self._definitions.get(_definition_of(schema), {}), **_without_reference(schema)}
         self._found.setdefault(at, Field(filled, pointer, required))
         self.go(at, described, within)
