@@ -133,11 +133,13 @@ LEFT JOIN consumer_offsets AS o
 LEFT JOIN LATERAL (
   SELECT parked_at, error, failed_at, attempts FROM dead_letters AS d
   WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
-    AND d."offset" = asked."offset" AND coalesce(d.log, o.log) IS NOT DISTINCT FROM o.log LIMIT 1) AS letter ON true
+    AND d."offset" = asked."offset" AND coalesce(d.counts_in, d.log, o.log) IS NOT DISTINCT FROM o.log
+  LIMIT 1) AS letter ON true
 LEFT JOIN LATERAL (
   SELECT discarded_at, error, failed_at, attempts FROM discarded_letters AS d
   WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
-    AND d."offset" = asked."offset" AND coalesce(d.log, o.log) IS NOT DISTINCT FROM o.log LIMIT 1) AS gone ON true
+    AND d."offset" = asked."offset" AND coalesce(d.counts_in, d.log, o.log) IS NOT DISTINCT FROM o.log
+  LIMIT 1) AS gone ON true
 """,
     asked=tuples(
         column("at", Integer),

@@ -122,6 +122,17 @@ class Reader:
         (told,) = (await self.service.client.get("/handled")).json()["consumers"]
         return dict(told)
 
+    async def states(self) -> list[str]:
+        """What the service tells of each event in the log."""
+        named = ("id", "source", "type", "occurrenceid", "correlationid")
+        events = [
+            {name: str(dict(each.headers)[f"ce_{name}"], "ascii") for name in named}
+            | {"topic": self.log.topic, "partition": 0, "offset": each.offset}
+            for each in self.log.records
+        ]
+        answer = await self.service.client.post("/outcomes", json={"events": events})
+        return [each["state"] for each in answer.json()["outcomes"]]
+
     def archived(self) -> list[Archived]:
         """The records as a replay feeds them."""
         now = self.service.database.now()

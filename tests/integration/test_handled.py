@@ -156,6 +156,7 @@ async def test_what_a_replay_parks_counts_as_parked_and_then_by_what_came_of_it(
         await replaying.park(replaying.batch_of([first]), ValueError("not this one"))
         await replaying.apply(replaying.batch_of([second]))
         assert await reader.handled() == {COMPLETED: {"parked": 1}, V1: {"held": 1}, V2: {"ignored": 1}}
+        assert await reader.states() == ["parked", "held", "passed"]
     WRONG.clear()
     assert await redrive(service.database, reader.name, LISTENS) == 2
     assert await reader.handled() == {COMPLETED: {"applied": 1}, V1: {"applied": 1}, V2: {"ignored": 1}}
