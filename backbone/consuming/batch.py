@@ -13,7 +13,8 @@ from backbone.consuming.tried import Fault, Tried
 from backbone.errors import SlicelineError
 from backbone.events import contracts
 from backbone.events.buses import many_with
-from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record, unread_mode
+from backbone.events.documents import Unreadable, is_document, unfold, unread_mode
+from backbone.events.envelope import LONGEST_ATTRIBUTE, Envelope, Undecodable, from_record
 from backbone.events.payload import Event, P, Payload, Recorded, Unread
 from backbone.events.records import Record
 from backbone.events.topics import PartitionId
@@ -63,8 +64,12 @@ class Incoming(msgspec.Struct, frozen=True):
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
     """Decode a record and check it against its contract; an error is returned as its `broken`, never raised.
 
-    `views` are named as `views_of` does it.
+    `views` are named as `views_of` does it. What came in structured mode is handed on as binary mode has it.
     """
+    try:
+        record = _in_binary_mode(record)
+    except Unreadable as error:
+        return Incoming(record, _own_key(record), broken=Undecodable(str(error)))
     declared = declared_type(record)
     view = view_of(declared, record.topic, views) if declared else None
     if view is None:
@@ -74,6 +79,16 @@ def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
         return Incoming(record, envelope.partitionkey, _event(envelope, view, record))
     except SlicelineError as error:
         return Incoming(record, _parking_key(record), broken=error)
+
+
+def _in_binary_mode(record: Record) -> Record:
+    """Return a record of structured mode as the one it would be in binary mode, any other as it is."""
+    for name, content_type in record.headers:
+        if name == "content-type" and is_document(content_type):
+            headers, value = unfold(record.value or b"")
+            place, log = (record.topic, record.partition, record.offset), getattr(record, "log", None)
+            return Letter(*place, record.key, value, headers, record.timestamp, log)
+    return record
 
 
 def view_of(declared: str, topic: str, views: Mapping[str, type[Payload]]) -> type[Payload] | None:
@@ -111,6 +126,7 @@ def _event(envelope: Envelope, view: type[Payload], record: Record) -> Event[Any
         occurrenceid=envelope.occurrenceid,
         sequence=envelope.sequence,
         traceparent=envelope.traceparent,
+        deprecation=envelope.deprecation,
         data=data,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from backbone.events import deprecation
 from backbone.patterns.pattern import BadPattern, Field, Pattern
 
 ATTRIBUTES = (
@@ -20,6 +21,7 @@ ATTRIBUTES = (
     "occurrenceid",
     "sequence",
     "traceparent",
+    *deprecation.ATTRIBUTES,
 )
 """What an event may have beside its `data` where it is written as one JSON object."""
 

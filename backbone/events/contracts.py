@@ -3,6 +3,7 @@
 An event is checked when it is published and again when it is read. Schemas are loaded when first asked for.
 """
 
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import orjson
 
 from backbone.errors import SlicelineError
+from backbone.events.deprecation import Deprecation, Leaving
 from backbone.events.envelope import MalformedType, TypeName, is_type, parse_type
 from backbone.events.payload import Payload
 
@@ -96,9 +98,43 @@ def schemas_of(service: str) -> list[str]:
     return sorted(filter(is_type, types), key=parse_type)
 
 
+def leaving(event_type: str) -> Leaving | None:
+    """Say until when a type is published, and what to read instead; None of one that is not on its way out.
+
+    Raises UnknownContract, or BrokenSchema where the contract says it in other words than it should.
+    """
+    schema = schema_of(event_type)
+    if bool(schema.get("deprecated")) is not ("x-deprecation" in schema):
+        raise BrokenSchema(event_type, "deprecated and x-deprecation go together")
+    if "x-deprecation" not in schema:
+        return None
+    try:
+        found = msgspec.convert(schema["x-deprecation"], Leaving)
+        if date.fromisoformat(found.since) <= date.fromisoformat(found.sunset):
+            parse_type(found.use)
+            return found
+        reason = "it goes before it is deprecated"
+    except (ValueError, MalformedType) as error:  # msgspec's are ValueErrors
+        reason = str(error)
+    raise BrokenSchema(event_type, f"x-deprecation: {reason}")
+
+
+def deprecation(event_type: str) -> Deprecation | None:
+    """Return what each event of a type says of the type's end, as its contract has it. Raises as `leaving` does."""
+    told = leaving(event_type)
+    return Deprecation(_midnight(told.since), _midnight(told.sunset), dataschema(told.use)) if told else None
+
+
+def retired(event_type: str) -> str | None:
+    """Return the date since which a type is published no more; None of one that may be. Raises as `schema_of` does."""
+    found: str | None = schema_of(event_type).get("x-retired")
+    return found
+
+
 def load(event_type: str) -> None:
     """Prepare a type's contract, as its first event would. Raises UnknownContract or BrokenSchema."""
     _validator(event_type)
+    leaving(event_type)
 
 
 def nearest(event_type: str) -> str | None:
@@ -118,6 +154,10 @@ def consumer_schema(payload: type[Payload]) -> Schema:
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
     ordered: Schema = orjson.loads(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS))
     return ordered
+
+
+def _midnight(day: str) -> str:
+    return f"{day}T00:00:00.000000Z"
 
 
 def _path_of(name: TypeName) -> str:

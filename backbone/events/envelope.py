@@ -1,7 +1,7 @@
 """Writes events as Kafka records and reads them: CloudEvents 1.0.2 in binary mode.
 
 Attributes travel as headers, the data as the record's value, the partition key as the record's key. The
-values are plain UTF-8: percent-encoding belongs to the HTTP binding only.
+values are plain UTF-8: percent-encoding belongs to the HTTP binding only. Structured mode is read as well.
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 
 This codec exists because the official SDK takes five times as long; the tests hold it to that SDK.
@@ -9,7 +9,6 @@ This codec exists because the official SDK takes five times as long; the tests h
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +16,9 @@ import msgspec
 
 from backbone.errors import SlicelineError
 from backbone.events import buses
+from backbone.events.deprecation import Deprecation
+from backbone.events.documents import Unreadable, is_document, is_json, unfold, unread_mode
+from backbone.events.moments import BadTime, in_our_form
 from backbone.events.topics import DEFAULT_BUS
 from backbone.values.texts import NONCHARACTERS
 from backbone.values.tracecontext import as_we_write_it
@@ -32,6 +34,7 @@ _FORBIDDEN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{NONCHARACTERS}]")
 _TYPE = re.compile(r"sliceline\.([a-z][a-z0-9-]*)\.([a-z][a-z0-9-]*)\.v([1-9][0-9]{0,3})")
 
 Headers = list[tuple[str, bytes]]
+Received = Sequence[tuple[str, bytes | None]]
 Attributes = dict[str, bytes | None]
 
 
@@ -74,6 +77,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     occurrenceid: str
     sequence: int
     traceparent: str | None = None
+    deprecation: Deprecation | None = None
     data: bytes
 
 
@@ -134,7 +138,7 @@ def to_record(envelope: Envelope) -> tuple[bytes, bytes, Headers]:
         envelope.causationid.encode() if envelope.causationid is not None else None,
         envelope.traceparent.encode() if envelope.traceparent is not None else None,
     )
-    return key, envelope.data, headers
+    return key, envelope.data, [*headers, *(envelope.deprecation.headers() if envelope.deprecation else ())]
 
 
 def headers_of(
@@ -173,14 +177,16 @@ def headers_of(
     return headers
 
 
-def from_record(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> Envelope:
+def from_record(key: bytes | None, value: bytes | None, headers: Received) -> Envelope:
     """Read an event from a Kafka record. Raises Undecodable, and nothing else, whatever the record holds.
 
     Headers that are not ours are ignored. The data is handed on unread: its contract is checked elsewhere.
     """
-    attributes = _distinct(headers)
     if value is None:
         raise Undecodable("it has no value (a tombstone)")
+    attributes = _distinct(headers)
+    if is_document(attributes.get("content-type")):
+        attributes, value = _unfolded(value)
     _check_mode(attributes)
     if key is None or attributes.get("ce_partitionkey") != key:
         raise Undecodable("ce_partitionkey is not the record's key")
@@ -197,11 +203,20 @@ def from_record(key: bytes | None, value: bytes | None, headers: Sequence[tuple[
         occurrenceid=_text(attributes, "ce_occurrenceid"),
         sequence=_sequence(attributes.get("ce_sequence")),
         traceparent=_traceparent(attributes.get("ce_traceparent")),
+        deprecation=_deprecation(attributes) if "ce_deprecated" in attributes else None,
         data=value,
     )
 
 
-def _distinct(headers: Sequence[tuple[str, bytes | None]]) -> Attributes:
+def _unfolded(document: bytes) -> tuple[Attributes, bytes]:
+    try:
+        headers, value = unfold(document)
+    except Unreadable as error:
+        raise Undecodable(str(error)) from None
+    return dict(headers), value
+
+
+def _distinct(headers: Received) -> Attributes:
     attributes = dict(headers)
     if len(attributes) != len(headers):
         names = [name for name, _ in headers if name.startswith("ce_") or name == "content-type"]
@@ -219,29 +234,8 @@ def _check_mode(attributes: Attributes) -> None:
         return
     if mode := unread_mode(content_type):
         raise Undecodable(mode)
-    if not _is_json(content_type):
+    if not is_json(content_type):
         raise Undecodable("content-type is not JSON: neither application/json nor one that ends with +json")
-
-
-def unread_mode(content_type: bytes | None) -> str | None:
-    """Say so where a content type stands for another mode of CloudEvents than the one we read."""
-    media_type = _media_type(content_type)
-    if media_type.startswith(b"application/cloudevents-batch"):
-        return "batched mode is not read, only binary mode"
-    if media_type.startswith(b"application/cloudevents"):
-        return "structured mode is not read, only binary mode"
-    return None
-
-
-def _is_json(content_type: bytes | None) -> bool:
-    """Tell whether a media type is JSON by CloudEvents' rule (JSON Format 1.0.2, 3.1): json, or ending with +json."""
-    kind, _, subtype = _media_type(content_type).partition(b"/")
-    return bool(kind) and (subtype == b"json" or subtype.endswith(b"+json"))
-
-
-def _media_type(content_type: bytes | None) -> bytes:
-    """Return a media type without parameters, in lower case (RFC 9110, 8.3.1)."""
-    return (content_type or b"").split(b";")[0].strip().lower()
 
 
 def _text(attributes: Attributes, name: str) -> str:
@@ -270,33 +264,32 @@ def _traceparent(raw: bytes | None) -> str | None:
 
 
 def _time(text: str) -> str:
-    """Bring any RFC 3339 time with an offset to the one form we write."""
     try:
-        moment = msgspec.convert(text, datetime)
-        if len(text) == 27 and text[10] == "T" and text[26] == "Z":
-            return text
-        return _written(moment)
-    except (msgspec.ValidationError, OverflowError):  # year 1 and year 9999 can leave the calendar
-        if text[17:19] == "60":
-            return _leaping(text)
-        raise Undecodable("ce_time is not a time in the form of RFC 3339") from None
+        return in_our_form(text)
+    except BadTime as error:
+        raise Undecodable(f"ce_time {error}") from None
 
 
-def _leaping(text: str) -> str:
-    """Turn a leap second, the last of a day in UTC (RFC 3339, 5.7), into the first second of the next day."""
-    before = _time(f"{text[:17]}59{text[19:]}")
-    if before[11:19] != "23:59:59":
-        raise Undecodable("ce_time has a leap second in the middle of a day")
+def _deprecation(attributes: Attributes) -> Deprecation | None:
+    """Read what is said of the type's end; as it is a hint, what is malformed in it is ignored."""
+    said = attributes.get("ce_deprecated")
+    if said is None or said.lower() != b"true":  # "True": so the official SDK writes it
+        return None
+    since, sunset = (_moment(attributes.get(f"ce_deprecation{name}")) for name in ("from", "sunset"))
+    return Deprecation(since, sunset, _hint(attributes.get("ce_deprecationmigration")))
+
+
+def _moment(raw: bytes | None) -> str | None:
+    text = _hint(raw)
     try:
-        return _written(datetime.fromisoformat(before) + timedelta(seconds=1))
-    except OverflowError:
-        raise Undecodable("ce_time leaves the calendar") from None
+        return in_our_form(text) if text else None
+    except BadTime:
+        return None
 
 
-def _written(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        raise Undecodable("ce_time has no offset from UTC")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _hint(raw: bytes | None) -> str | None:
+    text = (raw or b"").decode(errors="replace")
+    return None if unfit(text) else text
 
 
 def _sequence(raw: bytes | None) -> int:

@@ -5,6 +5,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
+from backbone.events.deprecation import Deprecation
 from backbone.events.records import Record
 from backbone.events.topics import DEFAULT_BUS
 
@@ -86,6 +87,7 @@ class Event(msgspec.Struct, Generic[P], frozen=True, kw_only=True, gc=False):
     occurrenceid: str
     sequence: int
     traceparent: str | None
+    deprecation: Deprecation | None = None
     data: P
 
     @property

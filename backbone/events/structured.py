@@ -5,7 +5,7 @@ from datetime import datetime
 from backbone.events.payload import Event, Unread
 
 
-def attributes_of(event: Event[Unread]) -> dict[str, str]:
+def attributes_of(event: Event[Unread]) -> dict[str, str | bool]:
     """Return the attributes that an event has, to stand beside its `data`."""
     attributes = {
         "specversion": "1.0",
@@ -23,7 +23,8 @@ def attributes_of(event: Event[Unread]) -> dict[str, str]:
         "sequence": f"{event.sequence:020d}",
         "traceparent": event.traceparent,
     }
-    return {name: value for name, value in attributes.items() if value is not None}
+    said = event.deprecation.attributes() if event.deprecation else {}
+    return {**{name: value for name, value in attributes.items() if value is not None}, **said}
 
 
 def written(at: datetime) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -14,8 +15,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from opentelemetry.trace import SpanKind
 
 from backbone.errors import SlicelineError
-from backbone.events import buses
-from backbone.events.envelope import headers_of
+from backbone.events import buses, contracts
+from backbone.events.envelope import Headers, headers_of
 from backbone.events.topics import DEFAULT_BUS, PartitionId
 from backbone.observing.telemetry import MOST_LINKS, messaging
 from backbone.publishing.partitioning import partitions_of
@@ -30,9 +31,8 @@ METADATA_MS = 15_000
 """How old the producer's knowledge of its topic may be: one that was deleted is noticed, one made anew is met."""
 _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
-_KEY = 7
-_END = 13
-"""Where the partition key stands in a row, and where the attributes end, which follow the data."""
+_TYPE, _KEY, _END = 2, 7, 13
+"""Where type and partition key stand in a row, and where the attributes end, which follow the data."""
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
 """What a broker says of a record for its own sake: it never will be taken, whatever else changes."""
 
@@ -172,10 +172,19 @@ def _pack(
     counts = {len(partitions) for partitions in topics.values()}
     chosen = {count: partitions_of((row["partitionkey"] for row in rows), count) for count in counts}
     for row in rows:
-        payload, key, headers = row[0], row[_KEY], headers_of(*row[1:_END])
+        payload, key, headers = row[0], row[_KEY], headers_of(*row[1:_END]) + _deprecation(row[_TYPE])
         partitions = topics[row["aggregatetype"]]
         records = batch.partitions.setdefault(partitions[chosen[len(partitions)][key]], [])
         if records and records[-1].append(timestamp=now, key=key, value=payload, headers=headers):
             continue
         records.append(producer.create_batch())
         records[-1].append(timestamp=now, key=key, value=payload, headers=headers)
+
+
+@lru_cache(maxsize=1024)
+def _deprecation(event_type: bytes) -> Headers:
+    """Make the headers that say a type is on its way out, from its contract; none where that does not say so."""
+    with suppress(SlicelineError):  # whatever is in the outbox goes out: its contract was looked at before
+        if told := contracts.deprecation(event_type.decode()):
+            return told.headers()
+    return []

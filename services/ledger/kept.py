@@ -99,8 +99,10 @@ def headers_of(stored: Sequence[tuple[str, str | None]]) -> list[tuple[str, byte
 def as_patterns_see_it(event: Kept) -> dict[str, Any]:
     """Show an event as CloudEvents' JSON format has it: the attributes that it came with, and `data`."""
     own = [(name.removeprefix("ce_"), value) for name, value in event.headers if name.startswith("ce_")]
+    texts = {name: value.decode(errors="replace") for name, value in own if value is not None}
     return {
-        **{name: value.decode(errors="replace") for name, value in own if value is not None},
+        **texts,
+        **({"deprecated": True} if "deprecated" in texts else {}),
         "time": structured.written(event.time),
         "datacontenttype": "application/json",
         "data": msgspec.json.decode(event.value),

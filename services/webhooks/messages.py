@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backbone.events.documents import document_of
 from backbone.events.payload import Event
 from backbone.events.structured import attributes_of, written
 from services.webhooks.events import DeliveryRequested
@@ -32,7 +33,7 @@ def message_of(event: Event[Any]) -> Message:
     data = event.data
     if isinstance(data, DeliveryRequested):
         return Message(event.id, event.type, event.key, bytes(data.input).decode(), data.endpoint)
-    body = msgspec.json.encode({**attributes_of(event), "data": msgspec.Raw(data.text)})
+    body = document_of(attributes_of(event), data.text)
     return Message(event.id, event.type, event.key, body.decode())
 
 

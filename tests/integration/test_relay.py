@@ -4,10 +4,13 @@ import asyncio
 import random
 from typing import Any, cast
 
+import orjson
 import pytest
 from msgspec import defstruct
 
+from backbone.events import contracts
 from backbone.events.contracts import ContractBroken
+from backbone.events.deprecation import Deprecation
 from backbone.events.payload import Cause, Payload
 from backbone.storage.outbox import ForeignEvent, NewestFirst, UnfitAttribute
 from tests.integration.relaying import (
@@ -68,6 +71,17 @@ async def test_an_event_carries_what_led_to_it(thing: Things) -> None:
     assert first.traceparent.split("-")[1] == "a" * 32
     assert first.occurrenceid == second.occurrenceid
     assert first.id != second.id
+
+
+async def test_an_event_of_a_type_on_its_way_out_says_so_in_the_words_of_its_contract(thing: Things) -> None:
+    file = contracts.SCHEMAS / thing.name / "thing-happened.v1.json"
+    said = {"from": "2026-11-27", "sunset": "2027-05-31", "use": _in_version(thing, 2).TYPE, "how": "It has a number."}
+    file.write_bytes(orjson.dumps({**orjson.loads(file.read_bytes()), "deprecated": True, "x-deprecation": said}))
+    await thing.publish("a", 1)
+    async with running(relay_of(thing)):
+        [event] = await thing.published(1)
+    successor = f"https://sliceline.invalid/schemas/{thing.name}/thing-happened.v2.json"
+    assert event.deprecation == Deprecation("2026-11-27T00:00:00.000000Z", "2027-05-31T00:00:00.000000Z", successor)
 
 
 async def test_what_breaks_its_contract_is_refused_before_it_is_stored(thing: Things) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from backbone.events.attributes import ATTRIBUTES
+from backbone.events.deprecation import Deprecation
 from backbone.events.payload import Event, Unread
 from backbone.events.structured import attributes_of
 
@@ -20,6 +21,7 @@ def test_an_event_has_just_the_attributes_that_patterns_may_ask_for() -> None:
         occurrenceid="3",
         sequence=1,
         traceparent="00-1-1-01",
+        deprecation=Deprecation("2026-11-27T00:00:00.000000Z", "2027-05-31T00:00:00.000000Z", "urn:next"),
         data=Unread(topic="orders.events", dataschema="urn:s", text=b"{}"),
     )
     assert tuple(attributes_of(event)) == ATTRIBUTES

@@ -13,7 +13,7 @@ from backbone.consuming.batch import Batch, Incoming, printable, read
 from backbone.consuming.handlers import topics_of
 from backbone.errors import SlicelineError
 from backbone.events import contracts
-from backbone.events.envelope import Envelope, to_record
+from backbone.events.envelope import Envelope, Undecodable, to_record
 from backbone.events.payload import Payload, Unread, every_event_of
 from backbone.events.topics import PartitionId
 
@@ -166,7 +166,8 @@ def test_different_keys_wait_apart(key: bytes, other: bytes) -> None:
         ({}, "it has no ce_type"),
         ({"ce_type": None}, "it has no ce_type"),
         ({"ce_type": b""}, "it has no ce_type"),
-        ({"content-type": b"application/cloudevents+json"}, "structured mode is not read"),
+        ({"content-type": b"application/cloudevents+json"}, "it has no ce_type"),
+        ({"content-type": b"application/cloudevents+avro"}, "structured mode is read as JSON only"),
         ({"content-type": b"application/cloudevents-batch+json"}, "batched mode is not read"),
         ({"content-type": b"application/avro"}, "it has no ce_type"),
     ],
@@ -179,13 +180,33 @@ def test_a_record_that_claims_no_type_holds_up_no_key_and_says_what_it_is(
     assert reason in str(delivery.broken)
 
 
+def test_a_record_in_structured_mode_is_read_and_handed_on_as_the_one_it_would_be_in_binary_mode() -> None:
+    binary = FakeRecord("things.events", 2, 7, b"a", b'{"number":1}', list(SOUND.items()))
+    attributes = {name.removeprefix("ce_"): (value or b"").decode() for name, value in SOUND.items()}
+    attributes["datacontenttype"] = attributes.pop("content-type")
+    document = orjson.dumps({**attributes, "data": {"number": 1}})
+    one = FakeRecord("things.events", 2, 7, b"a", document, [("content-type", b"application/cloudevents+json")])
+    wanted, read_one = read(binary, VIEWS), read(one, VIEWS)
+    assert read_one.event is not None, read_one.broken
+    assert (read_one.key, read_one.event) == (wanted.key, wanted.event)
+    assert dict(read_one.record.headers) == SOUND
+    assert read_one.record.value == binary.value
+
+
+@pytest.mark.parametrize("document", [b"{", b"[]", b'{"type": 1.5}', b'{"data": 1, "data_base64": "MQ=="}'])
+def test_a_document_that_cannot_be_read_holds_up_no_key(document: bytes) -> None:
+    one = FakeRecord("things.events", 2, 7, b"a", document, [("content-type", b"application/cloudevents+json")])
+    delivery = read(one, VIEWS)
+    assert (delivery.key, type(delivery.broken)) == ("@2:7", Undecodable)
+
+
 def test_a_record_of_a_foreign_type_is_no_concern_of_ours() -> None:
     delivery = read(FakeRecord("things.events", 2, 7, b"a", b"{}", [("ce_type", b"com.example.other")]), VIEWS)
     assert (delivery.key, delivery.event, delivery.broken) == ("@2:7", None, None)
 
 
 def test_a_broken_record_that_claims_a_type_of_ours_parks_its_key() -> None:
-    for spoilt in ({"content-type": b"application/cloudevents+json"}, {"ce_time": b"noon"}, {"ce_id": None}):
+    for spoilt in ({"content-type": b"application/cloudevents-batch+json"}, {"ce_time": b"noon"}, {"ce_id": None}):
         headers = list({**SOUND, **spoilt}.items())
         delivery = read(FakeRecord("things.events", 2, 7, b"a", b'{"number": 1}', headers), VIEWS)
         assert delivery.key == "a"

@@ -6,11 +6,19 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, to_binary_event
+from cloudevents.core.bindings.kafka import (
+    KafkaMessage,
+    from_binary_event,
+    from_structured_event,
+    to_binary_event,
+    to_structured_event,
+)
 from cloudevents.core.v1.event import CloudEvent
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from backbone.events.deprecation import Deprecation
+from backbone.events.documents import document_of
 from backbone.events.envelope import (
     LARGEST_SEQUENCE,
     LONGEST_ATTRIBUTE,
@@ -36,6 +44,7 @@ values = st.text(
 )
 times = st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
 traces = st.builds(Traceparent, st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.booleans())
+deprecations = st.builds(Deprecation, st.none() | times, st.none() | times, st.none() | values)
 envelopes = st.builds(
     Envelope,
     id=values,
@@ -50,6 +59,7 @@ envelopes = st.builds(
     occurrenceid=values,
     sequence=st.integers(1, LARGEST_SEQUENCE),
     traceparent=st.none() | traces.map(str),
+    deprecation=st.none() | deprecations,
     data=st.dictionaries(st.text(), st.integers(-1000, 1000) | st.text()).map(orjson.dumps),
 )
 
@@ -83,25 +93,55 @@ def test_what_was_written_is_read_again(envelope: Envelope) -> None:
     assert from_record(*to_record(envelope)) == envelope
 
 
+def attributes_of(envelope: Envelope) -> dict[str, Any]:
+    """What an event has beside its data, as CloudEvents' JSON format writes it."""
+    fields = {name: given for name, given in msgspec.structs.asdict(envelope).items() if given is not None}
+    said = fields.pop("deprecation").attributes() if envelope.deprecation else {}
+    del fields["data"]
+    written = {"specversion": "1.0", "datacontenttype": "application/json", "sequence": f"{envelope.sequence:020d}"}
+    return {**fields, **written, **said}
+
+
+def as_the_sdk_has_it(envelope: Envelope) -> dict[str, Any]:
+    return {**attributes_of(envelope), "time": datetime.fromisoformat(envelope.time)}
+
+
+def read_from(message: KafkaMessage) -> Envelope:
+    assert isinstance(message.key, str)
+    return from_record(message.key.encode(), message.value, list(message.headers.items()))
+
+
 @given(envelopes)
-def test_the_official_sdk_reads_what_we_write(envelope: Envelope) -> None:
+def test_the_official_sdk_reads_what_we_write_in_binary_mode(envelope: Envelope) -> None:
     key, value, headers = to_record(envelope)
     event = from_binary_event(KafkaMessage(dict(headers), key, value))
-    attributes: dict[str, Any] = {"specversion": "1.0", "datacontenttype": "application/json"}
-    attributes |= {name: given for name, given in msgspec.structs.asdict(envelope).items() if given is not None}
-    attributes |= {"time": datetime.fromisoformat(envelope.time), "sequence": f"{envelope.sequence:020d}"}
-    assert orjson.dumps(event.get_data()) == attributes.pop("data")
-    assert event.get_attributes() == attributes
+    as_texts = {"deprecated": "true"} if envelope.deprecation else {}  # it knows no extension's types
+    assert orjson.dumps(event.get_data()) == envelope.data
+    assert event.get_attributes() == {**as_the_sdk_has_it(envelope), **as_texts}
 
 
 @given(envelopes)
-def test_we_read_what_the_official_sdk_writes(envelope: Envelope) -> None:
-    attributes = {name: given for name, given in msgspec.structs.asdict(envelope).items() if given is not None}
-    data = orjson.loads(attributes.pop("data"))
-    attributes |= {"time": datetime.fromisoformat(envelope.time), "sequence": f"{envelope.sequence:020d}"}
-    message = to_binary_event(CloudEvent({**attributes, "datacontenttype": "application/json"}, data))
-    assert isinstance(message.key, str)
-    read = from_record(message.key.encode(), message.value, list(message.headers.items()))
+def test_we_read_what_the_official_sdk_writes_in_binary_mode(envelope: Envelope) -> None:
+    data = orjson.loads(envelope.data)
+    read = read_from(to_binary_event(CloudEvent(as_the_sdk_has_it(envelope), data)))
+    assert orjson.loads(read.data) == data
+    assert msgspec.structs.replace(read, data=envelope.data) == envelope
+
+
+@given(envelopes)
+def test_the_official_sdk_reads_what_we_write_in_structured_mode(envelope: Envelope) -> None:
+    document = document_of(attributes_of(envelope), envelope.data)
+    headers = {"content-type": b"application/cloudevents+json"}
+    event = from_structured_event(KafkaMessage(headers, envelope.partitionkey, document))
+    assert orjson.dumps(event.get_data()) == envelope.data
+    assert event.get_attributes() == as_the_sdk_has_it(envelope)
+
+
+@given(envelopes, st.booleans())
+def test_we_read_what_the_official_sdk_writes_in_structured_mode(envelope: Envelope, as_bytes: bool) -> None:
+    data = orjson.loads(envelope.data)
+    event = CloudEvent(as_the_sdk_has_it(envelope), envelope.data if as_bytes else data)
+    read = read_from(to_structured_event(event))
     assert orjson.loads(read.data) == data
     assert msgspec.structs.replace(read, data=envelope.data) == envelope
 
@@ -113,6 +153,73 @@ def test_the_sequence_is_padded_and_absent_attributes_have_no_header() -> None:
     assert value == SAMPLE.data
     assert dict(headers)["ce_sequence"] == b"00000000000000000007"
     assert not {"ce_causationid", "ce_traceparent"} & dict(headers).keys()
+
+
+STRUCTURED = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+
+
+def document(**changes: Any) -> bytes:
+    return orjson.dumps({**attributes_of(SAMPLE), "data": orjson.loads(SAMPLE.data), **changes})
+
+
+def document_without_data(**changes: Any) -> bytes:
+    return orjson.dumps({**attributes_of(SAMPLE), **changes})
+
+
+def test_a_document_is_read_whatever_its_data_is_called_and_an_attribute_that_is_null_is_not_there() -> None:
+    changed = document(causationid=None, datacontenttype=None, hop=3, seen=True)
+    read = from_record(SAMPLE.partitionkey.encode(), changed, STRUCTURED)
+    assert read == msgspec.structs.replace(SAMPLE, causationid=None)
+    about_an_event = document(datacontenttype="application/cloudevents+json")
+    assert from_record(SAMPLE.partitionkey.encode(), about_an_event, STRUCTURED) == SAMPLE
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (b"", "no event in CloudEvents' JSON format"),
+        (b"[]", "no event in CloudEvents' JSON format"),
+        (b"[" * 5000, "no event in CloudEvents' JSON format"),
+        (document(id={"a": 1}), "no event in CloudEvents' JSON format"),
+        (document(data_base64="e30="), "data and data_base64"),
+        (document_without_data(data_base64="?"), "data_base64 is not base64"),
+        (document(partitionkey="another"), "ce_partitionkey is not the record's key"),
+        (document(specversion="0.3"), "ce_specversion is not 1.0"),
+        (document(datacontenttype="text/plain"), "content-type is not JSON"),
+        (document(type=None), "ce_type is missing"),
+        (document(subject="line\nbreak"), "ce_subject holds a control character"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_document_that_is_no_event_says_what_it_lacks(changed: bytes, reason: str) -> None:
+    with pytest.raises(Undecodable, match=reason):
+        from_record(SAMPLE.partitionkey.encode(), changed, STRUCTURED)
+
+
+@given(st.binary(max_size=60) | st.dictionaries(st.sampled_from([*attributes_of(SAMPLE), "data"]), st.integers(-9, 9)))
+def test_any_document_is_an_event_or_undecodable(given_one: Any) -> None:
+    with pytest.raises(Undecodable):
+        from_record(b"key", given_one if isinstance(given_one, bytes) else orjson.dumps(given_one), STRUCTURED)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ({"ce_deprecated": b"true"}, Deprecation()),
+        ({"ce_deprecated": b"True", "ce_deprecationfrom": b"2026-11-27T01:00:00+01:00"}, "from"),
+        ({"ce_deprecated": b"true", "ce_deprecationsunset": b"soon", "ce_deprecationfrom": b"\xff"}, Deprecation()),
+        ({"ce_deprecated": b"true", "ce_deprecationmigration": b"urn:\x00"}, Deprecation()),
+        ({"ce_deprecated": b"false", "ce_deprecationsunset": b"2027-05-31T00:00:00Z"}, None),
+        ({"ce_deprecationsunset": b"2027-05-31T00:00:00Z"}, None),
+    ],
+    ids=str,
+)
+def test_what_is_malformed_about_the_end_of_a_type_is_ignored_and_the_event_is_read(
+    said: dict[str, bytes], read: Deprecation | str | None
+) -> None:
+    key, value, headers = to_record(SAMPLE)
+    expected = Deprecation(since="2026-11-27T00:00:00.000000Z") if read == "from" else read
+    assert from_record(key, value, [*headers, *said.items()]).deprecation == expected
 
 
 noise = st.binary(max_size=40) | st.none()
@@ -195,7 +302,7 @@ def test_headers_of_others_may_stand_there_twice() -> None:
         {"ce_time": b"2026-11-02"},
         {"ce_time": b"2026-02-30T10:00:00Z"},
         {"ce_time": b"1762077600"},
-        {"content_type": b"application/cloudevents+json"},
+        {"content_type": b"application/cloudevents+json"},  # and so its value is no document
         {"content_type": b"application/jsonp"},
         {"content_type": b"text/plain; application/json"},
         {"content_type": b""},
@@ -312,9 +419,7 @@ def test_every_media_type_of_json_is_read(content_type: bytes) -> None:
 @pytest.mark.parametrize(
     ("content_type", "reason"),
     [
-        (b"application/cloudevents+json", "structured mode is not read"),
-        (b"application/cloudevents+json; charset=UTF-8", "structured mode is not read"),
-        (b"Application/CloudEvents+Protobuf", "structured mode is not read"),
+        (b"Application/CloudEvents+Protobuf", "structured mode is read as JSON only"),
         (b"application/cloudevents-batch+json", "batched mode is not read"),
         (b"text/plain", "content-type is not JSON"),
         (b"+json", "content-type is not JSON"),

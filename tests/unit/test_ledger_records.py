@@ -2,6 +2,12 @@
 
 from typing import Any
 
+from backbone.consuming.batch import Letter, read
+from backbone.events.deprecation import Deprecation
+from backbone.events.envelope import Envelope, to_record
+from backbone.events.payload import every_record_of
+from backbone.events.structured import attributes_of
+from services.ledger.kept import as_patterns_see_it, kept
 from services.ledger.records import in_sequence
 
 
@@ -17,3 +23,27 @@ def test_records_in_order_stay_where_they_are() -> None:
 def test_records_of_a_key_that_kafkas_clock_has_swapped_change_places_and_no_others_move() -> None:
     rows = [row("a", 2), row("b", 7), row("a", 1), row("a", 1, "other.events")]
     assert in_sequence(rows) == [rows[2], rows[1], rows[0], rows[3]]
+
+
+def test_the_archive_shows_an_event_as_rules_see_it_also_where_it_says_that_its_type_goes() -> None:
+    envelope = Envelope(
+        id="1",
+        type="sliceline.orders.order-confirmed.v1",
+        source="/sliceline/orders",
+        subject="o",
+        time="2026-11-02T10:00:00.000001Z",
+        dataschema="urn:schema",
+        partitionkey="o",
+        correlationid="c",
+        occurrenceid="2",
+        sequence=1,
+        deprecation=Deprecation("2026-11-27T00:00:00.000000Z", None, "urn:next"),
+        data=b'{"order":"o"}',
+    )
+    key, value, headers = to_record(envelope)
+    view = every_record_of("orders.events")
+    event = read(Letter("orders.events", 0, 0, key, value, headers), {view.TYPE: view}).event
+    assert event is not None
+    seen = {**attributes_of(event), "data": {"order": "o"}}
+    assert seen["deprecated"] is True
+    assert as_patterns_see_it(kept(event)) == seen
