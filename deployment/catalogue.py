@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 
 from backbone.consuming.handlers import topics_of
-from backbone.events import buses
+from backbone.events import buses, contracts
 from backbone.events.buses import Bus
 from backbone.events.contracts import SCHEMAS, Schema, consumer_schema, schema_of
 from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
+from deployment import kinds
 from deployment.reference import REFERENCE, reference
 
 CONSUMERS = SCHEMAS / "consumers"
@@ -63,6 +64,11 @@ def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:
     return ((name, view) for name, view in found if not issubclass(view, Unread))
 
 
+def owners() -> list[str]:
+    """Name those that have schemas here."""
+    return sorted(each.name for each in contracts.SCHEMAS.iterdir() if each.is_dir() and each.name != CONSUMERS.name)
+
+
 def readers(services: Services) -> dict[str, list[str]]:
     """Return for each event type the names of the services that read it."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -102,6 +108,7 @@ def _catalogue(services: Services) -> Iterator[str]:
     yield INTRODUCTION
     yield from _picture(services)
     yield from _buses(services)
+    yield from kinds.page()
     listeners = readers(services)
     for name, service in services.items():
         yield f"## {name}\n"
@@ -141,6 +148,11 @@ def _event(event_type: str, listeners: list[str]) -> Iterator[str]:
     _, _, version = parse_type(event_type)
     yield f"### {event_type.split('.')[2]}.v{version}\n"
     yield f"{schema['description']}\n"
+    yield f"Kind: {schema['x-kind']}.\n"
+    if leaving := contracts.leaving(event_type):
+        instead = leaving.use.removeprefix("sliceline.")
+        when = f"**On its way out** since {leaving.since}, published until {leaving.sunset}"
+        yield f"{when}: read {instead} instead. {leaving.how}\n"
     yield f"Read by {', '.join(listeners)}.\n" if listeners else "Nobody here listens to it yet.\n"
     yield from (f"    {field}" for field in _fields(schema, schema.get("$defs", {})))
     yield ""

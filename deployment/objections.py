@@ -9,7 +9,8 @@ from backbone.events import contracts
 from backbone.events.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
 from backbone.events.envelope import is_type, parse_type
 from backbone.running.pulse import describe
-from deployment.catalogue import Services, flows, readers, service_of
+from deployment import kinds
+from deployment.catalogue import Services, flows, owners, readers, service_of, views
 from deployment.fields import Field, fields_of
 from services import CATALOGUE
 
@@ -35,7 +36,7 @@ def objections(services: Services) -> list[str]:
         *(said for service in services.values() for said in declared.objections(service)),
         *_about_publishing(services),
         *_about_reading(services),
-        *(said for name in _owners() for said in _about_schemas(name)),
+        *(said for name in owners() for said in _about_schemas(name)),
     ]
 
 
@@ -44,7 +45,7 @@ def _about_publishing(services: Services) -> Iterator[str]:
     for name, service in services.items():
         published = {getattr(each, "TYPE", None) for each in service.publishes}
         for event_type in schemas_of(name):
-            if event_type not in published:
+            if event_type not in published and not contracts.retired(event_type):
                 yield f"{name} has a schema for {event_type} and does not list it in `publishes`."
 
 
@@ -65,10 +66,6 @@ def absences(services: Services) -> list[str]:
     ]
 
 
-def _owners() -> list[str]:
-    return sorted(each.name for each in contracts.SCHEMAS.iterdir() if each.is_dir() and each.name != "consumers")
-
-
 def _about_schemas(owner: str) -> Iterator[str]:
     folder = contracts.SCHEMAS / owner
     for file in sorted(folder.glob("*.json")):
@@ -82,6 +79,7 @@ def _about_schemas(owner: str) -> Iterator[str]:
             yield str(error)
             continue
         yield from _about_schema(event_type, file)
+        yield from _about_leaving(event_type, file)
         yield from _about_samples(event_type, folder / "samples")
     yield from _about_strays(folder / "samples")
 
@@ -96,6 +94,7 @@ def _about_schema(event_type: str, file: Path) -> Iterator[str]:
         yield f'{_named(file)} has no "x-owner", an address: who is asked before it changes?'
     if not isinstance(schema.get("description"), str):
         yield f'{_named(file)} has no "description": what has happened when this event is published?'
+    yield from (f"{_named(file)} {said}" for said in kinds.objections(schema, event_type))
     if "properties" not in schema:
         yield f'{_named(file)} has no "properties": what is in the event?'
     for name, each in fields_of(schema).items():
@@ -114,8 +113,27 @@ def _lacks(name: str, field: Field) -> Iterator[str]:
 
 
 def _is_number(schema: contracts.Schema) -> bool:
-    kinds = schema.get("type", [])
-    return bool({"integer", "number"} & {*([kinds] if isinstance(kinds, str) else kinds)})
+    said = schema.get("type", [])
+    return bool({"integer", "number"} & {*([said] if isinstance(said, str) else said)})
+
+
+def _about_leaving(event_type: str, file: Path) -> Iterator[str]:
+    """Object to a type on its way out that sends its readers nowhere."""
+    leaving = contracts.leaving(event_type)
+    if leaving is None:
+        return
+    instead = contracts.SCHEMAS / contracts.dataschema(leaving.use).partition("/schemas/")[2]
+    if leaving.use == event_type or not instead.exists() or contracts.retired(leaving.use):
+        yield f"{_named(file)} says to read {leaving.use} instead, which nobody can."
+
+
+def departures(services: Services) -> list[str]:
+    """Say who reads a type that is on its way out: theirs to move, and nothing to mend yet."""
+    return [
+        f"{reader} reads {view.TYPE}, which goes on {leaving.sunset}: read {leaving.use} instead. {leaving.how}"
+        for reader, view in views(services)
+        if (leaving := contracts.leaving(view.TYPE))
+    ]
 
 
 def _about_samples(event_type: str, folder: Path) -> Iterator[str]:

@@ -162,7 +162,7 @@ class OrderRefunded(Payload, frozen=True):
 
 
 class MenuItemState(msgspec.Struct, frozen=True):
-    """Tells how an item of the menu stands; one that is hidden, sold out or retired cannot be ordered."""
+    """Tells how an item on the menu stands; one that is hidden or sold out cannot be ordered."""
 
     name: str
     unit_price: Money
@@ -172,16 +172,50 @@ class MenuItemState(msgspec.Struct, frozen=True):
     hidden: bool
     sold_out: bool
     back_orderable: bool
+
+
+class MenuItemAdded(Payload, frozen=True):
+    """The staff put an item on the menu."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.menu-item-added.v1"
+    item: str
+    after: MenuItemState
+    by: str
+
+
+class MenuItemChanged(Payload, frozen=True):
+    """The staff changed an item that stays on the menu; `changed` names the fields that differ."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.menu-item-changed.v2"
+    item: str
+    changed: tuple[str, ...]
+    before: MenuItemState
+    after: MenuItemState
+    by: str
+
+
+class MenuItemRetired(Payload, frozen=True):
+    """The staff took an item off the menu for good."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.menu-item-retired.v1"
+    item: str
+    before: MenuItemState
+    by: str
+
+
+class MenuItemStateV1(MenuItemState, frozen=True):
+    """Tells version 1 of it, which has no events of their own for items that come and go."""
+
     retired: bool
 
 
-class MenuItemChanged(Payload, frozen=True, kw_only=True):
-    """The staff changed an item of the menu; one that was added has no `before`."""
+class MenuItemChangedV1(Payload, frozen=True, kw_only=True):
+    """Tells all of this to readers of version 1; an item that was added has no `before`."""
 
     TYPE: ClassVar[str] = "sliceline.orders.menu-item-changed.v1"
     item: str
-    before: MenuItemState | UnsetType = UNSET
-    after: MenuItemState
+    before: MenuItemStateV1 | UnsetType = UNSET
+    after: MenuItemStateV1
     by: str
 
 
@@ -400,5 +434,8 @@ PUBLISHES: tuple[type[Payload], ...] = (
     OrderCompleted,
     OrderRefundRequested,
     OrderRefunded,
+    MenuItemAdded,
     MenuItemChanged,
+    MenuItemChangedV1,
+    MenuItemRetired,
 )

@@ -4,7 +4,15 @@ import msgspec
 from msgspec.structs import replace
 
 from backbone.decision import Decision
-from services.orders.events import MenuItemChanged, MenuItemState, Money
+from services.orders.events import (
+    MenuItemAdded,
+    MenuItemChanged,
+    MenuItemChangedV1,
+    MenuItemRetired,
+    MenuItemState,
+    MenuItemStateV1,
+    Money,
+)
 
 
 class MenuItem(msgspec.Struct, frozen=True):
@@ -46,31 +54,34 @@ SOLD_OUT = "is sold out"
 
 def add(item: MenuItem, by: str) -> Decision[MenuItem]:
     """Put an item on the menu, a new one or one that was retired."""
-    return Decision(item, (MenuItemChanged(item=item.item, after=_told(item), by=by),))
+    told = MenuItemAdded(item=item.item, after=_state(item), by=by)
+    return Decision(item, ((MenuItemChangedV1(item=item.item, after=_state_v1(item), by=by), told),))
 
 
 def change(before: MenuItem, after: MenuItem, by: str) -> Decision[MenuItem]:
     """Change an item; one that stays as it is says nothing."""
     if after == before:
         return Decision(before)
-    told = MenuItemChanged(item=after.item, before=_told(before), after=_told(after), by=by)
-    return Decision(after, (told,))
+    was, now = _state(before), _state(after)
+    changed = tuple(sorted(name for name in was.__struct_fields__ if getattr(was, name) != getattr(now, name)))
+    told = MenuItemChanged(item=after.item, changed=changed, before=was, after=now, by=by)
+    return Decision(after, ((_changed_v1(before, after, by), told),))
 
 
 def retire(before: MenuItem, by: str) -> Decision[MenuItem]:
     """Take an item off the menu for good; its name may be added again."""
-    return change(before, replace(before, retired=True), by)
+    after = replace(before, retired=True)
+    told = MenuItemRetired(item=before.item, before=_state(before), by=by)
+    return Decision(after, ((_changed_v1(before, after, by), told),))
 
 
-def _told(item: MenuItem) -> MenuItemState:
-    return MenuItemState(
-        name=item.name,
-        unit_price=item.unit_price,
-        baked=item.baked,
-        description=item.description,
-        category=item.category,
-        hidden=item.hidden,
-        sold_out=item.sold_out,
-        back_orderable=item.back_orderable,
-        retired=item.retired,
-    )
+def _changed_v1(before: MenuItem, after: MenuItem, by: str) -> MenuItemChangedV1:
+    return MenuItemChangedV1(item=after.item, before=_state_v1(before), after=_state_v1(after), by=by)
+
+
+def _state(item: MenuItem) -> MenuItemState:
+    return MenuItemState(**{name: getattr(item, name) for name in MenuItemState.__struct_fields__})
+
+
+def _state_v1(item: MenuItem) -> MenuItemStateV1:
+    return MenuItemStateV1(**{name: getattr(item, name) for name in MenuItemStateV1.__struct_fields__})

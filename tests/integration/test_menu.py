@@ -9,10 +9,12 @@ import asyncpg
 import httpx
 import pytest
 from alembic import command
+from msgspec.structs import replace
 
 from backbone.ids import new_id
 from backbone.storage import migrations
 from backbone.values.amounts import LARGEST_PRICE, LARGEST_TOTAL
+from services.orders import menu
 from services.orders.placing import forget_menu
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
@@ -20,6 +22,7 @@ from tests.integration.one_service import Data, Fed, fed, until_a_lock_is_awaite
 from tests.integration.test_orders import all_pages, body, confirmed, document, fact, placed
 
 CHANGED = "sliceline.orders.menu-item-changed.v1"
+ADDED = "sliceline.orders.menu-item-added.v1"
 CALZONE: dict[str, Any] = {
     "item": "calzone",
     "name": "Calzone",
@@ -88,12 +91,35 @@ async def test_every_change_is_told_with_what_was_and_what_is(orders: Fed) -> No
     await change(orders, "calzone", unit_price={"amount": 1400, "currency": "GBP"})  # as it is
     await retire(orders, "calzone")
     told = await orders.published("calzone")
-    assert [event_type for event_type, _ in told] == [CHANGED] * 3
-    added, priced, gone = (data for _, data in told)
+    of_their_own = [f"sliceline.orders.menu-item-{what}" for what in ("added.v1", "changed.v2", "retired.v1")]
+    assert [event_type for event_type, _ in told] == [each for new in of_their_own for each in (CHANGED, new)]
+    added, priced, gone = (data for event_type, data in told if event_type == CHANGED)
+    was, became, ended = (data for event_type, data in told if event_type != CHANGED)
+    assert [sorted(each) for each in (was, ended)] == [["after", "by", "item"], ["before", "by", "item"]]
+    assert became["changed"] == ["description", "unit_price"]
+    assert (became["before"], became["after"]) == (was["after"], ended["before"])
     assert "before" not in added
     assert (added["after"]["unit_price"]["amount"], added["by"]) == (1350, "ann")
     assert (priced["before"], priced["after"]["description"]) == (added["after"], None)
     assert (gone["before"], gone["after"]) == (priced["after"], priced["after"] | {"retired": True})
+
+
+async def test_an_event_that_would_break_its_contract_fails_its_command_with_the_field_and_stores_nothing(
+    orders: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = menu._state
+    monkeypatch.setattr(menu, "_state", lambda item: replace(told(item), category="x" * 41))
+    before = (await orders.client.get("/menu/cola")).json()
+    answer = await orders.client.patch("/menu/cola", json={"sold_out": True}, headers={"Idempotency-Key": "k"})
+    problem = answer.json()
+    assert (answer.status_code, problem["title"]) == (500, "Contract broken")
+    assert {each["field"] for each in problem["errors"]} == {"before.category", "after.category"}
+    assert "x" * 41 not in answer.text
+    assert (await orders.client.get("/menu/cola")).json() == before
+    assert await orders.published("cola") == []
+    monkeypatch.undo()
+    again = await orders.client.patch("/menu/cola", json={"sold_out": True}, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()["sold_out"]) == (200, True)  # a failure is kept under no key
 
 
 async def test_an_order_keeps_the_prices_it_was_placed_at(orders: Fed) -> None:
@@ -184,8 +210,8 @@ async def test_a_retired_item_is_gone_and_its_name_can_be_added_again(orders: Fe
     assert [answer.status_code for answer in gone] == [404] * 3
     answer = await add(orders, item="cola", name="Another cola", baked=False)
     assert (answer.status_code, answer.json()["name"], answer.json()["description"]) == (201, "Another cola", "Folded.")
-    _, (_, added) = await orders.published("cola")
-    assert "before" not in added
+    *_, (_, of_version_1), (_, added) = await orders.published("cola")
+    assert not {"before"} & {*of_version_1, *added}
     assert (await order(orders, "cola")).status_code == 202
 
 
@@ -196,7 +222,7 @@ async def test_a_name_is_added_once_however_often_and_at_once_it_is_sent(orders:
     key = new_id()
     first, second = [await add(orders, key, item="panzerotti") for _ in range(2)]
     assert (first.status_code, second.content) == (201, first.content)
-    assert len(await orders.published("panzerotti")) == 1
+    assert [event_type for event_type, _ in await orders.published("panzerotti")] == [CHANGED, ADDED]
 
 
 async def test_changes_at_once_lose_nothing(orders: Fed) -> None:
@@ -210,7 +236,7 @@ async def test_changes_at_once_lose_nothing(orders: Fed) -> None:
     cola = (await orders.client.get("/menu/cola")).json()
     assert (cola["sold_out"], cola["description"], cola["category"]) == (True, "Warm.", "soft drinks")
     assert cola["unit_price"]["amount"] == 1
-    told = [data for _, data in await orders.published("cola")]
+    told = [data for event_type, data in await orders.published("cola") if event_type == CHANGED]
     assert [each["before"] for each in told[1:]] == [each["after"] for each in told[:-1]]
 
 

@@ -32,7 +32,7 @@ def modules(room: Path) -> list[str]:
     return sorted(
         path.relative_to(room).as_posix()
         for path in room.rglob("*.py")
-        if path.name != "__init__.py" and "versions" not in path.parts
+        if path.name != "__init__.py" and "versions" not in path.relative_to(room).parts
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from services.orders import menu
-from services.orders.events import MenuItemChanged, Money
+from services.orders.events import MenuItemAdded, MenuItemChanged, MenuItemChangedV1, MenuItemRetired, Money
 from services.orders.menu import MenuItem
 from services.orders.pictures import draw
 from tests.told import told
@@ -17,28 +17,35 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_an_item_that_is_added_has_no_before() -> None:
-    [event] = told(menu.add(COLA, "ann"))
-    assert isinstance(event, MenuItemChanged)
-    assert (event.item, event.before, event.after.name, event.by) == ("cola", UNSET, "Cola", "ann")
+    old, new = told(menu.add(COLA, "ann"))
+    assert isinstance(old, MenuItemChangedV1)
+    assert isinstance(new, MenuItemAdded)
+    assert (old.item, old.before, old.after.name, old.by) == ("cola", UNSET, "Cola", "ann")
+    assert (new.item, new.after.name, new.by) == ("cola", "Cola", "ann")
 
 
-def test_a_change_tells_what_was_and_what_is() -> None:
-    [event] = told(menu.change(COLA, replace(COLA, unit_price=Money(350, "GBP")), "ann"))
-    assert isinstance(event, MenuItemChanged)
-    assert event.before is not UNSET
-    assert (event.before.unit_price.amount, event.after.unit_price.amount) == (300, 350)
+def test_a_change_tells_what_was_and_what_is_and_names_what_differs() -> None:
+    old, new = told(menu.change(COLA, replace(COLA, unit_price=Money(350, "GBP"), sold_out=True), "ann"))
+    assert isinstance(old, MenuItemChangedV1)
+    assert isinstance(new, MenuItemChanged)
+    assert old.before is not UNSET
+    assert (old.before.unit_price.amount, old.after.unit_price.amount) == (300, 350)
+    assert (new.before.unit_price.amount, new.after.unit_price.amount) == (300, 350)
+    assert new.changed == ("sold_out", "unit_price")
 
 
 def test_a_change_that_changes_nothing_says_nothing() -> None:
     assert told(menu.change(COLA, COLA, "ann")) == []
 
 
-def test_a_retired_item_is_told_as_such() -> None:
+def test_a_retired_item_has_no_after() -> None:
     decision = menu.retire(COLA, "ann")
-    [event] = told(decision)
-    assert isinstance(event, MenuItemChanged)
+    old, new = told(decision)
+    assert isinstance(old, MenuItemChangedV1)
+    assert isinstance(new, MenuItemRetired)
     assert decision.state.retired
-    assert event.after.retired
+    assert old.after.retired
+    assert new.before.name == "Cola"
 
 
 @pytest.mark.parametrize("baked", [True, False])
