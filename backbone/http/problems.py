@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from backbone.errors import SlicelineError
+from backbone.events.contracts import ContractBroken
 from backbone.http.answers import CORRELATION, to_json
 from backbone.http.routing import methods_at
 from backbone.http.wording import field_name, in_plain_words
@@ -79,6 +80,8 @@ def problem_of(error: Exception, scope: Scope) -> Problem:
     if isinstance(error, KeyReused):
         detail = f"The key {error.key} was used for another request. Take a new key, or send the same request."
         return Problem(422, "Idempotency key reused", detail, field="Idempotency-Key")
+    if isinstance(error, ContractBroken):
+        return _broken(error)
     if is_passing(error):
         return unavailable(_advice(error, scope))
     return Problem(500, "Internal error", "We failed. Name the correlation id when you report it.", **_trace())
@@ -139,6 +142,13 @@ def _advice(error: Exception, scope: Scope) -> str:
 
 def _invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     return invalid([{"field": field_name(each["loc"]), "message": in_plain_words(each)} for each in errors])
+
+
+def _broken(error: ContractBroken) -> Problem:
+    """Make the problem of an event that was not published, nor anything else stored: it names the event's fields."""
+    errors = [{"field": path or "data", "message": message} for path, message in error.errors]
+    detail = f"We would have said what the contract of {error.type} does not allow. Nothing was done."
+    return Problem(500, "Contract broken", detail, errors=errors, **_trace())
 
 
 def _plain(error: HTTPException) -> Problem:

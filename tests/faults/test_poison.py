@@ -43,6 +43,7 @@ async def test_a_broken_contract_is_parked_and_the_others_flow_on(
             first, second = await _letters(shop, service, key, 2)
             assert (first["type"], first["topic"]) == (PLACED, TOPIC)
             assert first["error"].startswith("ContractBroken: ")
+            assert " lines: " in first["error"]
             assert second["error"] is None, "it waits behind the first"
             monkeypatch.setattr("cli.running.HOME", tmp_path)
             assert _parked_in_status(tmp_path, service, shop.system[service], shop.system.ports[service]) == 2

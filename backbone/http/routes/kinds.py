@@ -23,6 +23,7 @@ KINDS: Mapping[str, str] = {
     "Idempotency key reused": "The Idempotency-Key came with another request before. Take a new key.",
     "Too many requests": "As many are under way as can be served well. Send it again after Retry-After seconds.",
     "Internal error": "We failed, and nothing was changed. Name the correlation id when you report it.",
+    "Contract broken": "What was to be published does not fit its contract: our fault, and nothing was done.",
     "Temporarily unavailable": "Something that is needed is away; `detail` says whether to send it again.",
     "Transfer coding not implemented": "A body comes plain or in chunks, and in no other transfer coding.",
     "Method not implemented": "The method is none that is known here, for any path.",
