@@ -117,6 +117,9 @@ def _lacking(does: str, payload: View) -> Iterator[str]:
         yield f"{what}, which no schema describes.{_hint(event_type)}"
     except BrokenSchema as error:
         yield f"{what}. {error}"
+    else:
+        if since := contracts.retired(event_type):
+            yield f"{what}, which was retired on {since}."
 
 
 def _type_of(payload: View) -> str | None:

@@ -1,7 +1,6 @@
-"""Does what `./sliceline contracts` does with contracts that were released: check, diff, impact, release, retire."""
+"""Does what `./sliceline contracts` does with contracts that were released: check, diff, impact, release."""
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -82,20 +81,6 @@ def release() -> None:
     errors.print(
         f"New forms: {len(new)}. Commit schemas/{released.NAME} with your change.", highlight=False, soft_wrap=True
     )
-
-
-def retire(event: str) -> None:
-    """Let a released version go that nobody reads: its forms stay written down, and its name is never used again."""
-    from deployment import released
-
-    tree = _tree()
-    event_type = _version(tree, event)
-    if readers := tree.reading(event_type):
-        fail(f"{_short(event_type)} is read by {', '.join(readers)}. It can go when they read another version.")
-    if not tree.forms(event_type):
-        fail(f"{_short(event_type)} was never released: delete its files.")
-    released.write(replace(form, retired=form.retired or form.type == event_type) for form in tree.released)
-    typer.echo(f"{_short(event_type)} is retired. Delete its schema, samples and payload; then ./sliceline contracts.")
 
 
 def _tree() -> "Tree":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import contracting
+from cli import contracting, readers
 from cli.console import console, fail
 
 
@@ -18,6 +18,7 @@ class Action(StrEnum):
     DIFF = "diff"
     IMPACT = "impact"
     RELEASE = "release"
+    READERS = "readers"
     RETIRE = "retire"
 
 
@@ -28,22 +29,31 @@ def contracts(
     ] = None,
     sarif: Annotated[bool, typer.Option("--sarif", help="Check: print SARIF 2.1.0 instead of words.")] = False,
     github: Annotated[bool, typer.Option("--github", help="Check: print annotations of GitHub's workflows.")] = False,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="ADDRESS", help="Readers and retire: ask one elsewhere, too (http://host:8100)."),
+    ] = None,
 ) -> None:
-    """Keep the contracts of events: write, check, diff, impact, release or retire.
+    """Keep the contracts of events: write, check, diff, impact, release, readers or retire.
 
     write checks contracts against the code and, where nothing is wrong, writes schemas/consumers/, docs/events.md and
     docs/reference.md anew. check refuses what would break somebody: it compares each schema with all its released forms
     and with what each reader takes. diff A B tells what differs between two versions (diff A: since its release);
-    impact EVENT FIELD who reads a field. release writes down the forms that are new (schemas/released.jsonl); retire
-    EVENT lets a version go that nobody reads. docs/changing-an-event.md walks through all of it.
+    impact EVENT FIELD who reads a field. release writes down the forms that are new (schemas/released.jsonl). readers
+    tells who reads which version, declared and seen in the running shop; retire EVENT lets a version go that nobody
+    reads. docs/changing-an-event.md walks through all of it.
     """
     if action is not Action.CHECK and (sarif or github):
         fail(f"--sarif and --github are for check, not for {action}.", code=2)
     done, shapes = ACTIONS[action]
     if len(words or []) not in (shape.count(" ") for shape in shapes):
         fail(f"Say it as ./sliceline contracts {' or '.join(shapes)}.", code=2)
+    if at and action not in ASKING:
+        fail(f"--at is for {' and '.join(ASKING)}, not for {action}.", code=2)
     if action is Action.CHECK:
         contracting.check(sarif=sarif, github=github)
+    elif action in ASKING:
+        done(*words or [], at=at or [])
     else:
         done(*words or [])
 
@@ -54,7 +64,7 @@ def write() -> None:
     Where something is wrong nothing is written: each thing is told in a sentence, and the exit code is 1.
     """
     from deployment.catalogue import committed, generated
-    from deployment.objections import absences, load_services, objections
+    from deployment.objections import absences, departures, load_services, objections
 
     services, unloaded = load_services()
     if wrong := list(dict.fromkeys([*unloaded, *objections(services)])):
@@ -65,7 +75,7 @@ def write() -> None:
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    for said in absences(services):
+    for said in (*absences(services), *departures(services)):
         console.print(said, highlight=False, markup=False, soft_wrap=True)
     console.print(f"{len(files)} files are as the code has it. Commit them with your change.")
 
@@ -76,6 +86,9 @@ ACTIONS: dict[Action, tuple[Callable[..., None], tuple[str, ...]]] = {
     Action.DIFF: (contracting.diff, ("diff EVENT", "diff EVENT EVENT")),
     Action.IMPACT: (contracting.impact, ("impact EVENT FIELD",)),
     Action.RELEASE: (contracting.release, ("release",)),
-    Action.RETIRE: (contracting.retire, ("retire EVENT",)),
+    Action.READERS: (readers.show_readers, ("readers", "readers EVENT")),
+    Action.RETIRE: (readers.retire, ("retire EVENT",)),
 }
 """What is done, and how it is said: a word of the command for each of its arguments."""
+ASKING = (Action.READERS, Action.RETIRE)
+"""Those that ask who runs."""

@@ -16,7 +16,7 @@ from backbone.consuming.batch import Batch, Incoming
 from backbone.consuming.counting import Settled, Spans
 from backbone.consuming.handlers import BatchHandler, EventHandler, Handlers, topic_of_view, views_of
 from backbone.errors import SlicelineError
-from backbone.events.payload import Cause, Event
+from backbone.events.payload import Cause, Event, Unread
 from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import Attributes, messaging, trace_id_of, traceparent_of
@@ -68,6 +68,7 @@ class BatchProcessor:
             await self._handle(tx, unseen)
             await self._tell_repeated(tx, repeated)
         _count(batch, ours, unseen, self._database.now())
+        self._count_read(open_ones)
 
     async def park(self, batch: Batch, error: Exception) -> None:
         """Park the one event of a batch and move the offset past it."""
@@ -152,6 +153,18 @@ class BatchProcessor:
         if rows[0]["is_paused"]:
             raise Paused
         return bool(rows[0]["some_parked"]), counting.spans_of(rows)
+
+    def tell_what_is_read(self) -> None:
+        """Show the metrics which types and versions this process listens to, before the first of them comes."""
+        for view in self._handlers:
+            if not issubclass(view, Unread):
+                metrics.READ.labels(self._name, view.TYPE)
+
+    def _count_read(self, incoming: Sequence[Incoming]) -> None:
+        """Count what was read by its type; who takes events unread, whatever their type, reads no version."""
+        events = (each for each in _events_of(incoming) if not isinstance(each.data, Unread))
+        for event_type, count in Counter(event.type for event in events).items():
+            metrics.READ.labels(self._name, event_type).inc(count)
 
 
 def _topic_of(event: Event[Any]) -> str:

@@ -91,6 +91,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Read until `stop`; a client that fails or hangs is replaced."""
+        self._processor.tell_what_is_read()
         await keep_running(self.pulse, self._session, self._stop)
 
     async def _session(self) -> None:

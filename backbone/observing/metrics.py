@@ -10,6 +10,11 @@ OUTBOX_WAIT = Histogram(
     "sliceline_outbox_wait_seconds", "From the time of a batch's oldest event to its acknowledgement", buckets=_WAITS
 )
 HANDLED = Counter("sliceline_handled_events_total", "Events whose effects were committed", ["type"])
+READ = Counter(
+    "sliceline_read_events_total",
+    "Events of a type and version that the consumer listens to, handled now or known before; 0: it listens, none came",
+    ["consumer", "type"],
+)
 REPEATED = Counter("sliceline_repeated_events_total", "Deliveries that the inbox knew already")
 SKIPPED = Counter("sliceline_skipped_events_total", "Events of a type that nobody here listens to")
 PARKED = Counter("sliceline_parked_events_total", "Events set aside as dead letters")

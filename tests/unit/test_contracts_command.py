@@ -14,6 +14,7 @@ from cli.__main__ import app
 from deployment import released
 from deployment.gate import judge, read_tree
 from deployment.objections import objections
+from deployment.reading import Seen
 from deployment.released import BrokenLock
 
 COMPLETED = "orders/order-completed.v1.json"
@@ -181,7 +182,9 @@ def test_who_reads_a_field_is_told_of_each_version(schemas: Path) -> None:
         (("check", "order-completed"), "contracts check."),
         (("diff", "order-complted"), "Did you mean orders.order-completed.v1?"),
         (("impact", "cancellation-refused", "order"), "delivery and kitchen both publish cancellation-refused"),
-        (("retire", "order-completed"), "is read by"),
+        (("retire", "order-completed"), "Declared by "),
+        (("retire", "order-confirmed"), "Say which version: orders.order-confirmed.v1, orders.order-confirmed.v2."),
+        (("check", "--at", "http://127.0.0.1:9"), "--at is for readers and retire, not for check"),
         (("write", "--sarif"), "are for check, not for write"),
     ],
     ids=" ".join,
@@ -204,17 +207,22 @@ def test_a_release_writes_down_what_is_new_and_holds_to_it(schemas: Path) -> Non
     assert "Nothing was released." in err
 
 
-def test_a_version_that_nobody_reads_can_go_and_does_not_come_back(schemas: Path) -> None:
-    files = [schemas / "loyalty/points-earned.v1.json", schemas / "loyalty/samples/points-earned.v1.json"]
+def test_a_version_that_nobody_reads_can_go_and_does_not_come_back(
+    schemas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.readers.look", lambda _: Seen())
+    earned, sample = (schemas / f"loyalty/{folder}points-earned.v1.json" for folder in ("", "samples/"))
     for views in schemas.glob("consumers/*/loyalty.points-earned.v1.json"):
         views.unlink()
-    kept = [file.read_text() for file in files]
-    for file in files:
-        file.unlink()
-    assert "the version is gone" in said("check")[1]
+    kept = [earned.read_text(), sample.read_text()]
+    end = {"from": "2026-01-01", "sunset": "2026-02-01", "use": "sliceline.loyalty.points-earned.v2", "how": "…"}
+    change(earned, lambda schema: schema.update({"deprecated": True, "x-deprecation": end}))
     assert said("retire", "points-earned")[0] == 0
     assert said("check")[0] == 0
-    for file, text in zip(files, kept, strict=True):
+    earned.unlink()
+    sample.unlink()
+    assert said("check")[0] == 0
+    for file, text in zip((earned, sample), kept, strict=True):
         file.write_text(text)
     assert "this version was retired" in said("check")[1]
 

@@ -1,0 +1,179 @@
+"""./sliceline contracts readers and retire: who still reads a version of an event, and its last step."""
+
+import asyncio
+import json
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.answers import everything
+from cli.console import console, fail
+from cli.running import Shop, find
+from services import CATALOGUE
+
+if TYPE_CHECKING:
+    from deployment.reading import Seen
+
+ROUTER = "router"
+PATIENCE = 5.0
+
+
+def show_readers(word: str | None = None, *, at: Sequence[str] = ()) -> None:
+    """Show who reads each type: who declares it, and who is seen to."""
+    from rich.table import Table
+
+    from backbone.events.contracts import schemas_of
+    from deployment.catalogue import owners
+    from deployment.reading import declared
+
+    types = _named(word) if word else [each for owner in owners() for each in schemas_of(owner)]
+    seen = look(at)
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for title in ("event", "", "declared", "seen, with how many since the start of its process"):
+        table.add_column(title, overflow="fold")
+    for each in types:
+        table.add_row(
+            each.removeprefix("sliceline."), _state(each), ", ".join(declared(each)), _seen_reading(seen, each)
+        )
+    console.print(table)
+    for line in _about_looking(seen, types):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _seen_reading(seen: "Seen | None", event_type: str) -> str:
+    if seen is None:
+        return ""
+    consumers = [f"{name} {count}" for name, count in sorted(seen.readers_of(event_type).items())]
+    return ", ".join([*consumers, *(f"rule {name}" for name in seen.rules.get(event_type, ()))])
+
+
+def retire(word: str, *, at: Sequence[str] = ()) -> None:
+    """Write into a type's schema, and to its released forms, that it is retired, unless something is against it."""
+    from backbone.events import contracts
+    from backbone.events.envelope import parse_type
+    from deployment import released
+    from deployment.reading import why_not
+
+    event_type, *more = _named(word)
+    if more:
+        fail(f"Say which version: {_short([event_type, *more])}.", code=2)
+    today = datetime.now(UTC).date()
+    if against := list(why_not(event_type, look(at), today)):
+        fail(f"{event_type} is not retired.\n" + "\n".join(f"- {said}" for said in against))
+    file = contracts.SCHEMAS / contracts.dataschema(event_type).partition("/schemas/")[2]
+    _write_retired(file, today.isoformat())
+    released.write(replace(form, retired=form.retired or form.type == event_type) for form in released.read())
+    owner = parse_type(event_type).service
+    console.print(
+        f"{event_type} is retired: its schema says so, and stays, because topics and archive still hold such events.\n"
+        f"What is left: take it out of services/{owner} (its class, `PUBLISHES`, and where it is published), then\n"
+        "./sliceline contracts, which names what is forgotten. No service starts that reads or publishes it.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def look(at: Sequence[str]) -> "Seen | None":
+    """Ask the services of the running shop, those at further addresses, and Kafka; None without any of them."""
+    from deployment.reading import Seen, counted, rules_by_type, united
+
+    shop = find()
+    addresses = {row.name: row.address for row in shop.rows.values() if row.name in CATALOGUE} if shop else {}
+    addresses |= {each: each for each in at}
+    if not addresses:
+        return None
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        answers = dict(zip(addresses, pool.map(_metrics, addresses.values()), strict=True))
+    found = {name: counted(text) for name, text in answers.items() if text is not None}
+    rules = _rules(addresses[ROUTER]) if ROUTER in found else []
+    consumers = {consumer for each in found.values() for readers in each.values() for consumer in readers}
+    return Seen(
+        asked=frozenset(consumers | found.keys()),
+        silent=tuple(name for name, text in answers.items() if text is None),
+        read=united(list(found.values())),
+        groups=_groups(shop),
+        rules=rules_by_type(rules),
+    )
+
+
+def _metrics(address: str) -> str | None:
+    import httpx
+
+    try:
+        answer = httpx.get(f"{address}/metrics", timeout=PATIENCE, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+    return answer.text if answer.is_success else None
+
+
+def _rules(address: str) -> list[dict[str, Any]]:
+    import httpx
+
+    try:
+        with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
+            return list(everything(client, "/rules"))
+    except httpx.HTTPError as error:
+        fail(f"The router does not say which rules it has: {error}")
+
+
+def _groups(shop: Shop | None) -> dict[str, set[str]] | None:
+    """Ask the shop's Kafka, or the one that SLICELINE_KAFKA names, who has places in which topic; None without any."""
+    from aiokafka.errors import KafkaError
+
+    from deployment.reading import groups_at
+    from local.layout import layout_for
+
+    layout = layout_for(shop.port_offset if shop else 0)
+    if shop is None and layout.kafka is None:
+        return None
+    kafka = layout.bootstrap()
+    try:
+        return asyncio.run(groups_at(kafka))
+    except (KafkaError, OSError) as error:
+        fail(f"Kafka at {kafka} does not say who reads from it: {error}")
+
+
+def _named(word: str) -> list[str]:
+    from backbone.events import contracts
+    from deployment.reading import types_named
+
+    found = types_named(word)
+    if not found:
+        near = contracts.nearest(f"sliceline.{word.removeprefix('sliceline.')}")
+        fail(f"No contract is called {word}.{f' Is {near} meant?' if near else ''}", code=2)
+    return found
+
+
+def _state(event_type: str) -> str:
+    from backbone.events import contracts
+
+    if since := contracts.retired(event_type):
+        return f"retired {since}"
+    leaving = contracts.leaving(event_type)
+    return f"until {leaving.sunset}" if leaving else ""
+
+
+def _about_looking(seen: "Seen | None", types: Sequence[str]) -> Iterable[str]:
+    """Say how far the look went: what was not asked may read anything."""
+    if seen is None:
+        yield "\nNo shop runs here, so nobody was asked what he really reads. Start one, or say --at ADDRESS."
+        return
+    if seen.silent:
+        yield f"\nNot seen, because they did not answer: {', '.join(seen.silent)}."
+    if seen.groups is None:
+        yield "\nKafka was not asked who else reads: no shop runs here, and SLICELINE_KAFKA names none."
+    if others := sorted({group for each in types for group in seen.others_at(each)}):
+        yield f"\nKnown to Kafka, in which version is not: {', '.join(others)}. Ask one with --at ADDRESS."
+
+
+def _write_retired(file: Path, today: str) -> None:
+    schema = {**json.loads(file.read_text()), "x-retired": today}
+    file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+
+
+def _short(types: Collection[str]) -> str:
+    return ", ".join(each.removeprefix("sliceline.") for each in types)
