@@ -17,7 +17,7 @@ from local import forks, programs
 from local.program import Program, options
 
 IMPORTED_WITHIN = 120.0
-FORKED = ("services.", "sandbox.")
+FORKED = ("services.", "sandbox.", "examples.receipts.")
 """Modules that are forked. Others replace parts of a service before it is imported, and so import it themselves."""
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     """Serve until Ctrl-C, on the Kafka of the shop unless SLICELINE_KAFKA says otherwise."""
     os.environ.setdefault("SLICELINE_PORT", PORT)
     os.environ.setdefault("SLICELINE_KAFKA", kafka())
-    with _database() as url:
+    with database(SERVICE.name) as url:
         os.environ["SLICELINE_DATABASE_URL"] = url
         upgrade(SERVICE.name, url, MIGRATIONS)
         run(SERVICE)
@@ -32,12 +32,12 @@ def kafka() -> str:
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    """Give the address of the partner's database: the one it was told of, else a Postgres of its own."""
+def database(name: str) -> Iterator[str]:
+    """Give the address of a partner's database: the one it was told of, else a Postgres of its own."""
     if told := os.environ.get("SLICELINE_DATABASE_URL"):
         yield told
         return
-    server = postgres.start(HOME / "fulfilment")
+    server = postgres.start(HOME / name)
     try:
         yield server.url
     finally:
