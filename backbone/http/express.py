@@ -51,24 +51,30 @@ class Express:
         self._lanes = {lane.path: _Lane(lane, context) for lane in lanes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a POST down its path's lane if its body came in one piece, and all else to the application."""
+        """Send a POST down its path's lane if its body came in one piece, and all else to the application.
+
+        Both ways count as under way, and each is timed from when its body was there: a slow client is not our doing.
+        """
         lane = self._lanes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        headers = _plain_headers(scope) if lane else None
-        if lane is None or headers is None:
+        if lane is None:
             await self._app(scope, receive, send)
             return
-        came = time.perf_counter()
         try:
             lane.admission.enter()
         except Problem as refusal:
             await lane.refuse(refusal, new_id(), scope, receive, send)
             return
+        arrival = _Arrival(receive)
         try:
-            await self._go(lane, headers, scope, receive, send)
+            await self._go(lane, scope, arrival.receive, send)
         finally:
-            lane.admission.leave(came, time.perf_counter())
+            lane.admission.leave(arrival.at, time.perf_counter())
 
-    async def _go(self, lane: "_Lane", headers: _Headers, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _go(self, lane: "_Lane", scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _plain_headers(scope)
+        if headers is None:
+            await self._app(scope, receive, send)
+            return
         try:
             message, pending = await lane.look_at(headers, receive)
         except asyncio.CancelledError as error:
@@ -78,6 +84,20 @@ class Express:
             await self._app(scope, again(message, receive), send)
         else:
             await lane.answer(pending, scope, receive, send)
+
+
+class _Arrival:
+    """Notes when the last piece of a request came."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.at = time.perf_counter()
+        self._receive = receive
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.at = time.perf_counter()
+        return message
 
 
 class _Lane:

@@ -33,29 +33,30 @@ async def served(address: str, sent: bytes, pause: float) -> list[Reply]:
 
 CLIENTS = [
     # What each sends, how long it pauses between an answer and the next request, and what it is answered.
-    (placing(), 0, 202),
-    (placing("X-Actor: somebody"), 0.1, 202),
-    (request("/menu"), 0, 200),
-    (request("/menu"), 0.4, 200),
-    (request("/nowhere"), 0.7, 404),
+    # Where orders are answered late on a busy machine, some are told to come again: an answer, too.
+    (placing(), 0, {202, 429}),
+    (placing("X-Actor: somebody"), 0.1, {202, 429}),
+    (request("/menu"), 0, {200}),
+    (request("/menu"), 0.4, {200}),
+    (request("/nowhere"), 0.7, {404}),
 ]
 
 
 async def test_every_connection_ends_with_an_answer_and_none_without(orders: ServiceProcess) -> None:
     address = str(orders.client.base_url)
     clients = [
-        (asyncio.create_task(served(address, sent, pause)), status)
-        for sent, pause, status in CLIENTS
+        (asyncio.create_task(served(address, sent, pause)), statuses)
+        for sent, pause, statuses in CLIENTS
         for _ in range(10)
     ]
     async with wire(address) as line:
         assert await asyncio.wait([task for task, _ in clients], timeout=1.5)
         await line.send(placing() * 50)
         assert await orders.stop() == 0
-        assert [(await line.reply()).status for _ in range(50)] == [202] * 50
-    for task, status in clients:
+        assert {(await line.reply()).status for _ in range(50)} <= {202, 429}
+    for task, statuses in clients:
         replies = await task
-        assert {reply.status for reply in replies} == {status}
+        assert {reply.status for reply in replies} <= statuses
         assert [reply.is_last for reply in replies] == [False] * (len(replies) - 1) + [True]
 
 

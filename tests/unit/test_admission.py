@@ -4,8 +4,10 @@ import heapq
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message
 
 from backbone.http.admission import FEWEST, FIRST, SOON, Admission
+from backbone.http.express import _Arrival
 from backbone.http.problems import Problem
 
 GOAL = 0.5
@@ -57,6 +59,20 @@ def test_a_refusal_says_when_to_come_again() -> None:
     with pytest.raises(Problem) as refused:
         admission.enter()
     assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
+
+
+async def test_a_request_is_timed_from_when_its_body_was_there() -> None:
+    coming: Iterator[Message] = iter([{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return next(coming)
+
+    arrival = _Arrival(receive)
+    began = arrival.at
+    await arrival.receive()
+    there = arrival.at
+    await arrival.receive()
+    assert began < there == arrival.at
 
 
 def test_a_place_that_was_given_back_can_be_taken() -> None:

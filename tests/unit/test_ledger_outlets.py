@@ -138,7 +138,8 @@ async def test_where_a_rule_matches_the_router_itself_is_asked_how_far_it_is() -
     given = {"router/rules": page({**RULE, "pattern": SMALL}), "router/handled": handled}
     answer = await asked("rule:r-1", **given, **{"router/dead-letters": page(letter)})
     assert answer.broken is not None
-    assert (answer.broken.kind, answer.broken.command) == ("parked", "./sliceline dead-letters redrive router --key o-1")
+    assert answer.broken.kind == "parked"
+    assert answer.broken.command == "./sliceline dead-letters redrive router --key o-1"
     assert answer.chain[0].text == "Rule Large orders matches orders.order-placed."
     assert (await broken("rule:r-1", **given))[0] == "nothing-told"
 
