@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from services.ledger.kept import Archived
+from services.ledger.kept import Archived, data_of
 
 
 class EventView(BaseModel):
-    """An event: its attributes as CloudEvents name them, its data, and where it lies."""
+    """An event: its attributes as CloudEvents name them, its data (as text where it cannot be read), where it lies."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -150,7 +150,7 @@ class JourneyView(BaseModel):
 
 def shown(event: Archived) -> dict[str, Any]:
     """Show an event in a list."""
-    return {**msgspec.structs.asdict(event), "data": msgspec.json.decode(event.value)}
+    return {**msgspec.structs.asdict(event), "data": data_of(event)}
 
 
 def shown_whole(event: Archived) -> dict[str, Any]:

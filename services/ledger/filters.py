@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from backbone.patterns.index import Index
 from backbone.patterns.pattern import Pattern
+from backbone.values import readable
 from services.ledger.kept import Kept, as_patterns_see_it
 
 K = TypeVar("K", bound=Kept)
@@ -53,8 +54,15 @@ class Filters:
         return (
             self.source in (None, event.source)
             and self.subject in (None, event.subject)
-            and (self.pattern is None or bool(self._index.match(as_patterns_see_it(event))))
+            and (self.pattern is None or self._matches(event))
         )
+
+    def _matches(self, event: Kept) -> bool:
+        """Hold an event against the pattern; no rule is ever shown one whose data nobody can read."""
+        try:
+            return bool(self._index.match(as_patterns_see_it(event, readable.read)))
+        except readable.Unreadable:
+            return False
 
     @cached_property
     def _index(self) -> Index[int]:

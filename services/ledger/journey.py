@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from services.ledger.kept import Archived, Kept
+from services.ledger.kept import Archived, Kept, data_of
 from services.ledger.listeners import FINISHED, NOT_READ, UNKNOWN, Account, Fault, Job, Outcome, Retried
 from services.ledger.sentences import sentence
 
@@ -109,11 +109,6 @@ def _order_of(event: Kept) -> str | None:
     data = data_of(event)
     order = data.get("order") if isinstance(data, dict) else None
     return order if isinstance(order, str) else None
-
-
-def data_of(event: Kept) -> object:
-    """Read the data of an event."""
-    return msgspec.json.decode(event.value)
 
 
 def journey(

@@ -1,7 +1,7 @@
 """Takes an event apart into what is kept of it, byte for byte, and puts it together again."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 
 from backbone.events import structured
 from backbone.events.payload import Event, Recorded
+from backbone.values import readable
 
 Headers = Sequence[tuple[str, bytes | None]]
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,8 +97,13 @@ def headers_of(stored: Sequence[tuple[str, str | None]]) -> list[tuple[str, byte
     return [(name, None if value is None else b64decode(value)) for name, value in stored]
 
 
-def as_patterns_see_it(event: Kept) -> dict[str, Any]:
-    """Show an event as CloudEvents' JSON format has it: the attributes that it came with, and `data`."""
+def data_of(event: Kept) -> Any:
+    """Read the data of an event; what nobody can read is its text, as it is kept whatever it is."""
+    return readable.shown(event.value)
+
+
+def as_patterns_see_it(event: Kept, read: Callable[[bytes], Any] = readable.shown) -> dict[str, Any]:
+    """Show an event as CloudEvents' JSON format has it: the attributes that it came with, and `data`, as it is read."""
     own = [(name.removeprefix("ce_"), value) for name, value in event.headers if name.startswith("ce_")]
     texts = {name: value.decode(errors="replace") for name, value in own if value is not None}
     return {
@@ -105,5 +111,5 @@ def as_patterns_see_it(event: Kept) -> dict[str, Any]:
         **({"deprecated": True} if "deprecated" in texts else {}),
         "time": structured.written(event.time),
         "datacontenttype": "application/json",
-        "data": msgspec.json.decode(event.value),
+        "data": read(event.value),
     }

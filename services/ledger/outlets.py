@@ -164,17 +164,24 @@ def _on(bus: str, event: Seen) -> Mapping[str, Any] | None:
     if lies is None or lies.name != bus:
         return None
     if event.name == _FORWARDED:
-        inner: Mapping[str, Any] = event.whole["data"]["event"]
-        return inner
+        inner = _data(event).get("event")
+        return inner if isinstance(inner, Mapping) else None
     return None if event.publisher == ROUTER else event.whole
 
 
 def _passed_by(event: Seen) -> Sequence[str]:
     """Name the rules that an event comes of."""
-    data = event.whole.get("data")
-    if event.publisher != ROUTER or not isinstance(data, Mapping):
+    if event.publisher != ROUTER:
         return ()
-    return (*data.get("trail", ()), *([data["rule"]] if "rule" in data else []))
+    data = _data(event)
+    trail = data.get("trail")
+    return (*(trail if isinstance(trail, list) else ()), *([data["rule"]] if "rule" in data else []))
+
+
+def _data(event: Seen) -> Mapping[str, Any]:
+    """Return what an event tells; nothing where it is no object: the archive keeps whatever it is."""
+    data = event.whole.get("data")
+    return data if isinstance(data, Mapping) else {}
 
 
 def _broken(broken: Broken) -> Answer:

@@ -253,6 +253,32 @@ async def standing(service: Fed, order: str) -> tuple[list[Any], list[Any]]:
     return known, [step["unknown"] for step in steps]
 
 
+POISON = {
+    "bytes that are no text": b'{"order":"o","name":"\xff"}',
+    "a number that is too large": b'{"order":"o","n":1e999}',
+    "a number without end": b'{"order":' + b"9" * 5000 + b"}",
+    "nesting without end": b'{"order":' * 600 + b"1" + b"}" * 600,
+}
+
+
+async def test_an_event_whose_data_nobody_can_read_is_kept_and_hides_no_other(ledger: Fed) -> None:
+    order = new_id()
+    sound = {**sample_of(V2), "order": order}
+    for value in (json.dumps(sound).encode(), *POISON.values()):
+        await ledger.deliver(replace(ledger.record(V2, sound), value=value))
+    events = (await listed(ledger, key=order))["items"]
+    shown = {each["data"] for each in events if isinstance(each["data"], str)}
+    assert (len(events), shown) == (5, {each.decode(errors="backslashreplace") for each in POISON.values()})
+    for event in events:
+        assert (await ledger.client.get(f"/events/{event['id']}")).status_code == 200
+    for pattern in ({"data": {"order": [order]}}, {"type": [V2]}):
+        assert await ids(ledger, key=order, pattern=json.dumps(pattern)) == [events[0]["id"]]
+    assert len((await journey_of(ledger, order))["steps"]) == 5
+    for path, asked in (("/why", {"expected": "mail"}), ("/state", {})):
+        answer = await ledger.client.get(path, params={"order": order, **asked})
+        assert answer.status_code == 200, answer.text
+
+
 async def test_an_order_that_nobody_has_heard_of_has_no_journey(ledger: Fed) -> None:
     assert (await ledger.client.get(f"/orders/{new_id()}/journey")).status_code == 404
 
