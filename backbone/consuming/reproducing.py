@@ -4,8 +4,10 @@ The state is the rows of the service's own tables that the event speaks of, and 
 Personal data is replaced everywhere by other text of the same shape, the same by the same.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -27,14 +29,16 @@ HOPS = 2
 _LONGEST = 200
 _NOT_OURS = {*metadata.tables, "alembic_version"}
 
-# By table: the columns of text, and whether the key is among them.
+# By table: the columns of text by which an index leads to rows, and whether the table's key begins with it. By others
+# no row is looked for: that would read tables from end to end, on a database that others work with.
 _COLUMNS = Statement("""
-SELECT c.relname AS table, a.attname AS column, coalesce(a.attnum = ANY(i.indkey), false) AS is_key
+SELECT c.relname AS table, a.attname AS column, a.atttypid = 'uuid'::regtype AS is_uuid,
+       bool_or(i.indisprimary) AS is_key
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+JOIN pg_index AS i ON i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype)
-ORDER BY c.relname, a.attnum
+GROUP BY c.relname, a.attname, a.atttypid, a.attnum ORDER BY c.relname, a.attnum
 """)
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -140,21 +144,32 @@ async def _state(database: Database, row: asyncpg.Record) -> Rows:
     return {table: rows for table, rows in state.items() if rows}
 
 
-async def _columns_of(database: Database) -> dict[str, list[tuple[str, bool]]]:
-    columns = dict[str, list[tuple[str, bool]]]()
+async def _columns_of(database: Database) -> dict[str, list[asyncpg.Record]]:
+    columns = dict[str, list[asyncpg.Record]]()
     for each in await _COLUMNS.fetch(database):
         if each["table"] not in _NOT_OURS:
-            columns.setdefault(each["table"], []).append((each["column"], each["is_key"]))
+            columns.setdefault(each["table"], []).append(each)
     return columns
 
 
 async def _rows(
-    database: Database, table: str, columns: Iterable[tuple[str, bool]], key: str, wanted: list[str]
+    database: Database, table: str, columns: Iterable[asyncpg.Record], key: str, wanted: list[str]
 ) -> list[dict[str, Any]]:
-    """Return rows with the event's key in any column, or with something that is spoken of in the table's key."""
-    conditions = [f'"{name}"::text = {"ANY($2::text[])" if is_key else "$1"}' for name, is_key in columns]
-    query = (
-        f'SELECT to_jsonb(t) AS row FROM "{table}" AS t '  # noqa: S608  names that the catalogue has
-        f"WHERE $1::text IS NOT NULL AND $2::text[] IS NOT NULL AND ({' OR '.join(conditions)}) LIMIT {MOST_ROWS}"
-    )
-    return [each["row"] for each in await database.fetch(query, key, wanted)]
+    """Return rows with the event's key in a column, or with something that is spoken of in the table's key."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in columns:
+        texts = wanted if each["is_key"] else [key]
+        query = (
+            f'SELECT to_jsonb(t) AS row FROM "{table}" AS t '  # noqa: S608  names that the catalogue has
+            f'WHERE "{each["column"]}" = ANY($1::{"uuid" if each["is_uuid"] else "text"}[]) LIMIT {MOST_ROWS}'
+        )
+        rows = await database.fetch(query, [*filter(_is_uuid, texts)] if each["is_uuid"] else texts)
+        found |= {json.dumps(row["row"], sort_keys=True): row["row"] for row in rows}
+    return list(found.values())[:MOST_ROWS]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
