@@ -8,14 +8,13 @@ import difflib
 import json
 from typing import Any
 
-import orjson
-
 from backbone.consuming import acts, letters_sql, parking, sql
 from backbone.consuming.batch import Letter, read
 from backbone.consuming.fingerprints import failing_paths
 from backbone.consuming.handlers import Handlers, views_of
 from backbone.errors import SlicelineError
 from backbone.storage.database import Tx
+from backbone.values import readable
 
 
 class DoesNotFit(SlicelineError):
@@ -57,6 +56,6 @@ def diff_of(before: bytes | None, after: bytes) -> str:
 
 def _lines(value: bytes) -> list[str]:
     try:
-        return orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode().split("\n")
-    except orjson.JSONDecodeError:
+        return json.dumps(readable.read(value), indent=2, sort_keys=True, ensure_ascii=False).split("\n")
+    except readable.Unreadable:
         return value.decode(errors="backslashreplace").split("\n")

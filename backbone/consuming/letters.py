@@ -17,8 +17,10 @@ from backbone.events.envelope import is_type, parse_type
 from backbone.observing.telemetry import trace_id_of
 from backbone.running.pulse import describe
 from backbone.storage.database import Database
+from backbone.values import readable
 
 MOST_GROUPS = 200
+_DIGITS = 20
 _SAME = ("id", "consumer", "topic", "partition", "offset", "key", "type", "parked_at", "attempts", "edit")
 
 
@@ -92,7 +94,6 @@ def error_shown(row: asyncpg.Record, masked: Callable[[str], str]) -> dict[str, 
 def _envelope(row: asyncpg.Record, record: Letter) -> dict[str, Any]:
     headers = [{"name": name, "value": value} for name, value in row["headers"]]
     text = {each["name"]: each["value"] for each in headers}
-    sequence = (text.get("ce_sequence") or "").lstrip("0")
     return {
         "headers": headers,
         "contract": _contract(row["type"], text.get("ce_dataschema")),
@@ -100,9 +101,15 @@ def _envelope(row: asyncpg.Record, record: Letter) -> dict[str, Any]:
         "occurrence": text.get("ce_occurrenceid"),
         "correlation": text.get("ce_correlationid"),
         "trace": trace_id_of(text.get("ce_traceparent")),
-        "sequence": int(sequence) if sequence.isdecimal() else None,
+        "sequence": _sequence(text.get("ce_sequence") or ""),
         "bytes": len(record.value or b""),
     }
+
+
+def _sequence(written: str) -> int | None:
+    """Read a sequence; one that is no number, or that no event of ours could have, is only among the headers."""
+    digits = written.lstrip("0")
+    return int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else None
 
 
 def _contract(event_type: str | None, dataschema: str | None) -> dict[str, Any] | None:
@@ -119,12 +126,7 @@ def _contract(event_type: str | None, dataschema: str | None) -> dict[str, Any] 
 
 def _payload(value: bytes | None) -> Any:
     """Return the data as JSON where it is that, else as text."""
-    if value is None:
-        return None
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value.decode(errors="backslashreplace")
+    return None if value is None else readable.shown(value)
 
 
 def _frames(row: asyncpg.Record) -> Sequence[Frame]:

@@ -7,11 +7,12 @@ a topic was made anew; where Kafka's clock went back, their sequence puts them r
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from backbone.events import buses
 from backbone.storage.database import Database
@@ -36,6 +37,15 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
     def __str__(self) -> str:
         return msgspec.json.encode(self).decode()
+
+
+def read_place(text: str) -> Place:
+    """Read a place as `str` has written it. Raises ValueError."""
+    try:
+        found = msgspec.json.decode(text, type=Place)
+        return replace(found, recorded_at=found.recorded_at.astimezone(UTC))
+    except OverflowError as error:
+        raise ValueError(text) from error
 
 
 class ArchivedRecord(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from backbone.http import Db, Problem
 from backbone.http.pages import bad_cursor
 from backbone.values.fields import PAIR, Key, Moment
 from services.ledger import records
-from services.ledger.records import Place, Text, Wanted
+from services.ledger.records import Place, Text, Wanted, read_place
 
 router = APIRouter()
 
@@ -127,8 +127,8 @@ async def list_sequences(db: Db, service: Service, limit: Limit = MOST, after: A
 
 def _place(after: str | None) -> Place | None:
     try:
-        return msgspec.json.decode(after, type=Place) if after else None
-    except msgspec.MsgspecError:
+        return read_place(after) if after else None
+    except ValueError:
         raise bad_cursor() from None
 
 

@@ -1,14 +1,19 @@
 """Records are fed in their order: that in which Kafka took them, and within a key that of their sequence."""
 
+from datetime import UTC, datetime
 from typing import Any
+
+import pytest
+from pydantic import ValidationError
 
 from backbone.consuming.batch import Letter, read
 from backbone.events.deprecation import Deprecation
 from backbone.events.envelope import Envelope, to_record
 from backbone.events.payload import every_record_of
 from backbone.events.structured import attributes_of
+from backbone.http.routes.archived import ArchivedRecord
 from services.ledger.kept import as_patterns_see_it, kept
-from services.ledger.records import in_sequence
+from services.ledger.records import Place, in_sequence, read_place
 
 
 def row(key: str, sequence: int, topic: str = "orders.events") -> dict[str, Any]:
@@ -47,3 +52,19 @@ def test_the_archive_shows_an_event_as_rules_see_it_also_where_it_says_that_its_
     seen = {**attributes_of(event), "data": {"order": "o"}}
     assert seen["deprecated"] is True
     assert as_patterns_see_it(kept(event)) == seen
+
+
+def test_a_place_is_read_as_it_was_written_and_one_beyond_the_calendar_is_refused() -> None:
+    place = Place(datetime(2026, 11, 27, tzinfo=UTC), "orders.events", 0, 7, "an id")
+    assert read_place(str(place)) == place
+    for moment in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(ValueError, match=moment[:19]):
+            read_place(f'["{moment}","orders.events",0,7,"an id"]')
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_archived_record_of_a_moment_beyond_the_calendar_is_refused(moment: str) -> None:
+    record = {"topic": "a", "partition": 0, "offset": 1, "key": None, "headers": [], "value": None}
+    ArchivedRecord.model_validate({**record, "recorded_at": "2026-11-27T12:00:00Z"})
+    with pytest.raises(ValidationError, match="within the calendar"):
+        ArchivedRecord.model_validate({**record, "recorded_at": moment})

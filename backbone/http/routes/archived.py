@@ -3,11 +3,11 @@
 from base64 import b64decode
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backbone.consuming.batch import Letter
 from backbone.consuming.replaying import Archived, as_archived
-from backbone.values.fields import PAIR
+from backbone.values.fields import PAIR, Moment
 
 Encoded = Annotated[
     str,
@@ -23,7 +23,7 @@ class ArchivedRecord(BaseModel):
     topic: Annotated[str, StringConstraints(max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")]
     partition: Annotated[int, Field(ge=0, le=2**31 - 1)]
     offset: Annotated[int, Field(ge=0, le=2**63 - 2)]
-    recorded_at: Annotated[AwareDatetime, Field(description="When Kafka took it.")]
+    recorded_at: Annotated[Moment, Field(description="When Kafka took it.")]
     key: Encoded | None
     headers: Annotated[list[Annotated[tuple[str, Encoded | None], PAIR]], Field(max_length=1000)]
     value: Encoded | None
