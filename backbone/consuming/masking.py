@@ -9,13 +9,18 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
-PERSONAL = re.compile(
-    r"(?:^|_)(name|email|e_mail|address|phone|recipient|customer|customer_id|body|subject|text|comment|note|title"
-    r"|reason|message|secret|token|password|url|by|actor)$"
+_NAMES = (
+    "(?:name|email|e_mail|address|phone|recipient|customer|customer_id|body|subject|text|comment|note|title"
+    "|reason|message|secret|token|password|url|by|actor)(?:e?s)?"
 )
-"""Names of columns and members that hold what is a person's, or a secret."""
-_PERSONS = re.compile(r"(?:^|_)(customer|recipient|person|contact)$")
+PERSONAL = re.compile(f"(?:^|_){_NAMES}$")
+"""Names of columns and members, one or several, that hold what is a person's, or a secret."""
+_PERSONS = re.compile(r"(?:^|_)(?:customer|recipient|person|contact|name|email|e_mail|address|phone)(?:e?s)?$")
 """Objects that are about a person: all text in them is personal."""
+_PART = r"[^\s\"'<>()\[\]{},;:=@\\]"
+_ADDRESS = re.compile(f"(?<!{_PART}){_PART}+@{_PART}+")  # tried once for each word, as some are very long
+_MEMBER = re.compile(rf'"(?:[^"\\]*_)?{_NAMES}"\s*:\s*"((?:[^"\\]|\\.)+)')
+"""A personal member as JSON writes it, in whatever is no whole document."""
 _SHORTEST_INSIDE = 4
 """A personal value is replaced within a longer text as well where it is no shorter than this."""
 
@@ -30,14 +35,25 @@ class Mask:
     def learn(self, value: Any, *, is_personal: bool = False) -> None:
         """Remember the personal texts in a document."""
         match value:
-            case str() if is_personal and value:
-                self._known[value] = self._replaced(value)
+            case str():
+                self._learn_text(value, is_personal=is_personal)
             case dict():
                 for name, inner in value.items():
                     self.learn(inner, is_personal=is_personal or _is_personal(name, inner))
             case list():
                 for inner in value:
                     self.learn(inner, is_personal=is_personal)
+
+    def learn_broken(self, text: str) -> None:
+        """Remember the personal texts in what was to be a document and is none."""
+        for personal in _MEMBER.findall(text):
+            self._learn_text(personal, is_personal=True)
+        self._learn_text(text)
+
+    def _learn_text(self, text: str, *, is_personal: bool = False) -> None:
+        """Remember a text, or the mail addresses in one that is not personal as a whole."""
+        for personal in [text] if is_personal and text else _ADDRESS.findall(text):
+            self._known[personal] = self._replaced(personal)
 
     def value(self, value: Any) -> Any:
         """Return a document with all that is personal replaced."""
@@ -86,7 +102,8 @@ def texts_in(document: Any) -> Iterator[str]:
 
 
 def _is_personal(name: str, inner: Any) -> bool:
-    return bool((_PERSONS if isinstance(inner, dict | list) else PERSONAL).search(name))
+    is_text = isinstance(inner, str) or (isinstance(inner, list) and all(isinstance(each, str) for each in inner))
+    return bool((PERSONAL if is_text else _PERSONS).search(name))
 
 
 def _other(character: str, drawn: int) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from backbone.consuming import letters_sql, parking
 from backbone.consuming.batch import Letter
@@ -21,6 +20,7 @@ from backbone.events.envelope import from_record
 from backbone.storage.database import Database
 from backbone.storage.statement import Statement
 from backbone.storage.tables import metadata
+from backbone.values import readable
 
 MOST_ROWS = 50
 """Rows of one table that are taken along at most."""
@@ -61,8 +61,10 @@ async def material(
     state = await _state(database, row)
     seen = await _seen(database, consumer, row)
     mask = Mask()
-    for text in (*_texts(state), *(each for record in (row, *before) for each in _data(record))):
-        mask.learn(text)
+    for document in (row["key"], row["error"], *_texts(state)):
+        mask.learn(document)
+    for record in (row, *before):
+        _learn(mask, record)
     return {
         "service": consumer,
         "letter": letter,
@@ -93,32 +95,51 @@ def _texts(state: Rows) -> Iterator[Any]:
         yield from rows
 
 
+def _learn(mask: Mask, record: Row) -> None:
+    """Learn what is personal in a record, in whichever part of it."""
+    try:
+        mask.learn(readable.read(record["value"] or b"null"))
+    except readable.Unreadable:
+        mask.learn_broken(_text(record["value"]))
+    others = [record["record_key"], *(parking.bytes_of(text) for _, text in record["headers"] if text is not None)]
+    for other in others:
+        mask.learn(_text(other or b""))
+
+
 def _data(row: Row) -> Iterator[Any]:
     try:
-        yield orjson.loads(row["value"] or b"null")
-    except orjson.JSONDecodeError:
+        yield readable.read(row["value"] or b"null")
+    except readable.Unreadable:
         return
 
 
 def _record(row: Row, mask: Mask) -> dict[str, Any]:
-    """Give a letter as the record it was; what is no JSON is given as it is, in the escapes of a header."""
-    record_key = row["record_key"]
+    """Give a letter as the record it was, in the escapes of a header."""
+    headers = [(name, None if text is None else parking.bytes_of(text)) for name, text in row["headers"]]
     return {
         "topic": row["topic"],
-        "key": None if record_key is None else mask.text(parking.text_of(record_key)),
-        "headers": [(name, None if text is None else mask.text(text)) for name, text in row["headers"]],
+        "key": _masked(row["record_key"], mask),
+        "headers": [(name, _masked(value, mask)) for name, value in headers],
         "value": _value(row["value"], mask),
     }
 
 
 def _value(value: bytes | None, mask: Mask) -> str | None:
-    if value is None:
-        return None
+    """Mask data member by member; what is no document is masked as the text that it is."""
     try:
-        data = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return mask.text(parking.text_of(value))
-    return parking.text_of(orjson.dumps(mask.value(data)))
+        data = readable.read(value or b"")
+    except readable.Unreadable:
+        return _masked(value, mask)
+    return parking.text_of(json.dumps(mask.value(data), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _masked(value: bytes | None, mask: Mask) -> str | None:
+    """Mask bytes as the text that they are to people, before any of it is escaped."""
+    return None if value is None else parking.text_of(mask.text(_text(value)).encode(errors="surrogateescape"))
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")
 
 
 async def _seen(database: Database, consumer: str, row: asyncpg.Record) -> list[str]:
@@ -135,7 +156,7 @@ async def _seen(database: Database, consumer: str, row: asyncpg.Record) -> list[
 async def _state(database: Database, row: asyncpg.Record) -> Rows:
     """Return the rows of the service's own tables that the event speaks of, and those that they speak of."""
     columns = await _columns_of(database)
-    known = {row["key"], *(text for data in _data(row) for text in texts_in(data))}
+    known = {row["key"], *(text for data in _data(row) for text in texts_in(data) if "\x00" not in text)}
     state = Rows()
     for _ in range(HOPS):
         wanted = [text for text in known if 0 < len(text) <= _LONGEST]

@@ -156,6 +156,21 @@ async def test_letters_are_grouped_by_cause_and_one_is_a_page_of_facts(kitchen: 
     assert marked["path"] == "lines.0.quantity"
 
 
+async def test_a_letter_is_a_page_and_a_reproduction_whatever_it_holds(kitchen: Kitchen) -> None:
+    good = kitchen.service.record(*confirmed(new_id()))
+    endless = [(name, b"9" * 5000 if name == "ce_sequence" else value) for name, value in good.headers]
+    await kitchen.deliver(
+        replace(good, headers=endless),
+        replace(good, key=b"nul", value=b'{"order": "x\\u0000y"}'),
+        replace(good, key=b"deep", value=b'{"a":' * 900 + b"1" + b"}" * 900),
+    )
+    letters = await kitchen.letters()
+    assert len(letters) == 3
+    for letter in letters:
+        await kitchen.get(f"/dead-letters/{letter['id']}")
+        await kitchen.get(f"/dead-letters/{letter['id']}/reproduction")
+
+
 async def test_a_dry_run_tells_what_would_come_of_it_and_changes_nothing(kitchen: Kitchen) -> None:
     mended, failing = await kitchen.refused(), await kitchen.refused()
     known = kitchen.service.record(*confirmed(new_id()))

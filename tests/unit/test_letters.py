@@ -1,9 +1,15 @@
 """What tells one cause of failures from another, what is replaced of a person's data, and how a payload is marked."""
 
+import time
+from typing import Any
+
 import pytest
 
 from backbone.consuming.fingerprints import failing_paths, failure_of, without_ids
+from backbone.consuming.letters import _sequence
 from backbone.consuming.masking import Mask
+from backbone.consuming.parking import text_of
+from backbone.consuming.reproducing import _learn, _record
 from backbone.context import Context
 from backbone.errors import SlicelineError
 from backbone.events.contracts import ContractBroken
@@ -79,6 +85,50 @@ def test_a_person_s_data_is_replaced_everywhere_by_text_of_its_shape_and_the_res
     assert (len(customer["name"]), customer["name"][0].isupper(), customer["name"][3]) == (8, True, " ")
     assert [len(part) for part in customer["email"].replace("@", ".").split(".")] == [3, 7, 3]
     assert Mask(b"other").value(event) == event
+
+
+RECORD = {
+    "topic": "orders.events",
+    "record_key": "Zoë Müller".encode(),
+    "headers": [("ce_subject", text_of("Zoë Müller".encode())), ("reply", "zoe@example.com")],
+    "value": '{"customer": {"name": "Zoë Müller"}, "emails": ["ann@example.com"], "address": {"street": "Hill 5"},'
+    ' "order": "o-17"}'.encode(),
+}
+
+
+def masked(**changes: Any) -> str:
+    record, mask = {**RECORD, **changes}, Mask(b"salt")
+    _learn(mask, record)
+    return repr(_record(record, mask))
+
+
+def test_a_record_names_nobody_whatever_its_bytes_are_escaped_as() -> None:
+    told = masked()
+    for personal in ("Zo", "ller", "zoe@", "ann@", "example", "Hill"):
+        assert personal not in told
+    assert "o-17" in told
+
+
+@pytest.mark.parametrize("end", [b"", b'", "note', b"\xff", b'"' + b', "a": [' * 900])
+def test_a_payload_that_is_no_document_names_nobody_either(end: bytes) -> None:
+    broken = b'{"order": "o-17", "by": "ann@example.com", "customer": {"last_name": "Zo\xc3\xab Example' + end
+    told = masked(record_key=None, headers=[], value=broken)
+    for personal in ("Zo", "ann@", "xample"):
+        assert personal not in told
+    assert "o-17" in told
+
+
+def test_a_text_that_is_one_long_word_is_looked_through_once() -> None:
+    began = time.process_time()
+    Mask().learn("x" * 1_000_000)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("007", 7), ("9" * 20, int("9" * 20)), ("9" * 5000, None), ("", None), ("1e3", None)]
+)
+def test_a_sequence_that_no_event_could_have_is_none(written: str, number: int | None) -> None:
+    assert _sequence(written) == number
 
 
 def test_a_process_that_does_jobs_goes_on_with_redrives() -> None:
