@@ -74,6 +74,8 @@ async def test_what_waits_behind_a_discarded_event_goes_on_in_order(thing: Thing
         await eventually(lambda: _refused(thing, 4))
         async with _operator(thing) as client:
             [first, *others] = (await client.get("/refused-events")).json()["items"]
+            assert (await client.get("/refused-events", params={"key": "a key of nobody"})).json()["items"] == []
+            assert (await client.get("/refused-events", params={"key": first["key"]})).json()["items"][0] == first
             assert "MessageSizeTooLarge" in first["error"]
             assert [each["error"] for each in others] == [None] * 3
             behind = await client.post(f"/refused-events/{others[0]['id']}/discard", json={"reason": "In the way."})

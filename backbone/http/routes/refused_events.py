@@ -11,7 +11,7 @@ from backbone.http.commands import Command
 from backbone.http.context import Ctx, Db
 from backbone.http.pages import Paging, number_of
 from backbone.http.problems import Problem
-from backbone.http.routes.dead_letters import Redrive
+from backbone.http.routes.dead_letters import OfKey, Redrive
 from backbone.publishing import refused
 from backbone.publishing.refused import Discarded
 from backbone.storage.database import Tx
@@ -40,9 +40,11 @@ router = APIRouter()
 
 
 @router.get("/refused-events")
-async def list_refused_events(db: Db, page: Paging) -> dict[str, Any]:
+async def list_refused_events(db: Db, page: Paging, key: OfKey = None) -> dict[str, Any]:
     """List the events that Kafka refused, oldest first. Those without an `error` wait behind one of their key."""
     query = select(*_SHOWN).where(refused_events.c.position > number_of(page.after)).order_by(refused_events.c.position)
+    if key is not None:
+        query = query.where(refused_events.c.aggregateid == key)
     async with db.reading() as connection:
         rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()
     return page.answer([_shown(row) for row in rows], key=lambda row: str(row["position"]))
