@@ -1,5 +1,6 @@
 """Says what a link of the way to an event is, and what the broken ones are called."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -96,14 +97,15 @@ def silent(service: str) -> Broken:
 def paused(service: str, pause: Pause) -> Broken:
     """Say that somebody has paused a consumer, a key or a kind of job."""
     named = {"consumer": "its consumer", "key": f"key {pause.name}", "job": f"its jobs of the kind {pause.name}"}
-    option = {"consumer": "", "key": f" --key {pause.name}", "job": f" --jobs {pause.name}"}[pause.what]
+    name = shlex.quote(pause.name)
+    option = {"consumer": "", "key": f" --key {name}", "job": f" --jobs {name}"}[pause.what]
     said = f"{service} rests, because somebody has paused {named[pause.what]}: {pause.reason}"
     return Broken("paused", service, said, f"./sliceline resume {service}{option}")
 
 
 def parked(service: str, event: Seen, letter: Letter, first: Letter) -> Broken:
     """Say that an event is parked, or held behind the first letter of its key that is."""
-    command = f"./sliceline dead-letters redrive {service} --key {event.key}"
+    command = f"./sliceline dead-letters redrive {service} --key {shlex.quote(event.key)}"
     if letter.error:
         said = f"{service} could not handle {event.name} and parked it (letter {letter.id}): {letter.error}"
         return Broken("parked", service, said, command, letter.parked_at)
@@ -134,7 +136,8 @@ def refused(service: str, name: str, standing: Standing) -> Broken:
     """Say that Kafka did not take an event, or one before it."""
     first = next((each for each in standing.refused if each.error), standing.refused[0])
     said = f"{service} told {name}, and Kafka refused it or one before it: {first.error}"
-    return Broken("refused", service, said, f"./sliceline redrive {service} --key {first.key}", first.refused_at)
+    command = f"./sliceline redrive {service} --key {shlex.quote(first.key)}"
+    return Broken("refused", service, said, command, first.refused_at)
 
 
 def unpublished(service: str, standing: Standing) -> Broken:
@@ -149,7 +152,8 @@ def undone(service: str, job: Job, now: datetime, standing: Standing) -> Broken:
     name = f"The {job.kind} job of {service}"
     if job.parked_at:
         said = f"{name} was given up after {job.attempts} attempts: {job.error}"
-        return Broken("job-parked", service, said, f"./sliceline redrive {service} --key {job.key}", job.parked_at)
+        command = f"./sliceline redrive {service} --key {shlex.quote(job.key)}"
+        return Broken("job-parked", service, said, command, job.parked_at)
     if pause := standing.pause_of("job", job.kind):
         return paused(service, pause)
     look = f"./sliceline logs {service}"

@@ -7,6 +7,7 @@ it is; its pattern is held against the order's events here.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -92,15 +93,20 @@ def why_rule(rule: Rule, story: Sequence[Seen], address: str) -> Answer:
     if passed := next((each for each in story if rule.id in _passed_by(each)), None):
         return Answer(Happened(passed.time, f"Rule {rule.name} has passed an event on.", passed.id), None, ())
     if not rule.enabled:
-        said, command = f"Rule {rule.name} is disabled.", f"curl -X POST {address}/rules/{rule.id}/enable"
+        said, command = (
+            f"Rule {rule.name} is disabled.",
+            f"curl -X POST {address}/rules/{quote(rule.id, safe='')}/enable",
+        )
         return _broken(Broken("off", ROUTER, said, command, rule.changed_at))
     fits = [Fit(each, why_not(parse(rule.pattern), seen)) for each in story if (seen := _on(rule.bus, each))]
-    return _of_fits(f"Rule {rule.name}", ROUTER, fits, rule.changed_at, f"curl {address}/rules/{rule.id}")
+    return _of_fits(
+        f"Rule {rule.name}", ROUTER, fits, rule.changed_at, f"curl {address}/rules/{quote(rule.id, safe='')}"
+    )
 
 
 def why_endpoint(endpoint: Endpoint, story: Sequence[Seen], deliveries: Sequence[Delivery], address: str) -> Answer:
     """Say how an endpoint stands with an order's events."""
-    path = f"{address}/endpoints/{endpoint.id}"
+    path = f"{address}/endpoints/{quote(endpoint.id, safe='')}"
     if deliveries:
         return _of_deliveries(endpoint.id, {each.id: each.name for each in story}, deliveries, path)
     if endpoint.status != "active":
@@ -142,7 +148,7 @@ def _of_deliveries(endpoint: str, names: Mapping[str, str], deliveries: Sequence
     tried = f"after {first.attempts} attempts, the last: {first.said}"
     match first.status:
         case "parked":
-            redrive = f"curl -X POST {path}/deliveries/{first.event}/redrive"
+            redrive = f"curl -X POST {path}/deliveries/{quote(first.event, safe='')}/redrive"
             broken = Broken("job-parked", WEBHOOKS, f"{about} was given up {tried}", redrive, first.changed_at)
         case "discarded":
             broken = Broken("discarded", WEBHOOKS, f"Somebody gave {about} up.", None, first.changed_at)

@@ -1,9 +1,10 @@
 """Gathers what a question is decided by: archived events, and where each service stands, as it says itself."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -24,6 +25,10 @@ WIRING: Wiring = wiring(tuple(CATALOGUE))
 MOST_EVENTS = 1000
 """So many events are looked at of an order, and of what its commands have set off."""
 
+_UNEXPECTED = (msgspec.ValidationError, LookupError, TypeError)
+"""What an answer raises that is not what it should be."""
+_MOST_KEYS = 20
+"""Of so many keys a service is asked what it has parked or given up; an order's events have few."""
 MOST_LEVELS = 2000
 """So many of a SKU's events are looked at."""
 
@@ -54,13 +59,12 @@ class Inquiry:
     async def why(self, order: str, target: str, events: Sequence[Archived]) -> Answer:
         """Say why an event has not happened to an order, or whether a service has done its part."""
         story = story_of(order, events)
-        keys = sorted(keys_of(order, story))
         standings: dict[str, Standing] = {}
         while True:  # only those on the way are asked, and each once
             try:
                 return why(Facts(order, story, WIRING, standings, self._database.now()), target)
             except Unasked as error:
-                standings[error.service] = await self._standing(error.service, order, keys)
+                standings[error.service] = await self._standing(error.service, order, story)
 
     async def why_outlet(self, order: str, expected: str, events: Sequence[Archived]) -> Answer:
         """Say why a rule has passed no event of an order on, or an endpoint got none. Raises NotKnown."""
@@ -84,37 +88,38 @@ class Inquiry:
         if endpoints is None:
             return None
         endpoint = outlets.of_name(endpoints, name)
-        paths = [f"/endpoints/{endpoint.id}/deliveries/{event.id}" for event in story]
+        paths = [f"/endpoints/{quote(endpoint.id, safe='')}/deliveries/{quote(event.id, safe='')}" for event in story]
         found = await asyncio.gather(*(self._ask(WEBHOOKS, path) for path in paths))
-        deliveries = [outlets.delivery(each) for each in found if each is not None]
+        try:
+            deliveries = [outlets.delivery(each) for each in found if each is not None]
+        except _UNEXPECTED:
+            return None
         return outlets.why_endpoint(endpoint, story, deliveries, self._address(WEBHOOKS))
 
     async def _everything(self, service: str, path: str, kind: type[T]) -> list[T] | None:
-        """Read a list page by page; None where nobody answers."""
+        """Read a list page by page; None where nobody answers, or with something else."""
         found, after = list[T](), ""
         while True:
             page = await self._ask(service, f"{path}?limit=200{after}")
-            if page is None:
+            try:
+                found += msgspec.convert(page["items"], list[kind])  # type: ignore[valid-type]  # a caller says which
+                following = page["next"]
+            except _UNEXPECTED:
                 return None
-            found += msgspec.convert(page["items"], list[kind])  # type: ignore[valid-type]  # which it is, a caller says
-            if page["next"] is None:
+            if following is None:
                 return found
-            after = f"&after={page['next']}"
+            after = f"&after={quote(str(following), safe='')}"
 
     def _address(self, service: str) -> str:
         return self._services.addresses.get(service, "")
 
-    async def _standing(self, service: str, order: str, keys: Collection[str]) -> Standing:
-        paths = asked_of(order)
-        said = await asyncio.gather(*(self._ask(service, path) for path in paths.values()))
-        jobs = await self._jobs(service, sorted(keys))
-        return standing(self._address(service), {**dict(zip(paths, said, strict=True)), "jobs": jobs}, order)
-
-    async def _jobs(self, service: str, keys: Sequence[str]) -> Any:
-        """Ask for the jobs of some keys, no more at once than fit into an address."""
-        paths = [f"/jobs?limit=200&{'&'.join(f'key={key}' for key in part)}" for part in _parts(keys, 50)]
-        found = await asyncio.gather(*(self._ask(service, path) for path in paths))
-        return {"items": [job for each in found if each for job in each["items"]]}
+    async def _standing(self, service: str, order: str, story: Sequence[Seen]) -> Standing:
+        keys = [order, *sorted({event.key for event in story} - {order})][:_MOST_KEYS]
+        asked = asked_of(order, keys, sorted(keys_of(order, story)))
+        said = await asyncio.gather(*(self._ask(service, path) for _, path in asked))
+        return standing(
+            self._address(service), [(name, answer) for (name, _), answer in zip(asked, said, strict=True)], order
+        )
 
     async def _ask(self, service: str, path: str) -> Any:
         if (service, path) not in self._said:
@@ -168,7 +173,3 @@ async def _state(
 
 def _concerns(service: str, name: str) -> bool:
     return WIRING.publisher(name) == service or name in WIRING.reads.get(service, ())
-
-
-def _parts(keys: Sequence[str], size: int) -> Iterable[Sequence[str]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))

@@ -1,12 +1,16 @@
 """Says where one service stands with one thing, as it told when it was asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
 Place = tuple[str, int]
+T = TypeVar("T")
+_MOST_KEYS = 50
+_LONGEST_QUERY = 8000
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -100,40 +104,71 @@ def _at(letters: Sequence[Letter], topic: str, partition: int, offset: int) -> L
     return next((each for each in letters if (each.topic, each.partition, each.offset) == place), None)
 
 
-def asked_of(key: str) -> dict[str, str]:
-    """Return what a service is asked, beside its jobs, by what the answer is called in `standing`."""
-    return {
-        "backlog": "/backlog",
-        "handled": "/handled",
-        "letters": f"/dead-letters?limit=200&key={key}",
-        "discarded": "/dead-letters/discarded?limit=200",
-        "refused": "/refused-events?limit=200",
-        "pauses": "/pauses?limit=200",
-    }
+def asked_of(order: str, keys: Collection[str], job_keys: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what a service is asked about an order, as what `standing` calls the answer and the path.
+
+    `keys` are those of the order's events: one is parked, or given up, under its own.
+    """
+    own = _query(order)
+    return [
+        ("backlog", "/backlog"),
+        ("handled", "/handled"),
+        ("pauses", "/pauses?limit=200"),
+        ("refused", f"/refused-events?limit=200{own}"),
+        *(("letters", f"/dead-letters?limit=200{_query(key)}") for key in keys),
+        *(("discarded", f"/dead-letters/discarded?limit=200{_query(key)}") for key in keys),
+        *(("jobs", f"/jobs?limit=200{part}") for part in _parts(job_keys)),
+    ]
 
 
-def standing(address: str, said: Mapping[str, Any], key: str) -> Standing:
-    """Read a service's answers; None among them is one that did not come, or of a service that has no such route."""
-    backlog = said.get("backlog")
+def _query(key: str) -> str:
+    return f"&key={quote(key, safe='')}"
+
+
+def _parts(keys: Iterable[str]) -> Iterator[str]:
+    """Yield queries for keys, each with no more of them than fit into an address."""
+    part, count = "", 0
+    for query in map(_query, keys):
+        if part and (count == _MOST_KEYS or len(part) + len(query) > _LONGEST_QUERY):
+            yield part
+            part, count = "", 0
+        part, count = part + query, count + 1
+    if part:
+        yield part
+
+
+def standing(address: str, said: Sequence[tuple[str, Any]], order: str) -> Standing:
+    """Read a service's answers; None among them is one that did not come, or of a service that has no such route.
+
+    A service that answers with something else than it should is one that does not answer.
+    """
+    try:
+        return _standing(address, said, order)
+    except (msgspec.ValidationError, LookupError, TypeError, AttributeError):
+        return Standing(address, answers=False)
+
+
+def _standing(address: str, said: Sequence[tuple[str, Any]], order: str) -> Standing:
+    known = dict(said)
+    backlog = known.get("backlog")
     if backlog is None:
         return Standing(address, answers=False)
-    letters = msgspec.convert(_items(said, "letters"), list[Letter])
     return Standing(
         address=address,
-        places=_places(said.get("handled")),
-        letters=[each for each in letters if each.key == key],
-        discarded=msgspec.convert(_items(said, "discarded"), list[Letter]),
-        jobs=msgspec.convert(_items(said, "jobs"), list[Job]),
-        pauses=msgspec.convert(_items(said, "pauses"), list[Pause]),
-        refused=[each for each in msgspec.convert(_items(said, "refused"), list[Refused]) if each.key == key],
+        places=_places(known.get("handled")),
+        letters=_listed(said, "letters", list[Letter]),
+        discarded=_listed(said, "discarded", list[Letter]),
+        jobs=_listed(said, "jobs", list[Job]),
+        pauses=_listed(said, "pauses", list[Pause]),
+        refused=[each for each in _listed(said, "refused", list[Refused]) if each.key == order],
         outbox=msgspec.convert(backlog.get("outbox", {}), Outbox),
         log_breaks=msgspec.convert(backlog.get("log_breaks", []), list[LogBreak]),
     )
 
 
-def _items(said: Mapping[str, Any], name: str) -> Sequence[Any]:
-    answer = said.get(name)
-    return answer["items"] if answer else ()
+def _listed(said: Sequence[tuple[str, Any]], name: str, kind: type[list[T]]) -> list[T]:
+    answers = [answer for each, answer in said if each == name and answer]
+    return msgspec.convert([item for answer in answers for item in answer["items"]], kind)
 
 
 def _places(said: Mapping[str, Any] | None) -> Mapping[Place, int] | None:

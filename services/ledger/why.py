@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from urllib.parse import quote
 
 from backbone.errors import SlicelineError
 from services.ledger import links
@@ -136,7 +137,8 @@ class _Way:
         if (letter or not is_read) and (pause := standing.pause_of("key", event.key)):
             return links.paused(service, pause)
         if letter:
-            first = next((each for each in standing.letters if each.error and each.topic == event.topic), letter)
+            own = (each for each in standing.letters if (each.topic, each.key) == (letter.topic, letter.key))
+            first = next((each for each in own if each.error), letter)
             return links.parked(service, event, letter, first)
         if is_read:
             return None
@@ -167,7 +169,7 @@ class _Way:
         if wire.button is None or wire.mode != "all":
             return None
         service = self._wiring.publisher(name)
-        path = wire.button.replace("{order}", self._facts.order)
+        path = wire.button.replace("{order}", quote(self._facts.order, safe=""))
         return links.unpressed(service, name, self._standing(service).address, path)
 
     def _nothing(self, name: str, triggers: Sequence[Seen]) -> Broken:
@@ -177,7 +179,7 @@ class _Way:
         others = [each for each in self._facts.events if each.causationid in causes and each.publisher == service]
         archive = self._standing(LEDGER)
         pause = archive.pause_of("consumer", LEDGER)
-        if archive.letters or pause:
+        if pause or any(each.key == self._facts.order for each in archive.letters):
             return links.unarchived(name, pause)
         if others:
             return links.otherwise(service, name, others)

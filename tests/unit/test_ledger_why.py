@@ -1,15 +1,18 @@
 """Why something has not happened: the first broken link, whatever kind it is of."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from backbone.events.contracts import schema_of, schemas_of
 from services import CATALOGUE
 from services.ledger.links import Answer, Facts, Seen
-from services.ledger.standing import Job, Letter, LogBreak, Outbox, Pause, Refused, Standing
+from services.ledger.standing import Job, Letter, LogBreak, Outbox, Pause, Refused, Standing, asked_of, standing
 from services.ledger.why import Unasked, why
 from services.ledger.wiring import NotKnown, Wiring, short, wiring
 
@@ -103,7 +106,7 @@ LOGS = "./sliceline logs payments"
 
 
 @pytest.mark.parametrize(
-    ("standing", "kind", "command"),
+    ("found", "kind", "command"),
     [
         (Standing(answers=False), "no-answer", "./sliceline restart payments"),
         (BEHIND, "behind", LOGS),
@@ -145,8 +148,52 @@ LOGS = "./sliceline logs payments"
         (FINE, "nothing-told", LOGS),
     ],
 )
-def test_the_first_broken_link_is_named_with_what_mends_it(standing: Standing, kind: str, command: str | None) -> None:
-    assert broken("payment", ORDER, payments=standing) == (kind, "payments", command)
+def test_the_first_broken_link_is_named_with_what_mends_it(found: Standing, kind: str, command: str | None) -> None:
+    assert broken("payment", ORDER, payments=found) == (kind, "payments", command)
+
+
+def test_a_key_is_pasted_as_one_word_and_asked_for_as_one_key() -> None:
+    key = "a&limit=1#x; rm -rf '/'"
+    event = msgspec.structs.replace(ORDER, key=key)
+    _, _, command = broken("payment", event, payments=letters(msgspec.structs.replace(PARKED, key=key)))
+    assert shlex.split(command or "")[-2:] == ["--key", key]
+    asked = asked_of(key, [key], [key])
+    assert {"letters", "discarded", "refused", "jobs"} <= {name for name, _ in asked}
+    for path in (path for _, path in asked if "key=" in path):
+        assert parse_qs(urlsplit(path).query) == {"limit": ["200"], "key": [key]}
+        assert not urlsplit(path).fragment
+
+
+def test_many_long_keys_are_asked_for_in_several_addresses() -> None:
+    keys = [f"{number}{'k' * 500}" for number in range(100)]
+    paths = [path for name, path in asked_of("o-1", ["o-1"], keys) if name == "jobs"]
+    assert max(map(len, paths)) < 10_000
+    assert [key for path in paths for key in parse_qs(urlsplit(path).query)["key"]] == keys
+
+
+GONE = {"id": 7, "topic": "orders.events", "partition": 3, "offset": 1, "key": "a sku", "reason": "rubbish"}
+
+
+def test_an_event_that_was_given_up_under_a_key_of_its_own_was_not_handled() -> None:
+    said = [("backlog", {}), ("discarded", {"items": []}), ("discarded", {"items": [GONE]}), ("jobs", None)]
+    kind, _, _ = broken("payment", msgspec.structs.replace(ORDER, key="a sku"), payments=standing("", said, "o-1"))
+    assert kind == "discarded"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("backlog", []),
+        ("backlog", {"outbox": 3}),
+        ("handled", {"consumers": [{}]}),
+        ("letters", ["items"]),
+        ("discarded", {"items": [{"id": "seven"}]}),
+        ("jobs", {"detail": "no"}),
+    ],
+)
+def test_a_service_that_says_something_else_than_it_should_does_not_answer(name: str, answer: Any) -> None:
+    assert standing("", [("backlog", {})], "o-1").answers
+    assert not standing("", [("backlog", {}), (name, answer)], "o-1").answers
 
 
 def test_a_cause_is_looked_for_where_it_is_however_far_back() -> None:
