@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backbone.ids import new_id
 from cli.answers import answer_of
 from cli.console import errors, fail
 from cli.running import address_of
@@ -21,6 +22,8 @@ MOST = 500
 """Events that are handed over at once."""
 PATIENCE = 60.0
 """Seconds for which a service that does not answer is asked again: to be fed twice has no second effect."""
+AGAIN = 1.0
+"""Seconds before it is asked again."""
 
 
 class Page(msgspec.Struct):
@@ -74,9 +77,14 @@ class Ends:
         return int(answer_of(self.ledger.get("/records/count", params=wanted.query()))["count"])
 
     def pause(self, reason: str) -> int | None:
-        """Pause the service's consumer; return the pause, None where it waits already, or reads nothing."""
-        answer = self.service.post("/pauses", json={"what": "consumer", "name": self.name, "reason": reason})
-        return int(answer.json()["id"]) if answer.is_success else None
+        """Pause the service's consumer; return the pause, None where it waits already, or reads nothing.
+
+        Ends the command where it cannot be paused: what is new would come before what it missed.
+        """
+        body = {"what": "consumer", "name": self.name, "reason": reason}
+        once = {"Idempotency-Key": new_id()}  # so that a pause whose answer was lost is known as ours
+        answer = _patiently(lambda: self.service.post("/pauses", json=body, headers=once))
+        return None if answer.status_code in (409, 422) else int(answer_of(answer)["id"])
 
     def resume(self, pause: int) -> None:
         """Let the service's consumer go on."""
@@ -150,21 +158,26 @@ def _pages(ledger: "httpx.Client", wanted: Wanted, most: int) -> Iterator[Page]:
 
 
 def _hand_over(service: "httpx.Client", page: Page, *, apply: bool) -> dict[str, int]:
-    """Hand a page to the service, again while it is away for a moment."""
+    """Hand a page to the service."""
+    body, kind = msgspec.json.encode(Replay(apply, page.events, page.published)), {"content-type": "application/json"}
+    outcomes: dict[str, int] = answer_of(_patiently(lambda: service.post("/replays", content=body, headers=kind)))
+    return outcomes
+
+
+def _patiently(send: "Callable[[], httpx.Response]") -> "httpx.Response":
+    """Ask a service, again while it is away for a moment."""
     import httpx
 
-    body = msgspec.json.encode(Replay(apply, page.events, page.published))
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            answer = service.post("/replays", content=body, headers={"content-type": "application/json"})
+            answer = send()
             if answer.status_code not in (429, 503) or time.monotonic() > until:
-                outcomes: dict[str, int] = answer_of(answer)
-                return outcomes
+                return answer
         except httpx.TransportError:
             if time.monotonic() > until:
                 raise
-        time.sleep(1)
+        time.sleep(AGAIN)
 
 
 @contextmanager
