@@ -4,12 +4,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple, replace
 
-from services.ledger.balance.alarms import Acceptance, Alarm, NotAsSaid, accept, watch
+from backbone.storage.outbox import LARGEST
+from services.ledger.balance.alarms import Acceptance, Alarm, NotAsSaid, accept, broken, watch
 from services.ledger.balance.decisions import (
     Count,
     Difference,
@@ -229,6 +231,19 @@ def test_only_a_difference_that_lasts_over_two_looks_raises_the_alarm_and_once()
 def test_a_loss_that_goes_on_raises_the_alarm_with_what_is_lost_by_now() -> None:
     (broken,) = looks(sheet_of(LOST), sheet_of(replace(LOST, missing=3)))
     assert broken.differences[0].missing == 3
+
+
+def test_an_alarm_about_many_types_with_the_longest_names_and_ids_is_still_an_event() -> None:
+    def named(number: int) -> str:
+        return f"{number:02}" + "ø" * 510
+
+    lost = [Difference("topic", 0, named(each), missing=1, twice=0) for each in range(30)]
+    ids = [named(each) for each in range(10)]
+    told = broken(named(0), lost, {(named(0), each.cell): ids for each in lost})
+    assert len(msgspec.json.encode(told)) <= LARGEST
+    assert {len(each.candidates) for each in told.differences} == {1}
+    few = broken("kitchen", lost[:2], {("kitchen", lost[0].cell): ids})
+    assert [len(each.candidates) for each in few.differences] == [10, 0]
 
 
 def test_the_alarm_ends_once_all_adds_up_and_not_before_it_could_be_compared() -> None:

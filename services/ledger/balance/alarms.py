@@ -3,8 +3,9 @@
 A difference counts once it was there at two looks, and only as far as nobody has accepted it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,8 @@ from services.ledger.events import AcceptedDifference, BalanceAccepted, BalanceB
 MOST_CANDIDATES = 10
 MOST_TOLD = 20
 """Types that an alarm tells of."""
+MOST_BYTES = 60 * 1024
+"""An event of ours may have a little more, for the consumer's name."""
 SOONEST, LATEST = timedelta(minutes=10), timedelta(days=1)
 """What has become worse is told again after as long as it is broken already, but not sooner than this, nor later."""
 
@@ -126,7 +129,7 @@ def _over(alarm: Alarm) -> Alarm:
     return replace(alarm, broken_at=None, told=(), told_at=None)
 
 
-def broken(consumer: str, differences: Iterable[Difference], candidates: Candidates) -> Payload:
+def broken(consumer: str, differences: Iterable[Difference], candidates: Candidates) -> BalanceBroken:
     """Tell of differences by type, with the ids of events of which one or more may be concerned."""
     told: dict[str, Unbalanced] = {}
     for each in differences:
@@ -137,7 +140,19 @@ def broken(consumer: str, differences: Iterable[Difference], candidates: Candida
             twice=had.twice + each.twice,
             candidates=(*had.candidates, *candidates.get((consumer, each.cell), ()))[:MOST_CANDIDATES],
         )
-    return BalanceBroken(consumer=consumer, differences=tuple(told[each] for each in sorted(told))[:MOST_TOLD])
+    return BalanceBroken(consumer=consumer, differences=_fitting([told[each] for each in sorted(told)][:MOST_TOLD]))
+
+
+def _fitting(told: Sequence[Unbalanced]) -> tuple[Unbalanced, ...]:
+    """Leave out what ids do not fit into an event beside the rest: each type has the same room for its own."""
+    bare = [replace(each, candidates=()) for each in told]
+    room = (MOST_BYTES - len(msgspec.json.encode(bare))) // max(1, len(told))
+    return tuple(replace(each, candidates=_within(room, each.candidates)) for each in told)
+
+
+def _within(room: int, ids: Sequence[str]) -> tuple[str, ...]:
+    ends = accumulate(len(msgspec.json.encode(each)) + 1 for each in ids)
+    return tuple(each for each, end in zip(ids, ends, strict=True) if end <= room)
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
