@@ -29,6 +29,7 @@ PROBLEMS = {
 _DAY = timedelta(days=1)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 _LONGEST_EXPECTED = LONGEST_KEY + len("endpoint:")
+_MOST_DAYS = 31
 _MOST_EXPLAINED = 10
 """Of so many stuck orders the services are asked why."""
 Order = Annotated[Key, Query(description="The order's id")]
@@ -38,7 +39,10 @@ Order = Annotated[Key, Query(description="The order's id")]
 async def get_funnel(
     db: Db,
     context: Ctx,
-    since: Annotated[Moment | None, Query(description="Orders placed then or later; without it, a day.")] = None,
+    since: Annotated[
+        Moment | None,
+        Query(description=f"Orders placed then or later, at most {_MOST_DAYS} days ago; without it, a day."),
+    ] = None,
     patience: Annotated[
         int, Query(ge=1, le=86_400, description="Seconds after which an order without progress is stuck.")
     ] = 300,
@@ -49,6 +53,9 @@ async def get_funnel(
     """
     now = db.now()
     beginning = _sound(since) if since else now - _DAY
+    if now - beginning > _MOST_DAYS * _DAY:
+        message = f"must be at most {_MOST_DAYS} days ago: all orders placed since are counted for the answer"
+        raise invalid([{"field": "since", "message": message}])
     groups = await store.count_orders(db, types_of(WIRING, PROGRESS), beginning, now - timedelta(seconds=patience))
     found = funnel(groups, _MOST_EXPLAINED)
     inquiry = Inquiry(db, _services(context))

@@ -279,8 +279,15 @@ async def test_an_event_whose_data_nobody_can_read_is_kept_and_hides_no_other(le
         assert answer.status_code == 200, answer.text
 
 
-async def test_an_order_that_nobody_has_heard_of_has_no_journey(ledger: Fed) -> None:
+async def test_an_order_that_nobody_has_heard_of_has_no_journey_and_the_funnel_of_years_is_not_counted(
+    ledger: Fed,
+) -> None:
     assert (await ledger.client.get(f"/orders/{new_id()}/journey")).status_code == 404
+    now = ledger.database.now()
+    days = {days: (now - timedelta(days=days)).isoformat() for days in (30, 32, 20_000)}
+    asked = [await ledger.client.get("/funnel", params={"since": since}) for since in days.values()]
+    assert [each.status_code for each in asked] == [200, 422, 422]
+    assert "31 days" in asked[-1].text
 
 
 async def test_what_comes_over_kafka_is_kept_with_the_moment_that_kafka_had_it(ledger: Fed, thing: Things) -> None:
