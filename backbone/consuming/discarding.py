@@ -56,7 +56,6 @@ async def restore(tx: Tx, consumer: str, which: Which, *, actor: str) -> list[as
     places = sorted({(row["topic"], row["partition"]) for row in found})
     await letters_sql.PLACES_LOCK.execute(tx.raw, consumer=consumer, place=places)
     await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=keys)
-    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
     back = await letters_sql.LETTERS_RESTORE.fetch(tx.raw, ids=[row["id"] for row in found])
     if back:
         await inbox.take_back(tx, consumer, [(parking.letter_of(row), row["discarded_at"]) for row in back])

@@ -204,9 +204,15 @@ class Redrive:
             await self._note(tx, outcomes)
 
     async def _take(self, tx: Tx, ids: Sequence[int]) -> list[asyncpg.Record]:
-        """Lock the letters' keys and return those that are still there, each behind none of its key but these."""
-        keys = [(row["topic"], row["key"]) for row in await letters_sql.KEYS_OF.fetch(tx.raw, ids=ids)]
-        await sql.PARKED_LOCK.fetch(tx.raw, consumer=self._name, wanted=keys)
+        """Lock the letters' keys and return those that are still there, each behind none of its key but these.
+
+        A key that is open though letters of it lie there is closed again: so a step always takes something.
+        """
+        keys = parking.keys_of(await letters_sql.KEYS_OF.fetch(tx.raw, ids=ids))
+        closed = parking.keys_of(await sql.PARKED_LOCK.fetch(tx.raw, consumer=self._name, wanted=keys))
+        if is_open := sorted({*keys} - {*closed}):
+            await sql.PARK_KEY.execute(tx.raw, consumer=self._name, parked=is_open)
+            await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=self._name, wanted=is_open)
         return await letters_sql.LETTERS_TAKE.fetch(tx.raw, redrive=self._number, ids=ids)
 
     async def _fail(self, letter: int, error: Exception) -> None:

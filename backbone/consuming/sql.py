@@ -209,9 +209,11 @@ ORDER BY topic, key FOR UPDATE
 
 PARKED_TOPICS = Statement("SELECT DISTINCT topic FROM parked_keys WHERE consumer = :consumer")
 
+# It locks also those that are there: whoever opens one at this moment is waited for, and it is closed anew.
 PARK_KEY = Statement(
     """
-INSERT INTO parked_keys (consumer, :parked.columns) SELECT :consumer, :parked.* FROM :parked ON CONFLICT DO NOTHING
+INSERT INTO parked_keys (consumer, :parked.columns) SELECT :consumer, :parked.* FROM :parked ORDER BY topic, key
+ON CONFLICT (consumer, topic, key) DO UPDATE SET key = excluded.key
 """,
     parked=tuples(parked_keys.c.topic, parked_keys.c.key),
 )

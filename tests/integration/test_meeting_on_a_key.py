@@ -1,0 +1,129 @@
+"""Redrives, restores, edits, resumptions and the consumer meet on one key, and none undoes what another relies on."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from backbone.consuming import parking, pausing
+from backbone.consuming.batch import Batch, read
+from backbone.consuming.handlers import BatchHandler, Handlers
+from backbone.consuming.redrive import Redrive
+from backbone.events.payload import Event
+from backbone.ids import new_id
+from backbone.storage.database import Tx
+from services.kitchen.service import SERVICE
+from tests.integration.test_kitchen import cancel, confirmed
+from tests.integration.test_redrives import Kitchen, counts
+from tests.integration.test_redrives import kitchen as kitchen
+from tests.waiting import eventually
+
+
+class Halt:
+    """A place in the code at which somebody stops until he is let go on."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.passed = asyncio.Event()
+
+    async def here(self) -> None:
+        self.reached.set()
+        await self.passed.wait()
+
+
+def halting(kitchen: Kitchen, halt: Halt) -> Handlers:
+    """The kitchen's handlers, which stop before they do what they do."""
+
+    async def hear(events: Sequence[Event[Any]], tx: Tx) -> None:
+        await halt.here()
+        await kitchen.oven.hear(events, tx)
+
+    return dict.fromkeys(kitchen.service.service.handlers, BatchHandler(hear))
+
+
+async def begun(kitchen: Kitchen, **plan: Any) -> int:
+    return int((await kitchen.post("/redrives", 202, **plan))["id"])
+
+
+def step(kitchen: Kitchen, number: int, handlers: Handlers) -> "asyncio.Task[bool]":
+    return asyncio.create_task(Redrive(kitchen.service.database, SERVICE.name, handlers, number).step())
+
+
+async def ends_or_waits(kitchen: Kitchen, task: "asyncio.Task[Any]") -> None:
+    """Wait until something has ended, or waits for what somebody else holds."""
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def it_does() -> bool:
+        return task.done() or bool(await kitchen.service.database.fetch(waiting))
+
+    await eventually(it_does)
+
+
+async def keys(kitchen: Kitchen) -> list[str]:
+    return [row["key"] for row in await kitchen.service.database.fetch("SELECT key FROM parked_keys")]
+
+
+async def batch_of(kitchen: Kitchen, order: str) -> Batch:
+    record = kitchen.service.record(*confirmed(order))
+    start = await kitchen._offset(record)
+    incoming = read(replace(record, offset=start), kitchen.processor.views)
+    return Batch([incoming], {(record.topic, 0): (start, start + 1)})
+
+
+async def test_a_letter_that_is_restored_while_the_last_of_its_key_is_redriven_closes_the_key_again(
+    kitchen: Kitchen,
+) -> None:
+    order = await kitchen.refused(behind=1)
+    first, _ = await kitchen.letters()
+    kitchen.oven.refused.clear()
+    plan = (await kitchen.post("/dead-letters/discard", letter=first["id"], reason="Nobody ordered it."))["redrive"]
+    halt = Halt()
+    stepping = step(kitchen, plan, halting(kitchen, halt))
+    await halt.reached.wait()
+    restoring = asyncio.create_task(kitchen.post("/dead-letters/restore", letter=first["id"]))
+    await ends_or_waits(kitchen, restoring)
+    halt.passed.set()
+    assert (await stepping, await restoring) == (True, {"restored": 1})
+    assert [each["id"] for each in await kitchen.letters()] == [first["id"]]
+    assert await keys(kitchen) == [order]
+
+
+async def test_a_key_that_is_resumed_while_its_event_is_parked_stays_closed(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, halt, database = new_id(), Halt(), kitchen.service.database
+    await kitchen.deliver(kitchen.service.record(*confirmed(new_id())))
+    pause = await kitchen.post("/pauses", 201, what="key", name=order, reason="A look first.")
+    write = parking._write_letter
+
+    async def written(*given: Any) -> None:
+        await halt.here()
+        await write(*given)
+
+    async def resume() -> None:
+        async with database.transaction() as tx:
+            await pausing.resume(tx, SERVICE.name, pause["id"], by="ann")
+
+    monkeypatch.setattr(parking, "_write_letter", written)
+    park = asyncio.create_task(kitchen.processor.park(await batch_of(kitchen, order), LookupError("no oven")))
+    await halt.reached.wait()
+    resuming = asyncio.create_task(resume())
+    await ends_or_waits(kitchen, resuming)
+    halt.passed.set()
+    await asyncio.gather(park, resuming)
+    await kitchen.deliver(kitchen.service.record(*cancel(order)))
+    assert await keys(kitchen) == [order]
+    assert [each["error"] for each in await kitchen.letters()] == ["LookupError: no oven", None]
+
+
+async def test_a_redrive_closes_a_key_that_lies_open_before_its_letters_and_ends(kitchen: Kitchen) -> None:
+    await kitchen.refused(behind=2)
+    await kitchen.service.database.fetch("DELETE FROM parked_keys")
+    report = await kitchen.redriven(all=True)
+    assert (report["state"], counts(report)) == ("stopped", {"failed": 1})
+    assert len(await keys(kitchen)) == 1
+    kitchen.oven.refused.clear()
+    assert counts(await kitchen.redriven(all=True)) == {"applied": 3}
+    assert await keys(kitchen) == []
