@@ -141,11 +141,12 @@ PAUSES_PRUNE = Statement("""
 DELETE FROM pauses WHERE id IN (SELECT id FROM pauses WHERE resumed_at < now() - :age::interval LIMIT 5000)
 """)
 
-# The original of a copy that is still parked stays, and so do the reports of redrives that run.
+# The original of a copy that is still parked, or may be restored, stays, and so do the reports of redrives that run.
 EDITED_PRUNE = Statement("""
 DELETE FROM edited_letters WHERE id IN (
   SELECT id FROM edited_letters AS e WHERE edited_at < now() - :age::interval
-    AND NOT EXISTS (SELECT FROM dead_letters WHERE id = e.letter) LIMIT 5000)
+    AND NOT EXISTS (SELECT FROM dead_letters WHERE id = e.letter)
+    AND NOT EXISTS (SELECT FROM discarded_letters WHERE id = e.letter) LIMIT 5000)
 """)
 
 REDRIVES_PRUNE = Statement("""

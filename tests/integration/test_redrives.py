@@ -327,6 +327,10 @@ async def test_an_edited_copy_is_handled_instead_of_its_original_which_is_kept(
     page = await kitchen.get(f"/dead-letters/{letter['id']}")
     assert page["payload"] == right
     assert [(each["edited_by"], each["reason"]) for each in page["edits"]] == [("ann", given["reason"])]
+    await kitchen.post("/dead-letters/discard", letter=letter["id"], reason="Nobody wants it.")
+    await kitchen.service.database.fetch("UPDATE edited_letters SET edited_at = now() - interval '31 days'")
+    assert await prune(kitchen.service.database, sql.EDITED_PRUNE, timedelta(days=30)) == 0  # its copy may come back
+    assert await kitchen.post("/dead-letters/restore", letter=letter["id"]) == {"restored": 1}
     assert counts(await kitchen.redriven(all=True)) == {"applied": 1}
     (ticket,) = (await kitchen.get("/tickets"))["items"]
     assert ticket["lines"] == [{"item": "margherita", "quantity": 3}]
