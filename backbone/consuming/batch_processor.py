@@ -59,14 +59,14 @@ class BatchProcessor:
             ours = await inbox.without_discarded(tx, self._name, known)
             open_ones = await parking.sift(tx, self._name, ours) if some_parked else ours
             self._beat()
-            unseen = await self._admit(tx, open_ones)
+            unseen = await self.admit(tx, open_ones)
             repeated = less(open_ones, unseen)
             held = await counting.newly_held(tx, self._name, less(ours, open_ones), spans)
             settled = Settled(unseen, repeated=repeated, held=held)
-            # Before the handlers: what one of them does to the connection is met by nothing of ours after it.
+            # Before the handlers: what one of them does to the connection is met by nothing of ours after it, and all
+            # who count and handle, redrives and replays too, lock the counts first and what handlers lock then.
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
-            await self._handle(tx, unseen)
-            await self._tell_repeated(tx, repeated)
+            await self.handle(tx, open_ones, unseen)
         _count(batch, ours, unseen, self._database.now())
         self._count_read(open_ones)
 
@@ -84,19 +84,21 @@ class BatchProcessor:
         """Note in a batch that an attempt at it has failed: it is kept with those events that are handled later."""
         return batch.failed(error, self._database.now())
 
-    async def handle(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
-        """Handle those that were not handled before, in a transaction that is the caller's; return which they were."""
-        unseen = await self._admit(tx, incoming)
-        await self._handle(tx, unseen)
-        await self._tell_repeated(tx, less(incoming, unseen))
-        return unseen
+    async def admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
+        """Note events as handled, in a transaction that is the caller's; return those that were not handled before.
 
-    async def _admit(self, tx: Tx, incoming: Sequence[Incoming]) -> list[Incoming]:
+        Raises the error of one that cannot be read.
+        """
         for each in incoming:
             if each.broken:
                 raise each.broken
         listened = [each for each in incoming if each.event]
         return await inbox.deduplicate(tx, self._name, listened)
+
+    async def handle(self, tx: Tx, incoming: Sequence[Incoming], unseen: Sequence[Incoming]) -> None:
+        """Handle those of the admitted events that were not handled before, `unseen`, in the caller's transaction."""
+        await self._handle(tx, unseen)
+        await self._tell_repeated(tx, less(incoming, unseen))
 
     async def _handle(self, tx: Tx, incoming: Sequence[Incoming]) -> None:
         events = _events_of(incoming)

@@ -15,6 +15,7 @@ import msgspec
 
 from backbone.consuming import sql
 from backbone.consuming.batch import Batch, Incoming, Letter, declared_type, printable
+from backbone.consuming.redriven import Outcome
 from backbone.events.envelope import LONGEST_ATTRIBUTE
 from backbone.events.topics import PartitionId
 from backbone.storage.database import Database, Tx
@@ -108,12 +109,9 @@ async def newly_held(tx: Tx, consumer: str, held: Sequence[Incoming], spans: Spa
     return [each for each in held if (*each.place, each.record.offset) not in before]
 
 
-async def take_up(tx: Tx, letters: Iterable[tuple[int, bool]]) -> None:
-    """Count letters that are handled, in the transaction that deletes them and before it does.
-
-    Each comes with whether it was applied; else the inbox knew it already.
-    """
-    await sql.COUNTS_OF_LETTERS.execute(tx.raw, taken=list(letters))
+async def take_up(tx: Tx, letters: Iterable[Outcome]) -> None:
+    """Count letters that are handled, in the transaction that deletes them and before it does."""
+    await sql.COUNTS_OF_LETTERS.execute(tx.raw, taken=[(each.letter, each.outcome) for each in letters])
 
 
 async def replayed(tx: Tx, consumer: str, applied: Iterable[tuple[Incoming, datetime]]) -> None:

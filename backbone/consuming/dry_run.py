@@ -97,7 +97,8 @@ class Rehearsal:
         """Handle letters as if their transaction ended with them: what they publish and schedule is written as well."""
         own = Tx(tx.connection, tx.raw, tx.service, tx.cause, tx.now)
         incoming = [parking.incoming_of(row, self._processor.views) for row in rows]
-        unseen = await self._processor.handle(own, incoming)
+        unseen = await self._processor.admit(own, incoming)
+        await self._processor.handle(own, incoming, unseen)
         await own.flush()
         return outcomes_of(rows, incoming, unseen)
 

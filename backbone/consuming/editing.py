@@ -32,10 +32,11 @@ async def edit(
 
     Raises DoesNotFit where the new data cannot be read as this event, or the letter is no event at all.
     """
+    keys = parking.keys_of(await letters_sql.KEYS_OF.fetch(tx.raw, ids=[letter]))
+    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)  # then the letter, in a redrive's order
     row = await letters_sql.LETTER_LOCK.fetchrow(tx.raw, consumer=consumer, letter=letter)
     if row is None:
         return None
-    await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=[(row["topic"], row["key"])])
     value, before = json.dumps(data, ensure_ascii=False).encode(), parking.letter_of(row)
     incoming = read(Letter(**{**vars(before), "value": value}), views_of(handlers))
     if incoming.event is None:

@@ -197,8 +197,10 @@ class Redrive:
             if not rows:
                 return
             incoming = [parking.incoming_of(row, self._processor.views) for row in rows]
-            outcomes = outcomes_of(rows, incoming, await self._processor.handle(tx, incoming))
-            await counting.take_up(tx, [(each.letter, each.outcome == "applied") for each in outcomes])
+            unseen = await self._processor.admit(tx, incoming)
+            outcomes = outcomes_of(rows, incoming, unseen)
+            await counting.take_up(tx, outcomes)  # before the handlers, as a batch does
+            await self._processor.handle(tx, incoming, unseen)
             await letters_sql.LETTERS_DELETE.execute(tx.raw, ids=[each.letter for each in outcomes])
             await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=self._name, wanted=parking.keys_of(rows))
             await self._note(tx, outcomes)

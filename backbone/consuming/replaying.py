@@ -107,11 +107,11 @@ class Replaying(BatchProcessor):
         async with self._database.transaction(fresh=fresh) as tx:
             missing, outcomes = await self._sift(tx, batch.incoming)
             open_ones = await parking.sift(tx, self._name, missing)
-            unseen = await self._admit(tx, open_ones)
-            await self._handle(tx, unseen)
+            unseen = await self.admit(tx, open_ones)
             counted = [(each, each.record.recorded_at) for each in unseen if isinstance(each.record, Archived)]
             await counting.replayed(tx, self._name, counted)
             await counting.replay_parked(tx, self._name, less(missing, open_ones))
+            await self._handle(tx, unseen)
             tx.leave_out(self._told, self._alone)
         outcomes[Outcome.APPLIED] += len(unseen)
         outcomes[Outcome.KNOWN] += len(open_ones) - len(unseen)

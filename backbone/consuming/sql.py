@@ -1,9 +1,17 @@
 """Holds what a consumer says to its database, each statement with the reason for its shape."""
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Text, Uuid, column
+from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, column
 
 from backbone.storage.statement import Statement, rows, tuples
-from backbone.storage.tables import consumer_offsets, dead_letters, handled_counts, inbox, log_breaks, parked_keys
+from backbone.storage.tables import (
+    consumer_offsets,
+    dead_letters,
+    handled_counts,
+    inbox,
+    log_breaks,
+    parked_keys,
+    redrive_outcomes,
+)
 
 ANEW = -1
 """Stored instead of an offset: somebody wishes the log to be read from its beginning (see `reread.py`)."""
@@ -247,16 +255,18 @@ COUNTS_OF_LETTERS = Statement(
 INSERT INTO handled_counts AS counts (consumer, topic, partition, type, applied, ignored, repeated)
 SELECT letter.consumer, letter.topic, letter.partition,
        CASE WHEN length(letter.type) <= 512 THEN letter.type ELSE '' END AS known_type,
-       count(*) FILTER (WHERE applied), 0, count(*) FILTER (WHERE NOT applied)
+       count(*) FILTER (WHERE outcome = 'applied'), count(*) FILTER (WHERE outcome = 'ignored'),
+       count(*) FILTER (WHERE outcome = 'already-applied')
 FROM :taken JOIN dead_letters AS letter USING (id) JOIN consumer_offsets AS o USING (consumer, topic, partition)
 WHERE letter."offset" >= o.since_offset
   AND coalesce(letter.counts_in, letter.log, o.log) IS NOT DISTINCT FROM o.log
 GROUP BY letter.consumer, letter.topic, letter.partition, known_type
 ORDER BY letter.consumer, letter.topic, letter.partition, known_type
 ON CONFLICT (consumer, topic, partition, type) DO UPDATE
-  SET applied = counts.applied + excluded.applied, repeated = counts.repeated + excluded.repeated
+  SET applied = counts.applied + excluded.applied, ignored = counts.ignored + excluded.ignored,
+      repeated = counts.repeated + excluded.repeated
 """,
-    taken=tuples(dead_letters.c.id, column("applied", Boolean)),
+    taken=tuples(dead_letters.c.id, redrive_outcomes.c.outcome),
 )
 
 # What lay there before this transaction.

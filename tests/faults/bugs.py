@@ -49,7 +49,7 @@ def offsets_before_effects(patch: Patch, _: str) -> None:
             await self._move(tx, batch)
         async with self._database.transaction() as tx:
             known = [each for each in batch.incoming if each.event or each.broken]
-            await self._handle(tx, await self._admit(tx, await parking.sift(tx, self._name, known)))
+            await self._handle(tx, await self.admit(tx, await parking.sift(tx, self._name, known)))
 
     patch(BatchProcessor, "apply", apply)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from backbone.consuming import parking, pausing
+from backbone.consuming import editing, parking, pausing
 from backbone.consuming.batch import Batch, read
+from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.consuming.redrive import Redrive
 from backbone.events.payload import Event
@@ -127,3 +128,48 @@ async def test_a_redrive_closes_a_key_that_lies_open_before_its_letters_and_ends
     kitchen.oven.refused.clear()
     assert counts(await kitchen.redriven(all=True)) == {"applied": 3}
     assert await keys(kitchen) == []
+
+
+async def test_a_redrive_and_the_consumer_that_write_one_row_both_come_through(kitchen: Kitchen) -> None:
+    order, halt = await kitchen.refused(behind=0), Halt()
+    kitchen.oven.refused.clear()
+    database, others = kitchen.service.database, await batch_of(kitchen, new_id())
+    await database.fetch("CREATE TABLE ovens (number int PRIMARY KEY, uses int NOT NULL)")
+    await database.fetch("INSERT INTO ovens VALUES (1, 0)")
+
+    async def redriven(_: Sequence[Event[Any]], tx: Tx) -> None:
+        await tx.raw.execute("UPDATE ovens SET uses = uses + 1")
+        await halt.here()
+
+    async def consumed(_: Sequence[Event[Any]], tx: Tx) -> None:
+        await tx.raw.execute("UPDATE ovens SET uses = uses + 1")
+
+    ours, theirs = (
+        dict.fromkeys(kitchen.service.service.handlers, BatchHandler(each)) for each in (redriven, consumed)
+    )
+    stepping = step(kitchen, await begun(kitchen, key=order), ours)
+    await halt.reached.wait()
+    consuming = asyncio.create_task(BatchProcessor(SERVICE.name, theirs, database).apply(others))
+    await ends_or_waits(kitchen, consuming)
+    halt.passed.set()
+    assert await asyncio.gather(stepping, consuming) == [True, None]
+    assert [row["uses"] for row in await database.fetch("SELECT uses FROM ovens")] == [2]
+
+
+async def test_an_edit_waits_for_a_redrive_of_its_letter_and_finds_it_handled(kitchen: Kitchen) -> None:
+    order, halt = await kitchen.refused(behind=0), Halt()
+    kitchen.oven.refused.clear()
+    (letter,) = await kitchen.letters()
+    data = (await kitchen.get(f"/dead-letters/{letter['id']}"))["payload"]
+
+    async def edit() -> str | None:
+        async with kitchen.service.database.transaction() as tx:
+            given: dict[str, Any] = {"actor": "ann", "reason": "The till wrote a word."}
+            return await editing.edit(tx, SERVICE.name, kitchen.service.service.handlers, letter["id"], data, **given)
+
+    stepping = step(kitchen, await begun(kitchen, key=order), halting(kitchen, halt))
+    await halt.reached.wait()
+    edited = asyncio.create_task(edit())
+    await ends_or_waits(kitchen, edited)
+    halt.passed.set()
+    assert await asyncio.gather(stepping, edited) == [True, None]
