@@ -84,12 +84,22 @@ async def redrive(
     A key whose next event fails again stays parked with the new error, one that needs what somebody else holds stays
     parked as it is; the other keys go on.
     """
-    database, plan = database.for_bulk_commands, Plan(key=key, on_failure="continue")
-    async with database.transaction() as tx:
-        keys = await wanted_keys(tx, name, plan)
-        if not keys:
-            return 0
-        number = await begin(tx, name, plan, actor, after=GIVEN_UP_ON, keys=keys)
+    async with database.for_bulk_commands.transaction() as tx:
+        number = await begin_at_once(tx, name, key, actor)
+    return 0 if number is None else await _finish(database.for_bulk_commands, name, handlers, number)
+
+
+async def begin_at_once(tx: Tx, consumer: str, key: str | None, actor: str) -> int | None:
+    """Write the plan for a key, or all, whose steps the caller takes after the commit; return its number, if any.
+
+    Its job takes them where the caller does not come to it.
+    """
+    plan = Plan(key=key, on_failure="continue")
+    keys = await wanted_keys(tx, consumer, plan)
+    return await begin(tx, consumer, plan, actor, after=GIVEN_UP_ON, keys=keys) if keys else None
+
+
+async def _finish(database: Database, name: str, handlers: Handlers, number: int) -> int:
     going = Redrive(database, name, handlers, number)
     while await going.step():
         pass
@@ -104,14 +114,15 @@ async def begin_behind(tx: Tx, consumer: str, gone: Sequence[asyncpg.Record], ac
     return await begin(tx, consumer, Plan(on_failure="continue"), actor, keys=keys) if keys else None
 
 
-async def go_on(database: Database, name: str, handlers: Handlers, key: str, *, actor: str) -> None:
-    """Redrive a key after its first letter is gone; after a passing fault the rest is left for the plan's job."""
+async def go_on(database: Database, name: str, handlers: Handlers, number: int) -> None:
+    """Take the steps of a plan that was begun at once; after a passing fault the rest is left for the plan's job."""
     try:
-        await redrive(database, name, handlers, key, actor=actor)
+        await _finish(database.for_bulk_commands, name, handlers, number)
     except Exception as error:
         if not is_passing(error):
             raise
-        logger.warning("a parked key is left for later", action="redrive-put-off", key=key, error=describe(error))
+        given = {"action": "redrive-put-off", "redrive": number, "error": describe(error)}
+        logger.warning("a redrive is left for later", **given)
 
 
 class Redrive:

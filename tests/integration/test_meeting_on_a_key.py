@@ -14,7 +14,7 @@ from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.consuming.redrive import Redrive
 from backbone.events.payload import Event
 from backbone.ids import new_id
-from backbone.storage.database import Tx
+from backbone.storage.database import Database, Tx
 from services.kitchen.service import SERVICE
 from tests.integration.test_kitchen import cancel, confirmed
 from tests.integration.test_redrives import Kitchen, counts
@@ -152,7 +152,8 @@ async def test_a_redrive_and_the_consumer_that_write_one_row_both_come_through(k
     consuming = asyncio.create_task(BatchProcessor(SERVICE.name, theirs, database).apply(others))
     await ends_or_waits(kitchen, consuming)
     halt.passed.set()
-    assert await asyncio.gather(stepping, consuming) == [True, None]
+    done: list[object] = [*await asyncio.gather(stepping, consuming)]
+    assert done == [True, None]
     assert [row["uses"] for row in await database.fetch("SELECT uses FROM ovens")] == [2]
 
 
@@ -172,4 +173,35 @@ async def test_an_edit_waits_for_a_redrive_of_its_letter_and_finds_it_handled(ki
     edited = asyncio.create_task(edit())
     await ends_or_waits(kitchen, edited)
     halt.passed.set()
-    assert await asyncio.gather(stepping, edited) == [True, None]
+    done: list[object] = [*await asyncio.gather(stepping, edited)]
+    assert done == [True, None]
+
+
+@pytest.mark.parametrize("how", ["discarded", "resumed"])
+async def test_what_waits_behind_a_letter_or_a_pause_goes_on_though_nobody_took_a_step(
+    kitchen: Kitchen, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await kitchen.refused(behind=1)
+    kitchen.oven.refused.clear()
+    first, _ = await kitchen.letters()
+    if how == "resumed":
+        pause = await kitchen.post("/pauses", 201, what="key", name=order, reason="A look first.")
+
+    def ends(_: Database) -> Database:
+        raise OSError("the process ends here")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Database, "for_bulk_commands", property(ends))
+        if how == "resumed":
+            answer = await kitchen.client.delete(f"/pauses/{pause['id']}")
+        else:
+            answer = await kitchen.client.post(f"/dead-letters/{first['id']}/discard", json={"reason": "Not one."})
+        assert answer.status_code == 200, answer.text
+    await kitchen.service.database.fetch("UPDATE jobs SET due = now()")  # a minute later
+    async with kitchen.working():
+        await eventually(lambda: opened(kitchen))
+    assert await kitchen.letters() == []
+
+
+async def opened(kitchen: Kitchen) -> bool:
+    return await keys(kitchen) == []

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from sqlalchemy import ColumnElement, Table, func, select
 
 from backbone.consuming import discarding, editing, letters, reproducing
-from backbone.consuming import redrive as redriving
 from backbone.consuming.discarding import Which
 from backbone.consuming.handlers import Handlers
+from backbone.consuming.redrive import begin_at_once, begin_behind, go_on, redrive
 from backbone.http.answers import Answer
 from backbone.http.commands import Command, CommandRequest, KeylessCommand
 from backbone.http.context import Db
@@ -141,7 +141,7 @@ def _add_redrive(router: APIRouter, name: str, handlers: Handlers) -> None:
         For many of them, or by a plan: POST /redrives.
         """
         database, actor = command.context.database, command.actor
-        return {"handled": await redriving.redrive(database, name, handlers, body.key, actor=actor)}
+        return {"handled": await redrive(database, name, handlers, body.key, actor=actor)}
 
 
 def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
@@ -151,8 +151,8 @@ def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
         discarded = _Discarded(name, Which(letter=letter), command, body.reason)
         answer = await command.run(discarded.one)
         discarded.tell()
-        for gone in discarded.gone:
-            await redriving.go_on(command.context.database, name, handlers, gone["key"], actor=command.actor)
+        if discarded.plan is not None:
+            await go_on(command.context.database, name, handlers, discarded.plan)
         return answer
 
     @router.post("/dead-letters/discard", response_model=dict[str, int | None])
@@ -172,6 +172,7 @@ class _Discarded:
 
     def __init__(self, name: str, which: Which, command: CommandRequest, reason: str) -> None:
         self.gone: list[asyncpg.Record] = []
+        self.plan: int | None = None
         self._name = name
         self._which = which
         self._actor = command.actor
@@ -180,11 +181,12 @@ class _Discarded:
     async def one(self, tx: Tx) -> Answer:
         await self._discard(tx)
         gone = _there(next(iter(self.gone), None), self._which.letter)
+        self.plan = await begin_at_once(tx, self._name, gone["key"], self._actor)
         return Answer({name: gone[name] for name in ("id", "topic", "key")})
 
     async def many(self, tx: Tx) -> Answer:
         await self._discard(tx)
-        plan = await redriving.begin_behind(tx, self._name, self.gone, self._actor)
+        plan = await begin_behind(tx, self._name, self.gone, self._actor)
         return Answer({"discarded": len(self.gone), "redrive": plan})
 
     async def _discard(self, tx: Tx) -> None:

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import select
 
 from backbone.consuming import pausing
-from backbone.consuming import redrive as redriving
 from backbone.consuming.handlers import Handlers, topics_of
 from backbone.consuming.pausing import Wanted
+from backbone.consuming.redrive import begin_at_once, go_on
 from backbone.events.buses import EVERYBODY
 from backbone.http.answers import Answer
 from backbone.http.commands import Command
@@ -117,20 +117,23 @@ async def _pause(service: _Service, wanted: Wanted, command: Command) -> Respons
 
 async def _resume(service: _Service, pause_id: int, command: Command) -> Response:
     over: list[asyncpg.Record] = []
+    plans: list[int | None] = []
 
     async def effect(tx: Tx) -> Answer:
         ended = await pausing.resume(tx, service.name, pause_id, by=command.actor)
         if ended is None:
             raise Problem(404, "No such pause", f"There is no pause {pause_id}, or it has ended.")
         over.append(ended)
+        if ended["what"] == pausing.KEY:
+            plans.append(await begin_at_once(tx, service.name, ended["name"], command.actor))
         return Answer(dict(ended))
 
     answer = await command.run(effect, turn=_TURN)
     for ended in over:
         pausing.tell(command.context.database, ended, "resumed", by=command.actor)
-        if ended["what"] == pausing.KEY:
-            database, key = command.context.database, ended["name"]
-            await redriving.go_on(database, service.name, service.handlers, key, actor=command.actor)
+    for plan in plans:
+        if plan is not None:
+            await go_on(command.context.database, service.name, service.handlers, plan)
     return answer
 
 

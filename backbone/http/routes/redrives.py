@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from sqlalchemy import select
 
 from backbone.consuming import acts, letters_sql
-from backbone.consuming import redrive as redriving
-from backbone.consuming.redrive import OnFailure, Plan
+from backbone.consuming.redrive import OnFailure, Plan, begin
 from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Db
@@ -102,7 +101,7 @@ def _add_commands(router: APIRouter, name: str) -> None:
 
         async def effect(tx: Tx) -> Answer:
             await _check_letter(tx, name, body.letter, is_dry=body.dry_run)
-            number = await redriving.begin(tx, name, body.plan(), command.actor)
+            number = await begin(tx, name, body.plan(), command.actor)
             return Answer({"id": number}, 202, {"Location": f"/redrives/{number}"})
 
         return await command.run(effect)
