@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from backbone.consuming import inbox, sql
 from backbone.consuming.batch import view_of
 from backbone.consuming.handlers import Handlers, views_of
+from backbone.consuming.replaying import own_log
 from backbone.consuming.tried import Fault
 from backbone.storage.database import Database
 
@@ -64,9 +66,13 @@ async def outcomes(database: Database, consumer: str, handlers: Handlers, events
     views = views_of(handlers)
     read = {at: view for at, event in enumerate(events) if (view := view_of(event.type, event.topic, views))}
     identities = {at: inbox.identity(view, events[at]) for at, view in read.items()}
-    asked = [(at, *identities[at], events[at].topic, events[at].partition, events[at].offset) for at in read]
+    asked = [(at, *identities[at], *_place(events[at])) for at in read]
     rows = {row["at"]: row for row in await sql.OUTCOMES.fetch(database, consumer=consumer, asked=asked)}
     return [_outcome(rows[at]) if at in rows else Outcome(State.NOT_READ) for at in range(len(events))]
+
+
+def _place(event: Told) -> tuple[str, int, int, UUID]:
+    return event.topic, event.partition, event.offset, own_log(event.source.encode(), event.id.encode())
 
 
 def _outcome(row: asyncpg.Record) -> Outcome:

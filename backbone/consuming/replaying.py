@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from backbone.consuming import counting, inbox, parking, sql
 from backbone.consuming.batch import Batch, Incoming, Letter, read
@@ -51,7 +51,6 @@ def as_archived(record: Letter, recorded_at: datetime) -> Archived:
     The log it was in may be gone, and another record may have its place by now.
     """
     named = {name: value for name, value in record.headers if name in ("ce_source", "ce_id")}
-    log = uuid5(NAMESPACE_URL, f"{named.get('ce_source')!r} {named.get('ce_id')!r}")
     return Archived(
         record.topic,
         record.partition,
@@ -60,9 +59,14 @@ def as_archived(record: Letter, recorded_at: datetime) -> Archived:
         record.value,
         record.headers,
         timestamp=int(recorded_at.timestamp() * 1000),
-        log=log,
+        log=own_log(named.get("ce_source"), named.get("ce_id")),
         recorded_at=recorded_at,
     )
+
+
+def own_log(source: bytes | None, event_id: bytes | None) -> UUID:
+    """Return the log under which a replay parks an event, the same for each replay."""
+    return uuid5(NAMESPACE_URL, f"{source!r} {event_id!r}")
 
 
 class _Sifted(NamedTuple):

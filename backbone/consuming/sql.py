@@ -126,6 +126,7 @@ ON CONFLICT DO NOTHING RETURNING name, occurrence
 
 # What became of events here. When one was handled nobody has to write down: Postgres keeps account of commits, where it
 # is told to (track_commit_timestamp), and the row in the inbox knows its transaction, which began when the batch did.
+# `asked.log` is the one under which a replay parks the event, also at a place that nobody counts.
 OUTCOMES = Statement(
     """
 SELECT asked.at, letter.parked_at, letter.error, letter.failed_at,
@@ -141,12 +142,14 @@ LEFT JOIN consumer_offsets AS o
 LEFT JOIN LATERAL (
   SELECT parked_at, error, failed_at, attempts FROM dead_letters AS d
   WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
-    AND d."offset" = asked."offset" AND coalesce(d.counts_in, d.log, o.log) IS NOT DISTINCT FROM o.log
+    AND d."offset" = asked."offset"
+    AND (coalesce(d.counts_in, d.log, o.log) IS NOT DISTINCT FROM o.log OR d.log = asked.log)
   LIMIT 1) AS letter ON true
 LEFT JOIN LATERAL (
   SELECT discarded_at, error, failed_at, attempts FROM discarded_letters AS d
   WHERE d.consumer = :consumer AND d.topic = asked.topic AND d.partition = asked.partition
-    AND d."offset" = asked."offset" AND coalesce(d.counts_in, d.log, o.log) IS NOT DISTINCT FROM o.log
+    AND d."offset" = asked."offset"
+    AND (coalesce(d.counts_in, d.log, o.log) IS NOT DISTINCT FROM o.log OR d.log = asked.log)
   LIMIT 1) AS gone ON true
 """,
     asked=tuples(
@@ -156,6 +159,7 @@ LEFT JOIN LATERAL (
         dead_letters.c.topic,
         dead_letters.c.partition,
         dead_letters.c.offset,
+        dead_letters.c.log,
     ),
 )
 
