@@ -77,12 +77,13 @@ def _told_of(record: Record) -> list[tuple[str, str]]:
 
 async def without_discarded(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
     """Return the records without broken ones that were discarded, so that rereading a log parks none of them again."""
-    broken = [each.record for each in incoming if each.broken]
+    broken = [at for at, each in enumerate(incoming) if each.broken]
     if not broken:
         return list(incoming)
-    rows = await sql.DISCARDED_PLACES.fetch(tx.raw, consumer=consumer, broken=broken)
-    gone = {(row["topic"], row["partition"], row["offset"]) for row in rows}
-    return [each for each in incoming if not each.broken or (*each.place, each.record.offset) not in gone]
+    records = [incoming[at].record for at in broken]
+    rows = await sql.DISCARDED_PLACES.fetch(tx.raw, consumer=consumer, broken=records)
+    gone = {broken[row["ordinal"] - 1] for row in rows}
+    return [each for at, each in enumerate(incoming) if at not in gone]
 
 
 def _identity(incoming: Incoming) -> tuple[str, str]:

@@ -372,23 +372,25 @@ SELECT o.consumer, o.topic, o.partition, o.next_offset, o.since_offset, o.since_
 FROM consumer_offsets AS o LEFT JOIN counts USING (consumer, topic, partition)
 GROUP BY o.consumer, o.topic, o.partition, counts.type
 ORDER BY o.consumer, o.topic, o.partition, counts.type
-""")
+""")  # noqa: S608  our own text
 
 # A place alone does not tell: after a log was cut back another record may have it. A letter that code parked which
-# knew no logs is of the log there is. What an edited copy stands for is not parked again either.
+# knew no logs is of the log there is; one of a replay has a log of its own, under which the next replay knows it. What
+# an edited copy stands for is not parked again either.
 DISCARDED_PLACES = Statement(
     """
-SELECT broken.topic, broken.partition, broken."offset" FROM :broken
-JOIN consumer_offsets AS o
-  ON o.consumer = :consumer AND o.topic = broken.topic AND o.partition = broken.partition
+SELECT broken.ordinal FROM :broken.numbered
 JOIN (
-  SELECT consumer, topic, partition, "offset", log, record_key, value FROM discarded_letters
+  SELECT consumer, topic, partition, "offset", log, counts_in, record_key, value FROM discarded_letters
   UNION ALL
-  SELECT consumer, topic, partition, "offset", log, record_key, value FROM edited_letters
+  SELECT consumer, topic, partition, "offset", log, NULL, record_key, value FROM edited_letters
 ) AS gone
   ON gone.consumer = :consumer AND gone.topic = broken.topic AND gone.partition = broken.partition
-     AND gone."offset" = broken."offset" AND coalesce(gone.log, o.log) = o.log
-WHERE gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS NOT DISTINCT FROM broken.value
+     AND gone."offset" = broken."offset"
+LEFT JOIN consumer_offsets AS o
+  ON o.consumer = :consumer AND o.topic = broken.topic AND o.partition = broken.partition
+WHERE (coalesce(gone.counts_in, gone.log, o.log) = o.log OR gone.log = broken.own_log)
+  AND gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS NOT DISTINCT FROM broken.value
 """,
     broken=rows(
         dead_letters.c.topic,
@@ -396,7 +398,9 @@ WHERE gone.record_key IS NOT DISTINCT FROM broken.record_key AND gone.value IS N
         dead_letters.c.offset,
         dead_letters.c.record_key,
         dead_letters.c.value,
+        column("own_log", Uuid),
         record_key="key",
+        own_log=lambda record: getattr(record, "log", None),
     ),
 )
 

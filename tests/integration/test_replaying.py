@@ -112,6 +112,17 @@ async def test_a_replayed_event_that_cannot_be_handled_parks_its_key_once_and_ot
     assert await points(loyalty, "ada") == 5
 
 
+async def test_a_broken_event_that_was_discarded_is_not_parked_again_by_the_next_replay(loyalty: Fed) -> None:
+    event_type, data = completed("ada")
+    bad, other = (loyalty.record(event_type, {**data, "order": new_id(), "total": "much"}) for _ in range(2))
+    assert await replay(loyalty, bad) == {"parked": 1}
+    (letter,) = (await loyalty.client.get("/dead-letters")).json()["items"]
+    discarded = await loyalty.client.post(f"/dead-letters/{letter['id']}/discard", json={"reason": "Broken."})
+    assert discarded.status_code == 200
+    assert await replay(loyalty, bad, other) == {"known": 1, "parked": 1}
+    assert await count(loyalty, "dead_letters") == 1
+
+
 async def test_a_letter_of_a_replay_is_kept_beside_another_ones_at_the_same_place(loyalty: Fed) -> None:
     event_type, data = completed("ada")
     bad = [loyalty.record(event_type, {**data, "order": new_id(), "total": "much"}) for _ in range(2)]
