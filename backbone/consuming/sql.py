@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, column
 
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import (
+    SOUND_TYPE,
     consumer_offsets,
     dead_letters,
     handled_counts,
@@ -344,16 +345,21 @@ DELETE FROM handled_counts WHERE consumer = :consumer AND (topic, partition) IN 
     place=tuples(*_PLACE),
 )
 
-# All of it as of one moment, so that what a batch moves on is never counted twice, nor missed.
-COUNTS = Statement("""
+# All of it as of one moment, so that what a batch moves on is never counted twice, nor missed. Letters are counted one
+# by one, each kind from an index that has all it takes (see `tables.py`): there may be very many, and they are long.
+_COUNTED = 'SELECT consumer, topic, partition, "offset", coalesce(counts_in, log) AS log'
+COUNTS = Statement(f"""
 WITH letters AS (
-  SELECT consumer, topic, partition, "offset", coalesce(counts_in, log) AS log,
-         CASE WHEN length(type) <= 512 THEN type ELSE '' END AS type,
-         CASE WHEN error IS NULL THEN 'held' ELSE 'parked' END AS lies FROM dead_letters
+  {_COUNTED}, type, 'parked' AS lies FROM dead_letters WHERE error IS NOT NULL AND {SOUND_TYPE}
   UNION ALL
-  SELECT consumer, topic, partition, "offset", coalesce(counts_in, log),
-         CASE WHEN length(type) <= 512 THEN type ELSE '' END, 'discarded'
-  FROM discarded_letters
+  {_COUNTED}, type, 'held' FROM dead_letters WHERE error IS NULL AND {SOUND_TYPE}
+  UNION ALL
+  {_COUNTED}, '', CASE WHEN error IS NULL THEN 'held' ELSE 'parked' END
+  FROM dead_letters WHERE ({SOUND_TYPE}) IS NOT TRUE
+  UNION ALL
+  {_COUNTED}, type, 'discarded' FROM discarded_letters WHERE {SOUND_TYPE}
+  UNION ALL
+  {_COUNTED}, '', 'discarded' FROM discarded_letters WHERE ({SOUND_TYPE}) IS NOT TRUE
 ), counts AS (
   SELECT consumer, topic, partition, type, applied, ignored, repeated, 0 AS parked, 0 AS held, discarded
   FROM handled_counts

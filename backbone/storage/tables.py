@@ -17,10 +17,25 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
+
+SOUND_TYPE = "length(type) <= 512"
+"""What is longer than a type may be is none (see `envelope.LONGEST_ATTRIBUTE`), and would not fit into an index."""
+
+
+def _counted(name: str, condition: str) -> Index:
+    """Describe an index that holds all by which letters are counted: no letter itself is read for that."""
+    columns = ("consumer", "topic", "partition", "type")
+    return Index(name, *columns, postgresql_include=("offset", "log", "counts_in"), postgresql_where=text(condition))
+
+
+def _odd(name: str) -> Index:
+    return Index(name, "consumer", "topic", "partition", postgresql_where=text(f"({SOUND_TYPE}) IS NOT TRUE"))
+
 
 # Columns in the shape that Debezium's outbox event router reads (aggregatetype, aggregateid, type, payload); the rest
 # become headers there by `table.fields.additional.placement`. `position` gives the order, drawn under the key's lock.
@@ -160,6 +175,7 @@ jobs = Table(
     Column("causationid", Text),
     Column("traceparent", Text),
     Index("jobs_kind_key", "kind", "key", unique=True),
+    Index("jobs_story", "correlationid"),
     Index("jobs_due", "kind", "due", postgresql_where="parked_at IS NULL"),
     # What is in hand, fails or was given up is little, and asked for at every look at the backlog.
     Index("jobs_in_hand", "kind", "due", postgresql_where="lease IS NOT NULL"),
@@ -222,6 +238,9 @@ dead_letters = Table(
     ),
     Index("dead_letters_key", "consumer", "topic", "key", "id"),
     Index("dead_letters_blamed", "id", postgresql_where="error IS NOT NULL"),
+    _counted("dead_letters_parked", f"error IS NOT NULL AND {SOUND_TYPE}"),
+    _counted("dead_letters_held", f"error IS NULL AND {SOUND_TYPE}"),
+    _odd("dead_letters_odd"),
 )
 
 # What an operator gave up: the letter as it was, under its old id, and who did so, when and why.
@@ -238,6 +257,9 @@ discarded_letters = Table(
     Column("discarded_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("discarded_letters_place", "consumer", "topic", "partition", "offset"),
+    _counted("discarded_letters_counted", SOUND_TYPE),
+    _odd("discarded_letters_odd"),
+    Index("discarded_letters_discarded_at", "discarded_at"),
 )
 
 # What an edited dead letter was: `letter` is its copy, which keeps its number, its place and its occurrence.
@@ -258,6 +280,7 @@ edited_letters = Table(
     Column("edited_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("edited_letters_place", "consumer", "topic", "partition", "offset"),
+    Index("edited_letters_edited_at", "edited_at"),
 )
 
 # A plan by which letters are handled again, and how far it is. What was asked for: a letter, a key, a fingerprint, all.
@@ -280,6 +303,7 @@ redrives = Table(
     Column("began_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("ended_at", DateTime(timezone=True)),
+    Index("redrives_ended_at", "ended_at"),
 )
 
 # The keys that a redrive takes; one is closed for it when an event of it failed, or was tried in a dry run.
@@ -316,6 +340,7 @@ acts = Table(
     Column("actor", Text, nullable=False),
     Column("act", Text, nullable=False),
     Column("about", JSONB, nullable=False),
+    Index("acts_at", "at"),
 )
 
 parked_keys = Table(
@@ -342,6 +367,7 @@ pauses = Table(
     Column("resumed_at", DateTime(timezone=True)),
     Column("resumed_by", Text),
     Index("pauses_lasting", "what", "name", unique=True, postgresql_where="resumed_at IS NULL"),
+    Index("pauses_resumed_at", "resumed_at"),
 )
 
 # Kinds of job of which several have failed in a row for something outside: since `opened_at` they rest.

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from backbone.consuming import sql as consuming
 from backbone.settings import Settings
 from backbone.storage import housekeeping, sql
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping, prune
+from backbone.storage.statement import Statement
 from tests.conftest import NewDatabase
 from tests.integration.things import running
 from tests.waiting import eventually
@@ -107,6 +109,26 @@ async def give_up(database: Database, *days: int) -> None:
 async def kept(database: Database, table: str) -> int:
     async with database.transaction() as tx:
         return int(await tx.raw.fetchval(f"SELECT count(*) FROM {table}"))
+
+
+PRUNED = ("discarded_letters", "edited_letters", "redrives", "acts", "pauses")
+COUNTED = ("dead_letters_parked", "dead_letters_held", "discarded_letters_counted")
+
+
+async def planned(database: Database, statement: Statement, *arguments: object) -> str:
+    """The plan that a statement gets where there are very many rows."""
+    async with database.transaction() as tx:
+        await tx.raw.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        return "\n".join(row[0] for row in await tx.raw.fetch(f"EXPLAIN {statement.text}", *arguments))
+
+
+async def test_what_is_old_or_of_a_story_or_counts_is_found_by_an_index(database: Database) -> None:
+    prunes = (sql.DISCARDED_PRUNE, sql.EDITED_PRUNE, sql.REDRIVES_PRUNE, sql.ACTS_PRUNE, sql.PAUSES_PRUNE)
+    for table, statement in zip(PRUNED, prunes, strict=True):
+        assert f"Seq Scan on {table}" not in await planned(database, statement, timedelta(days=30))
+    assert "Index Scan using jobs_story" in await planned(database, consuming.JOBS_OF_STORIES, ["a"], 10)
+    counts = await planned(database, consuming.COUNTS)
+    assert [name for name in COUNTED if f"Index Only Scan using {name}" not in counts] == []
 
 
 async def test_old_deliveries_are_forgotten_and_young_ones_kept(database: Database) -> None:
