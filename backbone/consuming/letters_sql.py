@@ -44,15 +44,29 @@ SELECT id, consumer, letter, dry_run, rate, on_failure, state, steps, next_at, b
 FROM redrives WHERE id = :id FOR UPDATE
 """)
 
-# A subselect and not a join, which would be made of all letters before the first of them are chosen.
-REDRIVE_NEXT = Statement("""
-SELECT d.id FROM dead_letters AS d
-WHERE d.consumer = :consumer AND (:letter::bigint IS NULL OR d.id = :letter)
-  AND (SELECT NOT closed FROM redrive_keys AS k WHERE k.redrive = :redrive AND k.topic = d.topic AND k.key = d.key)
-  AND NOT EXISTS (SELECT FROM parked_keys AS p WHERE p.consumer = d.consumer AND p.topic = d.topic AND p.key = d.key
-                    AND p.pause IS NOT NULL)
-ORDER BY d.id LIMIT :most
-""")
+# Of few keys each is looked up. Of many the letters are walked in their order, with a subselect and not a join, which
+# would be made of all letters before the first of them are chosen.
+_NOT_PAUSED = """NOT EXISTS (SELECT FROM parked_keys AS p WHERE p.consumer = d.consumer AND p.topic = d.topic
+                          AND p.key = d.key AND p.pause IS NOT NULL)"""
+REDRIVE_NEXT = Statement(f"""
+WITH few AS (
+  SELECT count(*) <= :few AS they_are FROM (SELECT FROM redrive_keys WHERE redrive = :redrive LIMIT :few + 1) AS keys
+)
+SELECT id FROM (
+  (SELECT d.id FROM redrive_keys AS k CROSS JOIN LATERAL (
+     SELECT * FROM dead_letters WHERE consumer = :consumer AND topic = k.topic AND key = k.key ORDER BY id LIMIT :most
+   ) AS d
+   WHERE (SELECT they_are FROM few) AND k.redrive = :redrive AND NOT k.closed
+     AND (:letter::bigint IS NULL OR d.id = :letter) AND {_NOT_PAUSED}
+   ORDER BY d.id LIMIT :most)
+  UNION ALL
+  (SELECT d.id FROM dead_letters AS d
+   WHERE NOT (SELECT they_are FROM few) AND d.consumer = :consumer AND (:letter::bigint IS NULL OR d.id = :letter)
+     AND (SELECT NOT closed FROM redrive_keys AS k WHERE k.redrive = :redrive AND k.topic = d.topic AND k.key = d.key)
+     AND {_NOT_PAUSED}
+   ORDER BY d.id LIMIT :most)
+) AS next ORDER BY id LIMIT :most
+""")  # noqa: S608
 
 # What a dry run tries together: whole keys, for a key's later events build on what its earlier ones left.
 REDRIVE_NEXT_KEYS = Statement("""
@@ -279,18 +293,20 @@ SELECT id, edited_at, edited_by, reason, diff FROM edited_letters
 WHERE consumer = :consumer AND letter = :letter ORDER BY id
 """)
 
+# The error and the frames are those of the newest one; they are long, so they are read of that alone.
 GROUPS = Statement(f"""
 WITH failed AS (
-  SELECT id, {GROUP} AS "group", type, topic, key, error, frames, parked_at, coalesce(failed_at, parked_at) AS failed_at
-  FROM dead_letters WHERE consumer = :consumer AND error IS NOT NULL
+  SELECT {GROUP} AS "group", type, topic, key, max(id) AS newest, count(*) AS count, min(parked_at) AS first_at,
+         max(coalesce(failed_at, parked_at)) AS last_at
+  FROM dead_letters WHERE consumer = :consumer AND error IS NOT NULL GROUP BY 1, type, topic, key
 ), behind AS (
-  SELECT f."group", f.type, count(*) AS held FROM (SELECT DISTINCT "group", type, topic, key FROM failed) AS f
-  JOIN dead_letters AS d ON d.consumer = :consumer AND d.topic = f.topic AND d.key = f.key AND d.error IS NULL
-  GROUP BY f."group", f.type
+  SELECT topic, key, count(*) AS held FROM dead_letters WHERE consumer = :consumer AND error IS NULL
+  GROUP BY topic, key
+), found AS (
+  SELECT "group", type, max(newest) AS newest, sum(count)::bigint AS count, min(first_at) AS first_at,
+         max(last_at) AS last_at, count(*) AS keys, coalesce(sum(held), 0)::bigint AS held
+  FROM failed LEFT JOIN behind USING (topic, key)
+  GROUP BY "group", type ORDER BY 4 DESC, "group" LIMIT :most
 )
-SELECT failed."group", failed.type, max(failed.id) AS newest, count(*) AS count, min(parked_at) AS first_at,
-       max(failed_at) AS last_at, count(DISTINCT (topic, key)) AS keys, coalesce(max(behind.held), 0) AS held,
-       (array_agg(error ORDER BY id DESC))[1] AS error, (array_agg(frames ORDER BY id DESC))[1] AS frames
-FROM failed LEFT JOIN behind ON behind."group" = failed."group" AND behind.type IS NOT DISTINCT FROM failed.type
-GROUP BY failed."group", failed.type ORDER BY count DESC, failed."group" LIMIT :most
+SELECT found.*, error, frames FROM found JOIN dead_letters ON id = newest ORDER BY count DESC, "group"
 """)  # noqa: S608

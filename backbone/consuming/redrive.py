@@ -28,6 +28,8 @@ KIND = "redrive"
 """The kind of job that goes on with a plan."""
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """How many letters a step takes; the last number stands for all later steps."""
+FEW = 1000
+"""Of so many keys at most each one's letters are looked up at a step; of more all letters are walked."""
 REHEARSED = 200
 """How many letters, in whole keys, a dry run tries in one transaction."""
 GIVEN_UP_ON = timedelta(minutes=1)
@@ -171,7 +173,7 @@ class Redrive:
         most = STEPS[min(plan["steps"], len(STEPS) - 1)]
         if plan["rate"]:
             most = max(1, min(most, int(plan["rate"])))  # a second's worth, not a burst and a long rest
-        given = {"redrive": self._number, "consumer": self._name, "letter": plan["letter"], "most": most}
+        given = {"redrive": self._number, "consumer": self._name, "letter": plan["letter"], "most": most, "few": FEW}
         return [row["id"] for row in await letters_sql.REDRIVE_NEXT.fetch(tx.raw, **given)]
 
     async def _apply(self, ids: Sequence[int]) -> None:

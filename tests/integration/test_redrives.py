@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backbone.consuming import redriving
+from backbone.consuming import redrive, redriving
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.handlers import BatchHandler
@@ -222,7 +222,10 @@ async def test_one_letter_is_redriven_alone_and_only_as_the_first_of_its_key(kit
     assert await kitchen.tickets() == {order: "waiting"}
 
 
-async def test_a_redrive_goes_on_after_a_restart_and_applies_nothing_twice(kitchen: Kitchen) -> None:
+async def test_a_redrive_of_many_keys_goes_on_after_a_restart_and_applies_nothing_twice(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redrive, "FEW", 2)
     orders = [await kitchen.refused(behind=3) for _ in range(3)]
     kitchen.oven.refused.clear()
     number = (await kitchen.post("/redrives", 202, all=True))["id"]
