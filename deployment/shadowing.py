@@ -160,6 +160,7 @@ async def rebuilt(rebuilding: Rebuilding, *, swap: bool) -> list[Compared]:
     connection: asyncpg.Connection[Any] = await asyncpg.connect(rebuilding.url)
     try:
         await shadow.make(connection)
+        await shadow.give_up(connection)
         await rebuilding.feed()
         if swap:
             _refuse_incomplete(rebuilding)

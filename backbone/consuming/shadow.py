@@ -93,6 +93,20 @@ async def make(connection: asyncpg.Connection[Any]) -> None:
     await connection.execute(f"INSERT INTO {SCHEMA}.inbox_memory DEFAULT VALUES")
 
 
+async def give_up(connection: asyncpg.Connection[Any]) -> None:
+    """Have what an operator gave up count as handled in the shadow too: nothing came of it, and nothing is to come.
+
+    What was given up was noted in the inbox in the same transaction. A record that is no event is known by its place.
+    """
+    for name in ("discarded_letters", "consumer_offsets"):
+        await connection.execute(f"INSERT INTO {SCHEMA}.{name} SELECT * FROM public.{name}")  # noqa: S608  our own text
+    await connection.execute(
+        f"INSERT INTO {SCHEMA}.inbox SELECT inbox.* FROM public.inbox WHERE EXISTS ("  # noqa: S608  our own text
+        "SELECT FROM public.discarded_letters AS gone "
+        "WHERE gone.consumer = inbox.consumer AND gone.discarded_at = inbox.received_at)"
+    )
+
+
 async def drop(connection: asyncpg.Connection[Any]) -> None:
     """Drop the shadow, if there is one."""
     await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
