@@ -6,10 +6,15 @@ import typer
 
 from cli.answers import answer_of, everything, first_letter
 from cli.console import console, fail
+from cli.following import follow
 from cli.running import address_of
 
 if TYPE_CHECKING:
     import httpx
+
+
+HANDLED = ("applied", "already-applied", "ignored")
+"""What may become of an event that is parked no longer."""
 
 
 def redrive(
@@ -24,7 +29,7 @@ def redrive(
 
     with httpx.Client(base_url=address_of(service), timeout=30, trust_env=False) as client:
         try:
-            handled = answer_of(client.post("/dead-letters/redrive", json={"key": key}))["handled"]
+            handled = _handle_again(client, service, key)
             published = answer_of(client.post("/refused-events/retry", json={"key": key}))["retried"]
             started = _start_jobs(client, key)
             paused = [each["name"] for each in everything(client, "/pauses") if each["what"] == "key"]
@@ -35,6 +40,16 @@ def redrive(
     console.print(f"{service}: {_count(handled, 'event')} handled, {_count(started, 'job')} started anew{again}.")
     if first:
         fail(f"Events stay parked, the first is letter {first['id']} of key {first['key']}: {first['error']}")
+
+
+def _handle_again(client: "httpx.Client", service: str, key: str | None) -> int:
+    """Have the parked events handled by a plan, however long it takes; return how many were."""
+    which = {"all": True} if key is None else {"key": key}
+    number = answer_of(client.post("/redrives", json={**which, "on_failure": "continue"}))["id"]
+    if not answer_of(client.get(f"/redrives/{number}"))["total"]:
+        return 0
+    outcomes = follow(client, service, number)["outcomes"]
+    return sum(outcomes[each] for each in HANDLED)
 
 
 def _start_jobs(client: "httpx.Client", key: str | None) -> int:

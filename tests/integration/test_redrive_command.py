@@ -92,7 +92,11 @@ async def _left(url: str) -> tuple[int, int]:
 
 def test_what_is_parked_is_counted_and_started_anew(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.running.HOME", tmp_path)
-    with serving(SERVICE, url) as address, standing_in(tmp_path, "notifications", address):
+    with (
+        serving(SERVICE, url) as address,
+        standing_in(tmp_path, "notifications", address),
+        redriving_for(url),
+    ):
         status = CliRunner().invoke(app, ["status", "--json"])
         assert json.loads(status.stdout)["processes"]["notifications"]["parked"] == 2
         other = CliRunner().invoke(app, ["redrive", "notifications", "--key", "another"])
