@@ -3,7 +3,7 @@
 from backbone.process import run
 from backbone.service import Service
 from services.ledger.api import PROBLEMS, router
-from services.ledger.balance.api import DIFFERENCE
+from services.ledger.balance.api import DIFFERENCE, SILENT
 from services.ledger.consumers import HANDLERS
 from services.ledger.events import PUBLISHES
 from services.ledger.jobs import JOBS
@@ -18,7 +18,7 @@ SERVICE = Service(
     publishes=PUBLISHES,
     handlers=HANDLERS,
     jobs=JOBS,
-    gauges=(DIFFERENCE,),
+    gauges=(DIFFERENCE, SILENT),
     problems=PROBLEMS,
     reads_old_events=True,  # its jobs only keep house
 )

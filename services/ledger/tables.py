@@ -77,3 +77,11 @@ alarms = Table(
     Column("told_at", DateTime(timezone=True)),
     Column("accepted", JSONB, nullable=False, server_default="[]"),
 )
+
+# Services that did not answer at the last look, and since when: they have no sheet, and no alarm.
+silences = Table(
+    "silences",
+    metadata,
+    Column("service", Text(collation="C"), primary_key=True),
+    Column("since", DateTime(timezone=True), nullable=False),
+)

@@ -68,9 +68,9 @@ class World:
         (sheet,) = (await self.look()).sheets
         return [(each.type, each.missing, each.twice) for each in sheet.differences]
 
-    async def settle(self) -> None:
+    async def settle(self, found: jobs.Look | None = None) -> None:
         """Look, and write what was found, as the job does."""
-        found = await self.look()
+        found = found or await self.look()
         async with self.ledger.service.database.transaction() as tx:
             job = Job(0, BALANCE, BALANCE, {}, 1, tx.now, tx.now, tx.cause, None)
             await jobs.settle([Done(job, found, tx.cause)], tx)
@@ -259,7 +259,9 @@ async def test_the_command_shows_a_difference_and_accepts_it(world: World, monke
     assert 'sliceline_balance_difference{consumer="loyalty"} 0.0' in metrics
 
 
-async def test_the_job_asks_every_service_and_says_who_is_silent(world: World, new_database: NewDatabase) -> None:
+async def test_the_job_asks_every_service_and_tells_how_long_one_is_silent(
+    world: World, new_database: NewDatabase
+) -> None:
     url = await asyncio.to_thread(new_database, "loyalty")
     with serving(LISTENER, url) as address:
         settings = Settings(database_url="postgresql://unused", services=f"loyalty={address},orders=http://127.0.0.1:9")
@@ -269,6 +271,15 @@ async def test_the_job_asks_every_service_and_says_who_is_silent(world: World, n
             await client.aclose()
     assert found.silent == ("orders",)
     assert found.sheets == ()
+    database = world.ledger.service.database
+    await world.settle(found)
+    await database.fetch("UPDATE silences SET since = since - interval '1 hour'")
+    await world.settle(found)
+    assert [3600 <= each < 3700 for each in (await jobs.silences(database)).values()] == [True]
+    metrics = (await world.ledger.service.client.get("/metrics")).text
+    assert 'sliceline_balance_silent_seconds{service="orders"} 36' in metrics
+    await world.settle()
+    assert await jobs.silences(database) == {}
 
 
 async def test_the_first_look_is_a_job_from_the_beginning(world: World) -> None:

@@ -20,6 +20,12 @@ DIFFERENCE = Told(
     "consumer",
     jobs.differences,
 )
+SILENT = Told(
+    "balance_silent_seconds",
+    "How long a service has not answered the balance sheet's looks: it has no sheet, and no difference is told",
+    "service",
+    jobs.silences,
+)
 NOT_LISTED = {
     jobs.OWN: "It is the other side of every sheet: what it has not archived is there twice at whoever has handled it."
 }

@@ -230,6 +230,7 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
     for each in done:
         found: Look = each.outcome
         await store.save_openings(tx, found.openings)
+        await store.note_silences(tx, found.silent)
         known = await store.lock_alarms(tx)
         decided = [alarms.watch(known.get(sheet.consumer), sheet, found.candidates, found.at) for sheet in found.sheets]
         await store.save_alarms(tx, [decision.state for decision in decided])
@@ -253,3 +254,9 @@ async def differences(database: Database) -> dict[str, float]:
     """Count by consumer the events that were missing or twice at the last look, and are not accepted: the gauge."""
     found = await store.find_alarms(database)
     return {name: sum(each.missing + each.twice for each in alarm.left) for name, alarm in found.items()}
+
+
+async def silences(database: Database) -> dict[str, float]:
+    """Tell by service how long it has not answered, of those that did not at the last look: the gauge."""
+    now = database.now()
+    return {name: (now - since).total_seconds() for name, since in (await store.find_silences(database)).items()}

@@ -122,6 +122,11 @@ _NOTE_COPIES = Statement(
     copy=tuples(copies),
 )
 _FORGET_COPIES = Statement("DELETE FROM copies WHERE noted_at < :before")
+_SILENCES = Statement("SELECT service, since FROM silences")
+_BREAK_SILENCE = Statement("DELETE FROM silences WHERE service <> ALL(:silent::text[])")
+_NOTE_SILENCE = Statement(
+    "INSERT INTO silences (service, since) SELECT unnest(:silent::text[]), :now ON CONFLICT (service) DO NOTHING"
+)
 _OPENINGS = Statement("SELECT :openings.* FROM openings", openings=openings)
 _SAVE_OPENINGS = Statement(
     """
@@ -196,6 +201,17 @@ async def note_copies(incoming: Sequence[Incoming], tx: Tx) -> None:
 async def forget_copies(tx: Tx, before: datetime) -> int:
     """Delete copies that were noted before a time; return how many."""
     return await _FORGET_COPIES.execute(tx.raw, before=before)
+
+
+async def find_silences(database: Database) -> dict[str, datetime]:
+    """Return since when services do not answer, by those that did not at the last look."""
+    return {row["service"]: row["since"] for row in await _SILENCES.fetch(database)}
+
+
+async def note_silences(tx: Tx, silent: Sequence[str]) -> None:
+    """Write which services did not answer at a look; of one that did not before either it stays since when."""
+    await _BREAK_SILENCE.execute(tx.raw, silent=sorted(silent))
+    await _NOTE_SILENCE.execute(tx.raw, silent=sorted(silent), now=tx.now)
 
 
 async def find_openings(database: Database) -> dict[tuple[str, PartitionId], Opening]:
