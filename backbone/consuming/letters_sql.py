@@ -128,6 +128,14 @@ UPDATE redrive_keys SET closed = true WHERE redrive = :redrive AND (topic, key) 
     done=tuples(parked_keys.c.topic, parked_keys.c.key),
 )
 
+REDRIVE_OPEN = Statement(
+    """
+SELECT count(*) FROM redrive_keys
+WHERE redrive = :redrive AND NOT closed AND (topic, key) IN (SELECT :wanted.* FROM :wanted)
+""",
+    wanted=tuples(parked_keys.c.topic, parked_keys.c.key),
+)
+
 REDRIVE_STEP = Statement("""
 UPDATE redrives SET steps = steps + 1, next_at = :next_at, changes = coalesce(:changes::text::jsonb, changes)
 WHERE id = :id

@@ -281,6 +281,8 @@ class Redrive:
         async with self._database.transaction() as tx:
             if await self._lock(tx) is None:
                 return False
+            if await letters_sql.REDRIVE_OPEN.fetchval(tx.raw, redrive=self._number, wanted=keys) < len(keys):
+                return True  # somebody else has tried them meanwhile, and said what would change
             await self._note(tx, found.outcomes)
             await letters_sql.REDRIVE_CLOSE.execute(tx.raw, redrive=self._number, done=keys)
             known = await letters_sql.REDRIVE_CHANGES.fetchval(tx.raw, id=self._number)

@@ -12,6 +12,7 @@ import pytest
 from backbone.consuming import redrive, redriving
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.dry_run import Rehearsal
 from backbone.consuming.handlers import BatchHandler
 from backbone.consuming.redrive import KIND, Redrive
 from backbone.context import Context
@@ -241,17 +242,31 @@ async def test_a_redrive_of_many_keys_goes_on_after_a_restart_and_applies_nothin
         assert len(ids) == 4
 
 
-async def test_two_at_one_redrive_apply_nothing_twice(kitchen: Kitchen) -> None:
+async def test_two_at_one_redrive_tell_and_apply_nothing_twice(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, both = Rehearsal.of, asyncio.Barrier(2)
+
+    async def at_the_same_time(*given: Any) -> Any:
+        found = await real(*given)
+        await both.wait()
+        return found
+
+    monkeypatch.setattr(Rehearsal, "of", at_the_same_time)
     for _ in range(4):
         await kitchen.refused(behind=4)
     kitchen.oven.refused.clear()
-    number = (await kitchen.post("/redrives", 202, all=True))["id"]
+    number = (await kitchen.post("/redrives", 202, all=True, dry_run=True))["id"]
 
     async def go() -> None:
         going = Redrive(kitchen.service.database, SERVICE.name, kitchen.service.service.handlers, number)
         while await going.step():
             pass
 
+    await asyncio.gather(go(), go())
+    would = await kitchen.get(f"/redrives/{number}")
+    assert (counts(would), would["changes"]["tickets"]["inserted"]) == ({"applied": 20}, 4)
+    number = (await kitchen.post("/redrives", 202, all=True))["id"]
     await asyncio.gather(go(), go())
     assert counts(await kitchen.get(f"/redrives/{number}")) == {"applied": 20}
     assert await kitchen.letters() == []
