@@ -298,7 +298,8 @@ ON CONFLICT (consumer, topic, partition, type) DO UPDATE
 )
 
 # What was fed again and applied, of the log there is: what came to it before counting began may be of an older one. It
-# was ignored before, as nobody listened; what was not has never been counted.
+# was ignored before, as nobody listened; what was not has never been counted. A negative number of ignored ones makes
+# up for what was applied twice (see `counting.counts_of`), and stays.
 COUNTS_REPLAYED = Statement(
     """
 WITH again AS (
@@ -312,7 +313,8 @@ WITH again AS (
 INSERT INTO handled_counts AS counts (consumer, topic, partition, type, applied, ignored, repeated)
 SELECT consumer, topic, partition, type, events, 0, 0 FROM again ORDER BY consumer, topic, partition, type
 ON CONFLICT (consumer, topic, partition, type) DO UPDATE
-  SET applied = counts.applied + excluded.applied, ignored = greatest(0, counts.ignored - excluded.applied)
+  SET applied = counts.applied + excluded.applied,
+      ignored = counts.ignored - greatest(0, least(counts.ignored, excluded.applied))
 """,
     again=tuples(*_PLACE, dead_letters.c.offset, column("type", Text), column("recorded_at", DateTime(timezone=True))),
 )
@@ -330,7 +332,7 @@ WITH parked AS (
     AND again.recorded_at >= o.since_at
   RETURNING letter.topic, letter.partition, CASE WHEN length(letter.type) <= 512 THEN letter.type ELSE '' END AS type
 )
-UPDATE handled_counts AS counts SET ignored = greatest(0, counts.ignored - found.events)
+UPDATE handled_counts AS counts SET ignored = counts.ignored - greatest(0, least(counts.ignored, found.events))
 FROM (SELECT topic, partition, type, count(*) AS events FROM parked GROUP BY topic, partition, type) AS found
 WHERE counts.consumer = :consumer AND counts.topic = found.topic AND counts.partition = found.partition
   AND counts.type = found.type
