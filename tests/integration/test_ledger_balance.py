@@ -12,7 +12,7 @@ from backbone.consuming.redrive import redrive
 from backbone.context import Context
 from backbone.jobs.work import Done, Job
 from cli.__main__ import app
-from services.ledger.balance import decisions, jobs
+from services.ledger.balance import decisions, jobs, store
 from services.ledger.balance.jobs import BALANCE
 from services.ledger.service import SERVICE as LEDGER
 from services.ledger.settings import Settings
@@ -160,12 +160,19 @@ async def test_a_batch_that_is_handled_again_before_its_offset_is_moved_is_told(
     assert await world.differences() == [(COMPLETED, 0, 2)]
 
 
-async def test_the_sheet_compares_only_from_where_a_consumer_began(world: World) -> None:
+async def test_the_sheet_compares_only_from_where_a_consumer_began_once_it_is_counted_what_was_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.completed("a", "b", "c")
     world.log.append(world.log.records[0], world.log.records[2])
     await world.ledger.read()
     await world.listener.take(at=2)
     await world.listener.read()
+    monkeypatch.setattr(store, "STRIDE", 1)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(jobs, "SPELL", -1.0)
+        (sheet,) = (await world.look()).sheets
+        assert ([each.why for each in sheet.open], sheet.entries) == ([decisions.BEING_COUNTED], ())
     assert await world.entries() == {COMPLETED: {"archived": 2, "applied": 2, "copies": 1}}  # it first heard of a again
     await world.settle()
     await world.ledger.service.database.fetch("TRUNCATE inbox, copies, events")  # their day was dropped

@@ -6,7 +6,7 @@ another offset, is taken off where it was ignored, or where it lies.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,9 @@ class Records(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """How many records there are."""
         return self.events + self.copies
+
+    def __add__(self, other: "Records") -> "Records":
+        return Records(self.events + other.events, self.copies + other.copies)
 
     def __sub__(self, other: "Records") -> "Records":
         return Records(self.events - other.events, self.copies - other.copies)
@@ -174,6 +177,9 @@ class _Answer(msgspec.Struct):
     consumers: list[Told]
 
 
+BEING_COUNTED = "what the archive has from before the consumer counted is being counted"
+
+
 def objection(own: Place | None, theirs: Place) -> str | None:
     """Say why a consumer's place cannot be compared with the archive's now; None where it can."""
     if own is None or own.since is None:
@@ -204,13 +210,18 @@ def records_of(counts: Iterable[Count]) -> dict[str, Records]:
     return {each.type: Records(each.total - each.repeated, each.repeated) for each in counts}
 
 
-def weigh(own: Told | None, told: Told, kept: Mapping[PartitionId, Kept]) -> Sheet:
-    """Compare what a consumer tells with what the archive holds, partition by partition and type by type."""
+def weigh(
+    own: Told | None, told: Told, kept: Mapping[PartitionId, Kept], uncounted: Collection[PartitionId] = ()
+) -> Sheet:
+    """Compare what a consumer tells with what the archive holds, partition by partition and type by type.
+
+    `uncounted`: partitions of which nobody has counted yet what the archive had before the consumer began.
+    """
     owns = {place.at: place for place in own.places} if own else {}
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     differences, opened = [], []
     for place in told.places:
-        if why := objection(owns.get(place.at), place):
+        if why := objection(owns.get(place.at), place) or (BEING_COUNTED if place.at in uncounted else None):
             opened.append(Open(*place.at, why))
             continue
         archived = records_of(own.counts_of(place.at).values()) if own else {}

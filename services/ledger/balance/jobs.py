@@ -1,6 +1,7 @@
 """Makes the balance sheet: asks every service what it handled, and holds it against what the archive has."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,8 @@ BALANCE = "balance"
 """The first one is scheduled by the migration that makes its tables."""
 EVERY = timedelta(minutes=1)
 OWN = "ledger"
+SPELL = 20.0
+"""Seconds after which a look counts no further opening; what it has counted is kept."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -93,12 +96,14 @@ async def compare(database: Database, heard: Sequence[Told], silent: tuple[str, 
     known = await store.find_openings(database)
     flying = await _counted(database, [part for part in parts if _reaches(part.flying)], lambda part: part.flying)
     openings = await _openings(database, own, parts, known, flying)
-    sheets = _weighed(own, heard, openings, flying)
+    uncounted = {part.at for part in parts} - openings.keys()
+    parts = [part for part in parts if part.at in openings]
+    sheets = _weighed(own, heard, openings, flying, uncounted)
     if doubtful := _twice(parts, sheets):
         firsts = await store.count_new(database, [part.counted for part in doubtful])
         for part, first in zip(doubtful, firsts, strict=True):
             openings[part.at] = _hearing(openings[part.at], first)
-        sheets = _weighed(own, heard, openings, flying)
+        sheets = _weighed(own, heard, openings, flying, uncounted)
     accepted = {each.consumer: each.accepted for each in (await store.find_alarms(database)).values()}
     left = [replace(each, differences=beyond(each.differences, accepted.get(each.consumer, ()))) for each in sheets]
     changed = _moved(parts, left, openings, known)
@@ -111,10 +116,16 @@ def _weighed(
     heard: Iterable[Told],
     openings: Mapping[tuple[str, PartitionId], Opening],
     flying: Mapping[tuple[str, PartitionId], dict[str, Records]],
+    uncounted: Collection[tuple[str, PartitionId]],
 ) -> tuple[Sheet, ...]:
     kept = {at: Kept(each.counts, flying.get(at, {}), each.heard_first) for at, each in openings.items()}
     return tuple(
-        decisions.weigh(own, told, {at: each for (consumer, at), each in kept.items() if consumer == told.consumer})
+        decisions.weigh(
+            own,
+            told,
+            {at: each for (consumer, at), each in kept.items() if consumer == told.consumer},
+            {at for consumer, at in uncounted if consumer == told.consumer},
+        )
         for told in heard
     )
 
@@ -165,12 +176,17 @@ async def _openings(
     known: Mapping[tuple[str, PartitionId], Opening],
     flying: Mapping[tuple[str, PartitionId], dict[str, Records]],
 ) -> dict[tuple[str, PartitionId], Opening]:
-    """Return each part's opening; one that is not known yet is counted once, while the archive still has it all."""
+    """Return each part's opening; one that is not known yet is counted once, while the archive still has it all.
+
+    That may take long. After a spell what is left is for the next look, and has no opening yet.
+    """
     openings = {part.at: known[part.at] for part in parts if part.at in known and known[part.at].since == part.since}
     new = [part for part in parts if part.at not in openings]
-    counted = await _counted(database, [part for part in new if _reaches(part.before)], lambda part: part.before)
+    until = time.monotonic() + SPELL
     for part in new:
-        counts = counted.get(part.at, {})
+        if time.monotonic() > until:
+            break
+        (counts,) = await store.count(database, [part.before])
         if own and (part.place.since or 0) < (part.own.since or 0):
             archived = decisions.records_of(own.counts_of(part.place.at).values())
             counts = decisions.taken_as_given(archived, part.told.counts_of(part.place.at), flying.get(part.at, {}))

@@ -1,10 +1,11 @@
 """The balance sheet in the database: how much the archive holds in a range of offsets, openings, and alarms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, column
 
 from backbone.consuming.batch import Incoming
@@ -12,9 +13,11 @@ from backbone.events.topics import PartitionId
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Statement, rows, tuples
 from services.ledger.balance.alarms import Alarm
-from services.ledger.balance.decisions import Difference, Records
+from services.ledger.balance.decisions import NONE, Difference, Records
 from services.ledger.tables import alarms, copies, openings
 
+STRIDE = 200_000
+"""So many offsets one statement counts at most: a history of years takes many, and each of them seconds."""
 EARLIER = timedelta(seconds=5)
 """What was archived so long before its log was taken up may still be of it: two clocks have told the times."""
 
@@ -155,9 +158,10 @@ _SAVE_ALARMS = Statement(
 async def count(database: Database, spans: Sequence[Span]) -> list[dict[str, Records]]:
     """Count by type what the archive holds in each of these spans."""
     found: list[dict[str, Records]] = [{} for _ in spans]
-    if spans:
-        for row in await _COUNT.fetch(database, span=_asked(spans)):
-            found[row["at"]][row["type"]] = Records(row["events"], row["copies"])
+    for pieces in _pieces(spans):
+        for row in await _COUNT.fetch(database, span=_asked(pieces)):
+            counted = found[row["at"]]
+            counted[row["type"]] = counted.get(row["type"], NONE) + Records(row["events"], row["copies"])
     return found
 
 
@@ -165,15 +169,29 @@ async def count_new(database: Database, spans: Sequence[Span]) -> list[dict[str,
     """Count by type the copies in each of these spans of events that have no earlier record there."""
     found: list[dict[str, int]] = [{} for _ in spans]
     if spans:
-        for row in await _NEW.fetch(database, span=_asked(spans)):
+        for row in await _NEW.fetch(database, span=_asked(enumerate(spans))):
             found[row["at"]][row["type"]] = row["events"]
     return found
 
 
-def _asked(spans: Sequence[Span]) -> list[tuple[object, ...]]:
+def _pieces(spans: Iterable[Span]) -> Iterator[list[tuple[int, Span]]]:
+    """Cut spans, so that no statement has more than a stride of offsets to count; each piece with its span's number."""
+    pieces, length = list[tuple[int, Span]](), 0
+    for at, span in enumerate(spans):
+        for first in range(span.first, span.next, STRIDE):
+            piece = replace(span, first=first, next=min(first + STRIDE, span.next))
+            if length + piece.next - first > STRIDE:
+                yield pieces
+                pieces, length = [], 0
+            pieces.append((at, piece))
+            length += piece.next - first
+    if pieces:
+        yield pieces
+
+
+def _asked(spans: Iterable[tuple[int, Span]]) -> list[tuple[object, ...]]:
     return [
-        (at, each.topic, each.partition, each.first, each.next, each.after - EARLIER, each.log)
-        for at, each in enumerate(spans)
+        (at, each.topic, each.partition, each.first, each.next, each.after - EARLIER, each.log) for at, each in spans
     ]
 
 
