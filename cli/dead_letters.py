@@ -1,8 +1,10 @@
 """./sliceline dead-letters: look at parked events, handle them again by a plan, give them up, edit or reproduce one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -131,12 +133,14 @@ class _Asked:
 
     def discard(self) -> None:
         reason = _given(self._wanted.reason, "--reason")
-        done = self._post("/dead-letters/discard", **self._some(), reason=reason)
-        behind = f" What waited behind goes on as redrive {done['redrive']}." if done["redrive"] else ""
-        console.print(f"{self._service}: {done['discarded']} discarded, to be restored until they are purged.{behind}")
+        parts = self._in_parts("discard", "discarded", **self._some(), reason=reason)
+        plans = ", ".join(str(each["redrive"]) for each in parts if each["redrive"])
+        behind = f" What waited behind goes on as redrive {plans}." if plans else ""
+        count = sum(each["discarded"] for each in parts)
+        console.print(f"{self._service}: {count} discarded, to be restored until they are purged.{behind}")
 
     def restore(self) -> None:
-        restored = self._post("/dead-letters/restore", **self._some())["restored"]
+        restored = sum(each["restored"] for each in self._in_parts("restore", "restored", **self._some()))
         console.print(f"{self._service}: {restored} restored to where they stood; their keys are parked.")
 
     def edit(self) -> None:
@@ -155,6 +159,18 @@ class _Asked:
         material = self._get(asked) if before is None else self._post(asked, before=before)
         path = write_test(material, self._wanted.to, is_archived=before is not None)
         console.print(f"Written. It fails as the event did: ./sliceline test {path}", highlight=False, soft_wrap=True)
+
+    def _in_parts(self, act: str, told: str, **body: Any) -> Sequence[Any]:
+        """Do something to as many letters as the service takes at once, until there are no more."""
+        from backbone.consuming.discarding import MOST
+
+        parts = [self._post(f"/dead-letters/{act}", **body)]
+        while parts[-1][told] >= MOST:
+            answer = self._client.post(f"/dead-letters/{act}", json=body)
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                break
+            parts.append(answer_of(answer))
+        return parts
 
     def _one(self) -> int:
         """Return the number that was given."""

@@ -14,6 +14,9 @@ from backbone.consuming import acts, inbox, letters_sql, parking, sql
 from backbone.observing.logs import logger
 from backbone.storage.database import Tx
 
+MOST = 5000
+"""How many letters one transaction discards or restores; it holds their keys, and their events wait for it."""
+
 
 class Which(msgspec.Struct, frozen=True, kw_only=True):
     """Says which letters: one, all of a key, or those that failed for the reason that a fingerprint stands for."""
@@ -28,12 +31,13 @@ class Which(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def discard(tx: Tx, consumer: str, which: Which, *, actor: str, reason: str) -> list[asyncpg.Record]:
-    """Move dead letters to the discarded ones; return each one's number, place, key, type and error.
+    """Move dead letters to the discarded ones, `MOST` at once; return each one's number, place, key, type and error.
 
     Locks their parked keys as consumer and redrive do. A key stays parked until what waits behind is redriven; where
     nothing does it is open again.
     """
-    found = await letters_sql.LETTERS_WANTED.fetch(tx.raw, consumer=consumer, **msgspec.structs.asdict(which))
+    asked = msgspec.structs.asdict(which)
+    found = await letters_sql.LETTERS_WANTED.fetch(tx.raw, consumer=consumer, most=MOST, **asked)
     keys = parking.keys_of(found)
     await sql.PARKED_LOCK.fetch(tx.raw, consumer=consumer, wanted=keys)
     given = {"ids": [row["id"] for row in found], "actor": actor, "reason": reason}
@@ -46,12 +50,13 @@ async def discard(tx: Tx, consumer: str, which: Which, *, actor: str, reason: st
 
 
 async def restore(tx: Tx, consumer: str, which: Which, *, actor: str) -> list[asyncpg.Record]:
-    """Put discarded letters back to where they stood among those of their keys, which are parked again.
+    """Put discarded letters back to where they stood among those of their keys, which are parked again, `MOST` at once.
 
     Later events of a key that was open meanwhile may have been handled. Waits for the batch that the consumer has in
     hand, so that none of them slips past while the key closes.
     """
-    found = await letters_sql.DISCARDED_WANTED.fetch(tx.raw, consumer=consumer, **msgspec.structs.asdict(which))
+    asked = msgspec.structs.asdict(which)
+    found = await letters_sql.DISCARDED_WANTED.fetch(tx.raw, consumer=consumer, most=MOST, **asked)
     keys = parking.keys_of(found)
     places = sorted({(row["topic"], row["partition"]) for row in found})
     await letters_sql.PLACES_LOCK.execute(tx.raw, consumer=consumer, place=places)
@@ -62,6 +67,18 @@ async def restore(tx: Tx, consumer: str, which: Which, *, actor: str) -> list[as
         await acts.note(tx, actor, "restore", **_about(which, back))
     await letters_sql.OPEN_KEYS.execute(tx.raw, consumer=consumer, wanted=keys)  # where somebody else was quicker
     return back
+
+
+async def behind(tx: Tx, consumer: str, which: Which, gone: Sequence[asyncpg.Record]) -> list[tuple[str, str]]:
+    """Return the keys of discarded letters that can go on: what is left of them is nothing that is to be discarded."""
+    given = {"wanted": parking.keys_of(gone), **msgspec.structs.asdict(which)}
+    return parking.keys_of(await letters_sql.KEYS_LEFT.fetch(tx.raw, consumer=consumer, **given))
+
+
+def tell_many(count: int, which: Which, *, by: str, reason: str) -> None:
+    """Log that dead letters were discarded, once that is committed; which they were the act has."""
+    given = {"count": count, **which.told(), "by": by, "reason": reason}
+    logger.warning("dead letters were discarded", action="letters-discarded", **given)
 
 
 def tell(gone: asyncpg.Record, *, by: str, reason: str) -> None:

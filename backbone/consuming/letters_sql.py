@@ -197,14 +197,14 @@ LETTERS_WANTED = Statement(f"""
 SELECT id, topic, partition, key FROM dead_letters
 WHERE consumer = :consumer AND (:letter::bigint IS NULL OR id = :letter) AND (:key::text IS NULL OR key = :key)
   AND (:fingerprint::text IS NULL OR error IS NOT NULL AND {GROUP} = :fingerprint)
-ORDER BY id
+ORDER BY id LIMIT :most
 """)  # noqa: S608
 
 DISCARDED_WANTED = Statement(f"""
 SELECT id, topic, partition, key FROM discarded_letters
 WHERE consumer = :consumer AND (:letter::bigint IS NULL OR id = :letter) AND (:key::text IS NULL OR key = :key)
   AND (:fingerprint::text IS NULL OR error IS NOT NULL AND {GROUP} = :fingerprint)
-ORDER BY id
+ORDER BY id LIMIT :most
 """)  # noqa: S608
 
 LETTERS_DISCARD = Statement(
@@ -231,11 +231,15 @@ SELECT id, topic, partition, "offset", key, headers, record_key, value, discarde
     letter=dead_letters,
 )
 
+# Of these keys, those with letters left, none of which is one of those that somebody still takes.
 KEYS_LEFT = Statement(
-    """
-SELECT DISTINCT topic, key FROM dead_letters
+    f"""
+SELECT topic, key FROM dead_letters
 WHERE consumer = :consumer AND (topic, key) IN (SELECT :wanted.* FROM :wanted)
-""",
+GROUP BY topic, key
+HAVING NOT bool_or((:letter::bigint IS NULL OR id = :letter) AND (:key::text IS NULL OR key = :key)
+  AND (:fingerprint::text IS NULL OR error IS NOT NULL AND {GROUP} = :fingerprint))
+""",  # noqa: S608
     wanted=tuples(parked_keys.c.topic, parked_keys.c.key),
 )
 

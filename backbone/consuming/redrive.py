@@ -110,9 +110,8 @@ async def _finish(database: Database, name: str, handlers: Handlers, number: int
     return await going.handled()
 
 
-async def begin_behind(tx: Tx, consumer: str, gone: Sequence[asyncpg.Record], actor: str) -> int | None:
+async def begin_behind(tx: Tx, consumer: str, keys: Sequence[tuple[str, str]], actor: str) -> int | None:
     """Write the plan by which what waited behind discarded letters goes on; return its number, None for nothing."""
-    keys = parking.keys_of(await letters_sql.KEYS_LEFT.fetch(tx.raw, consumer=consumer, wanted=parking.keys_of(gone)))
     return await begin(tx, consumer, Plan(on_failure="continue"), actor, keys=keys) if keys else None
 
 

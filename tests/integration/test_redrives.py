@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backbone.consuming import redrive, redriving
+from backbone.consuming import discarding, redrive, redriving
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.dry_run import Rehearsal
@@ -310,6 +310,31 @@ async def test_a_group_is_discarded_and_restored_to_where_it_stood(kitchen: Kitc
     await kitchen.service.database.fetch("UPDATE discarded_letters SET discarded_at = now() - interval '31 days'")
     assert await prune(kitchen.service.database, sql.DISCARDED_PRUNE, timedelta(days=30)) == 1
     assert (await kitchen.post("/dead-letters/restore", 404, key=orders[1]))["title"] == "No such discarded letter"
+
+
+async def test_a_large_group_is_discarded_and_restored_in_parts_and_only_keys_that_are_done_with_go_on(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discarding, "MOST", 2)
+    orders = [await kitchen.refused(behind=1) for _ in range(3)]
+    again = {"key": orders[0], "reason": "Nobody ordered it."}
+    assert await kitchen.post("/dead-letters/discard", letter=1, reason="x") == {"discarded": 1, "redrive": 1}
+    assert await kitchen.post("/dead-letters/restore", letter=1) == {"restored": 1}
+    await kitchen.deliver(kitchen.service.record(*cancel(orders[0])))
+    assert await kitchen.post("/dead-letters/discard", **again) == {"discarded": 2, "redrive": None}
+    assert await kitchen.post("/dead-letters/discard", **again) == {"discarded": 1, "redrive": None}
+    assert orders[0] not in {each["key"] for each in await kitchen.letters()}
+    assert [await kitchen.post("/dead-letters/restore", key=orders[0]) for _ in "ab"] == [
+        {"restored": 2},
+        {"restored": 1},
+    ]
+    (group,) = (await kitchen.get("/dead-letters/groups"))["items"]
+    given = {"group": group["group"], "reason": "Nobody ordered these."}
+    assert [await kitchen.post("/dead-letters/discard", **given) for _ in "abc"] == [
+        {"discarded": 2, "redrive": 2},
+        {"discarded": 1, "redrive": 3},
+        {"discarded": 0, "redrive": None},
+    ]
 
 
 async def test_an_event_that_was_handled_before_it_was_discarded_is_not_handled_again(kitchen: Kitchen) -> None:

@@ -157,13 +157,14 @@ def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
 
     @router.post("/dead-letters/discard", response_model=dict[str, int | None])
     async def discard_dead_letters(body: DiscardMany, command: Command) -> Response:
-        """Give up one parked event, all of a key or those of a group; tells how many.
+        """Give up one parked event, all of a key or those of a group, 5,000 at once; tells how many.
 
+        Where it tells 5,000 there may be more: the same again, under another Idempotency-Key, gives up the next ones.
         What waited behind them goes on in the background; `redrive` names the plan, null where nothing waited.
         """
         discarded = _Discarded(name, body.which(), command, body.reason)
         answer = await command.run(discarded.many)
-        discarded.tell()
+        discarded.tell_many()
         return answer
 
 
@@ -186,7 +187,8 @@ class _Discarded:
 
     async def many(self, tx: Tx) -> Answer:
         await self._discard(tx)
-        plan = await begin_behind(tx, self._name, self.gone, self._actor)
+        keys = await discarding.behind(tx, self._name, self._which, self.gone)
+        plan = await begin_behind(tx, self._name, keys, self._actor)
         return Answer({"discarded": len(self.gone), "redrive": plan})
 
     async def _discard(self, tx: Tx) -> None:
@@ -197,12 +199,17 @@ class _Discarded:
         for gone in self.gone:
             discarding.tell(gone, by=self._actor, reason=self._reason)
 
+    def tell_many(self) -> None:
+        if self.gone:
+            discarding.tell_many(len(self.gone), self._which, by=self._actor, reason=self._reason)
+
 
 def _add_restoring(router: APIRouter, name: str, _: Handlers) -> None:
     @router.post("/dead-letters/restore", response_model=dict[str, int], responses={404: {}})
     async def restore_dead_letters(body: Selection, command: Command) -> Response:
-        """Put discarded events back to where they stood, their keys parked; tells how many.
+        """Put discarded events back to where they stood, their keys parked, 5,000 at once; tells how many.
 
+        Where it tells 5,000 there may be more: the same again, under another Idempotency-Key, restores the next ones.
         Later events of their keys may have been handled since.
         """
 
