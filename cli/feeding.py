@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backbone.ids import new_id
-from cli.answers import answer_of
+from cli.answers import answer_of, everything
 from cli.console import errors, fail
 from cli.running import address_of
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 500
 """Events that are handed over at once."""
+ACTOR = {"X-Actor": "operator"}
+NOT_FOUND = 404
 PATIENCE = 60.0
 """Seconds for which a service that does not answer is asked again: to be fed twice has no second effect."""
 AGAIN = 1.0
@@ -86,9 +88,16 @@ class Ends:
         answer = _patiently(lambda: self.service.post("/pauses", json=body, headers=once))
         return None if answer.status_code in (409, 422) else int(answer_of(answer)["id"])
 
+    def paused_for(self, reason: str) -> int | None:
+        """Return the pause that the consumer is in for this reason; None where it rests for another, or not at all."""
+        resting = (each for each in everything(self.service, "/pauses") if each["what"] == "consumer")
+        return next((int(each["id"]) for each in resting if each["reason"] == reason), None)
+
     def resume(self, pause: int) -> None:
-        """Let the service's consumer go on."""
-        answer_of(self.service.delete(f"/pauses/{pause}"))
+        """Let the service's consumer go on, where nobody else has let it."""
+        answer = self.service.delete(f"/pauses/{pause}")
+        if answer.status_code != NOT_FOUND:
+            answer_of(answer)
 
     def lag(self) -> int:
         """Ask the ledger how many events it has not read yet."""
@@ -115,7 +124,7 @@ def ends(service: str) -> Iterator[Ends]:
     """Open both ends; end the command when one of them is not there."""
     import httpx
 
-    given: dict[str, Any] = {"timeout": 120, "trust_env": False}
+    given: dict[str, Any] = {"timeout": 120, "trust_env": False, "headers": ACTOR}
     ledger, to = address_of("ledger"), address_of(service)
     with httpx.Client(base_url=ledger, **given) as archive, httpx.Client(base_url=to, **given) as client:
         try:

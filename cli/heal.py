@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import console, fail
+from cli.ending import ended_gently
 from cli.moments import moment_of
 from cli.running import find, known_service
 from local import HOME, ROOT, state
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cli.feeding import Ends
 
 ARCHIVE = "ledger"
+PAUSE = "It is fed what it missed: ./sliceline heal"
+"""The reason of its pauses, by which one that an earlier heal left behind is known."""
 SETTLED = 6.0
 """Seconds after which the archive has noticed what it has not read yet."""
 LEVEL_WITHIN = 120.0
@@ -51,13 +54,14 @@ def heal(
             "The ledger is what the others are healed from; it reads what the topics hold: ./sliceline reread ledger",
             code=2,
         )
-    if find() is None:
-        _start()
-    for at, name in enumerate(chosen):
-        with ends(name) as both, _paused(both):
-            if at == 0:
-                _until_level(both)
-            _say(name, _count_on(both), _feed(both, begin))
+    with ended_gently():
+        if find() is None:
+            _start()
+        for at, name in enumerate(chosen):
+            with ends(name) as both, _paused(both):
+                if at == 0:
+                    _until_level(both)
+                _say(name, _count_on(both), _feed(both, begin))
 
 
 def _start() -> None:
@@ -78,10 +82,16 @@ def _as_last_time() -> list[str]:
 
 @contextmanager
 def _paused(both: "Ends") -> Iterator[None]:
-    """Have the consumer wait, so that what it missed comes before what is new; one that waits already stays so."""
-    pause = both.pause("It is fed what it missed: ./sliceline heal")
+    """Have the consumer wait, so that what it missed comes before what is new.
+
+    One that somebody else has paused stays so. One that a heal has paused which could not end goes on afterwards.
+    """
+    pause = None
     try:
+        pause = both.pause(PAUSE) or both.paused_for(PAUSE)
         yield
+    except KeyboardInterrupt:
+        fail(f"Stopped while it healed {both.name}. What was applied stays; the same command goes on.", code=130)
     finally:
         if pause is not None:
             both.resume(pause)
@@ -89,6 +99,7 @@ def _paused(both: "Ends") -> Iterator[None]:
 
 def _until_level(both: "Ends") -> None:
     """Wait until the archive has all that the topics hold: what comes later reaches the services by themselves."""
+    console.print("Waiting until the ledger has read all that the topics hold.")
     time.sleep(SETTLED)
     until = time.monotonic() + LEVEL_WITHIN
     while lag := both.lag():

@@ -2,17 +2,21 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from backbone.observing import metrics
 from cli.__main__ import app
+from cli.heal import PAUSE
 from services.ledger.service import SERVICE as LEDGER
 from services.loyalty.service import SERVICE as LOYALTY
 from tests.conftest import NewDatabase
@@ -87,16 +91,23 @@ def test_a_database_from_an_older_backup_is_level_again_and_gives_no_number_twic
             serving(LOYALTY, restored) as loyalty,
             standing_in_for(tmp_path, {"ledger": ledger, "loyalty": loyalty}),
         ):
+            with monkeypatch.context() as stopping:
+                stopping.setattr("cli.heal._until_level", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+                stopped = CliRunner().invoke(app, ["heal", "loyalty"])
+            assert (stopped.exit_code, "Stopped" in stopped.output) == (130, True), stopped.output
+            left_by_one_killed = {"what": "consumer", "name": "loyalty", "reason": PAUSE}
+            assert httpx.post(f"{loyalty}/pauses", json=left_by_one_killed).status_code == 201
             healed = CliRunner().invoke(app, ["heal", "loyalty"])
             assert healed.exit_code == 0, healed.output
+            assert "Waiting until the ledger" in healed.output
             again = CliRunner().invoke(app, ["heal", "loyalty"])
         assert "loyalty: 3 missed events applied, 3 had been; counts on for 1 keys" in healed.output
         assert "loyalty: 0 missed events applied, 6 had been." in again.output
         same = "SELECT points, balance, order_id FROM entries ORDER BY number"
         assert asyncio.run(_execute(restored, same)) == asyncio.run(_execute(live, same))
         assert asyncio.run(_execute(restored, "SELECT FROM outbox")) == []  # what it had published before
-        paused = "SELECT count(*), count(resumed_at) FROM pauses"
-        assert asyncio.run(_execute(restored, paused)) == [(2, 2)]  # the consumer waited, and goes on
+        paused = "SELECT count(*), count(resumed_at), count(*) FILTER (WHERE paused_by = 'operator') FROM pauses"
+        assert asyncio.run(_execute(restored, paused)) == [(3, 3, 2)]  # the consumer waited, and goes on
         asyncio.run(handle(restored, [_another(records)]))
         assert asyncio.run(_execute(restored, "SELECT sequence FROM outbox")) == [(7,)]
 
