@@ -25,7 +25,7 @@ class Unasked(SlicelineError):
 
 def why(facts: Facts, target: str) -> Answer:
     """Answer for an event or a service, by its name in the wiring. Raises Unasked."""
-    return _Way(facts).to(target)
+    return _Way(facts).to(facts.wiring.meant(target, {event.name for event in facts.events}))
 
 
 class _Way:
@@ -54,7 +54,7 @@ class _Way:
             return links.ended(name, end)
         needs = [need for need in wire.needs if need.is_of(event.whole for event in self._facts.events)]
         if missing := self._missing(wire, needs):
-            return self._to_missing(name, missing)
+            return self._to_missing(name, missing, may_give_way=wire.mode != "all")
         return self._from(name, wire, self._owed(wire, needs, results), results)
 
     def _missing(self, wire: Wire, needs: Sequence[Need]) -> list[Need]:
@@ -70,16 +70,29 @@ class _Way:
             triggers = [each for each in triggers if each.occurrenceid not in answered]
         return list({each.occurrenceid: each for each in triggers}.values())
 
-    def _to_missing(self, name: str, missing: Sequence[Need]) -> Broken:
-        """Go on to the first that is missing; where any would do, to one that comes in the ordinary way."""
+    def _to_missing(self, name: str, missing: Sequence[Need], *, may_give_way: bool) -> Broken:
+        """Go on to the first that is missing; where any would do, to one that comes in the ordinary way.
+
+        `may_give_way`: one that does not come any more gives way to another that still can.
+        """
         events = [need.event for need in missing if need.event not in self._asked]
         ordinary = [event for event in events if _is_ordinary(self._wiring.wires[event])]
         if not events:
             return Broken("never", self._wiring.publisher(name), f"Nothing that {name} follows on has happened.")
-        wanted = (ordinary or events)[0]
-        self._chain.append(Link(f"{name} follows on {wanted}, which has not happened."))
-        end = self._to_event(wanted)
-        return end if isinstance(end, Broken) else links.unknown(self._wiring.publisher(wanted), wanted, [])
+        ways = (self._by_way_of(name, event) for event in ordinary or events)
+        first = next(ways)
+        others = ways if may_give_way and first[1].kind == "ended" else iter(())
+        self._chain, end = next((way for way in others if way[1].kind != "ended"), first)
+        return end
+
+    def _by_way_of(self, name: str, wanted: str) -> tuple[list[Link], Broken]:
+        """Try the way by one event that is missing; return the links that hold there, and the broken one."""
+        way = _Way(self._facts)
+        way._chain = [*self._chain, Link(f"{name} follows on {wanted}, which has not happened.")]
+        way._asked = set(self._asked)
+        end = way._to_event(wanted)
+        broken = end if isinstance(end, Broken) else links.unknown(self._wiring.publisher(wanted), wanted, [])
+        return way._chain, broken
 
     def _to_service(self, service: str) -> Happened | Broken:
         if not self._standing(service).answers:
@@ -98,7 +111,7 @@ class _Way:
         reads = sorted(self._wiring.reads.get(service, ()))
         if not reads:
             return Broken("not-listening", service, f"{service} listens to no event of an order.")
-        return self._to_missing(service, [Need(each) for each in reads])
+        return self._to_missing(service, [Need(each) for each in reads], may_give_way=True)
 
     def _from(self, name: str, wire: Wire, owed: Sequence[Seen], results: Sequence[Seen]) -> Happened | Broken:
         """Look for what keeps the publisher from going on after the events that it needs."""

@@ -29,6 +29,8 @@ WORDS: Mapping[str, str] = {
     "points": "loyalty.points-earned",
 }
 """What people say for an event."""
+INSTEAD: Mapping[str, str] = {"orders.order-refunded": "payments.payment-refunded"}
+"""What comes instead of an event of an order that ended early: nobody can ask for a refund of one."""
 
 
 class NotKnown(SlicelineError):
@@ -84,6 +86,13 @@ class Wiring(msgspec.Struct, frozen=True):
         if len(found) == 1:
             return found[0]
         raise NotKnown(self._advice(expected, found))
+
+    def meant(self, name: str, happened: Collection[str]) -> str:
+        """Return the event that stands for one where these happened: what comes instead, once that is called for."""
+        instead = INSTEAD.get(name)
+        if instead is None or name in happened:
+            return name
+        return instead if any(need.event in happened for need in self.wires[instead].needs) else name
 
     def _advice(self, expected: str, found: list[str]) -> str:
         if found:

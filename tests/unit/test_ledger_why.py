@@ -226,6 +226,24 @@ def test_a_mail_is_asked_for_by_each_event_that_calls_for_one() -> None:
     assert broken("mail", ORDER, CONFIRMED, MAILED, cancelled, notifications=failing)[0] == "job-failing"
 
 
+def test_a_mail_of_an_order_that_waits_for_its_payment_waits_for_the_payment() -> None:
+    """It is no mail about missing stock that it waits for: the stock is there."""
+    answer = asked("mail", ORDER, RESERVED, payments=job("charge", error="503", parked_at=NOW))
+    assert answer.broken is not None
+    assert (answer.broken.kind, answer.broken.service) == ("job-parked", "payments")
+    assert not [link.text for link in answer.chain if "backordered" in link.text]
+
+
+def test_a_refund_of_a_cancelled_order_is_what_its_cancellation_gave_back() -> None:
+    cancelled, back = seen(6, "orders.order-cancelled", "e-9"), seen(7, "payments.payment-refunded", "e-6")
+    answer = asked("refund", ORDER, RESERVED, PAID, cancelled, back)
+    assert answer.happened is not None
+    assert answer.happened.event == "e-7"
+    failing = job("void", error="503", parked_at=NOW)
+    assert broken("refund", ORDER, RESERVED, PAID, cancelled, payments=failing)[:2] == ("job-parked", "payments")
+    assert broken("refund", ORDER, RESERVED, PAID, CONFIRMED)[0] == "button"
+
+
 def test_an_end_stands_against_what_comes_before_it() -> None:
     rejected = seen(5, "orders.order-rejected", "e-2")
     assert broken("order-confirmed", ORDER, rejected) == ("ended", "orders", None)
