@@ -84,10 +84,15 @@ def _rebuild(to: str, *, swap: bool) -> None:
                 compared = asyncio.run(rebuilt(rebuilding, swap=swap))
     except (NoReadModel, NotLevel) as refused:
         fail(str(refused))
-    _say_compared(compared, rebuilding.parked, swapped=swap)
+    _say_compared(compared)
+    _say_parked(rebuilding.parked, rebuilding.failures)
+    if swap:
+        console.print("The rebuilt rows are live now.")
+    elif any(each.different for each in compared):
+        console.print("Nothing was changed. With --swap the rebuilt rows take the place of the live ones.")
 
 
-def _say_compared(compared: "list[Compared]", parked: int, *, swapped: bool) -> None:
+def _say_compared(compared: "list[Compared]") -> None:
     for each in compared:
         console.print(
             f"{each.table}: {each.live:,} rows live, {each.shadow:,} rebuilt, {each.different:,} of them different.",
@@ -99,12 +104,14 @@ def _say_compared(compared: "list[Compared]", parked: int, *, swapped: bool) -> 
             )
         if each.different > len(each.first):
             console.print(f"  … and {each.different - len(each.first):,} more", highlight=False)
+
+
+def _say_parked(parked: int, kinds: "Counter[str]") -> None:
+    """Tell how many events could not be handled, one line for each kind of failure."""
     if parked:
         console.print(f"{parked:,} events could not be handled, or wait behind one that could not.", highlight=False)
-    if swapped:
-        console.print("The rebuilt rows are live now.")
-    elif any(each.different for each in compared):
-        console.print("Nothing was changed. With --swap the rebuilt rows take the place of the live ones.")
+    for kind, count in kinds.most_common():
+        console.print(f"  {count:,} of {kind}", highlight=False, markup=False, soft_wrap=True)
 
 
 def fed(both: "Ends", wanted: "Wanted", *, apply: bool, rate: float | None = None) -> "Counter[str]":

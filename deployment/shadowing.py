@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from backbone.consuming import comparing, shadow
-from backbone.consuming.batch import Batch, Letter
+from backbone.consuming import comparing, parking, shadow
+from backbone.consuming.batch import Batch, Incoming, Letter
 from backbone.consuming.comparing import Compared
+from backbone.consuming.fingerprints import first_own, own_frames
 from backbone.consuming.handlers import topics_of
 from backbone.consuming.replaying import Archived, Outcome, Replaying, as_archived
 from backbone.consuming.settling import Settling
 from backbone.consuming.shadow import SCHEMA, ShadowDatabase
 from backbone.running.pulse import Pulse
 from backbone.service import Service
+from backbone.storage.database import Tx
 from backbone.storage.statement import Statement
 from services import CATALOGUE
 
@@ -96,6 +99,28 @@ def _writers_beside_events(service: Service[Any]) -> list[str]:
     return [*(["jobs"] if service.jobs else []), *(["commands"] if methods - {"GET", "HEAD"} else [])]
 
 
+class _Filling(Replaying):
+    """Feeds a shadow; counts what it cannot handle by kind, as a log line for each would tell of its customer."""
+
+    def __init__(self, service: Service[Any], database: ShadowDatabase) -> None:
+        super().__init__(service.name, service.handlers, database)
+        self.kinds: Counter[str] = Counter()
+
+    async def park(self, batch: Batch, error: Exception) -> None:
+        await super().park(batch, error)
+        self.kinds[_kind(batch.incoming[0], error)] += 1
+
+    async def _write_off(self, tx: Tx, incoming: Incoming, error: Exception) -> None:
+        await parking.write(tx, self._name, incoming, error)
+
+
+def _kind(incoming: Incoming, error: Exception) -> str:
+    """Name a kind of failure without the error's words: they may tell of a customer."""
+    where = first_own(own_frames(error))
+    named = parking.type_of(incoming.record) or incoming.record.topic
+    return f"{named}: {type(error).__name__}{f' in {where}' if where else ''}"
+
+
 @dataclass
 class Rebuilding:
     """Fills the shadow of one service."""
@@ -106,16 +131,21 @@ class Rebuilding:
     tell: Callable[[int], None] = lambda _: None
     done: int = 0
     after: str | None = None
-    replaying: Replaying = field(init=False)
+    replaying: _Filling = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = ShadowDatabase(self.url, self.service.name)
-        self.replaying = Replaying(self.service.name, self.service.handlers, self.database)
+        self.replaying = _Filling(self.service, self.database)
 
     @property
     def parked(self) -> int:
         """How many events could not be handled, or wait behind one that could not."""
         return self.replaying.outcomes[Outcome.PARKED]
+
+    @property
+    def failures(self) -> "Counter[str]":
+        """How many events could not be handled, by the kind of failure."""
+        return self.replaying.kinds
 
     @property
     def types(self) -> list[str]:

@@ -49,9 +49,8 @@ async def lock_parked(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> se
 
 
 async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
-    """Write one event as a dead letter and park its key."""
-    await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=[(incoming.record.topic, incoming.key)])
-    await _write_letter(tx, consumer, incoming, failure_of(error, type_of(incoming.record)))
+    """Write one event as a dead letter, park its key and say so."""
+    await write(tx, consumer, incoming, error)
     metrics.PARKED.inc()
     logger.error(
         "an event was parked",
@@ -64,6 +63,12 @@ async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> N
         error=describe(error),
         exc_info=error,
     )
+
+
+async def write(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
+    """Write one event as a dead letter and park its key, without a word."""
+    await sql.PARK_KEY.execute(tx.raw, consumer=consumer, parked=[(incoming.record.topic, incoming.key)])
+    await _write_letter(tx, consumer, incoming, failure_of(error, type_of(incoming.record)))
 
 
 def _about(incoming: Incoming) -> dict[str, str | None]:

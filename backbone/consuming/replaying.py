@@ -125,9 +125,12 @@ class Replaying(BatchProcessor):
     async def park(self, batch: Batch, error: Exception) -> None:
         """Park the one event of a batch."""
         async with self._database.transaction() as tx:
-            await parking.park(tx, self._name, batch.incoming[0], error)
+            await self._write_off(tx, batch.incoming[0], error)
             await counting.replay_parked(tx, self._name, batch.incoming)
         self.outcomes[Outcome.PARKED] += 1
+
+    async def _write_off(self, tx: Tx, incoming: Incoming, error: Exception) -> None:
+        await parking.park(tx, self._name, incoming, error)
 
     async def _sift(self, tx: Tx, incoming: Sequence[Incoming]) -> _Sifted:
         """Return the events of which the service knows nothing, and count the others."""

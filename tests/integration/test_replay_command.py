@@ -143,6 +143,12 @@ def test_a_read_model_is_rebuilt_and_compared_row_by_row_and_nothing_changes(fou
     assert len(found.fetch("SELECT FROM entries")) == 39
     assert found.fetch("SELECT count(*) FROM pg_namespace WHERE nspname = 'sliceline_shadow'") == [(0,)]
     assert found.fetch("SELECT count(*) FROM outbox") == [(40,)]
+    _break_the_last(found.urls["ledger"])
+    failing = shadow()
+    assert "1 events could not be handled, or wait" in failing
+    assert "  1 of sliceline.orders.order-completed.v1: " in failing
+    assert not [each for each in ("ada", "locals", "Traceback") if each in failing.partition("1 events")[2]]
+    assert "an event was parked" not in failing
 
 
 def test_a_rebuilt_read_model_takes_the_live_ones_place_when_told_to(found: World) -> None:
@@ -179,6 +185,12 @@ async def _given_up(found: World) -> None:
         await loyalty.client.post("/dead-letters/discard", json={"key": parked.key, "reason": "Not this one."})
     await _deliver(LEDGER, found.urls["ledger"], [record])
     await _execute(found.urls["ledger"], "UPDATE events SET sequence = 1")
+
+
+def _break_the_last(archive: str) -> None:
+    """Have the archive hold an event that no contract lets through, as an older one might be."""
+    broken = """UPDATE events SET value = '{"customer": "ada"}' WHERE type LIKE '%completed%' AND "offset" = 39"""
+    asyncio.run(_execute(archive, broken))
 
 
 async def _execute(url: str, statement: str) -> None:
