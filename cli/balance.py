@@ -33,7 +33,8 @@ def balance(
 ) -> None:
     """Show whether what became of events at every consumer adds up to what is archived, or accept what does not.
 
-    What is accepted is an alarm no longer; more of it is one again. The exit code is 1 when something does not add up.
+    What is accepted is an alarm no longer; more of it is one again. The exit code is 1 when something does not add up,
+    or nobody can say, for a service does not answer.
     """
     import httpx
 
@@ -54,6 +55,9 @@ def balance(
         typer.echo(json.dumps(sheet, indent=2))
     else:
         _show(sheet, service)
+    silent = [name for name in sheet["silent"] if service in (None, name)]
+    if silent:
+        fail(f"Whether all adds up cannot be said: {', '.join(silent)} {'do' if silent[1:] else 'does'} not answer.")
     raise typer.Exit(0 if sheet["balances"] else 1)
 
 

@@ -237,7 +237,7 @@ async def test_the_command_shows_a_difference_and_accepts_it(world: World, monke
     await world.settle()
     with (
         serving(LISTENER, world.urls["loyalty"]) as listener,
-        serving(LEDGER, world.urls["ledger"], services=f"loyalty={listener}") as ledger,
+        serving(LEDGER, world.urls["ledger"], services=f"loyalty={listener},orders=http://127.0.0.1:9") as ledger,
     ):
         monkeypatch.setattr("cli.balance.address_of", lambda _: ledger)
 
@@ -259,6 +259,8 @@ async def test_the_command_shows_a_difference_and_accepts_it(world: World, monke
         assert (await run("accept", "loyalty", *reason))[0] == 0
         code, said = await run("show", "loyalty")
         assert (code, f"1 missing of {COMPLETED}" in said, "Deleted by hand." in said) == (0, True, True)
+        code, said = await run()
+        assert (code, "cannot be said: orders does not answer" in said) == (1, True)
     assert (await world.told())[-1][0] == "sliceline.ledger.balance-accepted.v1"
     await world.settle()
     assert len(await world.told()) == 2
