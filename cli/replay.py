@@ -7,6 +7,7 @@ import typer
 
 from cli.console import console, fail
 from cli.moments import moment_of
+from cli.rates import rate_of
 from cli.running import known_service
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def replay(
         list[str] | None,
         typer.Option("--types", help="Only these: order-completed, or sliceline.orders.order-completed.v1."),
     ] = None,
-    rate: Annotated[float | None, typer.Option("--rate", min=0.1, help="Events a second at most.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Events a second at most.")] = None,
     apply: Annotated[
         bool, typer.Option("--apply", "--yes", help="Do it. Without it only tell what would apply.")
     ] = False,
@@ -45,6 +46,7 @@ def replay(
     from cli.feeding import Wanted, ends
 
     known_service(to)
+    rate = rate_of(rate)
     if shadow or swap:
         _check_alone(shadow, since, until, types, rate, apply)
         _rebuild(to, swap=swap)
@@ -135,7 +137,8 @@ def _chosen(to: str, readable: dict[str, Any], named: list[str]) -> tuple[tuple[
     unread = [name for name, each in found.items() if not each and not (topics and name.startswith("sliceline."))]
     if unread:
         known = ", ".join([*sorted(map(_short, types)), *topics])
-        fail(f"{to} does not read {', '.join(unread)}. It reads {known}.", code=2)
+        hint = " Say several with spaces between them." if any("," in name for name in unread) else ""
+        fail(f"{to} does not read {', '.join(unread)}. It reads {known}.{hint}", code=2)
     return tuple(each for name, full in found.items() for each in full or [name]), ()
 
 

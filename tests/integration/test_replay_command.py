@@ -113,6 +113,11 @@ def test_only_the_wanted_types_and_times_are_fed_and_others_are_named(world: Wor
     result = CliRunner().invoke(app, ["replay", "--to", "loyalty", "--types", "order-placed"])
     assert result.exit_code == 2
     assert "loyalty does not read order-placed. It reads case-resolved, order-completed." in result.output
+    result = CliRunner().invoke(app, ["replay", "--to", "loyalty", "--types", "order-completed,case-resolved"])
+    assert "Say several with spaces between them." in result.output
+    for rate in ("inf", "nan", "0"):
+        result = CliRunner().invoke(app, ["replay", "--to", "loyalty", "--rate", rate])
+        assert (result.exit_code, "--rate takes a number of events a second" in result.output) == (2, True)
 
 
 def shadow(*arguments: str, code: int = 0) -> str:
