@@ -105,7 +105,8 @@ class _Way:
         pressing = [job for job in self._jobs(service, heard, ANY_JOB) if job.error or job.due <= self._facts.now]
         if pressing:
             return links.undone(service, pressing[0], self._facts.now, self._standing(service))
-        return Happened(heard[-1].time, f"{service} has handled all {len(heard)} events that it listens to.")
+        counted = "the one event" if len(heard) == 1 else f"all {len(heard)} events"
+        return Happened(heard[-1].time, f"{service} has handled {counted} that it listens to.")
 
     def _to_what_it_reads(self, service: str) -> Broken:
         reads = sorted(self._wiring.reads.get(service, ()))

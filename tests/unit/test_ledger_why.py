@@ -262,7 +262,9 @@ def test_an_archive_that_lacks_something_says_so_first() -> None:
 
 
 def test_a_service_has_done_its_part_when_all_it_listens_to_is_handled() -> None:
-    assert asked("kitchen", ORDER, CONFIRMED).happened is not None
+    happened = asked("kitchen", ORDER, CONFIRMED).happened
+    assert happened is not None
+    assert happened.text == "kitchen has handled the one event that it listens to."
     assert broken("kitchen", ORDER, CONFIRMED, kitchen=Standing(answers=False))[0] == "no-answer"
     orders_only = Standing(places={("orders.events", 3): 1000})
     assert broken("kitchen", ORDER, RESERVED, kitchen=orders_only, payments=BEHIND) == ("behind", "payments", LOGS)
