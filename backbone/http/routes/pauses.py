@@ -36,8 +36,8 @@ class Pause(BaseModel):
 
     what: Literal["consumer", "key", "job"]
     name: Annotated[
-        str,
-        StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]+$"),
+        Line,
+        StringConstraints(min_length=1, max_length=512),
         Field(description="The service itself, for its consumer; the key; or the kind of job."),
     ]
     reason: Annotated[Line, StringConstraints(min_length=1, max_length=500)]
@@ -65,7 +65,8 @@ class _Service:
             pausing.JOB: self.kinds,
         }[wanted.what]
         if wanted.name not in known:
-            detail = f"There is no {wanted.what} {wanted.name} here; there is {', '.join(sorted(known)) or 'none'}."
+            others = f"There is {', '.join(sorted(known))}." if known else "It has none."
+            detail = f"{self.name} has no {wanted.what} {wanted.name}. {others}"
             raise Problem(422, "Nothing of this name", detail, field="name")
 
 
