@@ -15,11 +15,15 @@ from cli.answers import answer_of, everything
 from cli.console import console, fail
 from cli.earlier import archived_before, states_of
 from cli.following import follow
+from cli.rates import rate_of
 from cli.reproducing import write_test
 from cli.running import address_of
 
 if TYPE_CHECKING:
     import httpx
+
+
+FAILS = "It should fail as the event did, unless that failed for personal data, which is replaced"
 
 
 class Action(StrEnum):
@@ -69,7 +73,7 @@ def dead_letters(
     import httpx
 
     which = {name: value for name, value in (("letter", number), ("key", key), ("group", group)) if value is not None}
-    wanted = _Wanted(number, which, all_of_them, dry_run, yes, rate, on_failure, reason, data, to)
+    wanted = _Wanted(number, which, all_of_them, dry_run, yes, rate_of(rate), on_failure, reason, data, to)
     with httpx.Client(base_url=address_of(service), timeout=60, headers={"X-Actor": actor}, trust_env=False) as client:
         try:
             ACTIONS[action](_Asked(client, service, wanted))
@@ -116,9 +120,10 @@ class _Asked:
     def redrive(self) -> None:
         """Rehearse, ask and redrive; end with 1 when something failed."""
         wanted = self._wanted
-        which = {"all": True} if wanted.all_of_them and not wanted.which else self._some()
+        which = {"all": True} if wanted.all_of_them and not wanted.which else self._some(" or --all")
         if not wanted.yes:
-            letters.show_dry_run(self._followed({**which, "on_failure": "continue", "dry_run": True}))
+            tried = self._followed({**which, "on_failure": "continue", "dry_run": True})
+            letters.show_dry_run(tried, self._failed(tried))
             if wanted.dry_run or not typer.confirm("Redrive them?"):
                 return
         report = self._followed({**which, "rate": wanted.rate, "on_failure": wanted.on_failure.value})
@@ -150,7 +155,12 @@ class _Asked:
         except (OSError, ValueError) as error:
             fail(f"{file} cannot be read as JSON: {error}", code=2)
         done = self._post(f"/dead-letters/{self._one()}/edit", data=data, reason=reason)
+        if not done["diff"]:
+            console.print("Its data is this already: nothing was changed.")
+            return
         console.print(done["diff"], markup=False, highlight=False)
+        again = f"./sliceline dead-letters redrive {self._service} {self._one()}"
+        console.print(f"It is handled as the copy says by: {again}", highlight=False, soft_wrap=True)
 
     def reproduce(self) -> None:
         page = f"/dead-letters/{self._one()}"
@@ -158,7 +168,7 @@ class _Asked:
         asked = f"{page}/reproduction"
         material = self._get(asked) if before is None else self._post(asked, before=before)
         path = write_test(material, self._wanted.to, is_archived=before is not None)
-        console.print(f"Written. It fails as the event did: ./sliceline test {path}", highlight=False, soft_wrap=True)
+        console.print(f"Written, and not tried yet. {FAILS}: ./sliceline test {path}", highlight=False, soft_wrap=True)
 
     def _in_parts(self, act: str, told: str, **body: Any) -> Sequence[Any]:
         """Do something to as many letters as the service takes at once, until there are no more."""
@@ -178,10 +188,10 @@ class _Asked:
             fail("Say which one: its number comes after the service's name.", code=2)
         return self._wanted.number
 
-    def _some(self) -> dict[str, Any]:
-        """Return what was named: one letter, a key or a group."""
+    def _some(self, more: str = "") -> dict[str, Any]:
+        """Return what was named: one letter, a key or a group. `more` can be said instead."""
         if len(self._wanted.which) != 1:
-            fail("Say which: a letter's NUMBER, --key KEY or --group GROUP.", code=2)
+            fail(f"Say which: a letter's NUMBER, --key KEY or --group GROUP{more}.", code=2)
         return self._wanted.which
 
     def _get(self, path: str) -> Any:
@@ -189,6 +199,13 @@ class _Asked:
 
     def _post(self, path: str, **body: Any) -> Any:
         return answer_of(self._client.post(path, json=body))
+
+    def _failed(self, report: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        """Return the letters that a redrive could not handle."""
+        if not report["outcomes"]["failed"]:
+            return ()
+        found = everything(self._client, f"/redrives/{report['id']}/letters")
+        return tuple(each for each in found if each["outcome"] == "failed")
 
     def _followed(self, plan: dict[str, Any]) -> dict[str, Any]:
         return follow(self._client, self._service, self._post("/redrives", **plan)["id"])

@@ -1,7 +1,7 @@
 """Prints dead letters, and what came of them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -9,6 +9,9 @@ from rich.text import Text
 
 from cli.console import console
 
+Line = tuple[str, bool]
+"""A line, and whether what is in it fails."""
+MOMENTS = ("first", "last")
 WORDS = {
     "applied": "applied",
     "already-applied": "had been applied",
@@ -39,7 +42,7 @@ def show_groups(items: Iterable[Mapping[str, Any]]) -> None:
 
 
 def show_page(letter: Mapping[str, Any], before: Sequence[str] | None = None) -> None:
-    """Print all there is to know of one letter, its payload with what fails in it marked.
+    """Print all there is to know of one letter, its payload as JSON, and above it what fails in it.
 
     `before`: what the ledger's archive has before it on its key; None: nobody has asked it, or it does not know.
     """
@@ -64,25 +67,29 @@ def show_page(letter: Mapping[str, Any], before: Sequence[str] | None = None) ->
         "edits", (f"{each['edited_at'][:19]} by {each['edited_by']}: {each['reason']}" for each in letter["edits"])
     )
     _section("acts", (f"{each['at'][:19]} {each['actor']} {each['act']}" for each in letter["acts"]))
+    _section("failing", (f"{each['path'] or 'data'}: {each['message']}" for each in letter["failing"]))
     console.print("payload", style="bold")
-    for line in marked(letter["payload"], {each["path"]: each["message"] for each in letter["failing"]}):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for line, fails in marked(letter["payload"], [each["path"] for each in letter["failing"]]):
+        console.print(line, style="red" if fails else None, highlight=False, markup=False, soft_wrap=True)
 
 
-def marked(payload: Any, failing: Mapping[str, str]) -> list[str]:
-    """Write a payload as JSON, with a mark behind each line whose path fails, and above it all where there is none."""
-    found = set[str]()
-    lines = _lines(payload, "", "", failing, found)
-    return [*(f"<-- {path or 'data'}: {failing[path]}" for path in failing if path not in found), *lines]
+def marked(payload: Any, failing: Collection[str]) -> list[Line]:
+    """Write a payload as JSON, and say of each line whether it is at one of these paths."""
+    return _lines(payload, "", None, failing)
 
 
-def show_dry_run(report: Mapping[str, Any]) -> None:
-    """Print what would come of a redrive."""
+def show_dry_run(report: Mapping[str, Any], failed: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Print what would come of a redrive, and why letters that `failed` did so, the first of each error."""
     console.print(f"Dry run of {report['total']}: {_counted(report)}. Nothing was changed.", highlight=False)
     table = _table("table", "inserted", "updated", "deleted")
     for name, numbers in (report["changes"] or {}).items():
         table.add_row(name, *(str(numbers[what]) for what in ("inserted", "updated", "deleted")))
     console.print(table)
+    errors: dict[str, int] = {}
+    for each in failed:
+        errors.setdefault(str(each["error"]), each["letter"])
+    for error, letter in errors.items():
+        console.print(f"Letter {letter} would fail: {error}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_report(service: str, report: Mapping[str, Any]) -> None:
@@ -101,28 +108,31 @@ def _tried(attempt: Mapping[str, Any]) -> str:
     return f"{'would be ' if attempt['dry_run'] else ''}{attempt['outcome']}{error}"
 
 
-def _lines(value: Any, path: str, name: str, failing: Mapping[str, str], found: set[str], indent: int = 0) -> list[str]:
-    if path in failing:
-        found.add(path)
-    mark = f"    <-- {failing[path]}" if path and path in failing else ""
-    start = "  " * indent + (f"{json.dumps(name)}: " if name else "")
+def _lines(value: Any, path: str, name: str | None, failing: Collection[str], indent: int = 0) -> list[Line]:
+    start = "  " * indent + (f"{json.dumps(name, ensure_ascii=False)}: " if name is not None else "")
     if not value or not isinstance(value, dict | list):
-        return [f"{start}{json.dumps(value, ensure_ascii=False)}{mark}"]
+        return [(f"{start}{json.dumps(value, ensure_ascii=False)}", path in failing)]
     is_object = isinstance(value, dict)
     items = [(str(at), each) for at, each in (value.items() if isinstance(value, dict) else enumerate(value))]
-    inner = [
-        line
-        for at, each in items
-        for line in _lines(each, f"{path}.{at}".strip("."), at if is_object else "", failing, found, indent + 1)
+    parts = [
+        _lines(each, f"{path}.{at}".strip("."), at if is_object else None, failing, indent + 1) for at, each in items
     ]
     opening, closing = "{}" if is_object else "[]"
-    return [f"{start}{opening}{mark}", *inner, "  " * indent + closing]
+    return [(f"{start}{opening}", path in failing), *_with_commas(parts), ("  " * indent + closing, False)]
+
+
+def _with_commas(parts: Sequence[list[Line]]) -> Iterator[Line]:
+    """Yield the lines of an object's or a list's parts, with a comma behind each part but the last."""
+    for number, lines in enumerate(parts, 1):
+        yield from lines[:-1]
+        text, fails = lines[-1]
+        yield (text if number == len(parts) else f"{text},"), fails
 
 
 def _table(*titles: str) -> Table:
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for title in titles:
-        table.add_column(title, style="bold" if title == titles[0] else "", overflow="fold")
+        table.add_column(title, style="bold" if title == titles[0] else "", overflow="fold", no_wrap=title in MOMENTS)
     return table
 
 

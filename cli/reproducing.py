@@ -14,7 +14,8 @@ KEPT = "What came before it on its key and was not handled either: the service h
 TEMPLATE = '''"""Letter {letter} of {service} could not be handled. Written by `./sliceline dead-letters reproduce`.
 
 {failed}
-Personal data is replaced. The test fails as the event did, until the handler is mended; then it passes.
+Personal data is replaced, so that a failure that came of it may not come back. Otherwise the test fails as the event
+did, until the handler is mended; then it passes.
 """
 
 from services.{service}.service import SERVICE
@@ -47,7 +48,10 @@ def write_test(material: Mapping[str, Any], to: Path | None, *, is_archived: boo
     path = to or ROOT / "tests" / "integration" / f"test_{service}_letter_{letter}.py"
     if path.exists():
         fail(f"{path} is there already; another one: --to FILE")
-    path.write_text(text_of(material, is_archived=is_archived))
+    try:
+        path.write_text(text_of(material, is_archived=is_archived))
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}. Another place: --to FILE")
     return path
 
 

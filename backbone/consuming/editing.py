@@ -43,6 +43,8 @@ async def edit(
         error = incoming.broken or SlicelineError("Nobody here reads events of its type.")
         raise DoesNotFit(str(error), failing_paths(error))
     difference = diff_of(before.value, value)
+    if not difference:
+        return difference  # it says the same, so there is nothing to keep of it
     given = {"letter": letter, "value": value, "diff": difference, "actor": actor, "reason": reason}
     await letters_sql.LETTER_EDIT.fetchval(tx.raw, **given)
     await acts.note(tx, actor, "edit", letter=letter, reason=reason)

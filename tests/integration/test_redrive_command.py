@@ -182,12 +182,15 @@ def test_a_dead_letter_is_looked_at_edited_reproduced_given_up_restored_and_redr
         assert "reason" in said(*edit, code=1)
         data.write_text(json.dumps({"order": letter["key"], "customer": ADA, "reason": "It was late."}))
         difference = said(*edit)
+        assert f"./sliceline dead-letters redrive notifications {number}" in difference
+        assert "nothing was changed" in said(*edit)
         assert '-  "reason": "Changed my mind."' in difference
         assert '+  "reason": "It was late."' in difference
         assert "needs --reason" in said("edit", number, "--data", str(data), code=2)
 
         test = tmp_path / "test_letter.py"
-        assert "Written" in said("reproduce", number, "--to", str(test))
+        assert "cannot be written" in said("reproduce", number, "--to", str(tmp_path / "nope" / "x.py"), code=1)
+        assert "Written, and not tried yet" in said("reproduce", number, "--to", str(test))
         text = test.read_text()
         assert "the handler stumbled" in text
         assert "the ledger's archive has" in text
@@ -201,6 +204,9 @@ def test_a_dead_letter_is_looked_at_edited_reproduced_given_up_restored_and_redr
         assert ADA["email"] in shown
         assert f"by the ledger's archive\n  2026-11-01T18:30:00 {CONFIRMED} handled" in shown
         assert "Say which" in said("discard", "--reason", "garbage", code=2)
+        assert "--group GROUP or --all." in said("redrive", "--yes", code=2)
+        assert "404" in said("discard", "4242", "--reason", "garbage", code=1)
+        assert "--rate takes a number" in said("redrive", number, "--yes", "--rate", "1e400", code=2)
         assert "1 discarded" in said("discard", "--group", group, "--reason", "garbage", "--actor", "ann")
         assert "1 restored" in said("restore", number)
         dry = said("redrive", "--all", "--dry-run")

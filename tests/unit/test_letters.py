@@ -1,5 +1,6 @@
 """What tells one cause of failures from another, what is replaced of a person's data, and how a payload is marked."""
 
+import json
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from backbone.errors import SlicelineError
 from backbone.events.contracts import ContractBroken
 from backbone.process import _parts
 from backbone.storage.database import Database
-from cli.letters import marked
+from cli.letters import marked, show_dry_run, show_groups
 from services.kitchen.service import SERVICE
 
 TYPE = "sliceline.orders.order-placed.v1"
@@ -137,9 +138,23 @@ def test_a_process_that_does_jobs_goes_on_with_redrives() -> None:
     assert "jobs redrive" in [part.pulse.name for part in _parts(SERVICE, context)]
 
 
-def test_a_payload_is_marked_where_it_fails() -> None:
-    lines = marked({"order": "o-17", "lines": [{"quantity": "many"}]}, {"lines.0.quantity": "is no integer", "at": "?"})
-    assert lines[0] == "<-- at: ?"
-    assert [line for line in lines if line.endswith("<-- is no integer")] == [
-        '      "quantity": "many"    <-- is no integer'
-    ]
+def test_a_payload_is_shown_as_json_that_an_edit_takes_and_marked_where_it_fails() -> None:
+    payload = {"order": "o-17", "lines": [{"quantity": "many", "": None}, {}, []], "note": "Ünd"}
+    lines = marked(payload, ["lines.0.quantity", "at"])
+    assert json.loads("\n".join(line for line, _ in lines)) == payload
+    assert [line for line, fails in lines if fails] == ['      "quantity": "many",']
+
+
+def test_a_dry_run_says_why_what_it_tried_would_fail_once_for_each_error(capsys: pytest.CaptureFixture[str]) -> None:
+    report = {"total": 3, "outcomes": {"applied": 1, "failed": 2}, "changes": {}}
+    show_dry_run(report, [{"letter": 7, "error": "KeyError: 'oven'"}, {"letter": 9, "error": "KeyError: 'oven'"}])
+    said = capsys.readouterr().out
+    assert "Letter 7 would fail: KeyError: 'oven'" in said
+    assert "Letter 9" not in said
+
+
+def test_a_table_of_groups_keeps_its_times_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    at = "2026-11-01T18:30:00"
+    group = dict.fromkeys(("group", "count", "keys", "held", "type", "frame", "error"), "the oven is out of order " * 9)
+    show_groups([{**group, "first_at": f"{at}.123Z", "last_at": f"{at}.123Z"}])
+    assert capsys.readouterr().out.count(at) == 2

@@ -155,7 +155,7 @@ def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
             await go_on(command.context.database, name, handlers, discarded.plan)
         return answer
 
-    @router.post("/dead-letters/discard", response_model=dict[str, int | None])
+    @router.post("/dead-letters/discard", response_model=dict[str, int | None], responses={404: {}})
     async def discard_dead_letters(body: DiscardMany, command: Command) -> Response:
         """Give up one parked event, all of a key or those of a group, 5,000 at once; tells how many.
 
@@ -187,6 +187,9 @@ class _Discarded:
 
     async def many(self, tx: Tx) -> Answer:
         await self._discard(tx)
+        if not self.gone:
+            detail = "None is parked: it was handled, or discarded. GET /dead-letters lists what is."
+            raise Problem(404, "No such dead letter", detail)
         keys = await discarding.behind(tx, self._name, self._which, self.gone)
         plan = await begin_behind(tx, self._name, keys, self._actor)
         return Answer({"discarded": len(self.gone), "redrive": plan})
