@@ -277,6 +277,8 @@ async def test_what_is_not_there_or_paused_already_is_refused_and_each_act_is_ke
         for what in ("consumer", "job"):
             answer = await client.post("/pauses", json={"what": what, "name": "nobody", "reason": "r"})
             assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "name"), answer.text
+        in_two_lines = await client.post("/pauses", json={"what": "key", "name": "a\nb", "reason": "r"})
+        assert (in_two_lines.status_code, in_two_lines.json()["errors"][0]["field"]) == (422, "name")
         where = await pause(client, "key", "a")
         again = await client.post("/pauses", json={"what": "key", "name": "a", "reason": "r"})
         assert (again.status_code, again.json()["title"]) == (409, "Already paused")
