@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import contracting, readers
+from cli import cataloguing, contracting, readers
 from cli.console import console, fail
 
 
@@ -20,12 +20,14 @@ class Action(StrEnum):
     RELEASE = "release"
     READERS = "readers"
     RETIRE = "retire"
+    CATALOGUE = "catalogue"
 
 
 def contracts(
     action: Annotated[Action, typer.Argument(help="What to do.")] = Action.WRITE,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[EVENT] [FIELD or EVENT]", help="See below.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[EVENT or FOLDER] [FIELD or EVENT]", help="See below.", show_default=False),
     ] = None,
     sarif: Annotated[bool, typer.Option("--sarif", help="Check: print SARIF 2.1.0 instead of words.")] = False,
     github: Annotated[bool, typer.Option("--github", help="Check: print annotations of GitHub's workflows.")] = False,
@@ -34,14 +36,15 @@ def contracts(
         typer.Option("--at", metavar="ADDRESS", help="Readers and retire: ask one elsewhere, too (http://host:8100)."),
     ] = None,
 ) -> None:
-    """Keep the contracts of events: write, check, diff, impact, release, readers or retire.
+    """Keep the contracts of events: write, check, diff, impact, release, readers, retire or catalogue.
 
     write checks contracts against the code and, where nothing is wrong, writes schemas/consumers/, docs/events.md and
     docs/reference.md anew. check refuses what would break somebody: it compares each schema with all its released forms
     and with what each reader takes. diff A B tells what differs between two versions (diff A: since its release);
     impact EVENT FIELD who reads a field. release writes down the forms that are new (schemas/released.jsonl). readers
     tells who reads which version, declared and seen in the running shop; retire EVENT lets a version go that nobody
-    reads. docs/changing-an-event.md walks through all of it.
+    reads. docs/changing-an-event.md walks through all of it. catalogue builds pages about every event, and AsyncAPI for
+    all topics, into docs/catalogue (or FOLDER).
     """
     if action is not Action.CHECK and (sarif or github):
         fail(f"--sarif and --github are for check, not for {action}.", code=2)
@@ -88,6 +91,7 @@ ACTIONS: dict[Action, tuple[Callable[..., None], tuple[str, ...]]] = {
     Action.RELEASE: (contracting.release, ("release",)),
     Action.READERS: (readers.show_readers, ("readers", "readers EVENT")),
     Action.RETIRE: (readers.retire, ("retire EVENT",)),
+    Action.CATALOGUE: (cataloguing.catalogue, ("catalogue", "catalogue FOLDER")),
 }
 """What is done, and how it is said: a word of the command for each of its arguments."""
 ASKING = (Action.READERS, Action.RETIRE)

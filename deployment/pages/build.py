@@ -1,0 +1,52 @@
+"""Builds the catalogue into a folder: `python -m deployment.pages.build [FOLDER]`, as the image and `up` do."""
+
+import sys
+from pathlib import Path
+
+import orjson
+
+from backbone.events import contracts
+from backbone.events.contracts import dataschema, schema_of
+from deployment.catalogue import Services
+from deployment.objections import load_services
+from deployment.pages.asyncapi import document
+from deployment.pages.pages import pages
+
+FOLDER = contracts.SCHEMAS.parent / "docs" / "catalogue"
+ROOMS = ("events", "services", "schemas")
+"""The folders in it, which are its own."""
+
+
+def files(services: Services) -> dict[str, str]:
+    """Return what is in the folder, by the files' names: pages, the document and the schemas."""
+    described = document(services)
+    schemas = {
+        dataschema(each.TYPE).partition("//")[2].partition("/")[2]: _pretty(schema_of(each.TYPE))
+        for service in services.values()
+        for each in service.publishes
+    }
+    return {**pages(described), "asyncapi.json": _pretty(described), **schemas}
+
+
+def build(services: Services, folder: Path = FOLDER) -> int:
+    """Write the catalogue, and take away what is in its folders from before; return how many files there are."""
+    found = files(services)
+    for name, text in found.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    there = {each for room in ROOMS for each in (folder / room).rglob("*") if each.is_file()}
+    for stale in there - {folder / name for name in found}:
+        stale.unlink()
+    return len(found)
+
+
+def _pretty(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+if __name__ == "__main__":
+    services, unloaded = load_services()
+    if unloaded:
+        sys.exit("\n".join(unloaded))
+    build(services, *map(Path, sys.argv[1:]))
