@@ -23,7 +23,7 @@ RUN python -m venv /venv \
 
 # .dockerignore names what goes in.
 COPY . ./
-RUN python -m compileall -q .
+RUN python -m compileall -q . && python -m deployment.pages.build
 
 USER 10001
 EXPOSE 8000

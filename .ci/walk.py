@@ -99,6 +99,11 @@ def _is_undone(said: Said) -> bool:
     return order["status"] == "cancelled" and payment["status"] in ("withdrawn", "voided", "refunded")
 
 
+def _is_described(said: Said) -> bool:
+    document = said.documents[0]
+    return document.get("asyncapi") == "3.0.0" and "orders.order-placed.v1" in document["components"]["messages"]
+
+
 STEPS = (
     Step("place an order", _placed),
     Step("follow it to the door", _completed),
@@ -110,6 +115,7 @@ STEPS = (
     Step("see its order", _is_ordered, within=30),
     Step("cancel an order", _is_cancelling),
     Step("see that all of it is undone", _is_undone, within=30),
+    Step("read what events there are", _is_described, within=60),
 )
 
 

@@ -20,6 +20,7 @@ from backbone.consuming.consumer import Consumer
 from backbone.consuming.redrive import KIND as REDRIVE
 from backbone.context import Context
 from backbone.errors import SlicelineError
+from backbone.events import contracts
 from backbone.http.wire.server import Server
 from backbone.http.wording import in_plain_words
 from backbone.jobs.worker import Worker
@@ -70,6 +71,7 @@ def run(service: Service[Any]) -> None:
     Exits with 2 when it is not given what it needs, or reads or publishes what no contract describes.
     """
     settings = _settings(service)
+    contracts.serve_from(settings.schemas_url)
     _check_declared(service)
     logs.start(service.name, settings.log_level, settings.log_format)
     _allow_many_connections()

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.events.buses import longest_retention
+from backbone.events.contracts import ORIGIN
 from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
 from backbone.values.currencies import is_currency
 
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
         description="The service's own database: postgresql://role:password@host:port/name"
     )
     kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
+    schemas_url: HttpUrl = Field(
+        ORIGIN, description="Where schemas are served: with it begins the dataschema of events. This one never resolves"
+    )
     host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deployment import NOTE
+from deployment.pages.fresh import is_fresh
 from local import forks, ports, processes, programs, state
 from local.forks import Forks
 from local.layout import Layout
@@ -82,6 +83,7 @@ class Run:
         except* (StartFailed, CannotStart) as failures:
             raise self._explain(failures) from None
         self._enter(state.RUNNING)
+        await self._show_events()
 
     def _add_rows(self) -> None:
         names = [] if self.layout.postgres_url else ["postgres"]
@@ -120,6 +122,12 @@ class Run:
         await self._step("tables", python("-m", "deployment.migrate"), env=addresses)
         self.state.rows["tables"].state = "ready"
         self._changed()
+
+    async def _show_events(self) -> None:
+        """Build the catalogue that the ledger serves, where it is not as the code is. The shop runs without it."""
+        if not is_fresh():
+            with contextlib.suppress(CannotStart):  # what is wrong with a contract, ./sliceline contracts says
+                await run_step("catalogue", python("-m", "deployment.pages.build"), lambda _: None, {})
 
     async def _run(self, program: Program) -> None:
         self._supervisor.start(program, self.state.rows[program.name])

@@ -8,7 +8,8 @@ from cli.console import console, fail
 def catalogue(folder: str | None = None) -> None:
     """Build pages, AsyncAPI and schemas into a folder."""
     from deployment.objections import load_services
-    from deployment.pages.build import FOLDER, build
+    from deployment.pages.build import build
+    from deployment.pages.fresh import FOLDER
 
     services, unloaded = load_services()
     if unloaded:

@@ -86,7 +86,7 @@ def _about_schemas(owner: str) -> Iterator[str]:
 
 def _about_schema(event_type: str, file: Path) -> Iterator[str]:
     schema = schema_of(event_type)
-    expected = {"$schema": DIALECT, "$id": contracts.dataschema(event_type), "title": event_type}
+    expected = {"$schema": DIALECT, "$id": contracts.id_of(event_type), "title": event_type}
     for keyword, value in expected.items():
         if schema.get(keyword) != value:
             yield f'{_named(file)} should say "{keyword}": "{value}".'

@@ -13,6 +13,7 @@ from local.program import Program, python
 from services import CATALOGUE
 
 SERVERS, SANDBOX, SERVICES = 0, 1, 2
+LEDGER = "ledger"
 
 
 def servers(layout: Layout) -> list[Program]:
@@ -127,6 +128,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_KAFKA": layout.bootstrap(),
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
+            **_schemas(layout),
             "SLICELINE_ORDERS_URL": layout.url("orders"),
             "SLICELINE_PROVIDER_URL": layout.url("provider"),
             "SLICELINE_SMTP_HOST": HOST,
@@ -140,3 +142,10 @@ def _service(name: str, layout: Layout, password: str) -> Program:
         address=layout.url(name),
         port=port,
     )
+
+
+def _schemas(layout: Layout) -> dict[str, str]:
+    """Tell where schemas are served: with the ledger's catalogue, unless there is no ledger or somebody says else."""
+    ours = f"{layout.url(LEDGER)}/catalogue" if LEDGER in CATALOGUE else None
+    url = os.environ.get("SLICELINE_SCHEMAS_URL") or ours
+    return {"SLICELINE_SCHEMAS_URL": url} if url else {}

@@ -237,6 +237,7 @@ class System:
                 "SLICELINE_PROVIDER_URL": self.url("provider"),
                 "SLICELINE_PROVIDER_RATE": "0",
                 "SLICELINE_SERVICES": ",".join(f"{each}={self.url(each)}" for each in CATALOGUE if each in self.ports),
+                **({"SLICELINE_SCHEMAS_URL": f"{self.url('ledger')}/catalogue"} if "ledger" in self.ports else {}),
                 "SLICELINE_SMTP_HOST": HOST,
                 "SLICELINE_SMTP_PORT": str(self.ports["smtp"]),
                 # Tests share a SKU, and each wants to hear of it.

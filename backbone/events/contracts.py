@@ -18,8 +18,10 @@ from backbone.events.envelope import MalformedType, TypeName, is_type, parse_typ
 from backbone.events.payload import Payload
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-_ORIGIN = "https://sliceline.invalid"
+ORIGIN = "https://sliceline.invalid"
+"""Where the names of schemas begin: at a host that never resolves (RFC 6761)."""
 _MOST_ERRORS = 20
+_served = ORIGIN
 # Stands for the offending value in messages: they reach logs, where customer data has no place.
 _MASK = "the value"
 
@@ -68,15 +70,28 @@ def check(event_type: str, data: object) -> None:
     raise ContractBroken(event_type, errors)
 
 
+def id_of(event_type: str) -> str:
+    """Name the schema of an event type, its `$id`: `https://sliceline.invalid/schemas/<service>/<event>.v<N>.json`.
+
+    A schema wants a name that outlives hosts and ports.
+    """
+    return f"{ORIGIN}/schemas/{_path_of(parse_type(event_type))}"
+
+
 @cache
 def dataschema(event_type: str) -> str:
-    """Name the schema of an event type: `https://sliceline.invalid/schemas/<service>/<event>.v<N>.json`.
+    """Return what events of a type carry as `dataschema`: where their schema is served, or its name where nobody does.
 
-    CloudEvents wants an absolute URI there, and a schema wants a name that outlives hosts and ports. So this
-    is an identifier, the schema's `$id`, at a host that never resolves (RFC 6761); its path is where the
-    service that publishes the event serves the schema.
+    The path is the same in both, and the one at which the service that publishes the event serves the schema.
     """
-    return f"{_ORIGIN}/schemas/{_path_of(parse_type(event_type))}"
+    return f"{_served}/schemas/{_path_of(parse_type(event_type))}"
+
+
+def serve_from(url: str) -> None:
+    """Say where schemas are served, for all that this process publishes from now on."""
+    global _served
+    _served = url.rstrip("/")
+    dataschema.cache_clear()
 
 
 def schema_of(event_type: str) -> Schema:

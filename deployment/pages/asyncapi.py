@@ -16,6 +16,7 @@ from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
 from backbone.version import VERSION
 from deployment.catalogue import Services
+from deployment.kinds import KINDS
 from services import CATALOGUE
 
 Document = dict[str, Any]
@@ -58,6 +59,9 @@ def document(services: Services) -> Document:
             "description": "What the services of a pizza chain tell each other. Written by `./sliceline contracts "
             "catalogue` from schemas/ and from what the services publish and handle.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+            "x-kinds": {
+                kind: {"what": what, "example": example.replace("/", ".")} for kind, (what, example) in KINDS.items()
+            },
             "x-services": {name: _about(service) for name, service in services.items()},
         },
         "defaultContentType": "application/json",
@@ -186,7 +190,7 @@ def _message(event_type: str, services: Services) -> dict[str, Any]:
         "x-service": name.service,
         "x-event": name.event,
         "x-version": name.version,
-        "x-dataschema": contracts.dataschema(event_type),
+        "x-dataschema": contracts.id_of(event_type),
         **{keyword: schema[keyword] for keyword in TOLD if keyword in schema},
         "x-follows": _follows(schema, services[name.service]),
     }

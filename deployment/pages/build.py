@@ -5,14 +5,13 @@ from pathlib import Path
 
 import orjson
 
-from backbone.events import contracts
-from backbone.events.contracts import dataschema, schema_of
+from backbone.events.contracts import ORIGIN, id_of, schema_of
 from deployment.catalogue import Services
 from deployment.objections import load_services
 from deployment.pages.asyncapi import document
+from deployment.pages.fresh import FOLDER, LAST
 from deployment.pages.pages import pages
 
-FOLDER = contracts.SCHEMAS.parent / "docs" / "catalogue"
 ROOMS = ("events", "services", "schemas")
 """The folders in it, which are its own."""
 
@@ -21,11 +20,11 @@ def files(services: Services) -> dict[str, str]:
     """Return what is in the folder, by the files' names: pages, the document and the schemas."""
     described = document(services)
     schemas = {
-        dataschema(each.TYPE).partition("//")[2].partition("/")[2]: _pretty(schema_of(each.TYPE))
+        id_of(each.TYPE).removeprefix(f"{ORIGIN}/"): _pretty(schema_of(each.TYPE))
         for service in services.values()
         for each in service.publishes
     }
-    return {**pages(described), "asyncapi.json": _pretty(described), **schemas}
+    return {**pages(described), **schemas, LAST: _pretty(described)}
 
 
 def build(services: Services, folder: Path = FOLDER) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from deployment.fields import Field, fields_of
 from deployment.pages.contents import Contents, Event
-from deployment.pages.frame import page, to_event, to_service
+from deployment.pages.frame import NOW, page, to_event, to_service
 from deployment.pages.markup import Markup, join, link, listed, table, tag
 
 RANGES = (("minLength", "maxLength", " characters"), ("minimum", "maximum", ""), ("minItems", "maxItems", " of them"))
@@ -24,6 +24,7 @@ def event_page(contents: Contents, event: Event) -> Markup:
         tag("p", message["description"]),
         *_leaving(contents, event),
         _facts(contents, event),
+        NOW,
         tag("h2", "Fields"),
         _fields(message["payload"]),
         tag("h2", "What follows what"),
@@ -31,6 +32,7 @@ def event_page(contents: Contents, event: Event) -> Markup:
         tag("h2", "Examples"),
         *_examples(message["examples"]),
         up=UP,
+        live=message["name"],
     )
 
 
@@ -53,7 +55,7 @@ def _facts(contents: Contents, event: Event) -> Markup:
     file = f"schemas/{message['x-service']}/{message['x-event']}.v{event.version}.json"
     facts: dict[str, str | None] = {
         "Owner": link(f"mailto:{owner}", owner) if owner else None,
-        "Kind": message.get("x-kind"),
+        "Kind": link(f"{UP}index.html#kinds", message["x-kind"]) if "x-kind" in message else None,
         "Published by": _services(event.producers),
         "Read by": _services(event.readers) or "nobody here",
         "Taken with all else by": _services(event.hearers) or None,

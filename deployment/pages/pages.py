@@ -6,12 +6,12 @@ from pathlib import Path
 from deployment.pages.asyncapi import Document
 from deployment.pages.contents import Contents, Event
 from deployment.pages.event import event_page
-from deployment.pages.frame import file_of, page, to_event, to_service
+from deployment.pages.frame import NOW, file_of, page, to_event, to_service
 from deployment.pages.markup import Markup, join, link, table, tag
 from deployment.pages.picture import draw
 
 HERE = Path(__file__).parent
-COPIED = ("style.css",)
+COPIED = ("style.css", "live.js")
 """Files that go beside the pages as they are."""
 
 
@@ -36,11 +36,15 @@ def _index(contents: Contents) -> Markup:
         ),
         tag("h2", "Who talks to whom"),
         tag("figure", draw(contents), tag("figcaption", _caption(contents), class_="soft")),
+        NOW,
         _ways(contents),
         tag("h2", "Events"),
         *(part for name in contents.services for part in _events_of(contents, name)),
+        tag("h2", "Kinds of event", id="kinds"),
+        tag("dl", *_kinds(contents)),
         tag("h2", "Channels"),
         _channels(contents),
+        live="",
     )
 
 
@@ -63,6 +67,13 @@ def _ways(contents: Contents) -> Markup:
         for (writer, reader), keys in sorted(contents.edges.items())
     )
     return table("The same in words", ("from and to", "events"), *rows)
+
+
+def _kinds(contents: Contents) -> Iterator[Markup]:
+    for kind, told in contents.document["info"]["x-kinds"].items():
+        example = contents.events.get(told["example"])
+        shown = join(" ", to_event(example, ""), " is one.") if example else None
+        yield join(tag("dt", kind), tag("dd", f"An event of this kind {told['what']}", shown))
 
 
 def _events_of(contents: Contents, service: str) -> Iterator[Markup]:

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from deployment.pages.contents import Contents, Way
+from deployment.pages.contents import Contents, Event, Way
 from deployment.pages.markup import Markup, join, tag
 
 Point = tuple[float, float]
@@ -29,7 +29,7 @@ STYLE = """
 def draw(contents: Contents) -> Markup:
     """Draw the map as SVG, which stands alone or within a page."""
     places = _places(contents)
-    ways = [_way(way, keys, places) for way, keys in contents.edges.items()]
+    ways = [_way(way, [contents.events[key] for key in keys], places) for way, keys in contents.edges.items()]
     boxes = [_box(name, at, hears=name in contents.hearing) for name, at in places.items()]
     tip = tag("path", d="M0,0 L8,4 L0,8 z", class_="tip")
     marker = tag(
@@ -75,16 +75,17 @@ def _box(name: str, at: Point, *, hears: bool) -> Markup:
     return join(frame, tag("text", name, x=_round(x), y=_round(y), class_="name"))
 
 
-def _way(way: Way, keys: list[str], places: Mapping[str, Point]) -> Markup:
+def _way(way: Way, events: list[Event], places: Mapping[str, Point]) -> Markup:
     (x1, y1), (x2, y2) = places[way[0]], places[way[1]]
     lean = ((x1 + x2) / 2 - (y2 - y1) * BEND, (y1 + y2) / 2 + (x2 - x1) * BEND)
     start, end = _border(places[way[0]], lean), _border(places[way[1]], lean)
     middle = tuple((start[axis] + 2 * lean[axis] + end[axis]) / 4 for axis in (0, 1))
     path = f"M{_at(start)} Q{_at(lean)} {_at(end)}"
-    what = f"{way[0]} to {way[1]}: {', '.join(key.partition('.')[2] for key in keys)}"
+    what = f"{way[0]} to {way[1]}: {', '.join(each.message['title'] for each in events)}"
     line = tag("path", tag("title", what), d=path, class_="way", marker_end="url(#tip)")
-    count = tag("text", str(len(keys)), x=_round(middle[0]), y=_round(middle[1]), class_="many")
-    return tag("g", line, count, data_way=" ".join(way))
+    count = tag("text", str(len(events)), x=_round(middle[0]), y=_round(middle[1]), class_="many", data_now="")
+    types = " ".join(each.message["name"] for each in events)
+    return tag("g", line, count, data_way=" ".join(way), data_types=types)
 
 
 def _border(center: Point, towards: Point) -> Point:

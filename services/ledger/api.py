@@ -12,7 +12,7 @@ from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.values.fields import Key, Moment
-from services.ledger import archive, questions_api
+from services.ledger import archive, catalogue_api, questions_api
 from services.ledger.asking import services_of
 from services.ledger.balance import api as balance
 from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
@@ -23,6 +23,7 @@ from services.ledger.listeners import accounts, is_said_to_read
 router = APIRouter()
 router.include_router(balance.router)
 router.include_router(questions_api.router)
+router.include_router(catalogue_api.router)
 
 MOST_OF_ORDER = 1000
 """Events that are told of an order; it has some twenty."""
@@ -30,6 +31,8 @@ MOST_OF_ORDER = 1000
 PROBLEMS = {
     **balance.PROBLEMS,
     **questions_api.PROBLEMS,
+    "No such page": "The catalogue of events has no such page.",
+    "No catalogue": "Its pages were not built here: ./sliceline contracts catalogue, and every start, builds them.",
     "No such event": "No event of this id is kept: it was never heard, or its day was dropped.",
     "No such order": "No event of this order is kept: there is none, or it was long ago.",
     "Several events": "Events of several sources have this id; `source` says which one is meant.",

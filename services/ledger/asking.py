@@ -34,6 +34,14 @@ class Services:
         """Return what a service answers at a path; None where it does not, or answers that it has no such thing."""
         return await self._ask(name, "GET", path, params=params)
 
+    async def text_of_each(self, path: str) -> dict[str, str | None]:
+        """Return the text that each service answers at a path, all asked at the same time; None as with `get`."""
+        answers = await asyncio.gather(*(self._answer(name, "GET", path) for name in self.addresses))
+        return {
+            name: answer.text if answer is not None and answer.status_code == 200 else None
+            for name, answer in zip(self.addresses, answers, strict=True)
+        }
+
     async def get_each(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any | None]:
         """Return what each service answers at a path, all asked at the same time."""
         answers = await asyncio.gather(*(self.get(name, path, params) for name in self.addresses))
@@ -44,6 +52,10 @@ class Services:
         return await self._ask(name, "POST", path, json=body)
 
     async def _ask(self, name: str, method: str, path: str, **sent: Any) -> Any | None:
+        response = await self._answer(name, method, path, **sent)
+        return None if response is None else _read(response)
+
+    async def _answer(self, name: str, method: str, path: str, **sent: Any) -> httpx.Response | None:
         import httpx
 
         url = self.addresses.get(name)
@@ -51,10 +63,9 @@ class Services:
             return None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                response = await self._http.request(method, f"{url}{path}", **sent)
+                return await self._http.request(method, f"{url}{path}", **sent)
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):
             return None
-        return _read(response)
 
     async def aclose(self) -> None:
         """Close all connections."""

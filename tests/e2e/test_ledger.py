@@ -1,11 +1,21 @@
 """The ledger in the whole shop. That an order needs none, all other tests show: there is none."""
 
+from base64 import b64decode
+
 import pytest
 
 from tests.system import Document, Shop
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.beside("ledger")
+
+
+async def _leads_to_its_contract(shop: Shop, step: Document) -> None:
+    raw = (await shop.get("ledger", f"/events/{step['event']}"))["raw"]
+    headers = {each["name"]: b64decode(each["value_base64"]).decode() for each in raw["headers"]}
+    assert (await shop.http.get(headers["ce_dataschema"])).json()["title"] == step["type"]
+    services = (await shop.get("ledger", "/catalogue/live"))["services"]
+    assert all(step["type"] in services[name]["read"] for name in ("kitchen", "delivery", "ledger"))
 
 
 async def test_the_journey_of_an_order_tells_where_its_time_went_and_that_all_have_finished(shop: Shop) -> None:
@@ -35,5 +45,6 @@ async def test_the_journey_of_an_order_tells_where_its_time_went_and_that_all_ha
     spans = [step["in_outbox_ms"] for step in steps]
     spans += [each[name] for step in steps for each in step["listeners"] for name in ("in_topic_ms", "in_handler_ms")]
     assert all(span is not None for span in spans)
+    await _leads_to_its_contract(shop, steps[types.index("orders.order-confirmed.v2")])
     at = {name: number for number, name in enumerate(types)}
     assert at["orders.order-placed.v1"] < at["inventory.stock-reserved.v1"] < at["orders.order-confirmed.v2"]

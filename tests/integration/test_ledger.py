@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from backbone.events.payload import every_record_of
 from backbone.ids import new_id
 from backbone.storage.database import Database
 from deployment.catalogue import sample_of
-from services.ledger import archive, jobs, store
+from services.ledger import archive, catalogue_api, jobs, store
 from services.ledger.consumers import keep
 from services.ledger.jobs import PARTITION
 from services.ledger.service import SERVICE
@@ -288,6 +289,22 @@ async def test_an_order_that_nobody_has_heard_of_has_no_journey_and_the_funnel_o
     asked = [await ledger.client.get("/funnel", params={"since": since}) for since in days.values()]
     assert [each.status_code for each in asked] == [200, 422, 422]
     assert "31 days" in asked[-1].text
+
+
+async def test_the_catalogue_is_served_from_its_folder_alone_and_schemas_with_it(
+    ledger: Fed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_api, "FOLDER", tmp_path)
+    assert (await ledger.client.get("/catalogue/index.html")).json()["title"] == "No catalogue"
+    (tmp_path / "index.html").write_text("<h1>Events</h1>")
+    first = await ledger.client.get("/catalogue", follow_redirects=True)
+    assert (first.text, first.headers["content-type"]) == ("<h1>Events</h1>", "text/html; charset=utf-8")
+    for elsewhere in ("%2e%2e/password", "%2fetc/passwd", "no-such.html"):
+        assert (await ledger.client.get(f"/catalogue/{elsewhere}")).status_code == 404
+    schema = await ledger.client.get("/catalogue/schemas/orders/order-confirmed.v2.json")
+    assert schema.json()["title"] == V2
+    assert (await ledger.client.get("/catalogue/schemas/orders/order-confirmed.v9.json")).status_code == 404
+    assert (await ledger.client.get("/catalogue/live")).json() == {"services": {}}
 
 
 async def test_what_comes_over_kafka_is_kept_with_the_moment_that_kafka_had_it(ledger: Fed, thing: Things) -> None:

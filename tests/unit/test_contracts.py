@@ -55,7 +55,7 @@ read = [each for each in payloads() if parse_type(each[1].TYPE).service != each[
 def test_a_schema_names_and_describes_itself(event_type: str) -> None:
     schema = schema_of(event_type)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["$id"] == contracts.dataschema(event_type)
+    assert schema["$id"] == contracts.id_of(event_type)
     assert schema["title"] == event_type
     assert schema["description"].endswith(".")
     assert set(schema["required"]) <= set(schema["properties"])
@@ -251,3 +251,15 @@ def test_closing_a_schema_reaches_nested_objects_and_spares_data() -> None:
     assert shut["$defs"]["line"]["additionalProperties"] is False
     assert shut["examples"] == schema["examples"]
     assert "additionalProperties" not in schema
+
+
+def test_what_events_carry_as_dataschema_begins_with_the_address_at_which_schemas_are_served() -> None:
+    event_type = "sliceline.orders.order-placed.v1"
+    assert contracts.dataschema(event_type) == contracts.id_of(event_type)
+    contracts.serve_from("http://127.0.0.1:8009/catalogue/")
+    try:
+        served = contracts.dataschema(event_type)
+    finally:
+        contracts.serve_from(contracts.ORIGIN)
+    assert served == "http://127.0.0.1:8009/catalogue/schemas/orders/order-placed.v1.json"
+    assert contracts.id_of(event_type) == contracts.dataschema(event_type)

@@ -1,6 +1,7 @@
 """The catalogue's pages and its AsyncAPI document, made from the real services and contracts."""
 
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from deployment.pages.asyncapi import document
 from deployment.pages.build import build, files
 from deployment.pages.contents import Contents
 from deployment.pages.event import type_in_words
+from deployment.pages.fresh import LAST, is_fresh
 from deployment.pages.markup import tag
 from deployment.pages.pages import pages
 from tests.all_services import SERVICES
@@ -108,7 +110,7 @@ def test_the_bus_of_partners_is_a_channel_with_a_name_to_fill_in() -> None:
 def test_every_link_of_a_page_leads_to_a_file_that_is_there(name: str) -> None:
     page = Page(name)
     inside = [each for each in page.links if not each.startswith("mailto:")]
-    assert [each for each in inside if normpath(join(dirname(name), each)) not in FILES] == []
+    assert [each for each in inside if normpath(join(dirname(name), each.partition("#")[0])) not in FILES] == []
     assert page.tags.count("h1") == 1
 
 
@@ -173,3 +175,18 @@ def test_a_build_takes_away_pages_of_events_that_are_gone_and_nothing_else(tmp_p
         *FILES,
         "note.txt",
     }
+
+
+def test_a_folder_is_fresh_until_something_it_is_made_from_is_newer(tmp_path: Path) -> None:
+    folder, source = tmp_path / "docs", tmp_path / "schemas" / "orders" / "order-placed.v1.json"
+    for path in (source, tmp_path / "buses.toml", folder / LAST):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    os.utime(source, (0, 0))
+    os.utime(tmp_path / "buses.toml", (0, 0))
+    assert is_fresh(folder, tmp_path)
+    os.utime(source)
+    os.utime(folder / LAST, (1, 1))
+    assert not is_fresh(folder, tmp_path)
+    (folder / LAST).unlink()
+    assert not is_fresh(folder, tmp_path)

@@ -1,4 +1,4 @@
-"""Serves the service's contracts where the `dataschema` of its events points."""
+"""Serves the service's contracts under the path that the `dataschema` of its events ends with."""
 
 from typing import Any
 

@@ -1,0 +1,77 @@
+"""Serves the catalogue of events, as `./sliceline contracts catalogue` has built it, and what it shows of now."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import RedirectResponse, Response
+
+from backbone.events import contracts
+from backbone.http import Problem
+from backbone.http.context import Ctx
+from backbone.http.routes.docs import WholeFile
+from services import CATALOGUE
+from services.ledger.asking import services_of
+from services.ledger.traffic import traffic
+
+router = APIRouter()
+
+FOLDER = contracts.SCHEMAS.parent / "docs" / "catalogue"
+FIRST = "index.html"
+_HEADERS = {"Cache-Control": "no-cache", "Accept-Ranges": "none"}
+
+
+class Traffic(BaseModel):
+    """Says what a service has read until now, by type, and how far it is behind in each topic."""
+
+    read: dict[str, int]
+    lag: dict[str, int]
+
+
+class AllTraffic(BaseModel):
+    """Says it of each service; null of one that does not answer."""
+
+    services: dict[str, Traffic | None]
+
+
+@router.get("/catalogue/live", response_model=AllTraffic)
+async def get_traffic(context: Ctx) -> dict[str, Any]:
+    """Tells what each service has read until now, by type, and how far it is behind: the catalogue's pages show it.
+
+    The counts are of its tables, and so of all its replicas. Two answers give a rate.
+    """
+    return {"services": await traffic(context.client(services_of))}
+
+
+@router.get("/catalogue/schemas/{owner}/{file}", include_in_schema=False)
+async def get_schema(owner: str, file: str) -> dict[str, Any]:
+    """Serve a contract where the `dataschema` of events points, whether pages were built or not."""
+    known = {contracts.id_of(each): each for each in contracts.schemas_of(owner)} if owner in CATALOGUE else {}
+    event_type = known.get(f"{contracts.ORIGIN}/schemas/{owner}/{file}")
+    if event_type is None:
+        raise Problem(404, "No such schema", "GET /schemas of a service lists its own.")
+    return contracts.schema_of(event_type)
+
+
+@router.get("/catalogue", include_in_schema=False)
+async def get_catalogue() -> Response:
+    """Lead to the first page, whose links are relative."""
+    return RedirectResponse(f"catalogue/{FIRST}")
+
+
+@router.get("/catalogue/{file:path}", include_in_schema=False)
+async def get_page(file: str) -> Response:
+    """Serve a file of the catalogue."""
+    path = _found(file or FIRST)
+    if path is None:
+        raise Problem(404, "No such page", "GET /catalogue leads to the first one.")
+    return WholeFile(path, headers=_HEADERS)
+
+
+def _found(file: str) -> Path | None:
+    """Find a file in the folder, and nowhere else."""
+    if not (FOLDER / FIRST).exists():
+        raise Problem(404, "No catalogue", "Build it here: ./sliceline contracts catalogue")
+    path = (FOLDER / file).resolve()
+    return path if path.is_relative_to(FOLDER) and path.is_file() else None
