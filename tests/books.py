@@ -20,7 +20,8 @@ Row = Mapping[str, Any]
 
 WORK_LEFT = """
 SELECT kind, key, error FROM jobs
-WHERE parked_at IS NULL AND (kind NOT IN ('balance', 'delay-watch', 'partition', 'prune', 'remind') OR due < now())
+WHERE parked_at IS NULL
+  AND (kind NOT IN ('balance', 'delay-watch', 'partition', 'prune', 'releases', 'remind') OR due < now())
 ORDER BY id LIMIT 5
 """
 QUERIES = {

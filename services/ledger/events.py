@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from backbone.events.payload import Payload
 
@@ -39,4 +40,16 @@ class BalanceAccepted(Payload, frozen=True, kw_only=True):
     differences: tuple[AcceptedDifference, ...]
 
 
-PUBLISHES = (BalanceBroken, BalanceRestored, BalanceAccepted)
+class ContractReleased(Payload, frozen=True, kw_only=True):
+    """A contract was released in a new form; told to each service that reads its event."""
+
+    TYPE: ClassVar[str] = "sliceline.ledger.contract-released.v1"
+    contract: str
+    form: int
+    release: str
+    owner: str | UnsetType = UNSET
+    reader: str | UnsetType = UNSET
+    reader_owner: str | UnsetType = UNSET
+
+
+PUBLISHES = (BalanceBroken, BalanceRestored, BalanceAccepted, ContractReleased)

@@ -1,6 +1,6 @@
 """The jobs of the ledger: one makes the partitions of the coming days, and drops those whose time is over.
 
-The other one looks whether the balance sheet balances: `balance/jobs.py`.
+One looks whether the balance sheet balances, `balance/jobs.py`, and one for contracts to tell of, `releases.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,12 @@ from backbone.jobs.work import Done, Job, Work
 from backbone.observing.logs import logger
 from backbone.running.retry import FOR_EVER
 from backbone.storage.database import Tx
-from services.ledger import store
+from services.ledger import releases, store
 from services.ledger.balance import jobs as balance
 from services.ledger.balance.jobs import BALANCE
 from services.ledger.balance.store import forget_copies
 from services.ledger.kept import day_of
+from services.ledger.releases import RELEASES
 from services.ledger.settings import Settings
 
 PARTITION = "partition"
@@ -68,5 +69,6 @@ async def again(done: Sequence[Done], tx: Tx) -> None:
 
 JOBS: Mapping[str, Work[Settings]] = {
     PARTITION: Work(partition, again, FOR_EVER, concurrency=1),
+    RELEASES: Work(releases.run, releases.settle, FOR_EVER, concurrency=1),
     BALANCE: Work(balance.run, balance.settle, FOR_EVER, concurrency=1),
 }

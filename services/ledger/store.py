@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Select, select, tuple_
 
 from backbone.storage.database import Database, Tx
-from backbone.storage.statement import Session, Statement, rows
+from backbone.storage.statement import Session, Statement, rows, tuples
 from services.ledger.filters import Filters, Place
 from services.ledger.funnel import ENDINGS, PLACED, Group
 from services.ledger.kept import Archived, Kept, day_of, headers_as_json, headers_of
-from services.ledger.tables import events
+from services.ledger.tables import events, told_forms
 from services.ledger.wiring import short
 
 E = events.c
+F = TypeVar("F", bound=tuple[str, int, str])
 _NAME = "events_%Y%m%d"
 _ORDER = (E.time, E.id, E.source)
 _OF_ONE = (E.time, E.topic, E.sequence, E.id)
@@ -57,6 +58,12 @@ _RECORDS_BEFORE = Statement(f"""
     SELECT {_RECORD} FROM events WHERE key = :key AND topic = :topic AND sequence < :sequence
     ORDER BY sequence DESC LIMIT :most
 """)  # noqa: S608  our own text
+_NOTE_FORMS = Statement(
+    "INSERT INTO told_forms (:form.columns, told_at) SELECT :form.*, :now::timestamptz FROM :form "
+    "ON CONFLICT DO NOTHING RETURNING type, number",
+    form=tuples(told_forms.c.type, told_forms.c.number),
+)
+_KNOWS_FORMS = Statement("SELECT EXISTS (SELECT FROM told_forms)")
 _COUNT_RECORDS = Statement(f"SELECT count(*) FROM events WHERE {_IS_WANTED}")  # noqa: S608  our own text
 # The index of stories leads to what followed from an event: it carries its story on.
 _PUBLISHED = Statement("""
@@ -264,3 +271,15 @@ async def list_last_numbers(session: Session, source: str, after: tuple[str, str
     """Return the last sequence that a source has given in each topic, by key and topic, after those of `after`."""
     key, topic = after
     return await _LAST_NUMBERS.fetch(session, source=source, key=key, topic=topic, most=most)
+
+
+async def knows_forms(tx: Tx) -> bool:
+    """Tell whether any form of a contract was ever noted."""
+    return bool(await _KNOWS_FORMS.fetchval(tx.raw))
+
+
+async def note_forms(tx: Tx, forms: Collection[F]) -> list[F]:
+    """Note forms of contracts as told of, and return those that were not."""
+    new = await _NOTE_FORMS.fetch(tx.raw, form=[form[:2] for form in forms], now=tx.now)
+    known = {(row["type"], row["number"]) for row in new}
+    return [form for form in forms if form[:2] in known]

@@ -85,3 +85,12 @@ silences = Table(
     Column("service", Text(collation="C"), primary_key=True),
     Column("since", DateTime(timezone=True), nullable=False),
 )
+
+# The forms of contracts that were told of.
+told_forms = Table(
+    "told_forms",
+    metadata,
+    Column("type", Text(collation="C"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("told_at", DateTime(timezone=True), nullable=False),
+)

@@ -17,6 +17,7 @@ from services.notifications.events import (
     BalanceBroken,
     BalanceRestored,
     CartReminderDue,
+    ContractReleased,
     Line,
     Money,
     NotificationSent,
@@ -51,6 +52,7 @@ Fact = (
     | CartReminderDue
     | BalanceBroken
     | BalanceRestored
+    | ContractReleased
 )
 
 
@@ -68,6 +70,7 @@ class Kind(StrEnum):
     CART_REMINDER = "cart-reminder"
     BALANCE_BROKEN = "balance-broken"
     BALANCE_RESTORED = "balance-restored"
+    CONTRACT_RELEASED = "contract-released"
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +293,26 @@ def balance_restored(fact: BalanceRestored) -> Mail:
     )
 
 
+def contract_released(fact: ContractReleased) -> Mail | None:
+    """Tell the owners of a reader that what they read may say more, or has a new version beside it."""
+    if fact.reader_owner is None:
+        return None
+    contract, reader = one_line(fact.contract), one_line(fact.reader or "Somebody of yours")
+    lines = [
+        f"{contract} was released in form {fact.form}, with {one_line(fact.release)}. {reader} reads this event.",
+        "",
+        f"./sliceline contracts diff {contract} and the catalogue show what it says now.",
+        *([f"{one_line(fact.owner)} answers questions."] if fact.owner else []),
+    ]
+    return Mail(
+        kind=Kind.CONTRACT_RELEASED,
+        about=fact.contract,
+        recipient=fact.reader_owner,
+        subject=f"Released: the contract {contract}",
+        body="\n".join([*lines, ""]),
+    )
+
+
 FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     OrderConfirmed: confirmed,
     OrderBackordered: backordered,
@@ -302,6 +325,7 @@ FACTS: Mapping[type[Payload], Callable[[Any], Mail | None]] = {
     CartReminderDue: cart_reminder,
     BalanceBroken: balance_broken,
     BalanceRestored: balance_restored,
+    ContractReleased: contract_released,
 }
 """What is written on which event; None: nothing is."""
 

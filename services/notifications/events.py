@@ -141,3 +141,15 @@ class BalanceBroken(Payload, frozen=True, kw_only=True):
 class BalanceRestored(Payload, frozen=True, kw_only=True):
     TYPE: ClassVar[str] = "sliceline.ledger.balance-restored.v1"
     consumer: str
+
+
+class ContractReleased(Payload, frozen=True, kw_only=True):
+    """A contract has a new form; `reader` is who reads its event, and so should hear of it."""
+
+    TYPE: ClassVar[str] = "sliceline.ledger.contract-released.v1"
+    contract: str
+    form: int
+    release: str
+    owner: str | None = None
+    reader: str | None = None
+    reader_owner: str | None = None

@@ -19,11 +19,13 @@ from backbone.context import Context
 from backbone.errors import SlicelineError
 from backbone.events.payload import every_record_of
 from backbone.ids import new_id
+from backbone.jobs.work import Done, Job
 from backbone.storage.database import Database
 from deployment.catalogue import sample_of
-from services.ledger import archive, catalogue_api, jobs, store
+from services.ledger import archive, catalogue_api, jobs, releases, store
 from services.ledger.consumers import keep
 from services.ledger.jobs import PARTITION
+from services.ledger.releases import RELEASES, Form
 from services.ledger.service import SERVICE
 from services.ledger.settings import Settings
 from services.loyalty.service import SERVICE as LOYALTY
@@ -131,9 +133,9 @@ async def resting(service: Fed) -> int:
         return found
 
 
-async def test_the_first_look_at_partitions_is_due_when_the_database_is_made(ledger: Fed) -> None:
+async def test_the_first_looks_at_partitions_and_releases_are_due_when_the_database_is_made(ledger: Fed) -> None:
     waiting = (await ledger.client.get("/jobs")).json()["items"]
-    assert PARTITION in [each["kind"] for each in waiting]
+    assert {PARTITION, RELEASES} <= {each["kind"] for each in waiting}
 
 
 async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) -> None:
@@ -305,6 +307,24 @@ async def test_the_catalogue_is_served_from_its_folder_alone_and_schemas_with_it
     assert schema.json()["title"] == V2
     assert (await ledger.client.get("/catalogue/schemas/orders/order-confirmed.v9.json")).status_code == 404
     assert (await ledger.client.get("/catalogue/live")).json() == {"services": {}}
+
+
+async def test_a_form_that_comes_with_a_later_release_is_told_once_to_each_reader(ledger: Fed) -> None:
+    """What the first look finds was there before."""
+
+    async def look(*forms: Form) -> list[tuple[int, str | None]]:
+        async with ledger.database.transaction() as tx:
+            job = Job(0, RELEASES, RELEASES, {}, 1, tx.now, tx.now, tx.cause, None)
+            await releases.settle([Done(job, forms, tx.cause)], tx)
+        told = await ledger.published("orders.order-confirmed.v2")
+        return [(said["form"], said.get("reader")) for _, said in told]
+
+    first, second = Form(V2, 1, "0.1.0"), Form(V2, 2, "0.2.0")
+    assert await look(first) == []
+    told = await look(first, second)
+    assert {reader for _, reader in told} >= {"kitchen", "delivery", "notifications"}
+    assert {form for form, _ in told} == {2}
+    assert await look(first, second) == told
 
 
 async def test_what_comes_over_kafka_is_kept_with_the_moment_that_kafka_had_it(ledger: Fed, thing: Things) -> None:
