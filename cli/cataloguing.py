@@ -1,19 +1,43 @@
-"""./sliceline contracts catalogue: build what people and tools read about every event."""
+"""./sliceline contracts catalogue and eventcatalog: build what people and tools read about every event."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.console import console, fail
+
+if TYPE_CHECKING:
+    from deployment.catalogue import Services
 
 
 def catalogue(folder: str | None = None) -> None:
     """Build pages, AsyncAPI and schemas into a folder."""
-    from deployment.objections import load_services
     from deployment.pages.build import build
     from deployment.pages.fresh import FOLDER
+
+    place = Path(folder) if folder else FOLDER
+    count = build(_services(), place)
+    _say(f"{count} files. Begin with {place / 'index.html'}")
+
+
+def eventcatalog(folder: str) -> None:
+    """Write services, events, channels and teams into the folder of an EventCatalog."""
+    from deployment.pages.build import for_eventcatalog, write
+
+    found = for_eventcatalog(_services())
+    write(found, Path(folder))
+    _say(
+        f"{len(found)} files in {folder}. What has gone since the last time is still there: begin with an empty folder."
+    )
+
+
+def _services() -> "Services":
+    from deployment.objections import load_services
 
     services, unloaded = load_services()
     if unloaded:
         fail("\n".join(unloaded))
-    place = Path(folder) if folder else FOLDER
-    count = build(services, place)
-    console.print(f"{count} files. Begin with {place / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
+    return services
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

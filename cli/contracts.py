@@ -21,6 +21,7 @@ class Action(StrEnum):
     READERS = "readers"
     RETIRE = "retire"
     CATALOGUE = "catalogue"
+    EVENTCATALOG = "eventcatalog"
 
 
 def contracts(
@@ -36,7 +37,7 @@ def contracts(
         typer.Option("--at", metavar="ADDRESS", help="Readers and retire: ask one elsewhere, too (http://host:8100)."),
     ] = None,
 ) -> None:
-    """Keep the contracts of events: write, check, diff, impact, release, readers, retire or catalogue.
+    """Keep the contracts of events: write, check, diff, impact, release, readers, retire, catalogue or eventcatalog.
 
     write checks contracts against the code and, where nothing is wrong, writes schemas/consumers/, docs/events.md and
     docs/reference.md anew. check refuses what would break somebody: it compares each schema with all its released forms
@@ -44,7 +45,7 @@ def contracts(
     impact EVENT FIELD who reads a field. release writes down the forms that are new (schemas/released.jsonl). readers
     tells who reads which version, declared and seen in the running shop; retire EVENT lets a version go that nobody
     reads. docs/changing-an-event.md walks through all of it. catalogue builds pages about every event, and AsyncAPI for
-    all topics, into docs/catalogue (or FOLDER).
+    all topics, into docs/catalogue (or FOLDER); eventcatalog FOLDER writes the same for EventCatalog.
     """
     if action is not Action.CHECK and (sarif or github):
         fail(f"--sarif and --github are for check, not for {action}.", code=2)
@@ -92,6 +93,7 @@ ACTIONS: dict[Action, tuple[Callable[..., None], tuple[str, ...]]] = {
     Action.READERS: (readers.show_readers, ("readers", "readers EVENT")),
     Action.RETIRE: (readers.retire, ("retire EVENT",)),
     Action.CATALOGUE: (cataloguing.catalogue, ("catalogue", "catalogue FOLDER")),
+    Action.EVENTCATALOG: (cataloguing.eventcatalog, ("eventcatalog FOLDER",)),
 }
 """What is done, and how it is said: a word of the command for each of its arguments."""
 ASKING = (Action.READERS, Action.RETIRE)

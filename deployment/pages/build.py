@@ -1,6 +1,7 @@
 """Builds the catalogue into a folder: `python -m deployment.pages.build [FOLDER]`, as the image and `up` do."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -8,6 +9,7 @@ import orjson
 from backbone.events.contracts import ORIGIN, id_of, schema_of
 from deployment.catalogue import Services
 from deployment.objections import load_services
+from deployment.pages import eventcatalog
 from deployment.pages.asyncapi import document
 from deployment.pages.fresh import FOLDER, LAST
 from deployment.pages.pages import pages
@@ -19,25 +21,38 @@ ROOMS = ("events", "services", "schemas")
 def files(services: Services) -> dict[str, str]:
     """Return what is in the folder, by the files' names: pages, the document and the schemas."""
     described = document(services)
-    schemas = {
+    return {**pages(described), **_schemas(services), LAST: _pretty(described)}
+
+
+def for_eventcatalog(services: Services) -> dict[str, str]:
+    """Return what goes into a folder of EventCatalog, by the files' names."""
+    return eventcatalog.files(document(services), _schemas(services))
+
+
+def _schemas(services: Services) -> dict[str, str]:
+    return {
         id_of(each.TYPE).removeprefix(f"{ORIGIN}/"): _pretty(schema_of(each.TYPE))
         for service in services.values()
         for each in service.publishes
     }
-    return {**pages(described), **schemas, LAST: _pretty(described)}
 
 
 def build(services: Services, folder: Path = FOLDER) -> int:
     """Write the catalogue, and take away what is in its folders from before; return how many files there are."""
     found = files(services)
-    for name, text in found.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    write(found, folder)
     there = {each for room in ROOMS for each in (folder / room).rglob("*") if each.is_file()}
     for stale in there - {folder / name for name in found}:
         stale.unlink()
     return len(found)
+
+
+def write(found: Mapping[str, str], folder: Path) -> None:
+    """Write files into a folder, whatever else is there."""
+    for name, text in found.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def _pretty(value: object) -> str:

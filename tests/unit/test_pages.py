@@ -16,7 +16,7 @@ from backbone.events.envelope import parse_type, topic_of
 from backbone.events.payload import Unread
 from deployment.catalogue import flows, readers
 from deployment.pages.asyncapi import document
-from deployment.pages.build import build, files
+from deployment.pages.build import build, files, for_eventcatalog
 from deployment.pages.contents import Contents
 from deployment.pages.event import type_in_words
 from deployment.pages.fresh import LAST, is_fresh
@@ -190,3 +190,30 @@ def test_a_folder_is_fresh_until_something_it_is_made_from_is_newer(tmp_path: Pa
     assert not is_fresh(folder, tmp_path)
     (folder / LAST).unlink()
     assert not is_fresh(folder, tmp_path)
+
+
+def test_an_eventcatalog_has_each_event_within_its_service_and_older_versions_within_it() -> None:
+    found = for_eventcatalog(SERVICES)
+    newest = found["services/orders/events/order-confirmed/index.mdx"]
+    older = found["services/orders/events/order-confirmed/versioned/1.0.0/index.mdx"]
+    assert 'id: "orders.order-confirmed"\n' in newest
+    assert 'version: "2.0.0"\n' in newest
+    assert '"date": "2027-05-31"' in older
+    assert json.loads(found["services/orders/events/order-confirmed/schema.json"])["title"].endswith(".v2")
+    kitchen = found["services/kitchen/index.mdx"]
+    wanted = {"id": "orders.order-confirmed", "version": "2.0.0", "from": [{"id": "orders.events"}]}
+    assert json.dumps(wanted) in kitchen
+    assert 'address: "orders.events"' in found["channels/orders.events/index.mdx"]
+    assert found["teams/orders.mdx"].startswith('---\nid: "orders"\n')
+
+
+def test_no_description_becomes_code_in_an_eventcatalog() -> None:
+    pages = {name: text for name, text in for_eventcatalog(SERVICES).items() if name.endswith("/index.mdx")}
+    prose = [
+        re.sub(
+            r"```.*?```|<(NodeGraph|SchemaViewer|ChannelInformation)[^>]*/>", "", text.split("---\n", 2)[2], flags=re.S
+        )
+        for text in pages.values()
+    ]
+    assert [each for each in prose if re.search(r"(?<!\\)[{}<>]", each)] == []
+    assert len(prose) > len(PUBLISHED)
