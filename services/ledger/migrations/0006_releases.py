@@ -3,13 +3,13 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "ledger_0005"
-down_revision = "ledger_0004"
+revision = "ledger_0006"
+down_revision = "ledger_0005"
 branch_labels = None
 depends_on = None
 
 JOB = """
-INSERT INTO jobs (kind, key, data, due, correlationid) VALUES ('releases', 'releases', '{}', now(), 'ledger_0005')
+INSERT INTO jobs (kind, key, data, due, correlationid) VALUES ('releases', 'releases', '{}', now(), 'ledger_0006')
 """
 
 
