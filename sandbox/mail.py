@@ -24,7 +24,7 @@ from sandbox.problems import Problem, answer_problems
 from sandbox.serving import Arguments, Server, log_to_stderr, port
 
 log = logging.getLogger("mail")
-KEPT = 10_000
+KEPT = 100_000
 LARGEST = 1_048_576
 SHOWN = 200
 

@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 from asyncpg.pool import PoolConnectionProxy
 
+from sandbox.mail import KEPT
 from tests.journal import Journal
 from tests.processes import System
 from tests.waiting import eventually
@@ -191,7 +192,7 @@ class Shop:
 
     async def mails(self, recipient: str | None = None) -> list[Document]:
         """What the mail server received, the newest first, in Mailpit's shape."""
-        answer = await self.get("mail", "/api/v1/messages", limit=10_000)
+        answer = await self.get("mail", "/api/v1/messages", limit=KEPT)
         return [mail for mail in answer["messages"] if recipient in (None, mail["To"][0]["Address"])]
 
     # Databases and processes.
