@@ -11,7 +11,7 @@ import pytest
 
 from tests.patches import Patch
 
-READS_TIMES = "backbone.events.envelope"
+READS_TIMES = "backbone.events.moments"
 """It asks for none."""
 
 
