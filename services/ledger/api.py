@@ -31,6 +31,7 @@ MOST_OF_ORDER = 1000
 PROBLEMS = {
     **balance.PROBLEMS,
     **questions_api.PROBLEMS,
+    "No such contract": "No service publishes an event of this name and version.",
     "No such page": "The catalogue of events has no such page.",
     "No catalogue": "Its pages were not built here: ./sliceline contracts catalogue, and every start, builds them.",
     "No such event": "No event of this id is kept: it was never heard, or its day was dropped.",

@@ -50,7 +50,7 @@ async def get_schema(owner: str, file: str) -> dict[str, Any]:
     known = {contracts.id_of(each): each for each in contracts.schemas_of(owner)} if owner in CATALOGUE else {}
     event_type = known.get(f"{contracts.ORIGIN}/schemas/{owner}/{file}")
     if event_type is None:
-        raise Problem(404, "No such schema", "GET /schemas of a service lists its own.")
+        raise Problem(404, "No such contract", "GET /schemas of a service lists its own.")
     return contracts.schema_of(event_type)
 
 

@@ -61,7 +61,7 @@ async def test_events_of_a_topic_that_is_not_there_names_all_that_are_also_those
     thing: Things, shop: None
 ) -> None:
     own = f"partner.{thing.name}.events"
-    await create_topic(thing.kafka, own, 1)
+    await create_topic(thing.kafka, own, 3)
     said = await asyncio.to_thread(CliRunner().invoke, app, ["events", "nope"])
     assert (said.exit_code, f"{own}" in said.stderr, "orders.events" in said.stderr) == (2, True, True)
 

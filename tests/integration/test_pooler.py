@@ -73,7 +73,7 @@ async def test_a_service_behind_a_pooler_of_sessions_takes_and_publishes_orders(
     with pooler(tmp_path, url, "session") as pooled:
         async with process_of(ORDERS, tmp_path / "orders.log", database_url=pooled, kafka=kafka) as orders:
             await orders.until_waiting_for()
-            answers = await asyncio.gather(*(orders.client.post("/orders", json=ORDER) for _ in range(30)))
+            answers = await asyncio.gather(*(orders.client.post("/orders", json=ORDER) for _ in range(16)))
             assert {answer.status_code for answer in answers} == {202}
             cancelled = await orders.client.post(f"{answers[0].headers['location']}/cancel", json={})
             assert cancelled.status_code == 202
