@@ -28,7 +28,7 @@ KNOWN = {"order": SAMPLE_ORDER, "customer": "ada", "sku": "mcguffin", "item": "m
 INEXPRESSIBLE = re.compile(
     r"after|day|name|(unit_price\.|amount\.)?currency|address|customer(\.email)?|Idempotency-Key|threshold|ceiling|(lines|ingredients)\.\d+\.(item|sku)|ingredients"
     r"|contract(\..*)?|secret|url|since|until|pattern(\..*)?|(targets\.\d+\.)?bus|targets\.\d+\.input(\..*)?|(event|data)\..*"
-    r"|at|events\.\d+\..*|items\.\d+\.last|expected|query",
+    r"|at|(events|before)\.\d+\..*|items\.\d+\.last|expected|query",
     re.DOTALL,
 )
 """The fields about which a description cannot say all, so that a request which fits it may be refused: a cursor that
