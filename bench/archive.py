@@ -5,10 +5,8 @@ event, and the ledger when it kept it, tell of each event how far behind the led
 """
 
 import time
-from contextlib import ExitStack
 
 from bench import programs
-from bench.flow import PLENTY
 from bench.result import Results, Row, better
 from bench.stage import Stage
 
@@ -26,12 +24,7 @@ PATIENCE = 60.0
 
 def run(stage: Stage) -> Results:
     results = Results()
-    stage.migrate()
-    stage.sql(stage.database("inventory"), PLENTY)
-    house = programs.house(stage, provider_rate=0)
-    with ExitStack() as stack:
-        for program in house.values():
-            stack.enter_context(stage.running(program))
+    with programs.whole_shop(stage) as house:
         stage.tell("a burst of orders")
         request = {
             "port": house["orders"].port,

@@ -6,11 +6,9 @@ order that was accepted comes to its end.
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Any
 
 from bench import programs
-from bench.flow import PLENTY
 from bench.result import Results, Row, better
 from bench.stage import Stage
 
@@ -23,12 +21,7 @@ OPEN = "SELECT count(*) FROM orders WHERE status NOT IN ('completed', 'rejected'
 
 def run(stage: Stage) -> Results:
     results = Results()
-    stage.migrate()
-    stage.sql(stage.database("inventory"), PLENTY)
-    house = programs.house(stage, provider_rate=0)
-    with ExitStack() as stack:
-        for program in house.values():
-            stack.enter_context(stage.running(program))
+    with programs.whole_shop(stage) as house:
         port = house["orders"].port
         usual = _load(stage, port, "the usual rate", USUAL, stage.scale.of(20, 5))
         burst = _load(stage, port, f"{TIMES} times the usual rate", USUAL * TIMES, stage.scale.of(60, 10))

@@ -4,8 +4,6 @@ Everything that `up` runs runs here. The provider sets no limit, the robot takes
 of open orders is held, so that what comes out is what the shop can sustain with nothing piling up.
 """
 
-from contextlib import ExitStack
-
 from bench import programs
 from bench.result import Results, Row, figures, median
 from bench.rounds import Sample, interleave
@@ -13,19 +11,11 @@ from bench.stage import Stage
 from local.program import Program
 
 GOAL = 150.0
-PLENTY = """
-UPDATE stock SET on_hand = on_hand + 1000000000, adjusted = adjusted + 1000000000, ceiling = ceiling + 2000000000
-"""
 
 
 def run(stage: Stage) -> Results:
     results = Results()
-    stage.migrate()
-    stage.sql(stage.database("inventory"), PLENTY)
-    house = programs.house(stage, provider_rate=0)
-    with ExitStack() as stack:
-        for program in house.values():
-            stack.enter_context(stage.running(program))
+    with programs.whole_shop(stage) as house:
         stage.tell("warming up")
         _sample(stage, house["orders"], warm=0, seconds=stage.scale.of(10, 3))
         contestants = {"ours": lambda: _sample(stage, house["orders"], stage.scale.of(5, 2), stage.scale.of(30, 6))}

@@ -1,7 +1,8 @@
 """Describes the processes that benches start: our services as they run in production, and the peers."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from local.layout import Layout
 from local.ports import free_port
 from local.program import Program, python
 
+PLENTY = """
+UPDATE stock SET on_hand = on_hand + 1000000000, adjusted = adjusted + 1000000000, ceiling = ceiling + 2000000000
+"""
 # One margherita, as every bench that places orders does.
 ORDER = {
     "customer": {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.com"},
@@ -69,6 +73,18 @@ def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None =
         *local_programs.robot(layout, delay=0),
     ]
     return {program.name: replace(program, env={**program.env, **rate}) for program in everything}
+
+
+@contextmanager
+def whole_shop(stage: Stage) -> Iterator[dict[str, Program]]:
+    """Run everything that `up` runs during the block, with no limit at the provider and more in stock than is sold."""
+    stage.migrate()
+    stage.sql(stage.database("inventory"), PLENTY)
+    described = house(stage, provider_rate=0)
+    with ExitStack() as stack:
+        for program in described.values():
+            stack.enter_context(stage.running(program))
+        yield described
 
 
 def free_layout(home: Path, *, postgres: str | None = None, kafka: str | None = None) -> Layout:
