@@ -105,23 +105,17 @@ ON CONFLICT (consumer, topic, partition, what, said) WHERE acknowledged_at IS NU
     ),
 )
 
-# What is returned is new; an occurrence that is already there was handled before.
-INBOX_ADD = Statement(
-    """
+_NOTE = """
 INSERT INTO inbox (consumer, :happening.columns)
 SELECT :consumer, :happening.* FROM :happening ORDER BY name, occurrence
 ON CONFLICT DO NOTHING RETURNING name, occurrence
-""",
-    happening=tuples(inbox.c.name, inbox.c.occurrence),
-)
+"""
+# What is returned is new; an occurrence that is already there was handled before.
+INBOX_ADD = Statement(_NOTE, happening=tuples(inbox.c.name, inbox.c.occurrence))
 
 # The same for a batch that has failed before: with the attempts that it took.
 INBOX_ADD_TRIED = Statement(
-    """
-INSERT INTO inbox (consumer, :happening.columns)
-SELECT :consumer, :happening.* FROM :happening ORDER BY name, occurrence
-ON CONFLICT DO NOTHING RETURNING name, occurrence
-""",
+    _NOTE,
     happening=tuples(inbox.c.name, inbox.c.occurrence, inbox.c.attempts, inbox.c.errors),
 )
 
