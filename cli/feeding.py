@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MOST = 500
 """Events that are handed over at once."""
 ACTOR = {"X-Actor": "operator"}
-NOT_FOUND = 404
 PATIENCE = 60.0
 """Seconds for which a service that does not answer is asked again: to be fed twice has no second effect."""
 AGAIN = 1.0
@@ -86,7 +86,8 @@ class Ends:
         body = {"what": "consumer", "name": self.name, "reason": reason}
         once = {"Idempotency-Key": new_id()}  # so that a pause whose answer was lost is known as ours
         answer = _patiently(lambda: self.service.post("/pauses", json=body, headers=once))
-        return None if answer.status_code in (409, 422) else int(answer_of(answer)["id"])
+        waits = answer.status_code in (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return None if waits else int(answer_of(answer)["id"])
 
     def paused_for(self, reason: str) -> int | None:
         """Return the pause that the consumer is in for this reason; None where it rests for another, or not at all."""
@@ -96,7 +97,7 @@ class Ends:
     def resume(self, pause: int) -> None:
         """Let the service's consumer go on, where nobody else has let it."""
         answer = self.service.delete(f"/pauses/{pause}")
-        if answer.status_code != NOT_FOUND:
+        if answer.status_code != HTTPStatus.NOT_FOUND:
             answer_of(answer)
 
     def lag(self) -> int:
