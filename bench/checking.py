@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 
 from backbone.events import contracts
-from backbone.events.envelope import Envelope, Headers, from_record, to_record
+from backbone.events.envelope import from_record
 from backbone.events.payload import Payload
 from backbone.ids import new_id
+from bench import events
+from bench.events import Record
 from deployment.catalogue import sample_of, service_of
 from services import CATALOGUE
 
-Record = tuple[bytes, bytes, Headers]
 Read = tuple[type[Payload], Record]
 
 
@@ -37,24 +38,8 @@ def _decode(payload: type[Payload], record: Record) -> Any:
 
 
 def _record(event_type: str) -> Record:
-    key = new_id()
-    return to_record(
-        Envelope(
-            id=new_id(),
-            type=event_type,
-            source="/sliceline/bench",
-            subject=key,
-            time="2026-11-02T10:00:00.000001Z",
-            dataschema=contracts.dataschema(event_type),
-            partitionkey=key,
-            correlationid=new_id(),
-            causationid=new_id(),
-            occurrenceid=new_id(),
-            sequence=7,
-            traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            data=json.dumps(sample_of(event_type)).encode(),
-        )
-    )
+    data = json.dumps(sample_of(event_type)).encode()
+    return events.record(event_type, data, new_id(), causationid=new_id(), traceparent=events.TRACEPARENT)
 
 
 def _cost(work: Callable[[type[Payload], Record], object], read: Sequence[Read], seconds: float) -> float:

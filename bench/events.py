@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from backbone.events import buses
-from backbone.events.envelope import Envelope, Headers, Undecodable, from_record, to_record
+from backbone.events import buses, contracts
+from backbone.events.envelope import Envelope, Headers, Undecodable, from_record, parse_type, to_record
 from backbone.events.payload import Payload
 from backbone.events.topics import DEFAULT_BUS
 from backbone.ids import new_id
@@ -21,6 +21,9 @@ SOURCE = "/sliceline/orders"
 SCHEMA = "https://sliceline.invalid/schemas/orders/order-placed.v1.json"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 CUSTOMER = Customer("ada", "Ada Lovelace", "ada@example.com")
+
+
+Record = tuple[bytes, bytes, Headers]
 
 
 def order_placed(order: str, item: str) -> Payload:
@@ -36,26 +39,32 @@ def order_placed(order: str, item: str) -> Payload:
     )
 
 
-def records(count: int, items: int, step: int = 1) -> Iterator[tuple[bytes, bytes, Headers]]:
+def records(count: int, items: int, step: int = 1) -> Iterator[Record]:
     """Yield `count` orders as Kafka records, over `items` SKUs whose numbers are `step` apart: sku-00000001 …"""
     for number in range(count):
         order = new_id()
         payload = order_placed(order, f"sku-{(number % items + 1) * step:08}")
-        yield to_record(
-            Envelope(
-                id=new_id(),
-                type=payload.TYPE,
-                source=SOURCE,
-                subject=order,
-                time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-                dataschema=SCHEMA,
-                partitionkey=order,
-                correlationid=order,
-                occurrenceid=new_id(),
-                sequence=1,
-                data=msgspec.json.encode(payload),
-            )
+        yield record(payload.TYPE, msgspec.json.encode(payload), order)
+
+
+def record(event_type: str, data: bytes, key: str, **more: Any) -> Record:
+    """Make a Kafka record of an event as its service would publish it first; `more` are further attributes."""
+    return to_record(
+        Envelope(
+            id=new_id(),
+            type=event_type,
+            source=f"/sliceline/{parse_type(event_type).service}",
+            subject=key,
+            time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            dataschema=contracts.dataschema(event_type),
+            partitionkey=key,
+            correlationid=key,
+            occurrenceid=new_id(),
+            sequence=1,
+            data=data,
+            **more,
         )
+    )
 
 
 async def fill_topic(bootstrap: str, count: int, items: int, step: int = 1) -> None:

@@ -14,11 +14,10 @@ import orjson
 from backbone.consuming.batch import Batch, Letter, read
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.redrive import Plan, Redrive, begin
-from backbone.events import contracts
-from backbone.events.envelope import Envelope, to_record
 from backbone.ids import new_id
 from backbone.observing import logs
 from backbone.storage.database import Database
+from bench import events
 from bench.programs import ORDER
 from bench.result import Results, Row, median
 from bench.stage import Stage
@@ -152,17 +151,4 @@ def _cancelled(order: str) -> _Record:
 def _record(event: str, data: dict[str, object]) -> _Record:
     event_type = f"sliceline.orders.{event}"
     key = str(data["order"])
-    envelope = Envelope(
-        id=new_id(),
-        type=event_type,
-        source="/sliceline/orders",
-        subject=key,
-        time="2026-11-01T18:30:00.000000Z",
-        dataschema=contracts.dataschema(event_type),
-        partitionkey=key,
-        correlationid=new_id(),
-        occurrenceid=new_id(),
-        sequence=1,
-        data=orjson.dumps(data),
-    )
-    return to_record(envelope)
+    return events.record(event_type, orjson.dumps(data), key)
