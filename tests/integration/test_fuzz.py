@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import schemathesis
+from schemathesis.checks import load_all_checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi.checks import allow_header_conformance
 
 from backbone.service import Service
@@ -92,9 +95,26 @@ def test_every_operation_says_what_it_is_for(name: str) -> None:
     assert [each["operationId"] for each in operations(document_of(SERVICES[name])) if "description" not in each] == []
 
 
-def conforming(name: str) -> Any:
-    def test(case: Case, address_of: AddressOf) -> None:
-        response = case.call(base_url=address_of(name))
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_operation_does_what_it_says(name: str, address_of: AddressOf, subtests: pytest.Subtests) -> None:
+    """Cases are drawn here, not while tests are collected, as schemathesis's `parametrize` does in every process."""
+    schema, address = fuzzable(SERVICES[name]), address_of(name)
+    load_all_checks()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        with subtests.test(operation.label):
+            build_operation_test(
+                config=schema.config,
+                operation=operation,
+                test_func=conforming(address),
+                given_kwargs={},
+                feedback=FeedbackSources(),
+            )()
+
+
+def conforming(address: str) -> Callable[[Case], None]:
+    def test(case: Case) -> None:
+        response = case.call(base_url=address)
         beyond = [allow_header_conformance] if case.operation.path == SHADOWED else []
         case.validate_response(response, excluded_checks=beyond)
         if response.status_code >= 400:
@@ -116,15 +136,6 @@ def unexpected(response: schemathesis.Response) -> list[str]:
     """The fields that a problem names although the description told all about them; none in a success."""
     errors = response.json()["errors"] if response.status_code >= 400 else []
     return [each["field"] for each in errors if not INEXPRESSIBLE.fullmatch(each["field"])]
-
-
-# A function for each operation: pytest (from 9.2 on) gives all that schemathesis makes of one function the same id.
-for name, service in SERVICES.items():
-    schema = fuzzable(service)
-    for label in (found.ok().label for found in schema.get_all_operations()):
-        method, path = label.split()
-        only = schema.include(method=method, path=path)
-        globals()[f"test_{name} {label} does what it says"] = only.parametrize()(conforming(name))
 
 
 @pytest.fixture(scope="module")
