@@ -31,6 +31,7 @@ from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
 from backbone.service import S, Service
 from backbone.settings import Settings
+from backbone.storage import objects
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping
@@ -72,6 +73,7 @@ def run(service: Service[Any]) -> None:
     """
     settings = _settings(service)
     contracts.serve_from(settings.schemas_url)
+    objects.keep_in(settings.objects)
     _check_declared(service)
     logs.start(service.name, settings.log_level, settings.log_format)
     _allow_many_connections()

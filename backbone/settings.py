@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.events.buses import longest_retention
 from backbone.events.contracts import ORIGIN
-from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, PostgresUrl
+from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl
 from backbone.values.currencies import is_currency
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
@@ -17,6 +17,8 @@ _ORIGIN = re.compile(
     r"(?!http://.*:80$)(?!https://.*:443$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 )
 
+SEGMENT = timedelta(days=7)
+"""How long Kafka goes on with a segment of a log (segment.ms): only whole ones are deleted, by their newest event."""
 LONGEST = timedelta(days=366)
 Seconds = Annotated[float, Field(gt=0, le=LONGEST.total_seconds(), allow_inf_nan=False)]
 """A span of time that ends: more than none, at most a year."""
@@ -36,6 +38,11 @@ class Settings(BaseSettings):
     kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
     schemas_url: HttpUrl = Field(
         ORIGIN, description="Where schemas are served: with it begins the dataschema of events. This one never resolves"
+    )
+    objects: ObjectsUrl | None = Field(
+        None,
+        description="Where the data of events over 64 KiB is kept, for all services alike: file:///folder, or "
+        "s3://bucket/prefix?endpoint=https://host:port&region=name. None: such an event is set aside",
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
@@ -68,6 +75,7 @@ class Settings(BaseSettings):
     inbox_days: int = Field(
         70, le=3660, description="How long deliveries are remembered: for all that may bring an event again, together"
     )
+    object_days: int = Field(21, le=3660, description="How long data that does not travel in a topic is kept")
     otlp_endpoint: HttpUrl | None = Field(
         None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Where spans go; none: they are not exported"
     )
@@ -108,7 +116,19 @@ class Settings(BaseSettings):
             )
         return given
 
-    @field_validator("otlp_endpoint", mode="before")
+    @field_validator("object_days")
+    @classmethod
+    def _longer_than_events_that_name_them(cls, given: int) -> int:
+        """Refuse to purge data while an event that names it may be read; whoever has read it has the data himself."""
+        topics = longest_retention().days
+        if given <= (most := topics + SEGMENT.days):
+            raise ValueError(
+                f"must be more than {most}: topics keep events for {topics} days (buses.toml) and {SEGMENT.days} until "
+                "Kafka deletes them, and one whose data is gone before could not be handled"
+            )
+        return given
+
+    @field_validator("objects", "otlp_endpoint", mode="before")
     @classmethod
     def _none_when_empty(cls, given: object) -> object:
         return given or None

@@ -1,4 +1,5 @@
-"""Prunes what would grow for ever: inbox, replies under an Idempotency-Key, discarded letters, reports, old pauses.
+"""Prunes what would grow for ever: inbox, replies under an Idempotency-Key, discarded letters, reports, old pauses,
+and in the object store what the service has put there.
 
 A job that is done leaves no row but one about its attempts, where they were several; one that was given up stays until
 somebody starts it anew or it is withdrawn. Tables of its own a service prunes by a job. How long each is kept, and what
@@ -12,7 +13,7 @@ from datetime import timedelta
 
 from backbone.running.pulse import Pulse, keep_running
 from backbone.settings import Settings
-from backbone.storage import sql
+from backbone.storage import objects, sql
 from backbone.storage.database import LONGEST_WAIT, Database
 from backbone.storage.statement import Statement
 
@@ -48,6 +49,13 @@ class Housekeeping:
         await self._prune(sql.KEYS_PRUNE, timedelta(days=self._settings.idempotency_days))
         for statement in (sql.DISCARDED_PRUNE, sql.EDITED_PRUNE, sql.REDRIVES_PRUNE, sql.ACTS_PRUNE, sql.PAUSES_PRUNE):
             await self._prune(statement, timedelta(days=self._settings.letter_days))
+        await self._purge_objects(timedelta(days=self._settings.object_days))
+
+    async def _purge_objects(self, kept: timedelta) -> None:
+        def beat() -> None:
+            self.pulse.beat(objects.WITHIN)
+
+        await objects.purge(self._database.service, self._database.now(), kept, beat)
 
     async def _prune(self, statement: Statement, older_than: timedelta) -> None:
         await prune(self._database, statement, older_than, lambda: self.pulse.beat(LONGEST_WAIT))

@@ -2,11 +2,12 @@
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator
 
 LARGEST_PORT = 65535
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SERVER = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:/@,]+):([0-9]{1,5})")
 
 
@@ -27,6 +28,19 @@ def http_url(given: str) -> str:
     return _sound(given, ("http", "https"), "http://host:port or https://host:port")
 
 
+def _objects(given: str) -> str:
+    """Check the address of an object store."""
+    shape = "file:///folder or s3://bucket/prefix?endpoint=https://host:port&region=name"
+    parts, asked = urlsplit(given), parse_qs(urlsplit(given).query, keep_blank_values=True)
+    is_folder = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1 and not parts.query
+    is_s3 = parts.scheme == "s3" and bool(_BUCKET.fullmatch(parts.netloc)) and asked.keys() <= {"endpoint", "region"}
+    if not (is_folder or is_s3) or parts.fragment or re.search(r"\s", given) or not all(map(all, asked.values())):
+        raise ValueError(f"must be of the shape {shape}")
+    for endpoint in asked.get("endpoint", ()):
+        http_url(endpoint)
+    return given
+
+
 def _sound(given: str, schemes: tuple[str, ...], shape: str) -> str:
     """Check an address; what is wrong is said without showing it, for it may hold a password."""
     try:
@@ -41,4 +55,5 @@ def _sound(given: str, schemes: tuple[str, ...], shape: str) -> str:
 
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres)]
+ObjectsUrl = Annotated[str, AfterValidator(_objects)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]

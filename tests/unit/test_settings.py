@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from backbone.events.buses import longest_retention
 from backbone.http.wording import in_plain_words
-from backbone.settings import Settings
+from backbone.settings import SEGMENT, Settings
 from sandbox import serving
 from services import CATALOGUE
 from services.ledger.settings import Settings as OfLedger
@@ -97,6 +97,47 @@ def test_an_inbox_that_was_not_set_is_checked_against_longer_windows_as_well() -
         Settings(database_url=URL, replay_days=365)
     [error] = refused.value.errors()
     assert (error["loc"], "must be more than 402" in error["msg"]) == (("inbox_days",), True)
+
+
+def test_data_outlasts_the_events_that_name_it() -> None:
+    assert Settings(database_url=URL, object_days=15).object_days == 15
+    said = refusal(Settings, "object_days", "14")
+    assert "must be more than 14: topics keep events for 7 days (buses.toml) and 7 until Kafka deletes them" in said
+    assert timedelta(days=Settings(database_url=URL).object_days) > longest_retention() + SEGMENT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "file:///srv/objects",
+        "s3://bucket",
+        "s3://bucket/prefix",
+        "s3://bucket?endpoint=http://127.0.0.1:9000&region=eu-west-1",
+    ],
+)
+def test_a_folder_or_what_speaks_s3_may_keep_data(value: str) -> None:
+    assert Settings(database_url=URL, objects=value).objects == value
+    assert Settings(database_url=URL, objects="").objects is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "objects",
+        "/srv/objects",
+        "file://host/objects",
+        "file:///",
+        "s3://",
+        "s3:///prefix",
+        "s3://Bucket",
+        "s3://bucket?endpoint=minio:9000",
+        "s3://bucket?endpoint=",
+        "s3://bucket?secret=x",
+        "https://bucket.example",
+    ],
+)
+def test_an_address_at_which_no_object_could_be_is_refused(value: str) -> None:
+    assert "must be of the shape" in refusal(Settings, "objects", value)
 
 
 def test_what_was_discarded_is_remembered_longer_than_topics_keep_it() -> None:
