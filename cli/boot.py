@@ -6,6 +6,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from deployment import NOTE
@@ -227,7 +228,7 @@ def check_ports(layout: Layout) -> None:
 def _free_offset(layout: Layout) -> int:
     """Return an offset at which all ports are free, or the next thousand if there is no round one."""
     for thousands in range(1, 20):
-        moved = Layout(layout.offset + 1000 * thousands, layout.postgres_url, layout.kafka, layout.home)
+        moved = replace(layout, offset=layout.offset + 1000 * thousands)
         if not ports.taken(moved.ports()):
             return moved.offset
     return layout.offset + 1000

@@ -9,7 +9,7 @@ from cli.console import console, fail
 from local import HOME, state
 
 # Downloaded jars stay: they are no data.
-DATA = ("postgres", "kafka", "logs")
+DATA = ("postgres", "kafka", "objects", "logs")
 FILES = ("password", "state.json", "provider-ledger.sqlite3")
 
 

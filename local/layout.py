@@ -29,6 +29,7 @@ class Layout:
     postgres_url: str | None = None
     kafka: str | None = None
     home: Path = HOME
+    objects_url: str | None = None
 
     def port(self, name: str) -> int:
         return {**CATALOGUE, **FIXED}[name] + self.offset
@@ -42,6 +43,10 @@ class Layout:
 
     def bootstrap(self) -> str:
         return self.kafka or f"{HOST}:{self.port('kafka')}"
+
+    def objects(self) -> str:
+        """Return the address of the object store: a folder of ours, unless another one is used."""
+        return self.objects_url or self.folder("objects").resolve().as_uri()
 
     def ports(self) -> dict[int, str]:
         """Return every port that this run will listen on, with the name of the process that will."""
@@ -59,5 +64,10 @@ class Layout:
 
 
 def layout_for(offset: int) -> Layout:
-    """Make the layout, with the servers that SLICELINE_POSTGRES_URL and SLICELINE_KAFKA name where they are set."""
-    return Layout(offset, os.environ.get("SLICELINE_POSTGRES_URL") or None, os.environ.get("SLICELINE_KAFKA") or None)
+    """Make the layout, with those servers and that object store which the environment names."""
+    return Layout(
+        offset,
+        os.environ.get("SLICELINE_POSTGRES_URL") or None,
+        os.environ.get("SLICELINE_KAFKA") or None,
+        objects_url=os.environ.get("SLICELINE_OBJECTS") or None,
+    )

@@ -129,6 +129,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
             **_schemas(layout),
+            "SLICELINE_OBJECTS": _objects(layout),
             "SLICELINE_ORDERS_URL": layout.url("orders"),
             "SLICELINE_PROVIDER_URL": layout.url("provider"),
             "SLICELINE_SMTP_HOST": HOST,
@@ -142,6 +143,13 @@ def _service(name: str, layout: Layout, password: str) -> Program:
         address=layout.url(name),
         port=port,
     )
+
+
+def _objects(layout: Layout) -> str:
+    """Tell where objects are; a folder of ours is there before anybody looks for it."""
+    if not layout.objects_url:
+        layout.folder("objects").mkdir(parents=True, exist_ok=True)
+    return layout.objects()
 
 
 def _schemas(layout: Layout) -> dict[str, str]:

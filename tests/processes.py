@@ -136,13 +136,19 @@ class System:
     def database_url(self, service: str) -> str:
         return database_url(self.postgres, service, PASSWORD)
 
+    @property
+    def objects(self) -> Path:
+        """Where data lies that is too large for a topic."""
+        return self.logs / "objects"
+
     async def begin(self) -> None:
         """Make everything, and start what an order needs; wait until that is ready."""
         await self.prepare()
         await self.start()
 
     async def prepare(self) -> None:
-        """Make databases and topics, and choose where everybody listens."""
+        """Make databases, topics and a folder for objects, and choose where everybody listens."""
+        self.objects.mkdir(exist_ok=True)
         await migrate(self.postgres, self.kafka, PASSWORD, print)
         self.ports = {name: free_port() for name in ("smtp", *SANDBOX, *CATALOGUE)}
 
@@ -231,6 +237,7 @@ class System:
             env={
                 "SLICELINE_DATABASE_URL": self.database_url(name),
                 "SLICELINE_KAFKA": self.kafka,
+                "SLICELINE_OBJECTS": self.objects.as_uri(),
                 "SLICELINE_HOST": HOST,
                 "SLICELINE_PORT": str(port),
                 "SLICELINE_ORDERS_URL": self.url("orders"),
