@@ -30,6 +30,17 @@ contract of an event is its schema, `schemas/<service>/<event>.v<N>.json`; what 
 `schemas/consumers/<reader>/`. A field with a `?` may be missing.
 """
 
+TRAVELLING = """\
+## How an event travels
+
+As a Kafka record in CloudEvents' binary mode: its attributes are headers (`ce_id`, `ce_type`, …), its data is the
+value, its partition key the record's key. Data of more than 64 KiB does not travel in the topic: the value is empty,
+and `ce_dataref` ([CloudEvents' extension](https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md))
+names an object in the store that all services share, `service/day/length-SHA-256.json`. Readers on the backbone fetch
+it, hold it to length and digest, and go on as if it had come along; [operating](operating.md#large-events) says where
+the store is and how long it keeps what is in it. An event has at most 1 MiB of data.
+"""
+
 BUSES = """\
 ## The buses
 
@@ -107,6 +118,7 @@ def _pretty(schema: Schema) -> str:
 def _catalogue(services: Services) -> Iterator[str]:
     yield INTRODUCTION
     yield from _picture(services)
+    yield TRAVELLING
     yield from _buses(services)
     yield from kinds.page()
     listeners = readers(services)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -42,6 +43,14 @@ class Mismatch(SlicelineError):
     """The event fits its contract, but this reader cannot decode it into its view."""
 
 
+class NotFetched(SlicelineError):
+    """The event's data lies elsewhere and was not fetched yet (see `claims.py`)."""
+
+    def __init__(self, dataref: str) -> None:
+        super().__init__(f"The event's data lies at {dataref} and was not fetched yet: try it again.")
+        self.dataref = dataref
+
+
 class Incoming(msgspec.Struct, frozen=True):
     """Holds one decoded record: an event we listen to, a broken one, or (neither) one of a type we do not listen to.
 
@@ -64,7 +73,8 @@ class Incoming(msgspec.Struct, frozen=True):
 def read(record: Record, views: Mapping[str, type[Payload]]) -> Incoming:
     """Decode a record and check it against its contract; an error is returned as its `broken`, never raised.
 
-    `views` are named as `views_of` does it. What came in structured mode is handed on as binary mode has it.
+    `views` are named as `views_of` does it. What came in structured mode is handed on as binary mode has it. An event
+    whose data lies elsewhere is broken as NotFetched: `claims.py` fetches it.
     """
     try:
         record = _in_binary_mode(record)
@@ -133,6 +143,8 @@ def _event(envelope: Envelope, view: type[Payload], record: Record) -> Event[Any
 
 def _data(envelope: Envelope, view: type[Payload], record: Record) -> Payload:
     """Decode the data into the reader's view; of what is taken as it came, see only that it is JSON."""
+    if envelope.dataref is not None:
+        raise NotFetched(envelope.dataref)
     if issubclass(view, Unread):
         msgspec.json.decode(envelope.data, type=msgspec.Raw)
         about: dict[str, Any] = {"record": record} if issubclass(view, Recorded) else {}
@@ -180,6 +192,12 @@ class Batch:
     def ends(self) -> dict[PartitionId, int]:
         """The next offset of each partition once the batch is done."""
         return {place: end for place, (_, end) in self.ranges.items()}
+
+    @cached_property
+    def not_fetched(self) -> Sequence[int]:
+        """Where in it those events stand whose data lies elsewhere."""
+        broken = [at for at, each in enumerate(self.incoming) if each.broken is not None]
+        return [at for at in broken if isinstance(self.incoming[at].broken, NotFetched)]
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split the batch into two that settle, one after the other, exactly what it would."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from backbone.consuming import letters_sql, parking, sql
+from backbone.consuming import letters_sql, sql
 from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.claims import Letters, is_wanting
 from backbone.consuming.redriven import Outcome, outcome_of, outcomes_of
 from backbone.errors import SlicelineError
 from backbone.running.faults import is_locked_out, is_passing
@@ -39,13 +40,17 @@ class Rehearsed:
 class Rehearsal:
     """Rehearses the letters of whole keys."""
 
-    def __init__(self, database: Database, consumer: str, processor: BatchProcessor) -> None:
+    def __init__(self, database: Database, consumer: str, processor: BatchProcessor, letters: Letters) -> None:
         self._database = database
         self._consumer = consumer
         self._processor = processor
+        self._letters = letters
 
     async def of(self, keys: Sequence[tuple[str, str]], letter: int | None) -> Rehearsed:
-        """Try the letters of these keys, or the one of them; return what became of each and which rows changed."""
+        """Try the letters of these keys, or the one of them; return what became of each and which rows changed.
+
+        To be called by `Letters.fetching`.
+        """
         found = Rehearsed()
         with suppress(_Undone):
             async with self._database.transaction() as tx:
@@ -84,7 +89,7 @@ class Rehearsal:
         try:
             outcomes = await self._handled(tx, rows)
         except Exception as error:
-            if is_passing(error) and not is_locked_out(error):
+            if is_wanting(error) or (is_passing(error) and not is_locked_out(error)):
                 raise
             await tx.raw.execute("ROLLBACK TO SAVEPOINT rehearsal")
             return error
@@ -96,7 +101,7 @@ class Rehearsal:
     async def _handled(self, tx: Tx, rows: Sequence[asyncpg.Record]) -> list[Outcome]:
         """Handle letters as if their transaction ended with them: what they publish and schedule is written as well."""
         own = Tx(tx.connection, tx.raw, tx.service, tx.cause, tx.now)
-        incoming = [parking.incoming_of(row, self._processor.views) for row in rows]
+        incoming = self._letters.decode(rows)
         unseen = await self._processor.admit(own, incoming)
         await self._processor.handle(own, incoming, unseen)
         await own.flush()

@@ -7,8 +7,8 @@ import asyncpg
 import msgspec
 import orjson
 
-from backbone.consuming import letters_sql, parking
-from backbone.consuming.batch import Letter, read
+from backbone.consuming import claims, letters_sql, parking
+from backbone.consuming.batch import Incoming, Letter, NotFetched, read
 from backbone.consuming.fingerprints import Frame, failing_paths, first_own
 from backbone.consuming.handlers import Handlers, views_of
 from backbone.errors import SlicelineError
@@ -42,13 +42,14 @@ async def page(database: Database, consumer: str, handlers: Handlers, letter: in
         return None
     row = found[0]
     record, key = parking.letter_of(row), {name: row[name] for name in ("consumer", "topic", "key")}
+    now = await _read_now(record, handlers)
     before = await letters_sql.BEFORE_ON_KEY.fetch(database, **key, letter=letter)
     behind = await letters_sql.BEHIND_ON_KEY.fetch(database, **key, letter=letter)
     return {
         **{name: row[name] for name in _SAME},
-        **_error(row, record, handlers),
+        **_error(row, now.broken),
         **_envelope(row, record),
-        "payload": _payload(record.value),
+        "payload": _payload(now.record.value),
         "before": [dict(each) for each in before],
         "behind": [{name: each[name] for name in ("id", "type", "offset", "parked_at")} for each in behind],
         "held": behind[0]["all"] if behind else 0,
@@ -70,8 +71,19 @@ def act_shown(row: Any) -> dict[str, Any]:
     return {**row, "about": about}
 
 
-def _error(row: asyncpg.Record, record: Letter, handlers: Handlers) -> dict[str, Any]:
-    broken = read(record, views_of(handlers)).broken
+async def _read_now(record: Letter, handlers: Handlers) -> Incoming:
+    """Decode a letter as it can be by now, with its data where that lies elsewhere."""
+    views = views_of(handlers)
+    incoming = read(record, views)
+    if not isinstance(incoming.broken, NotFetched):
+        return incoming
+    try:
+        return (await claims.redeem_all([incoming], views))[0]
+    except OSError as error:
+        return msgspec.structs.replace(incoming, broken=error)
+
+
+def _error(row: asyncpg.Record, broken: Exception | None) -> dict[str, Any]:
     paths = row["failing"] or (failing_paths(broken) if broken else [])
     return {
         "error": row["error"],

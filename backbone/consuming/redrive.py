@@ -14,6 +14,7 @@ import msgspec
 
 from backbone.consuming import acts, counting, letters_sql, parking, sql
 from backbone.consuming.batch_processor import BatchProcessor
+from backbone.consuming.claims import Letters
 from backbone.consuming.dry_run import Rehearsal, merged
 from backbone.consuming.fingerprints import failure_of
 from backbone.consuming.handlers import Handlers
@@ -133,6 +134,7 @@ class Redrive:
         self._database = database
         self._name = name
         self._processor = BatchProcessor(name, handlers, database)
+        self._letters = Letters(self._processor.views)
         self._number = number
 
     async def wait(self) -> timedelta:
@@ -193,7 +195,7 @@ class Redrive:
     async def _tried(self, ids: Sequence[int], *, fresh: bool = False) -> Exception | None:
         """Return the error of the letters, or of rows that others hold. Raises what passes and concerns all."""
         try:
-            await self._try(ids, fresh=fresh)
+            await self._letters.fetching(lambda: self._try(ids, fresh=fresh))
         except Exception as error:
             concerns_these = is_locked_out(error) or (len(ids) > 1 and may_be_too_much(error))
             if is_passing(error) and not concerns_these:
@@ -208,7 +210,7 @@ class Redrive:
             rows = await self._take(tx, ids)
             if not rows:
                 return
-            incoming = [parking.incoming_of(row, self._processor.views) for row in rows]
+            incoming = self._letters.decode(rows)
             unseen = await self._processor.admit(tx, incoming)
             outcomes = outcomes_of(rows, incoming, unseen)
             await counting.take_up(tx, outcomes)  # before the handlers, as a batch does
@@ -276,7 +278,8 @@ class Redrive:
         if not keys:
             await self._end(plan)
             return False
-        found = await Rehearsal(self._database, self._name, self._processor).of(keys, plan["letter"])
+        rehearsal = Rehearsal(self._database, self._name, self._processor, self._letters)
+        found = await self._letters.fetching(lambda: rehearsal.of(keys, plan["letter"]))
         async with self._database.transaction() as tx:
             if await self._lock(tx) is None:
                 return False

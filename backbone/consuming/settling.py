@@ -2,6 +2,7 @@
 
 A passing fault is waited out and never skipped. A batch that fails otherwise is halved until the guilty event stands
 alone and is parked. A batch that takes too long is halved as well, down to events that are waited for one by one.
+Data that did not come along is fetched before.
 """
 
 import asyncio
@@ -9,11 +10,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from backbone.consuming import claims
 from backbone.consuming.batch import Batch
 from backbone.consuming.batch_processor import BatchProcessor, Fenced
 from backbone.errors import SlicelineError
 from backbone.running.faults import is_passing, may_be_too_much
 from backbone.running.pulse import RESTART, Pulse, describe, report
+from backbone.storage import objects
 
 T = TypeVar("T")
 _Judge = Callable[[Exception], bool]
@@ -39,17 +42,33 @@ class Settling:
         if not batch.ranges:
             return
         several = len(batch.incoming) > 1
+        if several and claims.are_too_much(batch):
+            await self._settle_halves(batch)
+            return
+        batch = await self._fetched(batch)
         trying = _Trying(self._processor, batch)
         error = await self._lasting(trying.apply, may_shrink=several)
         if error is not None and several:
-            for half in trying.batch.halves():
-                await self.settle(half)
+            await self._settle_halves(trying.batch)
             return
         if error is not None and not isinstance(error, SlicelineError):  # it may be the connection's: a new one tells
             error = await self._lasting(lambda: trying.apply(fresh=True))
         if error is not None:
             await self.outlast(lambda: self._processor.park(batch, error))
         self._settled(batch)
+
+    async def _settle_halves(self, batch: Batch) -> None:
+        for half in batch.halves():
+            await self.settle(half)
+
+    async def _fetched(self, batch: Batch) -> Batch:
+        """Return a batch with the data of all its events, however long the store is away. Raises Fenced."""
+        if not batch.not_fetched:
+            return batch
+        return await self.outlast(lambda: claims.redeem(batch, self._processor.views, self._beat))
+
+    def _beat(self) -> None:
+        self._pulse.beat(objects.WITHIN)
 
     async def outlast(
         self, work: Callable[[], Awaitable[T]], passes: _Judge = is_passing, gives_up: _Judge = lambda _: False

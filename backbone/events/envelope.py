@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from backbone.errors import SlicelineError
-from backbone.events import buses
+from backbone.events import buses, dataref
 from backbone.events.deprecation import Deprecation
 from backbone.events.documents import Unreadable, is_document, is_json, unfold, unread_mode
 from backbone.events.moments import BadTime, in_our_form
@@ -63,7 +63,10 @@ class TypeName(NamedTuple):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Holds one event as it travels. `time` is RFC 3339 in UTC with microseconds and a `Z`; `data` is JSON text."""
+    """Holds one event as it travels. `time` is RFC 3339 in UTC with microseconds and a `Z`; `data` is JSON text.
+
+    Where `dataref` says that the data lies elsewhere (claim check), `data` is empty.
+    """
 
     id: str
     type: str
@@ -78,6 +81,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sequence: int
     traceparent: str | None = None
     deprecation: Deprecation | None = None
+    dataref: str | None = None
     data: bytes
 
 
@@ -138,7 +142,9 @@ def to_record(envelope: Envelope) -> tuple[bytes, bytes, Headers]:
         envelope.causationid.encode() if envelope.causationid is not None else None,
         envelope.traceparent.encode() if envelope.traceparent is not None else None,
     )
-    return key, envelope.data, [*headers, *(envelope.deprecation.headers() if envelope.deprecation else ())]
+    said = envelope.deprecation.headers() if envelope.deprecation else []
+    claim = [(dataref.HEADER, envelope.dataref.encode())] if envelope.dataref is not None else []
+    return key, envelope.data, [*headers, *said, *claim]
 
 
 def headers_of(
@@ -180,11 +186,14 @@ def headers_of(
 def from_record(key: bytes | None, value: bytes | None, headers: Received) -> Envelope:
     """Read an event from a Kafka record. Raises Undecodable, and nothing else, whatever the record holds.
 
-    Headers that are not ours are ignored. The data is handed on unread: its contract is checked elsewhere.
+    Headers that are not ours are ignored. The data is handed on unread: its contract is checked elsewhere. Data that
+    came along counts, whatever a `dataref` says beside it.
     """
-    if value is None:
-        raise Undecodable("it has no value (a tombstone)")
     attributes = _distinct(headers)
+    if value is None:
+        if attributes.get(dataref.HEADER) is None:
+            raise Undecodable("it has no value (a tombstone)")
+        value = b""
     if is_document(attributes.get("content-type")):
         attributes, value = _unfolded(value)
     _check_mode(attributes)
@@ -204,6 +213,7 @@ def from_record(key: bytes | None, value: bytes | None, headers: Received) -> En
         sequence=_sequence(attributes.get("ce_sequence")),
         traceparent=_traceparent(attributes.get("ce_traceparent")),
         deprecation=_deprecation(attributes) if "ce_deprecated" in attributes else None,
+        dataref=None if value else _optional(attributes, dataref.HEADER),
         data=value,
     )
 

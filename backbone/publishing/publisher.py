@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -16,12 +16,14 @@ from opentelemetry.trace import SpanKind
 
 from backbone.errors import SlicelineError
 from backbone.events import buses, contracts
+from backbone.events.dataref import HEADER, LARGEST_INLINE
 from backbone.events.envelope import Headers, headers_of
 from backbone.events.topics import DEFAULT_BUS, PartitionId
 from backbone.observing.telemetry import MOST_LINKS, messaging
 from backbone.publishing.partitioning import partitions_of
 from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.running.pulse import describe, ended_well
+from backbone.storage import objects
 
 SEND_DEADLINE = 15.0
 """Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
@@ -33,6 +35,8 @@ _SLICE = 200
 """Rows that are packed in one go, before others of the process have their turn."""
 _TYPE, _KEY, _END = 2, 7, 13
 """Where type and partition key stand in a row, and where the attributes end, which follow the data."""
+Claims = Mapping[bytes, Headers]
+"""By event id: the header that says where the data of a large event lies."""
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
 """What a broker says of a record for its own sake: it never will be taken, whatever else changes."""
 
@@ -95,18 +99,31 @@ class Publisher:
             await ended_well(producer._sender.close(), 2)
             await ended_well(producer.client.close(), 2)
 
-    async def pack(self, rows: Sequence[asyncpg.Record]) -> PackedRows | None:
-        """Encode rows, as RELAY_TAKE gives them, as Kafka's records; None for no rows. Raises Refused."""
+    async def pack(self, rows: Sequence[asyncpg.Record], now: datetime) -> PackedRows | None:
+        """Encode rows, as RELAY_TAKE gives them, as Kafka's records; None for no rows.
+
+        Data that is too large for a topic is in the object store then, and on a disk. Raises Refused; or what passes.
+        """
         if not rows:
             return None
         producer = self._opened()
         topics = {stem: await self._partitions_of(stem) for stem in {row["aggregatetype"] for row in rows}}
-        with _blaming(rows[0]["id"].decode() if len(rows) == 1 else None, Exception):
+        lone = rows[0]["id"].decode() if len(rows) == 1 else None
+        with _blaming(lone, objects.NoStore):
+            claims = await self._check_in([row for row in rows if len(row[0]) > LARGEST_INLINE], now)
+        with _blaming(lone, Exception):
             batch = _batch_of(rows)
             for start in range(0, len(rows), _SLICE):
-                _pack(producer, topics, batch, rows[start : start + _SLICE])
+                _pack(producer, topics, batch, rows[start : start + _SLICE], claims)
                 await asyncio.sleep(0)
         return batch
+
+    async def _check_in(self, large: Sequence[asyncpg.Record], now: datetime) -> Claims:
+        """Put the data of large events into the object store."""
+        put = [partial(objects.put, row[0], self._service, now) for row in large]
+        references = await objects.side_by_side(put) if put else []
+        named = zip(large, references, strict=True)
+        return {row[1]: [(HEADER, reference.encode())] for row, reference in named}
 
     async def _partitions_of(self, stem: str) -> list[PartitionId]:
         topic = buses.topic_named(stem)
@@ -167,12 +184,15 @@ def _pack(
     topics: Mapping[str, Sequence[PartitionId]],
     batch: PackedRows,
     rows: Sequence[asyncpg.Record],
+    claims: Claims,
 ) -> None:
     now = int(time.time() * 1000)
     counts = {len(partitions) for partitions in topics.values()}
     chosen = {count: partitions_of((row["partitionkey"] for row in rows), count) for count in counts}
     for row in rows:
         payload, key, headers = row[0], row[_KEY], headers_of(*row[1:_END]) + _deprecation(row[_TYPE])
+        if claims and (claim := claims.get(row[1])):
+            payload, headers = b"", headers + claim  # empty, not null: that would be a tombstone
         partitions = topics[row["aggregatetype"]]
         records = batch.partitions.setdefault(partitions[chosen[len(partitions)][key]], [])
         if records and records[-1].append(timestamp=now, key=key, value=payload, headers=headers):

@@ -20,6 +20,9 @@ Batches double while there is more to take, so that a single event is not kept w
 trips. After a failure they start from a single row, and each small one is committed by itself: what a broker finds too
 large shrinks until it fits, and what went through stays through. A single row that Kafka refuses for its own sake will
 never fit: it is set aside in `refused_events`, where an operator sees it, with the later ones of its key behind it.
+
+Data that is too large for a topic is in its outbox row until here. It is put into the object store when its row is
+packed, which is before the row is sent, and the commit that deletes the row comes after both (claim check).
 """
 
 import asyncio
@@ -123,7 +126,9 @@ class Relay:
             count += len(rows)
             ahead = self._more and count < longest and not self._stop.is_set()
             _, rows, batch = await gather_or_cancel(
-                self._send(batch), self._take(tx) if ahead else _nothing(), self._publisher.pack(rows)
+                self._send(batch),
+                self._take(tx) if ahead else _nothing(),
+                self._publisher.pack(rows, self._database.now()),
             )
             self.pulse.beat(LONGEST_WAIT)
 

@@ -62,7 +62,7 @@ class Tx:
         """Put one happening into the outbox at commit; several payloads are its versions and share an occurrence.
 
         `bus`: where it goes, if not where its payload says. Raises ContractBroken when a payload breaks its schema,
-        TooLarge over 64 KiB, NotAllowed where buses.toml does not let the service publish.
+        TooLarge over 1 MiB, NotAllowed where buses.toml does not let the service publish.
         """
         self._outgoing += outbox.rows(self.service, payloads, key, subject or key, cause or self.cause, bus)
 

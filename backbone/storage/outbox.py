@@ -20,7 +20,8 @@ from backbone.ids import new_id
 from backbone.observing import telemetry
 from backbone.storage import sql
 
-LARGEST = 64 * 1024
+LARGEST = 1024 * 1024
+"""Bytes of an event's data. Beyond `dataref.LARGEST_INLINE` it does not travel in the topic."""
 Told = tuple[str | None, str, str]
 _GIVEN = ("key", "subject", "correlationid", "causationid", "traceparent")
 
@@ -52,7 +53,7 @@ class Row(msgspec.Struct):
 
 
 class TooLarge(SlicelineError):
-    """An event's data is over 64 KiB; events carry facts, not documents."""
+    """An event's data is over 1 MiB; events carry facts, not documents."""
 
 
 class UnfitAttribute(SlicelineError):

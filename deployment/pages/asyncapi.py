@@ -39,8 +39,9 @@ ATTRIBUTES = {
     "ce_sequence": "Counts the events of a key in a topic: 1, 2, 3 …, padded with zeros.",
     "ce_causationid": "The event that led to this one.",
     "ce_traceparent": "Where it belongs in a trace (W3C).",
+    "ce_dataref": "Where data of more than 64 KiB lies, in the shop's object store; the value is empty then.",
 }
-OPTIONAL = {"ce_causationid", "ce_traceparent"}
+OPTIONAL = {"ce_causationid", "ce_traceparent", "ce_dataref"}
 MODES = ("all", "any", "each")
 """How many of the events that it names an event follows on, as `x-follows` has it (schemas/README.md)."""
 EVERYTHING = "receive-all"

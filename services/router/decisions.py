@@ -20,7 +20,7 @@ from services.router.shaping import BadShape, shaped
 
 LARGEST_INPUT = LARGEST
 """Bytes of JSON of a target's input, as of a pattern: a rule fits into an event twice, as it was and as it is."""
-LARGEST_EVENT = 64 * 1024
+LARGEST_EVENT = 1024 * 1024
 """Bytes of JSON that the data of an event may have."""
 MOST_RULES_PASSED = 5
 """Rules that an event may pass one after the other, each putting it on a bus where the next one is."""

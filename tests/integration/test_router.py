@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from backbone.consuming.consumer import Consumer
 from backbone.consuming.handlers import BatchHandler, Handlers
 from backbone.events import buses
+from backbone.events.dataref import LARGEST_INLINE
 from backbone.events.payload import every_event_of
 from backbone.ids import new_id
 from backbone.publishing.relay import Relay
 from deployment.catalogue import sample_of
 from services.router.consumers import route
+from services.router.decisions import LARGEST_EVENT
 from services.router.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
@@ -272,12 +275,23 @@ async def test_a_changed_rule_is_at_work_with_the_next_event(router: Fed) -> Non
     assert [(each["endpoint"], each["version"]) for each in sent] == [("accounting", 1), ("other", 2)]
 
 
+async def test_what_does_not_travel_in_a_topic_is_passed_on_as_well(router: Fed) -> None:
+    await rule(router)
+    lines = [{"item": "x" * 60, "quantity": 1, "unit_price": {"amount": 1, "currency": "GBP"}, "baked": True}] * 500
+    [(_, data)] = await router.published(await placed(router, lines=lines))
+    assert len(msgspec.json.encode(data)) > LARGEST_INLINE
+    assert data["input"]["data"]["lines"] == lines
+
+
 async def test_what_is_too_large_to_pass_on_holds_up_nothing(router: Fed) -> None:
-    made = await rule(router)
-    lines = [{"item": "x" * 60, "quantity": 1, "unit_price": {"amount": 1, "currency": "GBP"}, "baked": True}] * 480
-    large = await placed(router, lines=lines, address="y" * 500)
+    made = await rule(router, pattern={"source": ["/sliceline/orders"], "type": [{"prefix": "sliceline.orders."}]})
+    large = router.record(PLACED, {"order": "large", "text": "x" * LARGEST_EVENT})
+    large.headers[:] = [
+        (name, b"sliceline.orders.order-pictured.v9" if name == "ce_type" else value) for name, value in large.headers
+    ]
+    await router.deliver(large)
     small = await placed(router)
-    assert [len(await router.published(order)) for order in (large, small)] == [0, 1]
+    assert [len(await router.published(order)) for order in ("large", small)] == [0, 1]
     [trouble] = (await router.client.get(f"/rules/{made}/troubles")).json()["items"]
     assert trouble["kind"] == "too-large"
 
