@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backbone.errors import SlicelineError
 from backbone.events import buses
+from backbone.storage import objects
 from cli.console import console, fail
 from cli.running import running_shop
 from local.layout import layout_for
@@ -33,7 +35,9 @@ def events(
     """
     from aiokafka.errors import KafkaError
 
-    kafka = layout_for(0).kafka or layout_for(running_shop().port_offset).bootstrap()
+    layout = layout_for(0)
+    kafka = layout.kafka or layout_for(running_shop().port_offset).bootstrap()
+    objects.keep_in(layout.objects())
     try:
         topics = [_known(topic, kafka)] if topic else None
         asyncio.run(_show(kafka, topics, _Wanted(key, lines), follow))
@@ -73,10 +77,10 @@ async def _show(kafka: str, topics: list[str] | None, wanted: _Wanted, follow: b
         ends = await _seek(consumer, partitions, wanted)
         past = [record async for record in _until(consumer, ends) if wanted.has(record)]
         past.sort(key=lambda record: record.timestamp)
-        _print(past[-wanted.lines :] if wanted.lines else [])
+        await _print(past[-wanted.lines :] if wanted.lines else [])
         while follow:
             brought = await consumer.getmany(timeout_ms=500)
-            _print(record for records in brought.values() for record in records if wanted.has(record))
+            await _print(record for records in brought.values() for record in records if wanted.has(record))
 
 
 @asynccontextmanager
@@ -147,14 +151,14 @@ async def _until(consumer: "AIOKafkaConsumer", ends: "dict[TopicPartition, int]"
                 waiting.pop(partition, None)
 
 
-def _print(records: Iterable[Any]) -> None:
+async def _print(records: Iterable[Any]) -> None:
     for record in records:
         at = datetime.fromtimestamp(record.timestamp / 1000).astimezone()
         head = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
-        console.print(f"{head}  {_in_words(record)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{head}  {await _in_words(record)}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _in_words(record: Any) -> str:
+async def _in_words(record: Any) -> str:
     from backbone.events.envelope import Undecodable, from_record
 
     try:
@@ -163,4 +167,15 @@ def _in_words(record: Any) -> str:
         place = f"{record.topic} partition {record.partition} offset {record.offset}"
         return f"{place} holds no event: {error.reason}"
     name = event.type.removeprefix("sliceline.")
-    return f"{name:<40} {event.partitionkey:<36} {event.data.decode(errors='replace')}"
+    data = event.data.decode(errors="replace") if event.dataref is None else await _data_of(record)
+    return f"{name:<40} {event.partitionkey:<36} {data}"
+
+
+async def _data_of(record: Any) -> str:
+    """Return the data of an event that travels without it, or why it is not to be had from here."""
+    from backbone.consuming.claims import redeemed
+
+    try:
+        return ((await redeemed(record)).value or b"").decode(errors="replace")
+    except (SlicelineError, OSError) as error:
+        return f"({error})"

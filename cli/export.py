@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backbone.storage import objects
 from cli.console import console, errors, fail
 from cli.ending import ended_gently
 from cli.exported import kafka
 from cli.moments import moment_of
+from local.layout import layout_for
 
 if TYPE_CHECKING:
     from cli.exporting.run import Result
@@ -37,6 +39,7 @@ def export(
     """
     wanted = moment_of("--since", since) if since is not None else None
     address = kafka()
+    objects.keep_in(layout_for(0).objects())
     with _explained(address, to, since), ended_gently(), _progress() as tell:
         from cli.exporting.run import export as run
 
@@ -65,6 +68,8 @@ def _explained(address: str, to: Path, since: str | None) -> Iterator[None]:
     except (KafkaError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         fail(f"Kafka at {address} cannot be read ({reason}). See: ./sliceline status. {whole}")
+    except objects.Unreachable as error:
+        fail(f"{error}. {whole}")
     except (OSError, sqlite3.Error) as error:
         fail(f"{to} cannot be written: {error}. {whole}")
 

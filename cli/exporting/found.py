@@ -59,6 +59,8 @@ def untyped(row: Row, error: Exception) -> Row:
 
 def _data(envelope: Envelope, sheet: Sheet) -> Row:
     """Return problem, data and raw: the text itself is kept wherever the columns do not tell all of it."""
+    if envelope.dataref is not None:
+        return f"its data lies at {envelope.dataref}, and was not to be had", None, envelope.data
     try:
         data = orjson.loads(envelope.data)
         check(envelope.type, data)

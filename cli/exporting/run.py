@@ -1,6 +1,7 @@
 """Exports what the topics hold and a folder does not."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer
 
 from backbone.consuming.broker import Log
+from backbone.consuming.claims import redeemed
+from backbone.errors import SlicelineError
+from backbone.events.records import Record
 from backbone.events.topics import PartitionId
 from cli.exporting import folder as writing
 from cli.exporting.folder import Chunk, Folder
@@ -40,7 +44,7 @@ class Result:
 async def export(kafka: str, topics: list[str] | None, root: Path, since: str | None, tell: Tell) -> Result:
     """Write all events of these topics (default: all of ours) since then that the folder does not hold yet.
 
-    Raises InUse, NotOurs, KafkaError, OSError.
+    Raises InUse, NotOurs, KafkaError, OSError, and Unreachable where data that lies elsewhere cannot be fetched.
     """
     folder = Folder(root)
     try:
@@ -65,7 +69,7 @@ class _Run:
         chunk = self._begin()
         async for piece in pieces(self._consumer, spans):
             span, before = spans[piece.at], self._reached.get(piece.at)
-            self._gather(chunk, piece, span)
+            self._gather(chunk, await _with_data(piece), span)
             self._reached[piece.at] = Place(span.log, piece.next)
             done += piece.next - (before.next if before else span.start)
             if chunk.size >= writing.LARGEST:
@@ -115,6 +119,19 @@ class _Run:
 
     def _write(self, chunk: Chunk) -> None:
         self._result.files += self._folder.write(chunk, self._reached)
+
+
+async def _with_data(piece: Piece) -> Piece:
+    """Return a piece with the data of those events that travel without it. Raises Unreachable."""
+    if all(record.value for record in piece.records):
+        return piece
+    return piece._replace(records=[record if record.value else await _fetched(record) for record in piece.records])
+
+
+async def _fetched(record: Record) -> Record:
+    with suppress(SlicelineError):  # what is not to be had is told in its row
+        return await redeemed(record)
+    return record
 
 
 def _found(piece: Piece, span: Span) -> Iterator[Found]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from backbone.application import create_application
 from backbone.consuming import claims, redrive
@@ -28,7 +29,10 @@ from backbone.settings import Settings
 from backbone.storage import objects
 from backbone.storage.database import Database, Tx
 from backbone.storage.outbox import LARGEST, TooLarge
+from cli.__main__ import app
+from cli.running import Shop
 from deployment.catalogue import sample_of
+from local.layout import Layout
 from services.ledger import archive
 from services.ledger.service import SERVICE as LEDGER
 from tests.conftest import NewDatabase
@@ -265,6 +269,22 @@ async def settled(database: Database, record: FakeRecord) -> None:
     processor = BatchProcessor(LEDGER.name, LEDGER.handlers, database)
     batch = Batch([read(record, processor.views)], {(record.topic, 0): (0, 1)})
     await Settling(processor, Pulse("consumer"), asyncio.Event(), lambda _: None).settle(batch)
+
+
+async def test_events_are_shown_with_data_that_travels_apart(
+    thing: Things, store: Path, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.events.running_shop", lambda: Shop("running", {}))
+    layout = Layout(0, None, kafka, objects_url=store.as_uri())
+    monkeypatch.setattr("cli.events.layout_for", lambda _: layout)
+    for user in ("events", "running"):
+        monkeypatch.setattr(f"cli.{user}.CATALOGUE", {thing.name: 8000})
+    await relayed(thing, "a", large(thing, 1))
+    said = await asyncio.to_thread(CliRunner().invoke, app, ["events", thing.name])
+    assert (said.exit_code, TEXT * 3 in said.output) == (0, True), said.output
+    (store / names(store)[0]).unlink()
+    said = await asyncio.to_thread(CliRunner().invoke, app, ["events", thing.name])
+    assert (said.exit_code, "is not in the object store" in said.output) == (0, True), said.output
 
 
 def redrives_of(thing: Things) -> Worker:

@@ -9,8 +9,11 @@ import orjson
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from msgspec.structs import replace
 
+from backbone.events.dataref import reference_to
 from backbone.events.envelope import to_record
+from backbone.storage import objects
 from cli.exporting import folder as writing
 from cli.exporting.folder import NotOurs
 from cli.exporting.ledger import InUse, Ledger
@@ -53,6 +56,28 @@ def _without_nulls(value: object) -> object:
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+async def test_data_that_travels_apart_is_there_and_what_is_not_to_be_had_is_told(
+    topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "_address", tmp_path.as_uri())
+    there, lost = event(PLACED), event(PLACED)
+    reference = await objects.put(there.data, "orders", DAY)
+    gone = reference_to(b"gone", "orders", DAY.date())
+    await topic.publish(replace(there, data=b"", dataref=reference), replace(lost, data=b"", dataref=gone))
+    await topic.export()
+    rows = {row["id"]: row for row in topic.rows()}
+    assert rows[there.id]["problem"] is None
+    assert _without_nulls(rows[there.id]["data"]) == _without_nulls(sample_of(PLACED))
+    assert (rows[lost.id]["problem"], rows[lost.id]["data"]) == (
+        f"its data lies at {gone}, and was not to be had",
+        None,
+    )
+    monkeypatch.setattr(objects, "_address", (tmp_path / "away").as_uri())
+    await topic.publish(replace(event(PLACED), data=b"", dataref=reference))
+    with pytest.raises(objects.Unreachable):
+        await topic.export()
 
 
 async def test_events_stand_in_folders_by_the_day_they_happened_on(topic: Topic) -> None:
