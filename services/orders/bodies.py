@@ -19,6 +19,9 @@ from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
 from services.orders.order import RefundStatus, Status, Wanted
 
+MOST_ITEMS = 50
+"""Different items of an order: with the longest recipes they still fit into what inventory tells of their stock."""
+
 # What /docs offers to send.
 EXAMPLE: dict[str, JsonValue] = {
     "customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"},
@@ -73,7 +76,17 @@ class NewOrder(Body):
         Annotated[Line, StringConstraints(max_length=500)] | None,
         Field(validate_default=True, description="Needed for delivery."),
     ] = None
-    lines: Annotated[list[LineBody], Field(min_length=1, max_length=50)]
+    lines: Annotated[
+        list[LineBody],
+        Field(min_length=1, max_length=500, description=f"Of at most {MOST_ITEMS} different items."),
+    ]
+
+    @field_validator("lines")
+    @classmethod
+    def _of_few_items(cls, lines: list[LineBody]) -> list[LineBody]:
+        if len({line.item for line in lines}) > MOST_ITEMS:
+            raise ValueError(f"must be of at most {MOST_ITEMS} different items")
+        return lines
 
     @field_validator("address")
     @classmethod

@@ -47,7 +47,7 @@ TABLE: dict[str, tuple[bytes, str, int, str]] = {
     "true": (line(quantity=True), JSON, 422, "lines.0.quantity"),
     "NaN": (line(quantity=float("nan")), JSON, 422, "lines.0.quantity"),
     "no lines": (order(lines=[]), JSON, 422, "lines"),
-    "too many lines": (order(lines=[LINE] * 51), JSON, 422, "lines"),
+    "too many lines": (order(lines=[LINE] * 501), JSON, 422, "lines"),
     "another currency": (order(currency="EUR"), JSON, 422, "currency"),
     "no currency at all": (order(currency="pounds"), JSON, 422, "currency"),
     "cut off": (order()[:-1], JSON, 400, "body"),
