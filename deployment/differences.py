@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from backbone.events.compatibility import Schema
+from backbone.events.contracts import SENSITIVE
 from backbone.events.losses import Loss, losses
 from deployment.fields import Field, fields_of, is_in, parts
 from deployment.trying import Tried, tried
@@ -22,7 +23,7 @@ JUDGED = {
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
 """Keywords whose change can be judged."""
-MEANING = {"x-unit": "unit", "default": "default"}
+MEANING = {"x-unit": "unit", "default": "default", SENSITIVE: "sensitivity"}
 """Keywords that say what a value means, and the rules that keep them: what is checked would look the same."""
 
 Samples = dict[str, Any]

@@ -108,6 +108,8 @@ def _lacks(name: str, field: Field) -> Iterator[str]:
         yield 'has no "description": what does it mean?'
     if _is_number(said) and not isinstance(said.get("x-unit"), str):
         yield 'has no "x-unit": what is it counted or measured in?'
+    if contracts.SENSITIVE in said and not (_is_text(said) and isinstance(said[contracts.SENSITIVE], str)):
+        yield f'may say "{contracts.SENSITIVE}" of a text alone, and with the name of the field that tells whose it is.'
     if not field.required and not isinstance(said.get("x-optional"), str):
         yield 'is not required and has no "x-optional": why may it be missing?'
 
@@ -115,6 +117,11 @@ def _lacks(name: str, field: Field) -> Iterator[str]:
 def _is_number(schema: contracts.Schema) -> bool:
     said = schema.get("type", [])
     return bool({"integer", "number"} & {*([said] if isinstance(said, str) else said)})
+
+
+def _is_text(schema: contracts.Schema) -> bool:
+    said = schema.get("type")
+    return said == "string" or (isinstance(said, list) and {*said} <= {"string", "null"})
 
 
 def _about_leaving(event_type: str, file: Path) -> Iterator[str]:

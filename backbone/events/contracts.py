@@ -16,6 +16,7 @@ from backbone.errors import SlicelineError
 from backbone.events.deprecation import Deprecation, Leaving
 from backbone.events.envelope import MalformedType, TypeName, is_type, parse_type
 from backbone.events.payload import Payload
+from backbone.values.sealed import LONGEST, PATTERN
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 ORIGIN = "https://sliceline.invalid"
@@ -24,6 +25,10 @@ _MOST_ERRORS = 20
 _served = ORIGIN
 # Stands for the offending value in messages: they reach logs, where customer data has no place.
 _MASK = "the value"
+
+SENSITIVE = "x-sensitive"
+"""The keyword of a field that is a person's own, and so sealed; it names the field that says whose it is."""
+_SEALED = {"type": "string", "maxLength": LONGEST, "pattern": PATTERN}
 
 Schema = dict[str, Any]
 
@@ -184,11 +189,21 @@ def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
     schema = schema_of(event_type)
     try:
         return jsonschema_rs.Draft202012Validator(
-            schema, validate_formats=True, ignore_unknown_formats=False, mask=_MASK, offline=True
+            _as_it_travels(schema), validate_formats=True, ignore_unknown_formats=False, mask=_MASK, offline=True
         )
     except jsonschema_rs.ValidationError as error:
         at = ".".join(map(str, error.instance_path))
         raise BrokenSchema(event_type, f"{at or 'the schema'}: {error.message}") from None
+
+
+def _as_it_travels(schema: Any) -> Any:
+    """Let each field that is marked as sensitive be sealed as well: then its own limits are no more to be seen."""
+    if isinstance(schema, list):
+        return [_as_it_travels(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    within = {name: _as_it_travels(each) for name, each in schema.items()}
+    return {"anyOf": [_SEALED, within]} if isinstance(schema.get(SENSITIVE), str) else within
 
 
 def _errors(validator: jsonschema_rs.Draft202012Validator, value: object) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from backbone.events.contracts import SENSITIVE
 from deployment.fields import Field, fields_of
 from deployment.pages.contents import Contents, Event
 from deployment.pages.frame import NOW, page, to_event, to_service
@@ -97,7 +98,8 @@ def _says_something(name: str, field: Field) -> bool:
 def _row(name: str, field: Field) -> tuple[str, ...]:
     schema = field.schema
     missing = "" if field.required else schema.get("x-optional", "yes")
-    return tag("code", name), type_in_words(schema), schema.get("description", ""), schema.get("x-unit", ""), missing
+    meaning = schema.get("description", "") + (" Sealed." if SENSITIVE in schema else "")
+    return tag("code", name), type_in_words(schema), meaning, schema.get("x-unit", ""), missing
 
 
 def type_in_words(schema: Mapping[str, Any]) -> str:
