@@ -21,6 +21,7 @@ from backbone.http.observing import Correlation, ErrorsAsProblems, RequestMetric
 from backbone.http.openapi import Application
 from backbone.http.problems import respond
 from backbone.http.routes import (
+    data_keys,
     dead_letters,
     docs,
     front_door,
@@ -85,6 +86,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
         replays.routes(service.name, service.handlers, service.jobs),
         state.routes(service.name, service.rebuilds),
         handled.router,
+        *([data_keys.router] if service.keeps_keys else []),
         refused_events.router,
         jobs.router,
         docs.router,

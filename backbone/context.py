@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from backbone.running.coalescer import Coalescer
 from backbone.running.following import Following, Look
 from backbone.running.shares import Turns
+from backbone.sealing.sealing import Sealing
 from backbone.settings import Settings
 from backbone.storage.database import Database
 from backbone.storage.group_commit import GroupCommit, Write
@@ -55,6 +56,11 @@ class Context(Generic[S]):
     def http(self) -> httpx.AsyncClient:
         """The one client of this process for calls of others."""
         return self.client(_plain_client)
+
+    @cached_property
+    def sealing(self) -> Sealing:
+        """What seals and opens what is a person's own."""
+        return Sealing(self.settings, self.database, lambda: self.http)
 
     def client(self, make: Callable[[S], C]) -> C:
         """Return this process's one client that `make` makes."""

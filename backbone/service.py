@@ -36,6 +36,9 @@ class Service(Generic[S]):
     rebuilds: tuple[Rebuilding, ...] = ()
     """How states of its own follow from events alone, one for each kind of thing."""
 
+    keeps_keys: bool = False
+    """Whether it takes in what is a person's own, and so makes and keeps the data keys with which that is sealed."""
+
     reads_old_events: bool | None = None
     """Whether it reads, when its tables are new, what its topics hold already. None: unless it has jobs."""
 

@@ -1,15 +1,17 @@
 """Reads what a process is told from outside, by environment variables that begin with SLICELINE_."""
 
+import base64
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.events.buses import longest_retention
 from backbone.events.contracts import ORIGIN
-from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl
+from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl, named_urls
 from backbone.values.currencies import is_currency
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
@@ -25,6 +27,7 @@ Seconds = Annotated[float, Field(gt=0, le=LONGEST.total_seconds(), allow_inf_nan
 Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
 
 ROLES = ("api", "relay", "consumers", "jobs")
+MASTER_KEY_BYTES = 32
 
 
 class Settings(BaseSettings):
@@ -44,6 +47,17 @@ class Settings(BaseSettings):
         description="Where the data of events over 64 KiB is kept, for all services alike: file:///folder, or "
         "s3://bucket/prefix?endpoint=https://host:port&region=name. None: such an event is set aside",
     )
+    services: str = Field(
+        "",
+        description="Where others are asked: orders=http://127.0.0.1:8001,…; *=http://*:8000 is each at a host of its "
+        "name; without it nobody is asked",
+    )
+    master_key: SecretStr | None = Field(
+        None,
+        description="What people's data keys are wrapped with: 32 bytes in base64. Without one, and without a file, "
+        "nothing is sealed",
+    )
+    master_key_file: Path | None = Field(None, description="A file that holds the master key, instead")
     host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
@@ -86,6 +100,31 @@ class Settings(BaseSettings):
         unknown = set(given.split(",")) - set(ROLES)
         if unknown:
             raise ValueError(f"unknown role {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+        return given
+
+    @field_validator("services")
+    @classmethod
+    def _sound_services(cls, given: str) -> str:
+        named_urls(given)
+        return given
+
+    @field_validator("master_key", "master_key_file", mode="before")
+    @classmethod
+    def _no_key_when_empty(cls, given: object) -> object:
+        return given or None
+
+    @field_validator("master_key")
+    @classmethod
+    def _whole_key(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None:
+            _key_in(given.get_secret_value())
+        return given
+
+    @field_validator("master_key_file")
+    @classmethod
+    def _key_in_file(cls, given: Path | None) -> Path | None:
+        if given is not None:
+            _key_in(_content(given))
         return given
 
     @field_validator("letter_days")
@@ -156,6 +195,19 @@ class Settings(BaseSettings):
         """The origins whose pages may use the API."""
         return _listed(self.cors_origins)
 
+    @property
+    def master(self) -> bytes | None:
+        """The master key; None where there is none."""
+        if self.master_key is not None:
+            return _key_in(self.master_key.get_secret_value())
+        return _key_in(_content(self.master_key_file)) if self.master_key_file else None
+
+    def address_of(self, service: str) -> str | None:
+        """Return where another service is asked; None where nobody has said."""
+        known = named_urls(self.services)
+        url = known.get(service) or known.get("*", "").replace("*", service)
+        return url.rstrip("/") or None
+
     def has_role(self, role: str) -> bool:
         """Tell whether this process runs the given part."""
         return role in self.roles.split(",")
@@ -163,3 +215,21 @@ class Settings(BaseSettings):
 
 def _listed(given: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in given.split(",") if each.strip())
+
+
+def _key_in(text: str) -> bytes:
+    """Read a master key; what is wrong with one is said without showing it. Raises ValueError."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except ValueError:  # a character or a length that base64 has not
+        key = b""
+    if len(key) != MASTER_KEY_BYTES:
+        raise ValueError(f"must be {MASTER_KEY_BYTES} bytes in base64, as `openssl rand -base64 32` prints them")
+    return key
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"names a file that cannot be read ({type(error).__name__}): {path}") from None

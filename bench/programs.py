@@ -1,5 +1,6 @@
 """Describes the processes that benches start: our services as they run in production, and the peers."""
 
+import base64
 import functools
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from local.program import Program, python
 PLENTY = """
 UPDATE stock SET on_hand = on_hand + 1000000000, adjusted = adjusted + 1000000000, ceiling = ceiling + 2000000000
 """
+MASTER_KEY = base64.b64encode(b"the master key of no shop at all").decode()
 # One margherita, as every bench that places orders does.
 ORDER = {
     "customer": {"id": "ada", "name": "Ada Lovelace", "email": "ada@example.com"},
@@ -45,6 +47,7 @@ def service(
             "SLICELINE_DATABASE_URL": database or stage.database(name),
             "SLICELINE_KAFKA": stage.bootstrap,
             "SLICELINE_PORT": str(port),
+            "SLICELINE_MASTER_KEY": MASTER_KEY,
             **(env or {}),
         },
         port=port,

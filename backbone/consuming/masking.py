@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
+from backbone.values.sealed import is_sealed
+
 _NAMES = (
     "(?:name|email|e_mail|address|phone|recipient|customer|customer_id|body|subject|text|comment|note|title"
     "|reason|message|secret|token|password|url|by|actor)(?:e?s)?"
@@ -51,7 +53,9 @@ class Mask:
         self._learn_text(text)
 
     def _learn_text(self, text: str, *, is_personal: bool = False) -> None:
-        """Remember a text, or the mail addresses in one that is not personal as a whole."""
+        """Remember a text, or the mail addresses in one that is not personal as a whole; none that is sealed."""
+        if is_sealed(text):
+            return
         for personal in [text] if is_personal and text else _ADDRESS.findall(text):
             self._known[personal] = self._replaced(personal)
 

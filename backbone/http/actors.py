@@ -3,6 +3,7 @@
 from pydantic import JsonValue
 
 from backbone.http.problems import invalid
+from backbone.values.sealed import holds_sealed
 from backbone.values.texts import IN_WORDS, LINE, is_line
 
 ACTOR = "X-Actor"
@@ -16,6 +17,8 @@ def actor_of(given: str) -> str:
     actor = text_of(given).strip("\t ") or "anonymous"
     if len(actor) > _LONGEST:
         raise invalid([{"field": ACTOR, "message": f"must have at most {_LONGEST} characters"}])
+    if holds_sealed(actor):
+        raise invalid([{"field": ACTOR, "message": "must not hold a sealed text"}])
     if not is_line(actor):
         raise invalid([{"field": ACTOR, "message": IN_WORDS[LINE]}])
     return actor

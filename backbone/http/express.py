@@ -141,10 +141,11 @@ class _Lane:
         began = time.perf_counter()
         try:
             reply = await self._group_commit.commit(pending)
+            shown = await self._context.sealing.opened_json(reply.body)
         except (Exception, asyncio.CancelledError) as error:
             await self.refuse(error, pending.cause.correlationid, scope, receive, send)
         else:
-            await _send(reply, reply.body != pending.reply.body, send)
+            await _send(reply, shown, reply.body != pending.reply.body, send)
             self._count.inc()
         self._time.observe(time.perf_counter() - began)
 
@@ -179,10 +180,10 @@ def _trace(path: str, headers: _Headers) -> str | None:
         return traceparent_of(current)
 
 
-async def _send(reply: Reply, is_replay: bool, send: Send) -> None:
+async def _send(reply: Reply, shown: bytes, is_replay: bool, send: Send) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
     if is_replay:
         headers.append((REPLAYED.lower().encode(), b"true"))
-    headers.append((b"content-length", str(len(reply.body)).encode()))
+    headers.append((b"content-length", str(len(shown)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    await send({"type": "http.response.body", "body": shown})

@@ -21,5 +21,8 @@ class GroupedCommand(Generic[T, B]):
     path: str
     body: type[B]
     decide: Callable[[B, Context[Any]], Awaitable[tuple[T, Answer]]]
-    """What a sound body amounts to, and what is answered once that is written. Raises Problem. Writes nothing."""
+    """What a sound body amounts to, and what is answered once that is written. Raises Problem.
+
+    Writes nothing, but the data key of somebody who has none.
+    """
     write: Write[T]

@@ -403,3 +403,16 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),
 )
+
+# The keys with which what is a person's own is sealed, each wrapped with the master key; null once it is destroyed.
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("wrapped", LargeBinary),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("forgotten_at", DateTime(timezone=True)),
+    Index("data_keys_person", "person", "made_at"),
+    Index("data_keys_living", "person", unique=True, postgresql_where=text("forgotten_at IS NULL")),
+)

@@ -41,6 +41,18 @@ def _objects(given: str) -> str:
     return given
 
 
+def named_urls(given: str) -> dict[str, str]:
+    """Read addresses by name, as `orders=http://127.0.0.1:8001,…`; the name * stands for all. Raises ValueError."""
+    found: dict[str, str] = {}
+    for each in filter(None, map(str.strip, given.split(","))):
+        name, sign, url = each.partition("=")
+        if not (sign and name):
+            raise ValueError(f"{each!r} is no name of a service with an address: orders=http://127.0.0.1:8001")
+        http_url(url.replace("*", "any") if name == "*" else url)
+        found[name] = url
+    return found
+
+
 def _sound(given: str, schemes: tuple[str, ...], shape: str) -> str:
     """Check an address; what is wrong is said without showing it, for it may hold a password."""
     try:

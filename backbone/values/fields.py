@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, StringConstraints
 
+from backbone.values.sealed import holds_sealed
 from backbone.values.texts import EMAIL, LINE, LONGEST_EMAIL, LONGEST_KEY, NAME, PROSE, email_objection
 from backbone.values.whole import whole
 
@@ -13,6 +14,13 @@ def _mailable(address: str) -> str:
     if objection := email_objection(address):
         raise ValueError(objection)
     return address
+
+
+def _unsealed(text: str) -> str:
+    """Refuse what is sealed: who got hold of another's sealed text could have it opened in an answer of their own."""
+    if holds_sealed(text):
+        raise ValueError("must not hold a sealed text")
+    return text
 
 
 def _no_number(given: object) -> object:
@@ -30,8 +38,8 @@ def _of_the_calendar(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_of_the_calendar)]
 """A time with its zone, in UTC; a bare number is none."""
-Line = Annotated[str, StringConstraints(pattern=LINE)]
-Prose = Annotated[str, StringConstraints(pattern=PROSE)]
+Line = Annotated[str, StringConstraints(pattern=LINE), AfterValidator(_unsealed)]
+Prose = Annotated[str, StringConstraints(pattern=PROSE), AfterValidator(_unsealed)]
 Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=LINE)]
 Name = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=NAME)]
 Email = Annotated[str, StringConstraints(max_length=LONGEST_EMAIL, pattern=EMAIL), AfterValidator(_mailable)]

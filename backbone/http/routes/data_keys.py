@@ -1,0 +1,60 @@
+"""Tells the data keys that a service keeps: to those who read what it sealed, and to whoever asks about a person."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, StringConstraints
+
+from backbone.http.answers import JSON, to_json
+from backbone.http.context import Ctx, Db
+from backbone.sealing import store
+from backbone.sealing.sealing import AT_ONCE, Stored, StoredKeys
+from backbone.values.fields import Key
+from backbone.values.sealed import BASE64URL, SERVICE
+
+router = APIRouter()
+
+KeyName = Annotated[str, StringConstraints(pattern=rf"^{SERVICE}\.{BASE64URL}{{22}}$")]
+
+
+class WrappedKey(BaseModel):
+    """Holds a data key, wrapped with the master key, in base64; null once it was destroyed."""
+
+    name: str
+    wrapped: str | None
+
+
+class WrappedKeys(BaseModel):
+    """Lists those that are known; what was sealed with one that is not cannot be opened."""
+
+    items: list[WrappedKey]
+
+
+class KeyOfPerson(BaseModel):
+    """Tells of a data key of somebody, and since when nothing that was sealed with it can be read."""
+
+    name: str
+    made_at: datetime
+    forgotten_at: datetime | None
+
+
+class KeysOfPerson(BaseModel):
+    """Lists the data keys that were ever made for somebody, the oldest first."""
+
+    items: list[KeyOfPerson]
+
+
+@router.get("/data-keys", response_model=WrappedKeys)
+async def get_data_keys(
+    context: Ctx, name: Annotated[list[KeyName], Query(max_length=AT_ONCE, description="What they are called.")]
+) -> Response:
+    """Tell data keys by their names, each wrapped: who has no master key cannot use them."""
+    found = await store.find(context.database.for_queries, name)
+    return Response(to_json(StoredKeys([Stored(*each) for each in found.items()])), media_type=JSON)
+
+
+@router.get("/data-keys/of", response_model=KeysOfPerson)
+async def get_keys_of_person(db: Db, person: Annotated[Key, Query(description="A customer's id.")]) -> dict[str, Any]:
+    """Tell whether something is sealed for somebody here, and whether it was forgotten. The keys are not told."""
+    return {"items": await store.list_of(db, person)}

@@ -1,0 +1,73 @@
+"""Data keys in the database of the service that made them; nobody else keeps one."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from backbone.storage.database import Tx
+from backbone.storage.statement import Session, Statement, tuples
+from backbone.storage.tables import data_keys
+
+K = data_keys.c
+
+_FIND = Statement("SELECT name, wrapped FROM data_keys WHERE name = ANY(:names::text[])")
+_LIVING = Statement(
+    "SELECT person, name, wrapped FROM data_keys WHERE person = ANY(:people::text[]) AND forgotten_at IS NULL"
+)
+# Somebody else may make one for the same person at the same moment: then theirs is returned, and ours never used. The
+# commit is not waited for: whatever is sealed with the key commits later into the same log, and takes this along.
+_ADD = Statement(
+    """
+    INSERT INTO data_keys AS known (:new.columns)
+    SELECT :new.* FROM :new, set_config('synchronous_commit', 'off', true) ORDER BY person
+    ON CONFLICT (person) WHERE forgotten_at IS NULL DO UPDATE SET person = excluded.person
+    RETURNING person, name, wrapped
+    """,
+    new=tuples(K.name, K.person, K.wrapped),
+)
+_OF = Statement("SELECT name, made_at, forgotten_at FROM data_keys WHERE person = :person ORDER BY made_at, name")
+# The row stays, so that what was sealed is known to be forgotten rather than taken for unknown.
+_FORGET = Statement(
+    """
+    UPDATE data_keys AS k SET wrapped = NULL, forgotten_at = :now
+    FROM (
+      SELECT known.name FROM data_keys AS known JOIN :asked USING (person)
+      WHERE known.forgotten_at IS NULL AND known.made_at <= asked.made_at ORDER BY known.name FOR UPDATE OF known
+    ) AS old
+    WHERE k.name = old.name
+    """,
+    asked=tuples(K.person, K.made_at),
+)
+SLACK = timedelta(minutes=1)
+"""By how much the clocks of two databases may differ: no key that was there when it was asked for may stay."""
+
+Stored = Mapping[str, tuple[str, bytes]]
+"""By person: the name of the living data key, and the key as it is stored."""
+
+
+async def find(session: Session, names: Collection[str]) -> dict[str, bytes | None]:
+    """Return those of the data keys that are known, by name and as they are stored; None of one that was destroyed."""
+    return {row["name"]: row["wrapped"] for row in await _FIND.fetch(session, names=list(names))}
+
+
+async def find_living(session: Session, people: Collection[str]) -> Stored:
+    """Return the data keys of those people who have one."""
+    found = await _LIVING.fetch(session, people=list(people))
+    return {row["person"]: (row["name"], row["wrapped"]) for row in found}
+
+
+async def add_all(session: Session, new: Iterable[tuple[str, str, bytes]]) -> Stored:
+    """Write new data keys (name, person, wrapped) and return the keys of these people: these, or who was faster's."""
+    return {row["person"]: (row["name"], row["wrapped"]) for row in await _ADD.fetch(session, new=list(new))}
+
+
+async def list_of(session: Session, person: str) -> list[dict[str, object]]:
+    """Return what is known of a person's data keys: their names, when each was made, and when destroyed."""
+    return [dict(row) for row in await _OF.fetch(session, person=person)]
+
+
+async def forget(tx: Tx, asked: Mapping[str, datetime]) -> int:
+    """Destroy the data keys that these people had when it was asked for; return how many there were.
+
+    Who came back since has a new one, which stays.
+    """
+    return await _FORGET.execute(tx.raw, asked=[(who, at + SLACK) for who, at in sorted(asked.items())], now=tx.now)
