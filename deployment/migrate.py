@@ -2,7 +2,8 @@
 
 It is harmless when run again, and when run twice at once. The environment tells it SLICELINE_POSTGRES_URL (a
 superuser's address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION,
-and SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see `belonging.py`).
+SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see `belonging.py`), and
+SLICELINE_MASTER_KEY_FILE, where a master key is drawn if there is none.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -24,6 +26,7 @@ from backbone.storage.statement import Statement
 from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
 from deployment.addresses import database_url, without_password
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
+from deployment.master_key import draw_once
 from deployment.newcomers import place
 from deployment.published import Report
 from services import CATALOGUE
@@ -196,6 +199,8 @@ def main() -> None:
         sys.exit(f"Set {' and '.join(missing)}: they name the servers to prepare.")
     url, kafka = os.environ["SLICELINE_POSTGRES_URL"], os.environ["SLICELINE_KAFKA"]
     password = os.environ.get("SLICELINE_PASSWORD") or "sliceline"
+    if key_file := os.environ.get("SLICELINE_MASTER_KEY_FILE"):
+        draw_once(Path(key_file))
     old_events = os.environ.get(OLD_EVENTS) or None
     if old_events not in (None, *OLD_EVENTS_CHOICES):
         sys.exit(f"{OLD_EVENTS} is {old_events}; it takes {' or '.join(OLD_EVENTS_CHOICES)}.")

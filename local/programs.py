@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
+from deployment import master_key
 from deployment.addresses import database_url
 from local import kafka, postgres, probes
 from local.layout import Layout
@@ -60,6 +61,15 @@ def role_password(layout: Layout) -> str:
     """Return the password of every service's role: SLICELINE_PASSWORD, else one drawn once for this machine."""
     given = os.environ.get("SLICELINE_PASSWORD")
     return given or _drawn_once(layout.home / "password")
+
+
+def master_key_file(layout: Layout) -> Path:
+    """Return the file with the master key: SLICELINE_MASTER_KEY_FILE, else one drawn once for this machine."""
+    if given := os.environ.get("SLICELINE_MASTER_KEY_FILE"):
+        return Path(given).absolute()
+    path = layout.home / "master-key"
+    master_key.draw_once(path)
+    return path
 
 
 def _drawn_once(path: Path) -> str:
@@ -134,6 +144,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_PROVIDER_URL": layout.url("provider"),
             "SLICELINE_SMTP_HOST": HOST,
             "SLICELINE_SMTP_PORT": str(layout.port("smtp")),
+            "SLICELINE_MASTER_KEY_FILE": str(master_key_file(layout)),
             "SLICELINE_SERVICES": ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE),
             # Only what `./sliceline webhooks listen` needs, of what lies inside.
             "SLICELINE_WEBHOOK_NETWORKS": os.environ.get("SLICELINE_WEBHOOK_NETWORKS", HOST),

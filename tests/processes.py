@@ -1,6 +1,7 @@
 """The processes of the whole system, each of which a test may stop, kill, freeze and start again."""
 
 import asyncio
+import base64
 import functools
 import json
 import os
@@ -22,6 +23,7 @@ from services import CATALOGUE
 from tests.forking import Fork, start
 
 PASSWORD = "sliceline"
+MASTER_KEY = base64.b64encode(b"the master key of no shop at all").decode()
 READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
 SANDBOX = ("provider", "mail")
@@ -243,6 +245,7 @@ class System:
                 "SLICELINE_ORDERS_URL": self.url("orders"),
                 "SLICELINE_PROVIDER_URL": self.url("provider"),
                 "SLICELINE_PROVIDER_RATE": "0",
+                "SLICELINE_MASTER_KEY": MASTER_KEY,
                 "SLICELINE_SERVICES": ",".join(f"{each}={self.url(each)}" for each in CATALOGUE if each in self.ports),
                 **({"SLICELINE_SCHEMAS_URL": f"{self.url('ledger')}/catalogue"} if "ledger" in self.ports else {}),
                 "SLICELINE_SMTP_HOST": HOST,
