@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 from backbone.decision import Decision
 from backbone.http import Answer, Command, Db, Problem
+from backbone.http.commands import CommandRequest
 from backbone.http.described import ACCEPTED
+from backbone.http.opening import OpeningRoute
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import Name
@@ -16,7 +18,7 @@ from services.carts import adding, decisions, store
 from services.carts.bodies import CartView, CheckoutBody, NewItem, Received
 from services.carts.decisions import Cart, Empty, NoCustomer, NotThere, Terms, UnderWay
 
-router = APIRouter()
+router = APIRouter(route_class=OpeningRoute)
 
 PROBLEMS = {
     "No such cart": "Nothing was ever put into a cart of this id. Put something in, and there is one.",
@@ -34,7 +36,8 @@ ItemId = Annotated[Name, Path(description="The item, as it was put in")]
 async def add_item(cart: CartId, body: NewItem, command: Command) -> Response:
     """Put an item into a cart. Once it is received, every checkout that follows has it."""
     received = _received(cart, body.item, body.quantity, command.context.database.now())
-    return await command.run_together(adding.write, body.addition(cart), received)
+    seal = await command.context.sealing.seal_of(body.customer.id) if body.customer else str
+    return await command.run_together(adding.write, body.addition(cart, seal), received)
 
 
 @router.delete(
@@ -63,7 +66,16 @@ async def check_out_cart(cart: CartId, body: CheckoutBody, command: Command) -> 
     currency = command.context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
-    return await command.run(lambda tx: _check_out(tx, cart, body.terms()), turn=_turn(cart))
+    terms = body.terms(await command.context.sealing.seal_of(await _whose(cart, body, command)))
+    return await command.run(lambda tx: _check_out(tx, cart, terms), turn=_turn(cart))
+
+
+async def _whose(cart: str, body: CheckoutBody, command: CommandRequest) -> str:
+    """Return the id of whom the address belongs to; the cart's where nobody is known, and then nothing is ordered."""
+    if body.customer:
+        return body.customer.id
+    found = await store.find(command.context.database.for_queries, cart)
+    return found.customer.id if found and found.customer else cart
 
 
 async def _remove(tx: Tx, cart_id: str, item: str) -> Answer:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
+from backbone.sealing.sealing import Seal
 from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.carts.decisions import MOST_OF_ONE, Addition, Progress, Terms
 from services.carts.events import Customer
@@ -30,9 +31,9 @@ class CustomerBody(Body):
     name: Annotated[Line, StringConstraints(max_length=200)]
     email: Email
 
-    def customer(self) -> Customer:
-        """Return the same as decisions take it."""
-        return Customer(self.id, self.name, self.email)
+    def customer(self, seal: Seal) -> Customer:
+        """Return the same as decisions take it, sealed."""
+        return Customer(self.id, seal(self.name), seal(self.email))
 
 
 class NewItem(Body):
@@ -44,9 +45,9 @@ class NewItem(Body):
     quantity: Annotated[int, Field(strict=True, ge=1, le=MOST_OF_ONE), WHOLE] = 1
     customer: CustomerBody | None = None
 
-    def addition(self, cart: str) -> Addition:
-        """Return the same as decisions take it."""
-        return Addition(cart, self.item, self.quantity, self.customer.customer() if self.customer else None)
+    def addition(self, cart: str, seal: Seal) -> Addition:
+        """Return the same as decisions take it, with what is the customer's own sealed."""
+        return Addition(cart, self.item, self.quantity, self.customer.customer(seal) if self.customer else None)
 
 
 class CheckoutBody(Body):
@@ -69,9 +70,10 @@ class CheckoutBody(Body):
             raise ValueError("is needed for delivery")
         return address
 
-    def terms(self) -> Terms:
-        """Return the same as decisions take it."""
-        return Terms(self.currency, self.fulfilment, self.address, self.customer.customer() if self.customer else None)
+    def terms(self, seal: Seal) -> Terms:
+        """Return the same as decisions take it, with what is the customer's own sealed."""
+        customer = self.customer.customer(seal) if self.customer else None
+        return Terms(self.currency, self.fulfilment, self.address and seal(self.address), customer)
 
 
 class View(BaseModel):

@@ -57,3 +57,8 @@ class CartCheckedOut(Payload, frozen=True, kw_only=True):
 
 
 PUBLISHES = (ItemAddedToCart, ItemRemovedFromCart, CartCheckedOut)
+
+
+class CustomerForgotten(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.customer-forgotten.v1"
+    customer_id: str

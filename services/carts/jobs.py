@@ -1,5 +1,6 @@
 """Places orders. No transaction is open while orders is called."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -43,7 +44,8 @@ async def place(job: Job, context: Context[Settings]) -> Decide:
         raise TooLongAgo("Look whether orders has this order; if not, retry the job.")
     version = job.data["version"]
     orders = Orders(context.http, context.settings.orders_url)
-    match await orders.place(job.data["order"], f"cart/{job.key}/{version}", job.cause.correlationid):
+    order = json.loads(await context.sealing.opened_json(json.dumps(job.data["order"]).encode(), is_needed=True))
+    match await orders.place(order, f"cart/{job.key}/{version}", job.cause.correlationid):
         case Placed(order):
             return partial(decisions.placed, version=version, order=order)
         case Refused(reason, errors):

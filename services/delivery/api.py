@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from backbone.decision import Refusal
 from backbone.http import Command, Db, Paging, Problem
 from backbone.http.buttons import Buttons
+from backbone.http.opening import OpeningRoute
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
 from services.delivery import store
 from services.delivery.decisions import OPEN, Button, Delivery, Status, press
 from services.delivery.events import Fulfilment
 
-router = APIRouter()
+router = APIRouter(route_class=OpeningRoute)
 
 PROBLEMS = {
     "No such delivery": "No confirmed order of this id is known to delivery, or not yet.",

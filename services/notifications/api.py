@@ -7,17 +7,18 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from backbone.http import Db, Paging
+from backbone.http.opening import OpeningRoute
 from backbone.values.fields import Key
 from services.notifications import store
 from services.notifications.decisions import Kind
 
-router = APIRouter()
+router = APIRouter(route_class=OpeningRoute)
 
 
 class NotificationView(BaseModel):
     """Shows one mail.
 
-    `recipient` is null for the shop's until it is sent; `reason` says why it failed.
+    `recipient` is null for the shop's until it is sent; `reason` says why it failed, or was not sent at all.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -29,7 +30,7 @@ class NotificationView(BaseModel):
     subject: str
     body: str
     message_id: str
-    status: Literal["queued", "sent", "failed"]
+    status: Literal["queued", "sent", "failed", "ignored"]
     reason: str | None
     created_at: datetime
     sent_at: datetime | None

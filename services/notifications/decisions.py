@@ -12,6 +12,7 @@ import msgspec
 from backbone.decision import Decision, Start
 from backbone.events.payload import Payload
 from backbone.values.currencies import in_words
+from backbone.values.sealed import is_sealed
 from backbone.values.texts import is_email, one_line
 from services.notifications.events import (
     BalanceBroken,
@@ -88,7 +89,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_deliverable(self) -> bool:
         """Tell whether a mail server can be asked to deliver the mail."""
-        return self.recipient is None or is_email(self.recipient)
+        return self.recipient is None or is_sealed(self.recipient) or is_email(self.recipient)
 
 
 def mail_about(fact: Fact) -> Decision[Mail] | None:

@@ -21,7 +21,9 @@ from backbone.jobs.work import AT_ONCE, Done, Job, Postpone, Work, renew
 from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.running.hurry import hurried
 from backbone.running.retry import RetryPolicy
+from backbone.sealing.sealing import KeysAway, Sealing
 from backbone.storage.database import Tx
+from backbone.values.sealed import FORGOTTEN
 from backbone.values.texts import is_email, one_line
 from services.notifications import store
 from services.notifications.decisions import NO_ADDRESS, SEND
@@ -40,6 +42,8 @@ MOST_HELPERS = 3
 """Connections beside the first; few, for mail servers count their clients' connections."""
 LAST_SECONDS = 4.0
 """What the mail in hand has when the process stops: then those before it have not been handed over in vain."""
+THE_RECIPIENT = "the recipient"
+GONE = "The customer was forgotten."
 PATIENCE = RetryPolicy(first=timedelta(seconds=2), longest=timedelta(minutes=15), within=timedelta(days=3))
 
 
@@ -55,7 +59,13 @@ class Failed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Outcome = Sent | Failed | None
+class Ignored(msgspec.Struct, frozen=True):
+    """Tells that there is nobody any more whom the mail is for."""
+
+    reason: str
+
+
+Outcome = Sent | Failed | Ignored | None
 
 
 async def send(job: Job, context: Context[Settings]) -> Outcome:
@@ -102,6 +112,7 @@ async def _send_all(context: Context[Settings], jobs: Sequence[Job]) -> Sequence
     """Send what is due at the same moment, over a few connections when it is much."""
     names = [job.key for job in jobs]
     mails = await store.find_queued(context.database, names)
+    await context.sealing.look_up(mail.recipient for mail in mails.values() if mail.recipient)
     over = asyncio.get_running_loop().time() + FLUSH_SECONDS
     flush = _Flush(context, dict(zip(names, jobs, strict=True)), mails, over, deque(mails))
     helpers = min(len(mails) // WORTH_A_CONNECTION, MOST_HELPERS)
@@ -150,7 +161,7 @@ async def _hand_over(flush: _Flush, name: str, server: aiosmtplib.SMTP) -> Outco
     try:
         await renew(flush.context.database, flush.jobs[name], LASTING)
         async with hurried(HAND_OVER_SECONDS, flush.context.stopping, LAST_SECONDS):
-            return await _converse(server, flush.mails[name], flush.context.settings.shop_email)
+            return await _converse(server, flush.mails[name], flush.context)
     except OSError as error:
         server.close()
         return error
@@ -158,11 +169,24 @@ async def _hand_over(flush: _Flush, name: str, server: aiosmtplib.SMTP) -> Outco
         return error
 
 
-async def _converse(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome | Exception:
+async def _converse(server: aiosmtplib.SMTP, mail: Queued, context: Context[Settings]) -> Outcome | Exception:
     """Send one mail over an open connection. Raises OSError when that is of no use any more."""
-    recipient = mail.recipient or shop
+    shop = context.settings.shop_email
+    try:
+        shown = await _opened(mail, context.sealing)
+    except KeysAway as away:  # of no concern to the mail server
+        return away
+    recipient = shown.recipient or shop
+    if recipient == FORGOTTEN:
+        return Ignored(GONE)
     if not is_email(recipient):  # written down by a release that knew less about addresses
         return Failed(NO_ADDRESS)
+    outcome = await _send_over(server, shown, recipient, shop)
+    return Sent(mail.recipient or shop) if outcome is None else _without(outcome, recipient)
+
+
+async def _send_over(server: aiosmtplib.SMTP, mail: Queued, recipient: str, shop: str) -> Failed | Exception | None:
+    """Hand a mail to the server; return what it has against it, or None."""
     try:
         await server.send_message(letter(mail, recipient, shop), sender=shop, recipients=[recipient])
     except OSError:
@@ -172,7 +196,29 @@ async def _converse(server: aiosmtplib.SMTP, mail: Queued, shop: str) -> Outcome
         return Failed(reason) if reason else error
     except Exception as error:  # an address that the parser of headers cannot take apart; others share the connection
         return Failed(f"This mail cannot be written: {type(error).__name__}: {error}")
-    return Sent(recipient)
+    return None
+
+
+async def _opened(mail: Queued, sealing: Sealing) -> Queued:
+    """Return the mail as it is sent, with all that is sealed in it opened. Raises KeysAway."""
+    recipient = await sealing.opened(mail.recipient) if mail.recipient else None
+    subject, body = await sealing.opened(mail.subject), await sealing.opened(mail.body)
+    return mail._replace(recipient=recipient, subject=one_line(subject), body=body)
+
+
+def _without(outcome: Failed | Exception, recipient: str) -> Failed | Exception:
+    """Leave out of what a server says whom it is about: that is stored and logged, and neither holds an address."""
+
+    def without(said: str) -> str:
+        return said.replace(recipient, THE_RECIPIENT)
+
+    if isinstance(outcome, Failed):
+        return Failed(without(outcome.reason))
+    if isinstance(outcome, aiosmtplib.SMTPRecipientsRefused):
+        refused = [(each.code, without(each.message), THE_RECIPIENT) for each in outcome.recipients]
+        return aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(*each) for each in refused])
+    outcome.args = tuple(without(each) if isinstance(each, str) else each for each in outcome.args)
+    return outcome
 
 
 async def _hang_up(server: aiosmtplib.SMTP) -> None:
@@ -232,7 +278,8 @@ async def settle(done: Sequence[Done], tx: Tx) -> None:
     outcomes = {each.job.key: each.outcome for each in done}
     sent = {name: outcome.recipient for name, outcome in outcomes.items() if isinstance(outcome, Sent)}
     failed = {name: one_line(outcome.reason) for name, outcome in outcomes.items() if isinstance(outcome, Failed)}
-    told = await store.settle_all(tx, sent, failed)
+    ignored = {name: outcome.reason for name, outcome in outcomes.items() if isinstance(outcome, Ignored)}
+    told = await store.settle_all(tx, sent, failed, ignored)
     for each in done:
         if payloads := told.get(each.job.key):
             tx.publish(*payloads, key=each.job.key, cause=each.cause)

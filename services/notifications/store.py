@@ -74,13 +74,16 @@ async def add_all(tx: Tx, mails: Mapping[str, Mail]) -> None:
     await _ADD_ALL.execute(tx.raw, new=[_New(*each) for each in mails.items()], now=tx.now)
 
 
-async def settle_all(tx: Tx, sent: Mapping[str, str], failed: Mapping[str, str]) -> dict[str, tuple[Payload, ...]]:
+async def settle_all(
+    tx: Tx, sent: Mapping[str, str], failed: Mapping[str, str], ignored: Mapping[str, str]
+) -> dict[str, tuple[Payload, ...]]:
     """Note which mails were sent (with their recipients) and which never will be (with the reasons).
 
     Returns what is to be told of those sent, by name; a mail that was settled before stays as it is.
     """
     settled = [_Settled(name, "sent", recipient=recipient, sent_at=tx.now) for name, recipient in sent.items()]
     settled += [_Settled(name, "failed", reason=reason) for name, reason in failed.items()]
+    settled += [_Settled(name, "ignored", reason=reason) for name, reason in ignored.items()]
     return {
         row["id"]: told_of(row["id"], row["kind"], row["recipient"], row["about"])
         for row in await _SETTLE_ALL.fetch(tx.raw, row=settled)

@@ -9,6 +9,7 @@ from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
+from backbone.http.opening import OpeningRoute
 from backbone.http.problems import invalid
 from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
 from backbone.ids import new_id
@@ -16,17 +17,18 @@ from backbone.storage.database import Tx
 from backbone.storage.statement import Session
 from backbone.values.fields import Key
 from services.orders import decisions, menu_api, refunds, store
-from services.orders.bodies import Cancellation, NewOrder, OrderDocument, OrderPage, OrderView, RefundBody
+from services.orders.bodies import Cancellation, Forgotten, NewOrder, OrderDocument, OrderPage, OrderView, RefundBody
 from services.orders.decisions import Decision, TooLate
 from services.orders.events import Money
 from services.orders.following import find, following
+from services.orders.forgetting import forget
 from services.orders.order import Order, Refund, Status
 from services.orders.placing import PLACING, going_on
 from services.orders.refunds import NothingPaid, TooMuch
 from services.orders.settings import Settings
 from services.orders.showing import Document, document
 
-router = APIRouter()
+router = APIRouter(route_class=OpeningRoute)
 router.include_router(menu_api.router)
 
 PROBLEMS = {
@@ -38,6 +40,7 @@ PROBLEMS = {
 }
 
 OrderId = Annotated[Key, Path(description="The order's id")]
+CustomerId = Annotated[Key, Path(description="The customer's id")]
 
 
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
@@ -63,6 +66,18 @@ async def refund_order(order: OrderId, body: RefundBody, command: Command) -> Re
     More than is left, and an order that was not charged or whose payment is undone anyhow, is a 409.
     """
     return await command.run(lambda tx: _refund(tx, order, body, command))
+
+
+@router.post("/customers/{customer:path}/forget", status_code=202, response_model=Forgotten)
+async def forget_customer(customer: CustomerId, command: Command) -> Response:
+    """Makes unreadable for good what was sealed of a customer, here and wherever it went; carts and reviews follow.
+
+    Orders that are under way go on without name and address: cancel them first. What the customer orders later is
+    sealed anew.
+    """
+    answer = await command.run(lambda tx: forget(tx, customer, command.actor))
+    command.context.sealing.drop()
+    return answer
 
 
 @router.get("/orders", response_model=OrderPage)

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from backbone.sealing.sealing import Seal
 from backbone.values.amounts import LARGEST_PRICE, LARGEST_TOTAL, SMALLEST
 from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
@@ -95,13 +96,13 @@ class NewOrder(Body):
             raise ValueError("is needed for delivery")
         return address
 
-    def wanted(self) -> Wanted:
-        """Return the same order as decisions take it."""
+    def wanted(self, seal: Seal) -> Wanted:
+        """Return the same order as decisions take it: what is the customer's own is sealed from here on."""
         who = self.customer
         return Wanted(
-            customer=Customer(who.id, who.name, who.email),
+            customer=Customer(who.id, seal(who.name), seal(who.email)),
             fulfilment=self.fulfilment,
-            address=self.address,
+            address=self.address and seal(self.address),
             lines=[(line.item, line.quantity) for line in self.lines],
         )
 
@@ -268,6 +269,13 @@ class OrderDocument(OrderView):
     expected: ExpectedView | None
     refunds: list[RefundView]
     timeline: list[EntryView]
+
+
+class Forgotten(View):
+    """Tells that a customer is forgotten; `destroyed` counts the keys that orders itself had, one or none."""
+
+    customer: str
+    destroyed: int
 
 
 class MenuItemView(View):

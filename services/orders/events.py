@@ -161,6 +161,14 @@ class OrderRefunded(Payload, frozen=True):
     reason: str
 
 
+class CustomerForgotten(Payload, frozen=True):
+    """The key to all that is sealed of a customer was destroyed; whoever keeps another one destroys that as well."""
+
+    TYPE: ClassVar[str] = "sliceline.orders.customer-forgotten.v1"
+    customer_id: str
+    by: str
+
+
 class MenuItemState(msgspec.Struct, frozen=True):
     """Tells how an item on the menu stands; one that is hidden or sold out cannot be ordered."""
 
@@ -434,6 +442,7 @@ PUBLISHES: tuple[type[Payload], ...] = (
     OrderCompleted,
     OrderRefundRequested,
     OrderRefunded,
+    CustomerForgotten,
     MenuItemAdded,
     MenuItemChanged,
     MenuItemChangedV1,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from backbone.context import Context
@@ -10,10 +9,9 @@ from backbone.http.answers import to_json
 from backbone.running.following import MOST, Following, Version
 from services.orders import store
 from services.orders.decisions import expected_for
-from services.orders.expecting import Usual
 from services.orders.settings import Settings
 from services.orders.showing import document
-from services.orders.store import Story
+from services.orders.store import Newer
 
 
 async def find(context: Context[Any], ids: Sequence[str]) -> Sequence[Version | None]:
@@ -31,11 +29,19 @@ def following(context: Context[Any]) -> Following:
 
 
 async def _newer(context: Context[Settings], seen: Mapping[str, int]) -> Sequence[Version]:
+    newer = await store.list_newer(context.database.for_queries, seen, MOST)
+    documents = await _shown(newer, context)
+    return [_version(each, shown) for each, shown in zip(newer, documents, strict=True)]
+
+
+async def _shown(newer: Sequence[Newer], context: Context[Settings]) -> Sequence[bytes]:
+    """Show each as its followers see it; what is sealed in all of them is opened at once."""
     usual = context.settings.usual
-    return [_version(*each, usual) for each in await store.list_newer(context.database.for_queries, seen, MOST)]
+    lines = b"\n".join(to_json(document(*each.story, usual)) for each in newer)
+    return (await context.sealing.opened_json(lines)).splitlines()
 
 
-def _version(story: Story, since: timedelta, usual: Usual) -> Version:
-    order, more = story.order, expected_for(story.order)
-    over_at = None if more is None else asyncio.get_running_loop().time() + (more - since).total_seconds()
-    return Version(order.id, order.version, to_json(document(*story, usual)), over_at)
+def _version(newer: Newer, shown: bytes) -> Version:
+    order, more = newer.story.order, expected_for(newer.story.order)
+    over_at = None if more is None else asyncio.get_running_loop().time() + (more - newer.since).total_seconds()
+    return Version(order.id, order.version, shown, over_at)

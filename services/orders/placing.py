@@ -48,9 +48,10 @@ async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, 
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
     menu = await _current_menu(context.database.for_queries, currency)
+    seal = await context.sealing.seal_of(body.customer.id)
     now, limit = context.database.now(), context.settings.delay_after
     try:
-        decision = decisions.place(new_id(), body.wanted(), menu, currency, limit, now)
+        decision = decisions.place(new_id(), body.wanted(seal), menu, currency, limit, now)
     except NotForSale as refused:
         errors = [{"field": f"lines.{line}.item", "message": why} for line, why in refused.lines.items()]
         raise invalid(errors) from None

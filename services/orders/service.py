@@ -20,6 +20,7 @@ SERVICE = Service(
     grouped=(PLACING,),
     problems=PROBLEMS,
     rebuilds=REBUILDS,
+    keeps_keys=True,
 )
 
 if __name__ == "__main__":

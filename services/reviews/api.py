@@ -6,14 +6,16 @@ from fastapi import APIRouter, Path, Query, Response
 
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.described import ACCEPTED
+from backbone.http.opening import OpeningRoute
 from backbone.ids import new_id
+from backbone.sealing.sealing import Seal
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
 from services.reviews import decisions, store
 from services.reviews.bodies import CasePage, CaseView, NewReview, Received, ResolutionBody, ReviewView
 from services.reviews.decisions import CaseStatus, Resolution, Resolved, Review
 
-router = APIRouter()
+router = APIRouter(route_class=OpeningRoute)
 
 PROBLEMS = {
     "No such review": "There is no review of this id.",
@@ -29,7 +31,8 @@ CaseId = Annotated[Key, Path(description="The case's id, which is its review's")
 @router.post("/reviews", status_code=202, response_model=Received, responses={**ACCEPTED, 409: {}})
 async def receive_review(body: NewReview, command: Command) -> Response:
     """Say how an order was. What was received is analysed after the answer; the review, at its Location, tells how."""
-    return await command.run(lambda tx: _receive(tx, body, command.correlationid))
+    seal = await command.context.sealing.seal_of(body.customer.id)
+    return await command.run(lambda tx: _receive(tx, body, seal, command.correlationid))
 
 
 @router.get("/reviews/{review}", response_model=ReviewView)
@@ -57,16 +60,18 @@ async def get_case(case: CaseId, db: Db) -> Any:
 @router.post("/cases/{case}/resolve", response_model=CaseView, responses={404: {}, 409: {}})
 async def resolve_case(case: CaseId, body: ResolutionBody, command: Command) -> Response:
     """Resolve a case, once, with a note and, if wished, points, which the customer is credited with soon after."""
-    return await command.run(lambda tx: _resolve(tx, case, body.resolution(command.actor)))
+    review = _with_case(case, await store.find(command.context.database.for_queries, case))
+    resolution = body.resolution(command.actor, await command.context.sealing.seal_of(review.customer.id))
+    return await command.run(lambda tx: _resolve(tx, case, resolution))
 
 
-async def _receive(tx: Tx, body: NewReview, story: str) -> Answer:
+async def _receive(tx: Tx, body: NewReview, seal: Seal, story: str) -> Answer:
     review = Review(
         id=new_id(),
         order=body.order,
-        customer=body.customer.customer(),
+        customer=body.customer.customer(seal),
         stars=body.stars,
-        text=body.text,
+        text=body.text and seal(body.text),
         received_at=tx.now,
         correlationid=story,
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
+from backbone.sealing.sealing import Seal
 from backbone.values.fields import WHOLE, Email, Key, Line, Prose, given
 from services.reviews.decisions import MOST_POINTS, CaseStatus, Label, Resolution
 from services.reviews.events import Customer
@@ -32,9 +33,9 @@ class CustomerBody(Body):
     name: Annotated[Line, StringConstraints(max_length=200)]
     email: Email
 
-    def customer(self) -> Customer:
-        """Return the same as decisions take it."""
-        return Customer(self.id, self.name, self.email)
+    def customer(self, seal: Seal) -> Customer:
+        """Return the same as decisions take it, sealed."""
+        return Customer(self.id, seal(self.name), seal(self.email))
 
 
 class NewReview(Body):
@@ -66,9 +67,9 @@ class ResolutionBody(Body):
     note: Annotated[Prose, StringConstraints(max_length=LONGEST_NOTE)]
     points: Annotated[int, Field(strict=True, ge=0, le=MOST_POINTS), WHOLE] = 0
 
-    def resolution(self, by: str) -> Resolution:
-        """Return the same as decisions take it."""
-        return Resolution(self.note, self.points, by)
+    def resolution(self, by: str, seal: Seal) -> Resolution:
+        """Return the same as decisions take it; what the note tells of a customer is the customer's own."""
+        return Resolution(seal(self.note), self.points, by)
 
 
 class View(BaseModel):

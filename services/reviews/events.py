@@ -61,3 +61,8 @@ class CaseResolved(Payload, frozen=True, kw_only=True):
 
 
 PUBLISHES = (ReviewReceived, ReviewAnalysed, CaseOpened, CaseResolved)
+
+
+class CustomerForgotten(Payload, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.customer-forgotten.v1"
+    customer_id: str

@@ -11,6 +11,7 @@ from backbone.decision import Decision, fold
 from backbone.jobs.work import Done, Job, Work
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
+from backbone.values.sealed import FORGOTTEN
 from services.reviews import decisions, sentiment, store
 from services.reviews.decisions import ANALYSE, Review
 
@@ -23,8 +24,9 @@ class Decide(Protocol):
 
 async def analyse(job: Job, context: Context[Any]) -> Decide:
     """Score what a customer said, if that was in words."""
-    text: str | None = job.data["text"]
-    words = None if text is None else await context.coalesce(_score).submit(text)
+    said: str | None = job.data["text"]
+    text = said and await context.sealing.opened(said)
+    words = None if text in (None, FORGOTTEN) else await context.coalesce(_score).submit(text)
     return partial(decisions.analysed, words=words)
 
 

@@ -83,9 +83,12 @@ def test_a_step_of_the_way_stands_on_the_backbone_alone(path: Path) -> None:
 def test_the_partner_finds_the_kafka_of_the_shop_that_runs_here(
     offset: int, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SLICELINE_KAFKA", raising=False)
+    monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(partner, "HOME", tmp_path)
     with state.hold(tmp_path):
         state.write(tmp_path, state.State(state.RUNNING, identity_of(os.getpid()), offset))
-        assert partner.kafka() == bootstrap
-    assert partner.kafka() == "127.0.0.1:19092"
+        partner.find_shop("8100")
+        assert os.environ["SLICELINE_KAFKA"] == bootstrap
+    monkeypatch.setattr(os, "environ", {})
+    partner.find_shop("8100")
+    assert os.environ["SLICELINE_KAFKA"] == "127.0.0.1:19092"

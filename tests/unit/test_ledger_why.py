@@ -271,7 +271,7 @@ def test_a_service_has_done_its_part_when_all_it_listens_to_is_handled() -> None
 
 
 def test_a_service_that_listens_to_nothing_of_an_order_says_so() -> None:
-    assert broken("carts", ORDER, carts=Standing())[0] == "not-listening"
+    assert broken("partners", ORDER, partners=Standing())[0] == "not-listening"
 
 
 def test_a_reader_of_whole_topics_is_behind_as_any_other() -> None:
