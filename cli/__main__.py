@@ -14,6 +14,7 @@ from cli.discard import discard
 from cli.down import down
 from cli.events import events
 from cli.export import export
+from cli.forget import forget
 from cli.heal import heal
 from cli.logs import logs
 from cli.new import new
@@ -70,6 +71,7 @@ ON_THE_SHOP = (
     resume,
     heal,
     dead_letters,
+    forget,
     reset,
 )
 for command in (*ON_THE_SHOP, contracts, bench, chaos):
