@@ -17,18 +17,22 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def main() -> None:
     """Serve until Ctrl-C, on the Kafka of the shop unless SLICELINE_KAFKA says otherwise."""
-    os.environ.setdefault("SLICELINE_PORT", PORT)
-    os.environ.setdefault("SLICELINE_KAFKA", kafka())
+    find_shop(PORT)
     with database(SERVICE.name) as url:
         os.environ["SLICELINE_DATABASE_URL"] = url
         upgrade(SERVICE.name, url, MIGRATIONS)
         run(SERVICE)
 
 
-def kafka() -> str:
-    """Find the Kafka of the shop that runs in this folder, on whatever ports; else say where one usually is."""
+def find_shop(port: str) -> None:
+    """Find the shop that runs in this folder, on whatever ports, else where one usually is; what was told holds."""
     shop = state.read(HOME) if state.is_running(HOME) else None
-    return layout_for(shop.port_offset if shop else 0).bootstrap()
+    layout = layout_for(shop.port_offset if shop else 0)
+    os.environ.setdefault("SLICELINE_PORT", port)
+    os.environ.setdefault("SLICELINE_KAFKA", layout.bootstrap())
+    os.environ.setdefault("SLICELINE_SERVICES", f"orders={layout.url('orders')}")
+    if (key := HOME / "master-key").exists():
+        os.environ.setdefault("SLICELINE_MASTER_KEY_FILE", str(key))
 
 
 @contextmanager

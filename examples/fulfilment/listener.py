@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse
 
 from backbone.events.payload import Event, Payload
 from backbone.http import Db, Problem
+from backbone.http.opening import OpeningRoute
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
@@ -16,7 +17,7 @@ from backbone.storage.statement import Statement
 ADD = Statement("INSERT INTO labels (order_id, text) VALUES (:order, :text)")
 FIND = Statement("SELECT text FROM labels WHERE order_id = :order")
 PROBLEMS = {"No such label": "Nothing is sent for this order, or it is not confirmed yet."}
-router = APIRouter()
+router = APIRouter(route_class=OpeningRoute)
 
 
 class Customer(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from backbone.settings import Port
 from backbone.settings import Settings as Common
 from backbone.storage.database import Tx
 from backbone.storage.statement import Statement
+from backbone.values.sealed import FORGOTTEN
 
 NOTE = Statement("INSERT INTO receipts (order_id, amount, currency) VALUES (:order, :amount, :currency)")
 MAIL = "mail"
@@ -40,11 +41,14 @@ def owe(tx: Tx, receipt: Receipt) -> None:
     tx.schedule(MAIL, receipt.order, msgspec.to_builtins(receipt))
 
 
-async def mail(job: Job, context: Context[Settings]) -> Receipt:
+async def mail(job: Job, context: Context[Settings]) -> Receipt | None:
     """Send the mail. What fails is tried again; one that went out twice has the same Message-ID."""
     receipt, settings = msgspec.convert(job.data, Receipt), context.settings
+    email = await context.sealing.opened(receipt.email)
+    if email == FORGOTTEN:
+        return None
     message = EmailMessage()
-    message["From"], message["To"] = "receipts@sliceline.example", receipt.email
+    message["From"], message["To"] = "receipts@sliceline.example", email
     message["Subject"], message["Message-ID"] = f"Receipt for {receipt.order}", f"<{receipt.order}@sliceline.example>"
     message.set_content(f"Paid: {receipt.amount} {receipt.currency} (minor units)")
     await aiosmtplib.send(message, hostname=settings.smtp_host, port=settings.smtp_port, timeout=5)
