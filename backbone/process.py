@@ -27,15 +27,17 @@ from backbone.jobs.worker import Worker
 from backbone.observing import logs, telemetry
 from backbone.observing.logs import logger
 from backbone.publishing.relay import Relay
+from backbone.running.faults import is_passing
 from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
+from backbone.sealing.sealing import WrongMasterKey
 from backbone.service import S, Service
 from backbone.settings import Settings
 from backbone.storage import objects
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping
-from backbone.storage.sessions import Sessions, SharedSessions
+from backbone.storage.sessions import PATIENCE, Sessions, SharedSessions
 
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
@@ -83,7 +85,7 @@ def run(service: Service[Any]) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(service, settings))
-    except SharedSessions as refused:
+    except (SharedSessions, WrongMasterKey) as refused:
         sys.stderr.write(f"{service.name}: {refused}\n")
         raise SystemExit(2) from None
     finally:
@@ -133,6 +135,16 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
+async def _check_master_key(context: Context[Any]) -> None:
+    """Check it, where the database answers at once. Raises WrongMasterKey."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await context.sealing.check()
+    except Exception as error:
+        if not is_passing(error):
+            raise
+
+
 async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
@@ -144,6 +156,8 @@ async def serve(service: Service[Any], settings: Settings) -> None:
         context.checks[part.pulse.name] = _check(part.pulse)
     try:
         await sessions.look()
+        if service.keeps_keys:
+            await _check_master_key(context)
         await _run_all(server, parts, context)
     finally:
         await context.close()

@@ -16,11 +16,16 @@ FILES = ("password", "master-key", "state.json", "provider-ledger.sqlite3")
 def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete all local data: orders, stock, topics and logs. The next `up` begins anew."""
+    """Delete all local data: databases, topics, objects, logs, and the master key, without which no backup can be read.
+
+    The next `up` begins anew.
+    """
     try:
         with state.hold(HOME):
             if not yes:
-                typer.confirm(f"Delete all orders, stock, topics and logs in {HOME}?", abort=True)
+                typer.confirm(
+                    f"Delete all orders, stock, topics, objects, logs and the master key in {HOME}?", abort=True
+                )
             _delete()
     except state.AlreadyRunning:
         fail("Sliceline is running. Stop it first: ./sliceline down")

@@ -22,6 +22,10 @@ class CutOff(SlicelineError):
     """The process stopped before this had ended: what it had begun to write may be there or not."""
 
 
+class OfOneAlone(SlicelineError):
+    """What is lacking is lacking to one piece of work: it says nothing of others of its kind."""
+
+
 # SQLSTATEs and their classes (two characters), PostgreSQL manual appendix A. What a server or its administrator has to
 # mend says nothing about the event in hand, so it is waited out.
 _PASSING_SQLSTATES = (
@@ -81,9 +85,9 @@ def is_passing(error: BaseException) -> bool:
 
 
 def is_outside(error: BaseException) -> bool:
-    """Tell whether something outside is away: a passing fault that is not our database's, and not one mail's alone."""
+    """Tell whether something outside is away: a passing fault that is not our database's, and not one job's alone."""
     chain = list(_chain(error))
-    ours = (*_OF_THE_DATABASE, *_of_clients({"aiosmtplib": "SMTPRecipientsRefused"}))
+    ours = (*_OF_THE_DATABASE, OfOneAlone, *_of_clients({"aiosmtplib": "SMTPRecipientsRefused"}))
     return is_passing(error) and not any(isinstance(each, ours) for each in chain)
 
 

@@ -18,7 +18,7 @@ import msgspec
 from backbone.errors import SlicelineError
 from backbone.observing.logs import logger
 from backbone.running.coalescer import Coalescer
-from backbone.running.faults import is_passing
+from backbone.running.faults import OfOneAlone, is_passing
 from backbone.sealing import store
 from backbone.settings import Settings
 from backbone.storage.database import Database
@@ -41,8 +41,12 @@ AT_ONCE = 50
 CALL_SECONDS = 3.0
 
 
-class KeysAway(SlicelineError, ConnectionError):
+class KeysAway(OfOneAlone, ConnectionError):
     """Who keeps the data key does not answer, or we lack the master key; it passes when that is mended."""
+
+
+class WrongMasterKey(SlicelineError):
+    """The data keys that are kept here cannot be unwrapped."""
 
 
 class Stored(msgspec.Struct):
@@ -73,6 +77,26 @@ class Sealing:
     @cached_property
     def _master(self) -> bytes | None:
         return self._settings.master
+
+    async def check(self) -> None:
+        """Look whether the data keys kept here, if any, are wrapped with our master key. Raises WrongMasterKey."""
+        from backbone.sealing.cipher import NotOurs, unwrapped
+
+        kept = await store.find_one(self._database.for_queries)
+        if kept is None:
+            return
+        if self._master is None:
+            raise WrongMasterKey(
+                "Names and addresses are sealed here, and there is no master key: "
+                "set SLICELINE_MASTER_KEY or SLICELINE_MASTER_KEY_FILE to the one of this installation."
+            )
+        try:
+            unwrapped(*kept, self._master)
+        except NotOurs:
+            raise WrongMasterKey(
+                "Names and addresses are sealed here under another master key than the one that SLICELINE_MASTER_KEY "
+                "or SLICELINE_MASTER_KEY_FILE gives. Put that one back: nobody can read them without it."
+            ) from None
 
     async def seal_of(self, person: str) -> Seal:
         """Return what seals the texts of a person, whose data key is made where there is none yet.
@@ -117,8 +141,13 @@ class Sealing:
         self._of.clear()
         self._known.clear()
 
-    async def _living(self, people: Sequence[str]) -> "Sequence[DataKey]":
-        from backbone.sealing.cipher import new_key, unwrapped, wrapped  # only who has a master key needs the library
+    async def _living(self, people: Sequence[str]) -> "Sequence[DataKey | Exception]":
+        from backbone.sealing.cipher import (  # only who has a master key needs the library
+            NotOurs,
+            new_key,
+            unwrapped,
+            wrapped,
+        )
 
         # Not as a command, some of which wait for rows: orders are accepted by group commit, which waits for none.
         master, database = self._needed_master(), self._database
@@ -126,10 +155,15 @@ class Sealing:
         made = [(new_key(self._database.service), person) for person in {*people} - known.keys()]
         if made:
             known |= await store.add_all(database, [(key.name, person, wrapped(key, master)) for key, person in made])
-        keys = {person: unwrapped(name, stored, master) for person, (name, stored) in known.items()}
-        for person, key in keys.items():
-            self._of.put(person, key)
-            self._known.put(key.name, key)
+        keys: dict[str, DataKey | Exception] = {}
+        for person, (name, stored) in known.items():
+            try:
+                keys[person] = key = unwrapped(name, stored, master)
+            except NotOurs as error:
+                keys[person] = KeysAway(f"{error} Is SLICELINE_MASTER_KEY the one of this installation?")
+            else:
+                self._of.put(person, key)
+                self._known.put(key.name, key)
         return [keys[person] for person in people]
 
     async def _find(self, names: Collection[str], *, is_needed: bool) -> "Mapping[str, DataKey | None]":
@@ -146,17 +180,23 @@ class Sealing:
                     raise
                 logger.warning("texts cannot be read now", action="keys-away", service=service, reason=str(away))
         if is_needed and (lacking := {*names} - found.keys()):
-            raise KeysAway(f"Nobody knows the data key {min(lacking)}. Was its database restored from an older backup?")
+            raise KeysAway(
+                f"Nobody knows the data key {min(lacking)}, or it was wrapped with another master key. "
+                "Was its database restored from an older backup, or SLICELINE_MASTER_KEY changed?"
+            )
         return found
 
     def _unwrapped(self, stored: Mapping[str, bytes | None]) -> "dict[str, DataKey | None]":
+        """Unwrap data keys; one of another master key is left out."""
         from backbone.sealing.cipher import NotOurs, unwrapped
 
         master = self._needed_master()
-        try:
-            keys = {name: unwrapped(name, each, master) if each else None for name, each in stored.items()}
-        except NotOurs as error:
-            raise KeysAway(f"{error} Is SLICELINE_MASTER_KEY the one of this installation?") from None
+        keys: dict[str, DataKey | None] = {}
+        for name, each in stored.items():
+            try:
+                keys[name] = unwrapped(name, each, master) if each else None
+            except NotOurs as error:
+                logger.warning("texts cannot be read now", action="keys-away", key=name, reason=str(error))
         for name, key in keys.items():
             self._known.put(name, key)
         return keys

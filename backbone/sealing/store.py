@@ -13,17 +13,18 @@ _FIND = Statement("SELECT name, wrapped FROM data_keys WHERE name = ANY(:names::
 _LIVING = Statement(
     "SELECT person, name, wrapped FROM data_keys WHERE person = ANY(:people::text[]) AND forgotten_at IS NULL"
 )
-# Somebody else may make one for the same person at the same moment: then theirs is returned, and ours never used. The
-# commit is not waited for: whatever is sealed with the key commits later into the same log, and takes this along.
+# Somebody else may make one for the same person at the same moment: then theirs is returned, and ours never used. It is
+# on the disk before anything is sealed with it: a command that is tried again after a crash of Postgres stays sealed.
 _ADD = Statement(
     """
     INSERT INTO data_keys AS known (:new.columns)
-    SELECT :new.* FROM :new, set_config('synchronous_commit', 'off', true) ORDER BY person
+    SELECT :new.* FROM :new ORDER BY person
     ON CONFLICT (person) WHERE forgotten_at IS NULL DO UPDATE SET person = excluded.person
     RETURNING person, name, wrapped
     """,
     new=tuples(K.name, K.person, K.wrapped),
 )
+_ONE = Statement("SELECT name, wrapped FROM data_keys WHERE wrapped IS NOT NULL LIMIT 1")
 _OF = Statement("SELECT name, made_at, forgotten_at FROM data_keys WHERE person = :person ORDER BY made_at, name")
 # The row stays, so that what was sealed is known to be forgotten rather than taken for unknown.
 _FORGET = Statement(
@@ -37,7 +38,7 @@ _FORGET = Statement(
     """,
     asked=tuples(K.person, K.made_at),
 )
-SLACK = timedelta(minutes=1)
+SLACK = timedelta(seconds=5)
 """By how much the clocks of two databases may differ: no key that was there when it was asked for may stay."""
 
 Stored = Mapping[str, tuple[str, bytes]]
@@ -53,6 +54,12 @@ async def find_living(session: Session, people: Collection[str]) -> Stored:
     """Return the data keys of those people who have one."""
     found = await _LIVING.fetch(session, people=list(people))
     return {row["person"]: (row["name"], row["wrapped"]) for row in found}
+
+
+async def find_one(session: Session) -> tuple[str, bytes] | None:
+    """Return any data key that was not destroyed, by its name and as it is stored; None where there is none."""
+    found = await _ONE.fetch(session)
+    return (found[0]["name"], found[0]["wrapped"]) if found else None
 
 
 async def add_all(session: Session, new: Iterable[tuple[str, str, bytes]]) -> Stored:

@@ -72,10 +72,11 @@ async def check_out_cart(cart: CartId, body: CheckoutBody, command: Command) -> 
 
 async def _whose(cart: str, body: CheckoutBody, command: CommandRequest) -> str:
     """Return the id of whom the address belongs to; the cart's where nobody is known, and then nothing is ordered."""
-    if body.customer:
-        return body.customer.id
     found = await store.find(command.context.database.for_queries, cart)
-    return found.customer.id if found and found.customer else cart
+    if found is None:
+        raise _unknown(cart)
+    customer = body.customer or found.customer
+    return customer.id if customer else cart
 
 
 async def _remove(tx: Tx, cart_id: str, item: str) -> Answer:

@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.sealing import sealing
+from backbone.sealing.sealing import Sealing, WrongMasterKey
 from backbone.values.sealed import FORGOTTEN, UNREADABLE, holds_sealed
 from deployment.catalogue import sample_of
 from local.ports import HOST, free_port
@@ -57,7 +59,7 @@ async def orders(new_database: NewDatabase) -> AsyncIterator[Fed]:
         yield service
 
 
-async def place(orders: Fed, canaries: Canaries, key: str = "") -> httpx.Response:
+async def place(orders: Fed, canaries: Canaries, key: str = "", status: int = 202) -> httpx.Response:
     body = {
         "customer": canaries.person,
         "currency": "GBP",
@@ -65,7 +67,7 @@ async def place(orders: Fed, canaries: Canaries, key: str = "") -> httpx.Respons
         "lines": [{"item": "margherita", "quantity": 1}],
     }
     answer = await orders.client.post("/orders", json=body, headers={"Idempotency-Key": key} if key else {})
-    assert answer.status_code == 202, answer.text
+    assert answer.status_code == status, answer.text
     return answer
 
 
@@ -267,8 +269,37 @@ async def test_a_wrong_master_key_reads_nothing_and_loses_nothing(
             patch.setenv("SLICELINE_MASTER_KEY", "b29vb29vb29vb29vb29vb29vb29vb29vb29vb29vb28=")
             async with _orders_on(url) as wrong:
                 shown = (await wrong.client.get(f"/orders/{order}")).json()
+                await place(wrong, canaries, status=503)
+                await place(wrong, other := Canaries())
+        listed = (await orders.client.get("/orders")).json()["items"]
+        assert {each["customer"]["id"]: each["customer"]["name"] for each in listed} == {
+            canaries.customer: canaries.person["name"],
+            other.customer: UNREADABLE,
+        }
         assert shown["customer"] == {"id": canaries.customer, "name": UNREADABLE, "email": UNREADABLE}
         assert is_shown((await orders.client.get(f"/orders/{order}")).json(), canaries)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("b29vb29vb29vb29vb29vb29vb29vb29vb29vb29vb28=", "under another master key"), (None, "there is no master key")],
+)
+async def test_a_service_that_lacks_the_master_key_of_its_data_keys_does_not_start(
+    orders: Fed, canaries: Canaries, given: str | None, says: str
+) -> None:
+    await place(orders, canaries)
+    ours = ORDERS.settings(database_url=UNUSED)
+    await Sealing(ours, orders.database, httpx.AsyncClient).check()
+    theirs = ours.model_copy(update={"master_key": given and SecretStr(given), "master_key_file": None})
+    with pytest.raises(WrongMasterKey, match=says):
+        await Sealing(theirs, orders.database, httpx.AsyncClient).check()
+
+
+async def test_a_data_key_is_on_the_disk_before_anything_is_sealed_with_it(orders: Fed, canaries: Canaries) -> None:
+    [before] = await orders.database.fetch("SELECT pg_current_wal_insert_lsn() AS end")
+    await Sealing(ORDERS.settings(database_url=UNUSED), orders.database, httpx.AsyncClient).seal_of(canaries.customer)
+    [after] = await orders.database.fetch("SELECT pg_current_wal_flush_lsn() > $1 AS is_there", before["end"])
+    assert after["is_there"]
 
 
 @asynccontextmanager

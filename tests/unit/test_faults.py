@@ -6,7 +6,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backbone.errors import SlicelineError
-from backbone.running.faults import is_passing, may_be_too_much
+from backbone.running.faults import is_outside, is_passing, may_be_too_much
+from backbone.sealing.sealing import KeysAway
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,8 @@ def test_what_took_too_long_or_too_much_may_have_been_too_large(error: Exception
 @pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError(), ConnectionResetError(), PoolTimeout()], ids=repr)
 def test_what_fails_at_any_size_was_not_too_large(error: Exception) -> None:
     assert not may_be_too_much(error)
+
+
+def test_a_job_whose_data_key_cannot_be_had_says_nothing_of_the_others() -> None:
+    away = KeysAway("orders does not answer")
+    assert (is_passing(away), is_outside(away), is_outside(ConnectionError("the mail server"))) == (True, False, True)
