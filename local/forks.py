@@ -181,6 +181,7 @@ def _request(program: Program) -> bytes:
         "cwd": str(program.cwd),
         "env": environment(program),
         "dies_by": program.stop_signal,
+        "stands_back": program.stands_back,
     }
     return json.dumps(request).encode()
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from local.processes import be_called, die_with
+from local.processes import be_called, die_with, stand_back
 
 LARGEST = 1024 * 1024
 """Bytes of a request; its environment is most of it."""
@@ -35,6 +35,7 @@ class Wanted:
     cwd: str
     env: Mapping[str, str]
     dies_by: int
+    stands_back: int
 
 
 class NotBare(Exception):
@@ -133,6 +134,7 @@ def _settle_in(wanted: Wanted, output: int, supervisor: int) -> None:
     """Give a fork what a new process has of its own: parent, name, signals, files, folder, environment."""
     die_with(supervisor, wanted.dies_by)
     be_called(wanted.name)
+    stand_back(wanted.stands_back)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

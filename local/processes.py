@@ -88,6 +88,12 @@ def die_with(parent: int, number: int) -> None:
         os.kill(os.getpid(), number)
 
 
+def stand_back(by: int) -> None:
+    """Have this process stand back for others when processors are short, `by` 0 to 19 (nice)."""
+    if by:
+        os.nice(by)
+
+
 def be_called(name: str) -> None:
     """Have `ps` and its like show this process under a name, of which the system keeps 15 bytes. Linux only."""
     _LIBRARY.prctl(PR_SET_NAME, name.encode())

@@ -1,5 +1,6 @@
 """Describes a process to run, and runs one on its own: tests do so, `up` has the supervisor."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from local import ROOT, probes
-from local.processes import dies_with_parent
+from local.processes import dies_with_parent, stand_back
 
 
 class NotReady(Exception):
@@ -37,6 +38,8 @@ class Program:
     cwd: Path = ROOT
     # Whether the supervisor may start it as a fork of what has imported it: its command is a module of ours.
     forked: bool = False
+    # How far it stands back for others when processors are short (nice, 0 to 19).
+    stands_back: int = 0
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
@@ -61,9 +64,15 @@ def options(program: Program, log: IO[bytes]) -> dict[str, Any]:
         "cwd": program.cwd,
         "env": environment(program),
         "process_group": 0,
-        "preexec_fn": dies_with_parent(program.stop_signal),
+        "preexec_fn": functools.partial(_begin, dies_with_parent(program.stop_signal), program.stands_back),
         **_as_user(program.account),
     }
+
+
+def _begin(dies: Callable[[], None] | None, stands_back: int) -> None:
+    if dies:
+        dies()
+    stand_back(stands_back)
 
 
 def environment(program: Program) -> dict[str, str]:

@@ -15,6 +15,10 @@ from services import CATALOGUE
 
 SERVERS, SANDBOX, SERVICES = 0, 1, 2
 LEDGER = "ledger"
+FIRST = "orders"
+"""Whom customers wait for. What the others do with an order can wait a moment longer, also the robot."""
+STANDS_BACK = 10
+"""Niceness of the others: where processors are short, they get a tenth of what an equal gets."""
 
 
 def servers(layout: Layout) -> list[Program]:
@@ -122,6 +126,7 @@ def _robot(layout: Layout, delay: float) -> Program:
             "SLICELINE_ROBOT_DELAY": str(delay),
         },
         stage=SERVICES,
+        stands_back=STANDS_BACK,
         address=f"a step every {delay:g} s",
     )
 
@@ -151,6 +156,7 @@ def _service(name: str, layout: Layout, password: str) -> Program:
             "SLICELINE_WEBHOOK_PORTS": os.environ.get("SLICELINE_WEBHOOK_PORTS", f"80,443,{layout.listener}"),
         },
         stage=SERVICES,
+        stands_back=0 if name == FIRST else STANDS_BACK,
         address=layout.url(name),
         port=port,
     )

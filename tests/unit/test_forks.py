@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def told():
         "random": random.getrandbits(64), "ids": [str(uuid_utils.uuid7()) for _ in range(3)],
         "helper": helper.WORD, "loaded_in": helper.PID,
         "terms": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
-        "threads": len(os.listdir("/proc/self/task")),
+        "threads": len(os.listdir("/proc/self/task")), "stands_back": os.getpriority(os.PRIO_PROCESS, 0),
         "files": sorted(os.readlink(f"/proc/self/fd/{each}").partition(":")[0] for each in os.listdir("/proc/self/fd")
                         if os.path.exists(f"/proc/self/fd/{each}")),
     }
@@ -139,6 +139,16 @@ async def test_a_fork_has_all_that_a_process_of_its_own_has(nursery: Nursery) ->
         assert (one["name"], one["arguments"], one["given"], two["given"]) == ("one", ["--roles", "api"], "one", "two")
         assert (one["main"], one["cwd"], one["terms"], one["threads"]) == ("__main__", str(nursery.folder), True, 1)
         assert not {"socket", "pipe", "anon_inode"} & {*one["files"], *two["files"]}
+
+
+@pytest.mark.parametrize("forked", [True, False])
+async def test_a_process_stands_back_for_others_as_far_as_it_is_told(nursery: Nursery, forked: bool) -> None:
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    polite = replace(nursery.program("two"), forked=forked, stands_back=7)
+    async with supervised(nursery) as supervisor:
+        await start(supervisor, nursery.program("one"), polite)
+        (one,), (two,) = nursery.told("one"), nursery.told("two")
+        assert (one["stands_back"], two["stands_back"]) == (usual, min(usual + 7, 19))
 
 
 async def test_forks_share_what_the_parent_imported_and_no_random_number(nursery: Nursery) -> None:
