@@ -28,9 +28,9 @@ def forget(
 ) -> None:
     """Make unreadable for good what the shop knows of a customer, by destroying the keys it is sealed with.
 
-    Names, addresses, mail addresses and what was said in reviews then read "(forgotten)" in all services, and nobody can
-    open them in topics, dead letters and the archive. Orders and points stay, under the customer's id. Asked for again,
-    it is done again.
+    Names, addresses, mail addresses and what was said in reviews then read "(forgotten)" in all services, and nobody
+    can open them in topics, dead letters and the archive. Orders and points stay, under the customer's id. Asked for
+    again, it is done again.
     """
     import httpx
 

@@ -4,6 +4,7 @@ One per run, shared by all tests: isolate by fresh orders and customers, and giv
 """
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -16,12 +17,12 @@ import asyncpg
 import httpx
 from asyncpg.pool import PoolConnectionProxy
 
-from sandbox.mail import KEPT
 from tests.journal import Journal
 from tests.processes import System
 from tests.waiting import eventually
 
 WITHIN = 60.0
+MAILS_AT_ONCE = 1000
 ENDS = ("completed", "rejected", "cancelled")
 ROOMS = {
     "prepared": ("kitchen", "tickets"),
@@ -192,8 +193,13 @@ class Shop:
 
     async def mails(self, recipient: str | None = None) -> list[Document]:
         """What the mail server received, the newest first, in Mailpit's shape."""
-        answer = await self.get("mail", "/api/v1/messages", limit=KEPT)
-        return [mail for mail in answer["messages"] if recipient in (None, mail["To"][0]["Address"])]
+        found: dict[str, Document] = {}  # one that comes meanwhile moves others to the next page
+        for start in itertools.count(step=MAILS_AT_ONCE):
+            page = (await self.get("mail", "/api/v1/messages", start=start, limit=MAILS_AT_ONCE))["messages"]
+            found |= {mail["ID"]: mail for mail in page}
+            if len(page) < MAILS_AT_ONCE:
+                break
+        return [mail for mail in found.values() if recipient in (None, mail["To"][0]["Address"])]
 
     # Databases and processes.
 
