@@ -15,6 +15,8 @@ from tests.invariants import assert_sound
 from tests.processes import BESIDE, ORDER_FLOW, PASSWORD
 from tests.system import Shop
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:

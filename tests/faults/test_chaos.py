@@ -10,7 +10,7 @@ from tests.faults.schedule import SHORT
 
 SEED, SECONDS, ORDERS = 12, 90, 300
 
-pytestmark = pytest.mark.chaos
+pytestmark = pytest.mark.long
 
 
 async def test_the_shop_keeps_every_promise_through_a_minute_and_a_half_of_faults(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def test_a_frozen_consumer_and_a_frozen_job_are_taken_over_and_the_thawed_
     assert [entry["kind"] for entry in await shop.ledger(in_hand)] == ["charge"]
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 async def test_a_relay_frozen_inside_its_transaction_gives_way_to_the_one_that_stands_by(shop: Shop) -> None:
     await shop.system.robot()
     await shop.system.replica("inventory")

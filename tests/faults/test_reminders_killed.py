@@ -29,7 +29,7 @@ REMINDED = "SELECT count(*) FROM reminders WHERE cart = ANY($1) AND reminded_at 
 LEFT = "SELECT count(*) FROM jobs WHERE kind = 'remind' AND key = ANY($1)"
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 @pytest.mark.beside("carts", "reminders")
 async def test_each_cart_left_is_reminded_of_once_whoever_is_killed(shop: Shop) -> None:
     await shop.system.replica("reminders")

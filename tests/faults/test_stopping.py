@@ -8,12 +8,12 @@ from tests.faults.customers import Customers
 from tests.processes import BESIDE
 from tests.system import Shop
 
-ALWAYS = ("orders", "inventory", "payments")
+ALWAYS = ("orders", "payments")
 """Stopped in every run; the others where there is time for all."""
 
 
 def some_always() -> list[ParameterSet]:
-    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.chaos) for name in CATALOGUE]
+    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in CATALOGUE]
 
 
 @pytest.mark.beside(*BESIDE)

@@ -245,6 +245,7 @@ def test_a_backlog_that_cannot_be_read_is_not_taken_for_an_empty_one(
     assert "payments: database: " in shown.partition("Not ready:")[2]
 
 
+@pytest.mark.long
 async def test_readiness_is_about_the_process_and_the_backlog_about_its_work(
     tables: Tables, kafka: str, tmp_path: Path
 ) -> None:

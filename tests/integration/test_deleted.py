@@ -8,6 +8,8 @@ import pytest
 from tests.copies import copy_of_the_project, delete, run
 from tests.processes import BESIDE
 
+pytestmark = pytest.mark.long
+
 CHECKS = [f"tests/unit/test_{name}.py" for name in ("catalogue", "listed", "walls")]
 
 

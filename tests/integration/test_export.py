@@ -116,6 +116,7 @@ async def test_events_of_one_id_from_two_sources_are_two(topic: Topic) -> None:
     assert (await topic.export()).events == 2
 
 
+@pytest.mark.long
 async def test_an_export_that_is_killed_again_and_again_ends_with_each_event_once(topic: Topic) -> None:
     sent = days(40, of=2)
     await topic.publish(*sent)

@@ -137,6 +137,7 @@ async def test_the_shop_whose_mail_moved_out_does_not_notice_that_the_mail_serve
     shop.there.stop()  # else Kafka would wait for the killed consumers, and the next test for Kafka
 
 
+@pytest.mark.long
 async def test_the_last_step_waits_for_nobody_and_finishes_also_what_a_step_before_has_left(shop: Shop) -> None:
     shop.there.start("step2_publish")
     await shop.killed_while_charging("ada4")

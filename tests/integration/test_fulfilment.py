@@ -25,6 +25,8 @@ from tests.integration.things import running
 from tests.processes import Process
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 PARTNER = "examples.fulfilment"
 SAMPLE = sample_of(OrderConfirmed.TYPE)
 COUNT = "SELECT count(*) FROM labels WHERE order_id = ANY($1)"  # other tests confirm orders too

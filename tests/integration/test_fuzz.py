@@ -61,6 +61,9 @@ CONFIG: dict[str, Any] = {
     },
 }
 
+WITH_OPERATIONS = "orders"
+"""The backbone's own operations are the same everywhere: they are tried at this one."""
+
 AddressOf = Callable[[str], str]
 Case = schemathesis.Case[Any]
 
@@ -77,9 +80,9 @@ def fuzzable(service: Service[Any]) -> Any:
             if parameter["name"] in KNOWN:
                 parameter["example"] = KNOWN[parameter["name"]]
     schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict(CONFIG))
-    if service.name == "orders":
+    if service.name == WITH_OPERATIONS:
         return schema.exclude(path="/orders/{order}/stream")  # it ends when the order does
-    return schema.exclude(tag="operations")  # the backbone's own are the same everywhere
+    return schema.exclude(tag="operations")
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -95,7 +98,9 @@ def test_every_operation_says_what_it_is_for(name: str) -> None:
     assert [each["operationId"] for each in operations(document_of(SERVICES[name])) if "description" not in each] == []
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == WITH_OPERATIONS else pytest.mark.long) for name in SERVICES]
+)
 def test_an_operation_does_what_it_says(name: str, address_of: AddressOf, subtests: pytest.Subtests) -> None:
     """Cases are drawn here, not while tests are collected, as schemathesis's `parametrize` does in every process."""
     schema, address = fuzzable(SERVICES[name]), address_of(name)

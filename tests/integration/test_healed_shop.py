@@ -126,7 +126,7 @@ def _free_layout(tree: Path) -> tuple[Layout, dict[str, int]]:
             return Layout(offset, home=tree / ".sliceline"), moved
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 async def test_what_a_shop_lost_is_made_good_by_one_command_and_orders_under_way_end_and_nothing_happens_twice(
     owner: Owner,
 ) -> None:

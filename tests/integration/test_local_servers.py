@@ -64,6 +64,7 @@ async def test_kafka_that_was_killed_keeps_its_topics_and_may_move_to_other_port
         second.stop()
 
 
+@pytest.mark.long
 def test_a_start_of_kafka_takes_over_the_classes_that_the_first_one_wrote_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

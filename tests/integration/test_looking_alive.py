@@ -24,6 +24,8 @@ from tests.integration.test_parking import Record, consumer_of, letters, record_
 from tests.integration.things import Things, running_until_killed, things
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 STUCK_AFTER = 2
 
 

@@ -32,12 +32,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        ("-m", "ruff", "check", "."),
-        ("-m", "ruff", "format", "--check", "."),
-        (str(Path(sys.executable).with_name("lint-imports")),),
-        ("-m", "pytest", "-q", "-k", CHOSEN, *TESTS),
+        pytest.param(("-m", "ruff", "check", "."), id="lint", marks=pytest.mark.long),
+        pytest.param(("-m", "ruff", "format", "--check", "."), id="format"),
+        pytest.param((str(Path(sys.executable).with_name("lint-imports")),), id="walls"),
+        pytest.param(("-m", "pytest", "-q", "-k", CHOSEN, *TESTS), id="tests", marks=pytest.mark.long),
     ],
-    ids=["lint", "format", "walls", "tests"],
 )
 def test_what_is_made_passes_at_once(made: Path, command: tuple[str, ...]) -> None:
     done = run(made, *command)

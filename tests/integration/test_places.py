@@ -109,6 +109,7 @@ async def test_a_topic_made_anew_meanwhile_is_read_from_its_beginning_though_it_
     assert (await breaks(thing))["another-log"] == 3
 
 
+@pytest.mark.long
 async def test_a_topic_that_is_not_there_is_told_by_readiness_of_reader_and_writer(thing: Things) -> None:
     consumer, relay = consumer_of(thing), relay_of(thing)
 

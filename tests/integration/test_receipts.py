@@ -34,6 +34,8 @@ from tests.integration.service_process import ServiceProcess, process_of
 from tests.integration.things import create_topic, running
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 V1, V2 = OrderConfirmedV1.TYPE, OrderConfirmed.TYPE
 ONE, TWO = sample_of(V1), sample_of(V2)
 A_SECOND = 40

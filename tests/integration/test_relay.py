@@ -34,6 +34,7 @@ async def test_many_writers_on_hot_keys_lose_and_swap_nothing(thing: Things) -> 
     assert {event.partitionkey for event in events} == {f"key-{key}" for key in range(HOT_KEYS)}
 
 
+@pytest.mark.long
 async def test_relays_that_are_killed_and_replaced_lose_and_swap_nothing(thing: Things) -> None:
     writing = asyncio.gather(*(write_with_pauses(thing, writer) for writer in range(WRITERS)))
     for _ in range(6):

@@ -166,7 +166,7 @@ async def test_a_key_goes_to_the_partition_that_any_other_producer_would_choose(
         assert record.partition == DefaultPartitioner()(record.key, [0, 1, 2], [0, 1, 2])
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 async def test_relays_killed_in_the_middle_of_a_backlog_lose_and_swap_nothing(thing: Things) -> None:
     count = await fall_behind(thing)
     for _ in range(8):

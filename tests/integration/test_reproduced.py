@@ -20,6 +20,8 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import fed
 from tests.integration.test_kitchen import CUSTOMER, cancel, confirmed
 
+pytestmark = pytest.mark.long
+
 FAULT = """
 import services.kitchen.decisions as decisions
 

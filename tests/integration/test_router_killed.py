@@ -79,7 +79,7 @@ async def send(producer: AIOKafkaProducer, orders: Sequence[str]) -> None:
     await producer.flush()
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 async def test_each_target_hears_once_of_each_event_whatever_is_killed(
     url: str, kafka: str, orders_topic: None, tmp_path: Path
 ) -> None:

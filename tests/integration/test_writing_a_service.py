@@ -68,13 +68,23 @@ TESTS = ["test_surveys", "test_migrations", "test_problem_kinds"]
 @pytest.mark.parametrize(
     "command",
     [
-        ("ruff", "check", "."),
-        ("ruff", "format", "--check", "."),
-        ("mypy", f"--cache-dir={ROOT / '.mypy_cache'}", "services/surveys", "tests/integration/test_surveys.py"),
-        ("pytest", "-q", "tests/unit/test_catalogue.py", "tests/unit/test_contracts.py"),
-        ("pytest", "-q", "-k", "surveys", *(f"tests/integration/{name}.py" for name in TESTS)),
+        pytest.param(("ruff", "check", "."), id="lint", marks=pytest.mark.long),
+        pytest.param(("ruff", "format", "--check", "."), id="format"),
+        pytest.param(
+            ("mypy", f"--cache-dir={ROOT / '.mypy_cache'}", "services/surveys", "tests/integration/test_surveys.py"),
+            id="types",
+        ),
+        pytest.param(
+            ("pytest", "-q", "tests/unit/test_catalogue.py", "tests/unit/test_contracts.py"),
+            id="contracts",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ("pytest", "-q", "-k", "surveys", *(f"tests/integration/{name}.py" for name in TESTS)),
+            id="tests",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["lint", "format", "types", "contracts", "tests"],
 )
 def test_the_page_s_files_pass_what_all_have_to(tree: Path, command: tuple[str, ...]) -> None:
     _succeed(tree, *command)

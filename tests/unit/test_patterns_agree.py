@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern
 from backbone.patterns.reasons import why_not
 from tests.naive_patterns import naively_matches
+
+pytestmark = pytest.mark.long
 
 # Few and short, so that patterns and events meet; with letters that case folding treats in a way of their own.
 TEXTS = st.sampled_from(
