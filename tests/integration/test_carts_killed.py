@@ -183,7 +183,7 @@ async def test_each_checkout_has_all_that_was_received_whoever_is_killed(
             assert sum(await ordered()) >= before
         await asyncio.gather(killing, *filling)
         await shopper.buy(database)
-    assert len(quantities := await ordered()) in range(2, 100)
+    assert len(quantities := await ordered()) in range(1, 100)
     assert sum(quantities) == shopper.received
 
 
