@@ -1,6 +1,5 @@
 """Alerts against a real database: levels come in as events, and each crossing goes out once."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from services.alerts.service import SERVICE
 from services.alerts.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.integration.things import running
 from tests.waiting import eventually
 
 LEVEL_CHANGED = "sliceline.inventory.stock-level-changed.v1"
@@ -124,13 +124,8 @@ async def test_the_same_occurrence_delivered_twice_is_told_once(alerts: Fed) -> 
 async def quiet_for(alerts: Fed, seconds: float) -> AsyncIterator[None]:
     """With the worker that ends quiet times of this length."""
     settings = Settings(database_url="postgresql://unused", alert_quiet_seconds=seconds)
-    worker = Worker(QUIET, JOBS[QUIET], Context(settings, alerts.database))
-    task = asyncio.create_task(worker.run())
-    try:
+    async with running(Worker(QUIET, JOBS[QUIET], Context(settings, alerts.database))):
         yield
-    finally:
-        worker.stop()
-        await task
 
 
 async def until_told(alerts: Fed, sku: str, expected: list[str]) -> None:

@@ -1,8 +1,6 @@
 """An event that is too large for a topic travels without its data, which its readers fetch and verify."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +10,6 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from backbone.application import create_application
 from backbone.consuming import claims, redrive
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor
@@ -39,7 +36,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import FakeRecord, fed
 from tests.integration.relaying import outbox_is_empty, relay_of, sequences_by_key
 from tests.integration.test_parking import Faulty, consumer_of, letters
-from tests.integration.things import Things, running
+from tests.integration.things import Things, client_of, running
 from tests.waiting import eventually
 
 TEXT = "a thousand slices "
@@ -138,7 +135,7 @@ async def test_a_missing_object_parks_its_event_and_a_redrive_fetches_it_once_it
     kept = (store / lost).read_bytes()
     (store / lost).unlink()
     await relayed(thing, "good", large(thing, 1))
-    async with running(consumer_of(thing, thing.note), redrives_of(thing)), operator(thing) as client:
+    async with running(consumer_of(thing, thing.note), redrives_of(thing)), client_of(thing, thing.note) as client:
         await eventually(lambda: _parked(thing, 2))
         await eventually(lambda: _effects(thing, 2))
         assert sorted(await thing.effects()) == [("bad", 1), ("good", 1)]
@@ -163,7 +160,7 @@ async def test_a_corrupt_object_parks_its_event_and_the_sound_one_in_its_place_i
     [name] = names(store)
     sound = (store / name).read_bytes()
     (store / name).write_bytes(spoilt)
-    async with running(consumer_of(thing, thing.note)), operator(thing) as client:
+    async with running(consumer_of(thing, thing.note)), client_of(thing, thing.note) as client:
         await eventually(lambda: _parked(thing, 1))
         assert str((await letters(thing))[0][2]).startswith(
             f"Corrupt: The event's data at {name} is {len(spoilt)} byte"
@@ -311,15 +308,6 @@ async def redriven(client: httpx.AsyncClient, **plan: Any) -> dict[str, int]:
 
     report = await eventually(ended)
     return {outcome: count for outcome, count in report["outcomes"].items() if count}
-
-
-@asynccontextmanager
-async def operator(thing: Things) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service's operations."""
-    context: Context[Settings] = Context(Settings(database_url="postgresql://nowhere/nothing"), thing.database)
-    transport = httpx.ASGITransport(create_application(thing.service(thing.note), context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        yield client
 
 
 def _renamed(folder: Path, to: Path) -> Path:

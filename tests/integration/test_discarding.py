@@ -9,18 +9,8 @@ import pytest
 from backbone.consuming import discarding
 from backbone.consuming.reread import reread
 from backbone.ids import new_id
-from tests.integration.test_parking import (
-    Faulty,
-    Record,
-    client_of,
-    consumed,
-    consumer_of,
-    letters,
-    record_of,
-    redriven,
-    send,
-)
-from tests.integration.things import Things, running
+from tests.integration.test_parking import Faulty, Record, consumed, consumer_of, letters, record_of, redriven, send
+from tests.integration.things import Things, client_of, running
 from tests.waiting import eventually
 
 REASON = {"reason": "It was never one of ours."}

@@ -23,6 +23,7 @@ from services.notifications.service import SERVICE
 from services.notifications.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.integration.things import running
 from tests.waiting import eventually
 
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
@@ -123,13 +124,8 @@ class Desk:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        worker = Worker("send", SERVICE.jobs["send"], self.context)
-        task = asyncio.create_task(worker.run())
-        try:
+        async with running(Worker("send", SERVICE.jobs["send"], self.context)):
             yield
-        finally:
-            worker.stop()
-            await task
 
     @asynccontextmanager
     async def mail_server(self) -> AsyncIterator[None]:

@@ -6,13 +6,11 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.record.util import calc_crc32c
 
-from backbone.application import create_application
 from backbone.consuming import redrive
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.consuming.consumer import Consumer
@@ -23,7 +21,7 @@ from backbone.events.payload import Event
 from backbone.ids import new_id
 from backbone.settings import Settings
 from backbone.storage.database import Tx
-from tests.integration.things import Things, running
+from tests.integration.things import Things, client_of, running
 from tests.waiting import eventually
 
 Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
@@ -334,13 +332,6 @@ async def test_dead_letters_are_listed_and_redriven_over_http(thing: Things) -> 
         assert (await client.post("/dead-letters/redrive", json={"key": "b"})).json() == {"handled": 0}
         assert (await client.post("/dead-letters/redrive", json={"key": "a"})).json() == {"handled": 3}
         assert (await client.get("/dead-letters")).json()["items"] == []
-
-
-@asynccontextmanager
-async def client_of(thing: Things, handler: Handler) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_application(thing.service(handler), context_of(thing)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        yield client
 
 
 async def test_when_parking_itself_fails_nothing_is_gone_past(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,8 @@ from services.payments.service import SERVICE as PAYMENTS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
 from tests.integration.standing_in import standing_in
-from tests.integration.test_parking import Faulty, client_of, consumed, letters, reached, record_of, send
-from tests.integration.things import Things, running
+from tests.integration.test_parking import Faulty, consumed, letters, reached, record_of, send
+from tests.integration.things import Things, client_of, running
 from tests.waiting import eventually
 
 ANN = {"X-Actor": "ann"}

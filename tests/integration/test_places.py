@@ -21,8 +21,8 @@ from backbone.consuming.reread import KeysAreParked, reread
 from backbone.observing import metrics
 from backbone.publishing.relay import Relay
 from backbone.storage import backlog
-from tests.integration.test_parking import Faulty, client_of, letters, record_of, send
-from tests.integration.things import Things, running
+from tests.integration.test_parking import Faulty, letters, record_of, send
+from tests.integration.things import Things, client_of, running
 from tests.waiting import eventually
 
 

@@ -1,20 +1,15 @@
 """Events that Kafka will not take: they go aside with their keys, all else goes on, and an operator decides."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
-import httpx
 import pytest
 
-from backbone.application import create_application
-from backbone.context import Context
 from backbone.observing import metrics
 from backbone.publishing import refused
-from backbone.settings import Settings
 from backbone.storage import backlog
 from tests.integration.relaying import outbox_is_empty, relay_of, sequences_by_key
-from tests.integration.things import Things, running
+from tests.integration.things import Things, client_of, running
 from tests.waiting import eventually
 
 MEBIBYTE = 1024 * 1024
@@ -71,7 +66,7 @@ async def test_what_waits_behind_a_discarded_event_goes_on_in_order(thing: Thing
         await eventually(lambda: _refused(thing, 3))
         await thing.publish("bad", 4)
         await eventually(lambda: _refused(thing, 4))
-        async with _operator(thing) as client:
+        async with client_of(thing, thing.note) as client:
             [first, *others] = (await client.get("/refused-events")).json()["items"]
             assert (await client.get("/refused-events", params={"key": "a key of nobody"})).json()["items"] == []
             assert (await client.get("/refused-events", params={"key": first["key"]})).json()["items"][0] == first
@@ -94,7 +89,7 @@ async def test_a_discard_sent_again_under_its_key_is_answered_as_before(
         first = await tx.raw.fetchval("SELECT id FROM outbox ORDER BY position LIMIT 1")
     await refused.set_aside(thing.database, first, "too large")
     path, body = f"/refused-events/{first}/discard", {"reason": "Nobody needs it."}
-    async with _operator(thing) as client:
+    async with client_of(thing, thing.note) as client:
         answers = [await client.post(path, json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"released": 0})] * 2
         assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, True]
@@ -108,7 +103,7 @@ async def test_a_refused_event_is_published_once_it_fits(thing: Things) -> None:
     await thing.publish("bad", 2)
     async with running(relay_of(thing)):
         await eventually(lambda: _refused(thing, 2))
-        async with _operator(thing) as client:
+        async with client_of(thing, thing.note) as client:
             assert (await client.post("/refused-events/retry", json={"key": "other"})).json() == {"retried": 0}
             assert (await client.post("/refused-events/retry", json={})).json() == {"retried": 2}
             await eventually(lambda: _refused(thing, 2))  # nothing has changed, so it is refused again
@@ -137,7 +132,7 @@ async def test_nothing_is_brought_back_while_a_relay_works(thing: Things) -> Non
         await eventually(lambda: _refused(thing, 1))
     async with thing.database.transaction() as tx:
         await refused.LOCK.execute(tx.raw)
-        async with _operator(thing) as client:
+        async with client_of(thing, thing.note) as client:
             answer = await client.post("/refused-events/retry", json={})
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
     assert await _refused(thing, 1)
@@ -151,15 +146,6 @@ def _spoilt(name: str) -> Sequence[Any]:
 async def _refused(thing: Things, count: int) -> bool:
     async with thing.database.transaction() as tx:
         return bool(await tx.raw.fetchval("SELECT count(*) = $1 FROM refused_events", count))
-
-
-@asynccontextmanager
-async def _operator(thing: Things) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service's operations."""
-    context: Context[Settings] = Context(Settings(database_url="postgresql://nowhere/nothing"), thing.database)
-    transport = httpx.ASGITransport(create_application(thing.service(thing.note), context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        yield client
 
 
 async def test_a_relay_that_has_not_heard_of_a_closed_key_publishes_nothing_behind_it(thing: Things) -> None:

@@ -1,6 +1,5 @@
 """Reminders on a real database, with the real worker."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from services.reminders.service import SERVICE
 from services.reminders.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, Fed, fed
+from tests.integration.things import running
 from tests.waiting import eventually
 
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -76,13 +76,8 @@ class Desk:
     async def reminding(self, after: float) -> AsyncIterator[None]:
         """With the jobs being done, and customers left alone for so many seconds."""
         settings = Settings(database_url="postgresql://unused", remind_after_seconds=after)
-        worker = Worker(REMIND, SERVICE.jobs[REMIND], Context(settings, self.reminders.database))
-        task = asyncio.create_task(worker.run())
-        try:
+        async with running(Worker(REMIND, SERVICE.jobs[REMIND], Context(settings, self.reminders.database))):
             yield
-        finally:
-            worker.stop()
-            await task
 
 
 @pytest.fixture

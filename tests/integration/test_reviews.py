@@ -19,6 +19,7 @@ from services.reviews.decisions import ANALYSE
 from services.reviews.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.integration.things import running
 from tests.waiting import eventually
 
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -71,13 +72,8 @@ class Desk:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         context = Context(Settings(database_url="postgresql://unused"), self.service.database)
-        worker = Worker(ANALYSE, SERVICE.jobs[ANALYSE], context)
-        task = asyncio.create_task(worker.run())
-        try:
+        async with running(Worker(ANALYSE, SERVICE.jobs[ANALYSE], context)):
             yield
-        finally:
-            worker.stop()
-            await task
 
 
 @pytest.fixture(scope="module")

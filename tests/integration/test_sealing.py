@@ -29,6 +29,7 @@ from tests.canaries import Canaries, tables_with
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, serving
 from tests.integration.test_notifications import Choosy
+from tests.integration.things import running
 from tests.processes import MASTER_KEY
 from tests.waiting import eventually
 
@@ -307,13 +308,10 @@ async def working(service: Fed, kind: str, **settings: Any) -> AsyncIterator[Non
     """A worker of the service is at the jobs of a kind."""
     given = service.service.settings(database_url=UNUSED, **settings)
     context = Context(given, service.database)
-    worker = Worker(kind, service.service.jobs[kind], context)
-    task = asyncio.create_task(worker.run())
     try:
-        yield
+        async with running(Worker(kind, service.service.jobs[kind], context)):
+            yield
     finally:
-        worker.stop()
-        await task
         for client in context.clients.values():
             await client.aclose()
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
+import httpx
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from fastapi import APIRouter
 
+from backbone.application import create_application
 from backbone.consuming.handlers import Handler
+from backbone.context import Context
 from backbone.events import contracts
 from backbone.events.envelope import Envelope, from_record
 from backbone.events.payload import Event, Payload
@@ -145,6 +148,15 @@ class Part(Protocol):
     async def run(self) -> None: ...
 
     def stop(self) -> None: ...
+
+
+@asynccontextmanager
+async def client_of(thing: Things, handler: Handler) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service's operations."""
+    context: Context[Settings] = Context(Settings(database_url="postgresql://unused"), thing.database)
+    transport = httpx.ASGITransport(create_application(thing.service(handler), context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
 
 
 @asynccontextmanager
