@@ -27,7 +27,6 @@ from backbone.jobs.worker import Worker
 from backbone.observing import logs, telemetry
 from backbone.observing.logs import logger
 from backbone.publishing.relay import Relay
-from backbone.running.faults import is_passing
 from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
 from backbone.sealing.sealing import WrongMasterKey
@@ -37,7 +36,7 @@ from backbone.storage import objects
 from backbone.storage.bell import Bell
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping
-from backbone.storage.sessions import PATIENCE, Sessions, SharedSessions
+from backbone.storage.sessions import Sessions, SharedSessions, answered_at_once
 
 STOP_WITHIN = 8.0
 """Seconds that the parts have to end what they have in hand; then they are cut off, which is safe as well."""
@@ -135,16 +134,6 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-async def _check_master_key(context: Context[Any]) -> None:
-    """Check it, where the database answers at once. Raises WrongMasterKey."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await context.sealing.check()
-    except Exception as error:
-        if not is_passing(error):
-            raise
-
-
 async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     context = Context(settings, Database(settings.database_url, service.name, settings.pool_size))
@@ -157,7 +146,7 @@ async def serve(service: Service[Any], settings: Settings) -> None:
     try:
         await sessions.look()
         if service.keeps_keys:
-            await _check_master_key(context)
+            await answered_at_once(context.sealing.check())
         await _run_all(server, parts, context)
     finally:
         await context.close()

@@ -13,6 +13,7 @@ from backbone.events.buses import longest_retention
 from backbone.events.contracts import ORIGIN
 from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl, named_urls
 from backbone.values.currencies import is_currency
+from backbone.values.sealed import KEY_BYTES
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
 _ORIGIN = re.compile(
@@ -27,7 +28,6 @@ Seconds = Annotated[float, Field(gt=0, le=LONGEST.total_seconds(), allow_inf_nan
 Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
 
 ROLES = ("api", "relay", "consumers", "jobs")
-MASTER_KEY_BYTES = 32
 
 
 class Settings(BaseSettings):
@@ -108,11 +108,6 @@ class Settings(BaseSettings):
         named_urls(given)
         return given
 
-    @field_validator("master_key", "master_key_file", mode="before")
-    @classmethod
-    def _no_key_when_empty(cls, given: object) -> object:
-        return given or None
-
     @field_validator("master_key")
     @classmethod
     def _whole_key(cls, given: SecretStr | None) -> SecretStr | None:
@@ -167,7 +162,7 @@ class Settings(BaseSettings):
             )
         return given
 
-    @field_validator("objects", "otlp_endpoint", mode="before")
+    @field_validator("objects", "master_key", "master_key_file", "otlp_endpoint", mode="before")
     @classmethod
     def _none_when_empty(cls, given: object) -> object:
         return given or None
@@ -223,8 +218,8 @@ def _key_in(text: str) -> bytes:
         key = base64.b64decode(text.strip(), validate=True)
     except ValueError:  # a character or a length that base64 has not
         key = b""
-    if len(key) != MASTER_KEY_BYTES:
-        raise ValueError(f"must be {MASTER_KEY_BYTES} bytes in base64, as `openssl rand -base64 32` prints them")
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"must be {KEY_BYTES} bytes in base64, as `openssl rand -base64 32` prints them")
     return key
 
 

@@ -1,11 +1,11 @@
-"""Draws the master key of an installation, once. Standard library only: `up` and the container image use it."""
+"""Draws the master key of an installation, once: `up` and the container image use it."""
 
 import base64
 import os
 import secrets
 from pathlib import Path
 
-BYTES = 32
+from backbone.values.sealed import KEY_BYTES
 
 
 def draw_once(path: Path) -> None:
@@ -15,7 +15,7 @@ def draw_once(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(base64.b64encode(secrets.token_bytes(BYTES)).decode() + "\n")
+        file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
         file.flush()
         os.fsync(file.fileno())
     try:

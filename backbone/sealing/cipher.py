@@ -11,8 +11,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from backbone.errors import SlicelineError
+from backbone.values.sealed import KEY_BYTES
 
-KEY_BYTES = 32
 _NONCE_BYTES = 12
 
 

@@ -6,6 +6,7 @@ whichever session is free breaks both, now and then and in ways that point elsew
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from contextlib import suppress
 
 from sqlalchemy import text
@@ -18,7 +19,7 @@ from backbone.running.pulse import Pulse
 from backbone.storage.database import Database
 
 ROUNDS = 10
-"""Of three, a busy pooler gave each of ours the same session once in some hundred starts."""
+"""Three were too few: behind a pooler that others keep busy, both of ours may get the same session each time."""
 FOREIGN_STATEMENTS = ("26000", "42P05")
 """A statement that we have prepared is not there, or one that we have not is."""
 PATIENCE = 5.0
@@ -48,13 +49,7 @@ class Sessions:
 
     async def look(self) -> None:
         """Check, where the database answers at once. Raises SharedSessions."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await refuse_shared(self._database)
-            self._is_known = True
-        except Exception as error:
-            if not is_passing(error):
-                raise
+        self._is_known = await answered_at_once(refuse_shared(self._database))
 
     async def run(self) -> None:
         """Look until it is known, then wait for `stop`. Raises SharedSessions."""
@@ -69,6 +64,18 @@ class Sessions:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
+
+
+async def answered_at_once(asking: Awaitable[None]) -> bool:
+    """Await what asks the database at a start; False where it does not answer. Raises what does not pass."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asking
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        return False
+    return True
 
 
 async def refuse_shared(database: Database) -> None:

@@ -17,6 +17,8 @@ FORGOTTEN = "(forgotten)"
 UNREADABLE = "(not readable now)"
 """What is read while the service that keeps the key does not answer."""
 
+KEY_BYTES = 32
+"""Of a data key and of the master key: AES-256."""
 SERVICE = "[a-z][a-z0-9-]{0,39}"
 BASE64URL = "[A-Za-z0-9_-]"
 _FORM = rf"sealed:1:({SERVICE}\.{BASE64URL}{{22}}):({BASE64URL}{{38,}});"

@@ -1,7 +1,6 @@
 """One service is stopped while orders come in, and started again: it catches up, and nothing is lost or done twice."""
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from services import CATALOGUE
 from tests.faults.customers import Customers
@@ -12,12 +11,10 @@ ALWAYS = ("orders", "payments")
 """Stopped in every run; the others where there is time for all."""
 
 
-def some_always() -> list[ParameterSet]:
-    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in CATALOGUE]
-
-
 @pytest.mark.beside(*BESIDE)
-@pytest.mark.parametrize("service", some_always())
+@pytest.mark.parametrize(
+    "service", [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in CATALOGUE]
+)
 async def test_a_service_that_was_stopped_catches_up(shop: Shop, service: str) -> None:
     await shop.system.robot()
     customers = Customers(shop)
