@@ -65,6 +65,11 @@ def number_of(after: str | None) -> int:
     return int(after)
 
 
+def number_below(after: str | None) -> int:
+    """Read the cursor of a list that is sorted by a number, the largest first; above them all at its beginning."""
+    return _LARGEST_NUMBER if after is None else number_of(after)
+
+
 def bad_cursor() -> Exception:
     """Make the problem of a cursor that the list does not understand."""
     return invalid([{"field": "after", "message": "must be the `next` of an earlier page"}])

@@ -216,7 +216,7 @@ def test_a_dead_letter_is_looked_at_edited_reproduced_given_up_restored_and_redr
         assert "is done: 1 applied" in said("redrive", number, "--yes")
         assert asyncio.run(_left(url)) == (0, 1)
         acts = httpx.get(f"{address}/acts").json()["items"]
-        assert [(each["actor"], each["act"]) for each in acts] == [
+        assert [(each["actor"], each["act"]) for each in reversed(acts)] == [
             ("anonymous", "redrive"),
             ("bob", "cancel-redrive"),
             ("bob", "edit"),

@@ -203,6 +203,9 @@ async def test_a_plan_stops_at_the_first_that_fails_or_goes_on_with_other_keys(k
     (group,) = (await kitchen.get("/dead-letters/groups"))["items"]
     assert counts(await kitchen.redriven(group=group["group"])) == {"applied": 4}
     assert await kitchen.letters() == []
+    newest = await kitchen.get("/redrives", limit=2)
+    older = await kitchen.get("/redrives", limit=2, after=newest["next"])
+    assert [[each["id"] for each in page["items"]] for page in (newest, older)] == [[3, 2], [1]]
     age = timedelta(days=30)
     assert await prune(kitchen.service.database, sql.REDRIVES_PRUNE, age) == 0
     await kitchen.service.database.fetch("UPDATE redrives SET ended_at = now() - interval '31 days' WHERE id < 3")
@@ -306,7 +309,7 @@ async def test_a_group_is_discarded_and_restored_to_where_it_stood(kitchen: Kitc
     assert await kitchen.tickets() == {orders[0]: "cancelled"}
     assert (await kitchen.post("/dead-letters/restore", 404, key=orders[0]))["title"] == "No such discarded letter"
     acts = (await kitchen.get("/acts"))["items"]
-    assert [each["act"] for each in acts if each["actor"] == "ann"] == ["discard", "redrive", "restore"]
+    assert [each["act"] for each in acts if each["actor"] == "ann"] == ["restore", "redrive", "discard"]
     await kitchen.service.database.fetch("UPDATE discarded_letters SET discarded_at = now() - interval '31 days'")
     assert await prune(kitchen.service.database, sql.DISCARDED_PRUNE, timedelta(days=30)) == 1
     assert (await kitchen.post("/dead-letters/restore", 404, key=orders[1]))["title"] == "No such discarded letter"

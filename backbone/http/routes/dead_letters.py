@@ -14,7 +14,7 @@ from backbone.consuming.redrive import begin_at_once, begin_behind, go_on, redri
 from backbone.http.answers import Answer
 from backbone.http.commands import Command, CommandRequest, KeylessCommand
 from backbone.http.context import Db
-from backbone.http.pages import Page, Paging, number_of
+from backbone.http.pages import Page, Paging, number_below, number_of
 from backbone.http.problems import Problem
 from backbone.http.routes.archived import ArchivedRecord
 from backbone.http.routes.selecting import GroupId, KeyText, Selection
@@ -102,8 +102,8 @@ def _add_lists(router: APIRouter, name: str, _: Handlers) -> None:
 
     @router.get("/acts")
     async def list_acts(db: Db, page: Paging) -> dict[str, Any]:
-        """List what operators did to parked events: who, when and what, oldest first."""
-        query = select(acts).where(acts.c.id > number_of(page.after)).order_by(acts.c.id)
+        """List what operators did to parked events: who, when and what, newest first."""
+        query = select(acts).where(acts.c.id < number_below(page.after)).order_by(acts.c.id.desc())
         async with db.reading() as connection:
             rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()
         return page.answer([letters.act_shown(row) for row in rows], key=lambda row: str(row["id"]))

@@ -11,7 +11,7 @@ from backbone.consuming.redrive import OnFailure, Plan, begin
 from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Db
-from backbone.http.pages import Paging, number_of
+from backbone.http.pages import Paging, number_below, number_of
 from backbone.http.problems import Problem
 from backbone.http.routes.selecting import GroupId, KeyText, LetterNumber
 from backbone.storage.database import Database, Tx
@@ -67,8 +67,8 @@ def routes(name: str) -> APIRouter:
 
     @router.get("/redrives")
     async def list_redrives(db: Db, page: Paging) -> dict[str, Any]:
-        """List the redrives, the first one first."""
-        query = select(redrives).where(redrives.c.id > number_of(page.after)).order_by(redrives.c.id)
+        """List the redrives, the newest first."""
+        query = select(redrives).where(redrives.c.id < number_below(page.after)).order_by(redrives.c.id.desc())
         async with db.reading() as connection:
             rows = (await connection.execute(query.limit(page.limit + 1))).mappings().all()
         return page.answer([_shown(row) for row in rows], key=lambda row: str(row["id"]))
