@@ -1,5 +1,6 @@
 """All that the topics have carried in this run, read on from where the last reading ended."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ class Journal:
 
     async def ends(self) -> dict[tuple[str, int], int]:
         """Where every partition ends now."""
-        consumer = await self._opened()
+        consumer = await self._started()
         ends = await consumer.end_offsets(everything())
         return {(each.topic, each.partition): end for each, end in ends.items()}
 
@@ -36,8 +37,13 @@ class Journal:
     async def close(self) -> None:
         """To be called before the event loop ends; what was read stays."""
         consumer, self._consumer = self._consumer, None
-        if consumer:
+        if consumer is None:
+            return
+        try:
             await consumer.stop()
+        except asyncio.CancelledError:  # of a fetch of its own, which it has just cancelled
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
 
     def events(self, key: str | None = None, event_type: str | None = None) -> list[Envelope]:
         """Each event once, those of a partition in their order; all, or those of a key or a type."""
@@ -47,14 +53,25 @@ class Journal:
     def _all(self) -> Iterator[Envelope]:
         return (each for envelopes in self.envelopes.values() for each in envelopes)
 
-    async def _opened(self) -> AIOKafkaConsumer:
+    async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            self._consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False)
-            await self._consumer.start()
-            self._consumer.assign(everything())
-            for place in everything():
-                self._consumer.seek(place, self._read.get(place, 0))
+            consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
         return self._consumer
+
+    async def _opened(self) -> AIOKafkaConsumer:
+        """A consumer fetches what it is assigned, so it is so only once something is to be read."""
+        consumer = await self._started()
+        if not consumer.assignment():
+            consumer.assign(everything())
+            for place in everything():
+                consumer.seek(place, self._read.get(place, 0))
+        return consumer
 
     async def _read_some(self, consumer: AIOKafkaConsumer) -> None:
         for place, records in (await consumer.getmany(timeout_ms=500)).items():

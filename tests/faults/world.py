@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -83,10 +83,15 @@ class Servers:
 
 
 def _recover(server: Server, start: Callable[[], None]) -> bool:
-    """Wait until a server answers again, and start it where it has ended itself; tell whether it had."""
-    with suppress(NotReady):
+    """Wait until a server answers again; start it where it has ended itself or hangs, and tell whether it had.
+
+    Postgres 18 has hung so: its recovery ended at the full disk, and the server waited for that for ever.
+    """
+    try:
         await_ready(server)
         time.sleep(LINGERING)
+    except NotReady:
+        server.kill()
     if server.process.poll() is None:
         return False
     start()
@@ -185,7 +190,8 @@ async def world(
         for road in system.roads.values():
             await road.open()
             stack.push_async_callback(road.close)
-        limits, timeout = httpx.Limits(max_connections=200), httpx.Timeout(30, pool=None)
+        # Customers who wait for one of so many connections would keep us busy, and with us every road.
+        limits, timeout = httpx.Limits(max_keepalive_connections=200), httpx.Timeout(30, pool=None)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, trust_env=False, limits=limits))
         shop = Shop(system, client, Journal(servers.kafka.bootstrap))
         stack.push_async_callback(shop.close)
