@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections import Counter
 
+import pytest
+
 from tests.invariants import assert_sound
 from tests.system import Shop
 from tests.waiting import eventually
@@ -97,6 +99,7 @@ async def test_given_up_though_it_was_charged_the_money_comes_back(shop: Shop) -
     assert [entry["kind"] for entry in await shop.ledger(order)] == ["charge", "void", "refund"]
 
 
+@pytest.mark.long
 async def test_a_hundred_orders_at_five_payments_a_second(shop: Shop) -> None:
     """All are answered before the fiftieth is paid; each is paid once; under 2% of the calls are refused."""
     await shop.limit_provider(RATE)

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections import Counter
 
+import pytest
+
 from tests.invariants import assert_sound
 from tests.system import Shop
 
@@ -44,6 +46,7 @@ async def test_no_stock_while_the_charge_is_in_flight_gives_the_money_back(shop:
         await _nothing_kept(shop, order)
 
 
+@pytest.mark.long
 async def test_three_hundred_at_once_with_stock_for_half_confirm_exactly_that_half(shop: Shop) -> None:
     await shop.set_stock("mcguffin", 150)
     before = await shop.stock("mcguffin")

@@ -14,6 +14,7 @@ from tests.waiting import eventually
 BUSIEST = ["orders", "inventory", "payments"]
 
 
+@pytest.mark.long
 @pytest.mark.beside(*BESIDE)
 async def test_services_killed_at_random_moments_lose_nothing_and_do_nothing_twice(shop: Shop) -> None:
     moments = _random()

@@ -32,6 +32,7 @@ def journal(servers: Servers) -> Journal:
     return Journal(servers.kafka.bootstrap)
 
 
+@pytest.mark.long
 async def test_orders_are_accepted_while_kafka_is_away_and_completed_when_it_is_back(
     shop: Shop, servers: Servers
 ) -> None:

@@ -63,6 +63,8 @@ CONFIG: dict[str, Any] = {
 
 WITH_OPERATIONS = "orders"
 """The backbone's own operations are the same everywhere: they are tried at this one."""
+ALWAYS = "loyalty"
+"""Fuzzed in every run; the others where there is time."""
 
 AddressOf = Callable[[str], str]
 Case = schemathesis.Case[Any]
@@ -99,7 +101,7 @@ def test_every_operation_says_what_it_is_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == WITH_OPERATIONS else pytest.mark.long) for name in SERVICES]
+    "name", [pytest.param(name, marks=() if name == ALWAYS else pytest.mark.long) for name in SERVICES]
 )
 def test_an_operation_does_what_it_says(name: str, address_of: AddressOf, subtests: pytest.Subtests) -> None:
     """Cases are drawn here, not while tests are collected, as schemathesis's `parametrize` does in every process."""

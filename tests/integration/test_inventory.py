@@ -631,6 +631,7 @@ async def test_a_recipe_that_is_retired_leaves_what_is_reserved_as_it_is(invento
     await assert_sound(inventory)
 
 
+@pytest.mark.long
 async def test_the_release_before_goes_on_with_stock_on_the_new_tables(inventory: Fed) -> None:
     """It names the columns that it knew, and a SKU that it adds is kept."""
     async with inventory.database.transaction() as tx:

@@ -43,6 +43,7 @@ def test_what_is_made_passes_at_once(made: Path, command: tuple[str, ...]) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_what_is_made_has_its_types(made: Path) -> None:
     """With what mypy knows already of all that is as it was."""
     tests = ("tests/integration/test_ratings.py", "tests/unit/test_ratings_decisions.py")

@@ -61,6 +61,7 @@ async def test_the_listener_of_the_readme_counts_what_sells(listener: Service[An
     assert sold == [{"name": "cola", "total": 1}, {"name": "margherita", "total": 5}]
 
 
+@pytest.mark.long
 def test_the_commands_that_check_the_listener_find_nothing(tree: Path) -> None:
     assert [name for name, *_ in COMMANDS] == ["new", "contracts", "test", "up", "psql"]
     for command in COMMANDS[1:3]:
