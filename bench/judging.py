@@ -163,7 +163,9 @@ def main() -> None:
     parser.add_argument("--confluent", type=Path, help="a checkout of github.com/confluentinc/schema-registry")
     named = parser.parse_args()
     changes = [
-        each for each in planted() if each.schemas and each.kind != "undecided" and each.said.get("rule") != "broken"
+        each
+        for each in planted()
+        if each.schemas and each.kind != "undecided" and each.said.get("rule") not in ("sunset", "broken")
     ]
     found = {"`contracts check`": {each.name: bool(judge(each.tree).findings) for each in changes}}
     for asked in judges(named.karapace, named.confluent):

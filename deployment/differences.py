@@ -2,7 +2,8 @@
 
 Both ways, the writer taken as closed and the reader as open: events of the released form lie in topics and are checked
 against the new one when they are read; readers of the released form meet events of the new one. Structure is judged by
-`backbone.events.losses` and then by values that are tried; a unit, a default and a golden sample by comparing them.
+`backbone.events.losses` and then by values that are tried; a unit, a default, a mark of sensitivity, a sunset and a
+golden sample by comparing them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,7 @@ def compare(released: Contract, new: Contract) -> Compared:
     found = [
         *structural.differences,
         *_of_meaning(old_fields, new_fields),
+        *_of_promise(_sunset(released.schema), _sunset(new.schema)),
         *_of_samples(released.samples, new.samples),
     ]
     return Compared(_first_of_each(found), structural.values)
@@ -153,6 +155,17 @@ def _of_meaning(released: dict[str, Field], new: dict[str, Field]) -> Iterator[D
             if keyword in before and before[keyword] != after.get(keyword):
                 said = f"the {rule} of {name} was {before[keyword]!r}, is {after.get(keyword)!r}"
                 yield Difference(name, rule, said)
+
+
+def _of_promise(before: str, after: str) -> Iterator[Difference]:
+    """Compare until when the version is promised: readers have planned with it, so that it may only be put off."""
+    if after and after < before:
+        yield Difference("", "sunset", f"published until {after}, where {before} was promised")
+
+
+def _sunset(schema: Schema) -> str:
+    told = schema.get("x-deprecation")
+    return str(told.get("sunset", "")) if isinstance(told, dict) else ""
 
 
 def _of_samples(released: Samples, new: Samples) -> Iterator[Difference]:

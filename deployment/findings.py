@@ -17,6 +17,8 @@ RULES = {
     "shape": "What a field may hold stays the same.",
     "unit": "A field keeps its unit.",
     "default": "What a missing field means stays the same.",
+    "sensitivity": "A field that is a person's own stays marked as one.",
+    "sunset": "A version is published for as long as was promised.",
     "sample": "A golden sample that was released stays as it is.",
     "tried": "A value that fits one form fits the others.",
     "undecided": "A change that cannot be judged is refused.",

@@ -24,6 +24,7 @@ Readers = Mapping[str, Mapping[str, Schema]]
 INSTEAD = {
     "required": f"leave it optional and say why in x-optional, or publish {{next}} beside this version ({PAGE}).",
     "sample": "put the released sample back, and show another case in a file of its own; a new meaning is {next}.",
+    "sunset": "put the date back that was promised, or a later one.",
     "undecided": f"say it with what can be judged, or publish {{next}} beside this version ({PAGE}).",
     "gone": "put the file back. When nobody reads it: ./sliceline contracts retire {event}",
     "retired": "publish {next}: events of the retired version are in archives.",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from backbone.events.losses import losses
 from bench.planting import Planted, patched, planted
 from deployment.differences import Contract
+from deployment.findings import RULES, as_text
 from deployment.gate import Tree, judge
 from deployment.released import Form
 from deployment.trying import tried
@@ -17,10 +18,10 @@ SAFE = [each for each in PLANTED if each.kind == "safe"]
 [BASE] = {id(each.tree): each.tree for each in PLANTED if each.name == "nothing changes"}.values()
 [CONTRACT] = BASE.current.values()
 SAMPLES = list(CONTRACT.samples.values())
+UNSHOWN = ("unit", "default", "sensitivity", "sunset", "broken")
+"""Rules whose breach no value shows."""
 STRUCTURAL = [
-    each
-    for each in PLANTED
-    if each.schemas and each.kind != "undecided" and each.said.get("rule") not in ("unit", "default", "broken")
+    each for each in PLANTED if each.schemas and each.kind != "undecided" and each.said.get("rule") not in UNSHOWN
 ]
 UNSEEN = ("an optional field is removed", "a field is renamed")
 """What no value shows: a field that could be missing is missing always."""
@@ -39,6 +40,12 @@ def test_a_change_that_breaks_somebody_is_refused(change: Planted) -> None:
     [found] = [each for each in judged.findings if (each.rule, each.field) == wanted]
     assert list(found.readers) == change.said.get("readers", list(found.readers))
     assert bool(judged.undecided) == (change.kind == "undecided")
+
+
+def test_each_rule_is_said_in_words_and_broken_by_something_planted() -> None:
+    found = [finding for each in REFUSED for finding in judge(each.tree).findings]
+    assert {finding.rule for finding in found} == RULES.keys() - {"tried"}  # which is for what nobody has thought of
+    assert all(f"Rule {finding.rule}: " in as_text(finding) for finding in found)
 
 
 @pytest.mark.parametrize("change", SAFE, ids=lambda each: each.name)
