@@ -18,7 +18,7 @@ from backbone.sealing.sealing import Seal
 from backbone.values.amounts import LARGEST_PRICE, LARGEST_TOTAL, SMALLEST
 from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.orders.events import Customer, Fulfilment
-from services.orders.order import RefundStatus, Status, Wanted
+from services.orders.order import Buyer, RefundStatus, Status
 
 MOST_ITEMS = 50
 """Different items of an order: with the longest recipes they still fit into what inventory tells of their stock."""
@@ -96,15 +96,16 @@ class NewOrder(Body):
             raise ValueError("is needed for delivery")
         return address
 
-    def wanted(self, seal: Seal) -> Wanted:
-        """Return the same order as decisions take it: what is the customer's own is sealed from here on."""
+    @property
+    def items(self) -> list[tuple[str, int]]:
+        """What is asked for, line by line: item and quantity."""
+        return [(line.item, line.quantity) for line in self.lines]
+
+    def buyer(self, seal: Seal) -> Buyer:
+        """Return for whom it is, as decisions take it: what is the customer's own is sealed from here on."""
         who = self.customer
-        return Wanted(
-            customer=Customer(who.id, seal(who.name), seal(who.email)),
-            fulfilment=self.fulfilment,
-            address=self.address and seal(self.address),
-            lines=[(line.item, line.quantity) for line in self.lines],
-        )
+        customer = Customer(who.id, seal(who.name), seal(who.email))
+        return Buyer(customer, self.fulfilment, self.address and seal(self.address))
 
 
 class Cancellation(Body):

@@ -33,7 +33,7 @@ from services.orders.events import (
     OrderRejected,
 )
 from services.orders.menu import NOT_ON_THE_MENU, MenuItem
-from services.orders.order import ENDS, Entry, Fact, News, Order, Refund, Settlement, Status, Wanted
+from services.orders.order import ENDS, Basket, Buyer, Entry, Fact, News, Order, Refund, Settlement, Status
 
 DELAY_WATCH = "delay-watch"
 """The job that looks whether an order's step takes too long."""
@@ -79,27 +79,28 @@ class TooLate(Refusal):
         self.status = status
 
 
-def place(
-    order_id: str, wanted: Wanted, menu: Mapping[str, MenuItem], currency: str, limit: timedelta, now: datetime
-) -> Decision:
-    """Make a new order at the menu's prices, watched from when a step has taken `limit`.
-
-    Raises NotForSale or TooDear.
-    """
-    if refused := dict(_refused(wanted.lines, menu)):
+def price(items: Sequence[tuple[str, int]], menu: Mapping[str, MenuItem], currency: str) -> Basket:
+    """Look up what items, in such quantities, cost by the menu. Raises NotForSale or TooDear."""
+    if refused := dict(_refused(items, menu)):
         raise NotForSale(refused)
-    lines = tuple(_priced(wanted.lines, menu))
+    lines = tuple(_priced(items, menu))
     total = sum(line.quantity * line.unit_price.amount for line in lines)
     if total > LARGEST_TOTAL:
         raise TooDear
     patient = tuple(sorted({line.item for line in lines if menu[line.item].back_orderable}))
+    return Basket(lines, Money(total, currency), patient)
+
+
+def place(order_id: str, buyer: Buyer, basket: Basket, limit: timedelta, now: datetime) -> Decision:
+    """Make a new order, watched from when a step has taken `limit`."""
+    patient = basket.patient
     order = Order(
         id=order_id,
-        customer=wanted.customer,
-        fulfilment=wanted.fulfilment,
-        address=wanted.address,
-        lines=lines,
-        total=Money(total, currency),
+        customer=buyer.customer,
+        fulfilment=buyer.fulfilment,
+        address=buyer.address,
+        lines=basket.lines,
+        total=basket.total,
         status=Status.PLACED,
         reason=None,
         facts=frozenset({Fact.PLACED, Fact.PAYMENT_HELD} if patient else {Fact.PLACED}),

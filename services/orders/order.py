@@ -1,6 +1,5 @@
 """An order as data: where it stands, what is known about it, and what its timeline says."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -62,13 +61,20 @@ class Fact(StrEnum):
 ENDS = frozenset({Status.COMPLETED, Status.REJECTED, Status.CANCELLED})
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """Holds what a customer asks for; `lines` are pairs of item and quantity in the order given."""
+class Basket(msgspec.Struct, frozen=True):
+    """Holds what is bought and what it costs, whoever buys it; for the `patient` items an order may wait."""
+
+    lines: tuple[Line, ...]
+    total: Money
+    patient: tuple[str, ...]
+
+
+class Buyer(msgspec.Struct, frozen=True):
+    """Holds who buys, and where it shall go."""
 
     customer: Customer
     fulfilment: Fulfilment
     address: str | None
-    lines: Sequence[tuple[str, int]]
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from services.orders import decisions, store
 from services.orders.bodies import NewOrder
 from services.orders.decisions import Decision, NotForSale, TooDear
 from services.orders.menu import MenuItem
+from services.orders.order import Basket
 from services.orders.settings import Settings
 from services.orders.showing import Document, document
 
@@ -42,23 +43,27 @@ _menus: WeakKeyDictionary[Database, _Remembered] = WeakKeyDictionary()
 async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, Answer]:
     """Make the order that a sound body amounts to.
 
-    Raises Problem for what is not for sale, or not our currency, or too much of it.
+    Raises Problem for what is not for sale, or not our currency, or too much of it. Only then is there a data key: who
+    is refused leaves nothing behind.
     """
     currency = context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
-    menu = await _current_menu(context.database.for_queries, currency)
-    seal = await context.sealing.seal_of(body.customer.id)
-    now, limit = context.database.now(), context.settings.delay_after
+    basket = _priced(body, await _current_menu(context.database.for_queries, currency), currency)
+    buyer = body.buyer(await context.sealing.seal_of(body.customer.id))
+    decision = decisions.place(new_id(), buyer, basket, context.settings.delay_after, context.database.now())
+    return decision, going_on(document(decision.state, decision.entries, (), context.settings.usual))
+
+
+def _priced(body: NewOrder, menu: Menu, currency: str) -> Basket:
     try:
-        decision = decisions.place(new_id(), body.wanted(seal), menu, currency, limit, now)
+        return decisions.price(body.items, menu, currency)
     except NotForSale as refused:
         errors = [{"field": f"lines.{line}.item", "message": why} for line, why in refused.lines.items()]
         raise invalid(errors) from None
     except TooDear:
         most = in_words(LARGEST_TOTAL, currency)
         raise invalid([{"field": "lines", "message": f"must not come to more than {most}"}]) from None
-    return decision, going_on(document(decision.state, decision.entries, (), context.settings.usual))
 
 
 def going_on(shown: Document) -> Answer:

@@ -32,7 +32,7 @@ from services.orders.events import (
     OrderRejected,
 )
 from services.orders.menu import MenuItem
-from services.orders.order import ENDS, Fact, News, Order, Status, Wanted
+from services.orders.order import ENDS, Buyer, Fact, News, Order, Status
 from tests.told import told
 
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
@@ -64,7 +64,8 @@ def placed(
     menu: Mapping[str, MenuItem] = MENU,
 ) -> Decision:
     customer = Customer("ada", "Ada", "ada@example.com")
-    return decisions.place("o1", Wanted(customer, fulfilment, "1 Mill Lane", items), menu, "GBP", LIMIT, NOW)
+    basket = decisions.price(items, menu, "GBP")
+    return decisions.place("o1", Buyer(customer, fulfilment, "1 Mill Lane"), basket, LIMIT, NOW)
 
 
 def news(fact: Fact, reason: str | None = None) -> News:
