@@ -16,7 +16,7 @@ from backbone.storage.database import Tx
 from backbone.values.fields import Name
 from services.carts import adding, decisions, store
 from services.carts.bodies import CartView, CheckoutBody, NewItem, Received
-from services.carts.decisions import Cart, Empty, NoCustomer, NotThere, Terms, UnderWay
+from services.carts.decisions import Cart, Empty, NoCustomer, NotThere, OtherCustomer, Terms, UnderWay
 
 router = APIRouter(route_class=OpeningRoute)
 
@@ -25,6 +25,7 @@ PROBLEMS = {
     "Not in the cart": "The item is not in the cart, or not any more.",
     "Cart is full": "No order could hold as much; `detail` says of what there is too much.",
     "Cart is empty": "There is nothing to order; `detail` names the order that what was in it has become.",
+    "Other customer": "The cart got another customer while it was checked out. Look whose it is, then do it again.",
     "Checkout under way": "An order is being made of the cart, which takes a moment. Until then it stays as it is.",
 }
 
@@ -66,17 +67,19 @@ async def check_out_cart(cart: CartId, body: CheckoutBody, command: Command) -> 
     currency = command.context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
-    terms = body.terms(await command.context.sealing.seal_of(await _whose(cart, body, command)))
+    terms = await _terms(cart, body, command)
     return await command.run(lambda tx: _check_out(tx, cart, terms), turn=_turn(cart))
 
 
-async def _whose(cart: str, body: CheckoutBody, command: CommandRequest) -> str:
-    """Return the id of whom the address belongs to; the cart's where nobody is known, and then nothing is ordered."""
+async def _terms(cart: str, body: CheckoutBody, command: CommandRequest) -> Terms:
+    """Return the terms, sealed for whom the cart is; where nobody is known nothing is sealed, and nothing ordered."""
     found = await store.find(command.context.database.for_queries, cart)
     if found is None:
         raise _unknown(cart)
     customer = body.customer or found.customer
-    return customer.id if customer else cart
+    if customer is None:
+        return body.terms(None, str)
+    return body.terms(customer.id, await command.context.sealing.seal_of(customer.id))
 
 
 async def _remove(tx: Tx, cart_id: str, item: str) -> Answer:
@@ -100,6 +103,8 @@ async def _check_out(tx: Tx, cart_id: str, terms: Terms) -> Answer:
         raise Problem(409, "Cart is empty", str(empty)) from None
     except NoCustomer as missing:
         raise invalid([{"field": "customer", "message": str(missing)}]) from None
+    except OtherCustomer as other:
+        raise Problem(409, "Other customer", str(other), headers={"Retry-After": "1"}) from None
     await _carry_out(tx, decision)
     return _going_on(CartView.model_validate(decision.state), cart_id)
 

@@ -70,10 +70,10 @@ class CheckoutBody(Body):
             raise ValueError("is needed for delivery")
         return address
 
-    def terms(self, seal: Seal) -> Terms:
-        """Return the same as decisions take it, with what is the customer's own sealed."""
+    def terms(self, whose: str | None, seal: Seal) -> Terms:
+        """Return the same as decisions take it, with what is the customer's own sealed; `whose` it is by id."""
         customer = self.customer.customer(seal) if self.customer else None
-        return Terms(self.currency, self.fulfilment, self.address and seal(self.address), customer)
+        return Terms(self.currency, self.fulfilment, self.address and seal(self.address), whose, customer)
 
 
 class View(BaseModel):

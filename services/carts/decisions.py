@@ -77,11 +77,12 @@ class Addition(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """Holds what an order needs beside what is in the cart."""
+    """Holds what an order needs beside what is in the cart; `whose` is the id of whom the address is sealed for."""
 
     currency: str
     fulfilment: str
     address: str | None
+    whose: str | None
     customer: Customer | None = None
 
 
@@ -106,6 +107,10 @@ class Empty(Refusal):
 
 class NoCustomer(Refusal):
     """Nobody has said whose cart it is."""
+
+
+class OtherCustomer(Refusal):
+    """The cart is not, or no longer, that of the customer for whom the address is sealed."""
 
 
 def add(cart: Cart, addition: Addition, now: datetime) -> Decision[Cart]:
@@ -144,7 +149,10 @@ def remove(cart: Cart, item: str, now: datetime) -> Decision[Cart]:
 
 
 def check_out(cart: Cart, terms: Terms, now: datetime) -> Decision[Cart]:
-    """Have an order made of the cart; again, while that is under way, changes nothing. Raises Empty and NoCustomer."""
+    """Have an order made of the cart; again, while that is under way, changes nothing.
+
+    Raises Empty, NoCustomer and OtherCustomer.
+    """
     if cart.is_under_way:
         return Decision(cart)
     if not cart.lines:
@@ -152,6 +160,8 @@ def check_out(cart: Cart, terms: Terms, now: datetime) -> Decision[Cart]:
     customer = terms.customer or cart.customer
     if customer is None:
         raise NoCustomer("is needed: nobody has said yet whose cart it is")
+    if customer.id != terms.whose:
+        raise OtherCustomer("The cart has just got another customer. Look whose it is, and check it out again.")
     checkout = Checkout(version=cart.version, status=Progress.PLACING, at=now)
     after = replace(cart, customer=customer, checkout=checkout, changed_at=now)
     wanted = {"version": cart.version, "order": _order(after, customer, terms)}

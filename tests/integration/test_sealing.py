@@ -27,7 +27,7 @@ from services.orders.service import SERVICE as ORDERS
 from services.reviews.service import SERVICE as REVIEWS
 from tests.canaries import Canaries, tables_with
 from tests.conftest import NewDatabase
-from tests.integration.one_service import Fed, fed, serving
+from tests.integration.one_service import Fed, fed, serving, until_a_lock_is_awaited
 from tests.integration.test_notifications import Choosy
 from tests.integration.things import running
 from tests.processes import MASTER_KEY
@@ -141,6 +141,48 @@ async def test_who_is_forgotten_twice_is_forgotten_once_and_may_come_back(orders
     assert is_forgotten((await orders.client.get(f"/orders/{before}")).json(), canaries)
     keys = (await orders.client.get("/data-keys/of", params={"person": canaries.customer})).json()["items"]
     assert [each["forgotten_at"] is None for each in keys] == [False, True]
+
+
+async def test_an_order_that_is_refused_for_what_it_asks_leaves_no_key_behind(orders: Fed, canaries: Canaries) -> None:
+    body = {"customer": canaries.person, "address": canaries.address}
+    for currency, item in (("GBP", "brick"), ("EUR", "margherita")):
+        wanted = {"currency": currency, "lines": [{"item": item, "quantity": 1}]}
+        assert (await orders.client.post("/orders", json={**body, **wanted})).status_code == 422
+    assert await orders.database.fetch("SELECT name FROM data_keys") == []
+
+
+async def test_a_key_that_a_refused_command_left_behind_is_destroyed_as_any_other(
+    orders: Fed, canaries: Canaries
+) -> None:
+    key = new_id()
+    await place(orders, Canaries(), key)
+    await place(orders, canaries, key, status=422)
+    assert await forget(orders, canaries) == 1
+
+
+async def test_an_address_is_never_sealed_for_another_than_the_carts_customer(
+    new_database: NewDatabase, canaries: Canaries
+) -> None:
+    async with fed(CARTS, new_database) as carts:
+        cart, other = await _filled(carts, canaries), Canaries()
+        async with carts.database.transaction() as tx:
+            await tx.raw.execute("UPDATE carts SET customer = $1 WHERE id = $2", json.dumps(other.person), cart)
+            checkout = asyncio.create_task(_checked_out(carts, cart, canaries))
+            await until_a_lock_is_awaited(carts.database)
+        assert ((await checkout).status_code, (await checkout).json()["title"]) == (409, "Other customer")
+        assert await carts.database.fetch("SELECT key FROM jobs") == []
+        assert (await _checked_out(carts, cart, canaries)).status_code == 202
+        [job] = await carts.database.fetch("SELECT data FROM jobs")
+        [key] = await carts.database.fetch("SELECT name FROM data_keys WHERE person = $1", other.customer)
+        assert job["data"]["order"]["address"].startswith(f"sealed:1:{key['name']}:")
+
+
+async def test_a_checkout_by_nobody_in_particular_makes_no_key(new_database: NewDatabase, canaries: Canaries) -> None:
+    async with fed(CARTS, new_database) as carts:
+        cart = new_id()
+        assert (await carts.client.post(f"/carts/{cart}/items", json={"item": "water"})).status_code == 202
+        assert (await _checked_out(carts, cart, canaries)).status_code == 422
+        assert await carts.database.fetch("SELECT name FROM data_keys") == []
 
 
 async def test_orders_of_one_moment_share_their_customers_one_key(orders: Fed, canaries: Canaries) -> None:
@@ -373,11 +415,20 @@ async def _has_label(reviews: Fed, review: str) -> bool:
 
 
 async def _check_out(carts: Fed, canaries: Canaries) -> str:
+    cart = await _filled(carts, canaries)
+    assert (await _checked_out(carts, cart, canaries)).status_code == 202
+    return cart
+
+
+async def _checked_out(carts: Fed, cart: str, canaries: Canaries) -> httpx.Response:
+    terms = {"currency": "GBP", "address": canaries.address}
+    return await carts.client.post(f"/carts/{cart}/checkout", json=terms)
+
+
+async def _filled(carts: Fed, canaries: Canaries) -> str:
     cart = new_id()
     added = {"item": "margherita", "customer": canaries.person}
     assert (await carts.client.post(f"/carts/{cart}/items", json=added)).status_code == 202
-    terms = {"currency": "GBP", "address": canaries.address}
-    assert (await carts.client.post(f"/carts/{cart}/checkout", json=terms)).status_code == 202
     return cart
 
 

@@ -21,6 +21,7 @@ from services.carts.decisions import (
     NoCustomer,
     NotThere,
     Objection,
+    OtherCustomer,
     Progress,
     Terms,
     UnderWay,
@@ -30,7 +31,7 @@ from services.carts.events import CartCheckedOut, Customer, ItemAddedToCart, Ite
 NOW = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
 ADA = Customer("ada", "Ada", "ada@example.com")
 BOB = Customer("bob", "Bob", "bob@example.com")
-TERMS = Terms("GBP", "delivery", "1 Mill Lane")
+TERMS = Terms("GBP", "delivery", "1 Mill Lane", "ada")
 EMPTY = Cart(id="c", changed_at=NOW)
 LINES = (Line("margherita", 2), Line("cola", 1))
 OPEN = replace(EMPTY, lines=LINES, customer=ADA)
@@ -99,7 +100,7 @@ def test_a_checkout_asks_for_an_order_of_all_that_is_in_the_cart() -> None:
 
 
 def test_a_checkout_may_say_who_orders() -> None:
-    decision = decisions.check_out(OPEN, replace(TERMS, customer=BOB), NOW)
+    decision = decisions.check_out(OPEN, replace(TERMS, whose="bob", customer=BOB), NOW)
     assert decision.state.customer == BOB
     assert decision.start[0].data is not None
     assert decision.start[0].data["order"]["customer"]["id"] == "bob"
@@ -114,6 +115,7 @@ def test_a_checkout_under_way_is_asked_for_once_more_in_vain() -> None:
     [
         (EMPTY, Empty, "nothing in the cart"),
         (replace(OPEN, customer=None), NoCustomer, "is needed"),
+        (replace(OPEN, customer=BOB), OtherCustomer, "another customer"),
         (decisions.placed(UNDER_WAY, 1, "o", NOW).state, Empty, "is the order o"),  # type: ignore[union-attr]
     ],
 )
