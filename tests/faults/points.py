@@ -13,6 +13,7 @@ from typing import Any
 from backbone.consuming.batch import Batch
 from backbone.consuming.batch_processor import BatchProcessor
 from backbone.publishing.publisher import Publisher
+from backbone.storage import objects
 from backbone.storage.database import Tx
 from backbone.storage.group_commit import GroupCommit
 from tests.patches import Patch
@@ -20,10 +21,11 @@ from tests.patches import Patch
 Reached = Callable[[str], None]
 BEFORE_COMMIT = "before-commit"
 BEFORE_ANSWER = "before-answer"
+AFTER_PUT = "after-put"
 BEFORE_OUTBOX_COMMIT = "before-outbox-commit"
 AFTER_CHARGE = "after-charge"
 BEFORE_OFFSET = "before-offset"
-POINTS = (BEFORE_COMMIT, BEFORE_ANSWER, BEFORE_OUTBOX_COMMIT, AFTER_CHARGE, BEFORE_OFFSET)
+POINTS = (BEFORE_COMMIT, BEFORE_ANSWER, AFTER_PUT, BEFORE_OUTBOX_COMMIT, AFTER_CHARGE, BEFORE_OFFSET)
 
 
 def dying_when_armed(armed: Path) -> Reached:
@@ -41,6 +43,7 @@ def lay(patch: Patch, reached: Reached) -> None:
     """Have `reached` called at each point of this process."""
     _at_the_end_of(patch, Tx, "flush", lambda woken: reached(BEFORE_COMMIT) if woken[0] else None)
     _at_the_end_of(patch, GroupCommit, "_flush", lambda _: reached(BEFORE_ANSWER))
+    _at_the_end_of(patch, objects, "put", lambda _: reached(AFTER_PUT))
     _at_the_end_of(patch, Publisher, "send", lambda _: reached(BEFORE_OUTBOX_COMMIT))
     _after_effects(patch, reached)
     _after_charging(patch, reached)
