@@ -14,6 +14,13 @@ from tests.system import ENDS, Shop
 # For the busiest machine: every wait ends as soon as its condition holds.
 PATIENCE = 240.0
 BASKETS = ({"margherita": 1}, {"water": 2}, {"funghi": 1, "cola": 1}, {"pepperoni": 2})
+# Orders of which something is not sealed, or with a key that is not there.
+KEYLESS = """
+    SELECT id, sealed FROM orders, unnest(ARRAY[customer_name, customer_email, address]) AS sealed
+    WHERE id = ANY($1) AND NOT EXISTS (
+      SELECT FROM data_keys WHERE name = split_part(sealed, ':', 3) AND wrapped IS NOT NULL
+    )
+"""
 # What a service may say that cannot serve just now; anything else is a wrong answer.
 COME_BACK = (429, 503)
 
@@ -41,6 +48,7 @@ class Customers:
         kept = await self.shop.statuses(self.kept)
         assert kept == Counter(completed=len(self.kept)), f"not cancelled, and yet {kept} (of all: {ends})"
         assert sorted(await self._orders_known()) == sorted(self.accepted)
+        await self._can_be_read()
         await assert_sound(self.shop, within=PATIENCE, mails_may_repeat=mails_may_repeat)
         if mails_may_repeat:
             await self._forget_mails()
@@ -54,6 +62,15 @@ class Customers:
             await answered(lambda: self.shop.cancel(order), 202, 409)
         else:
             self.kept.append(order)
+
+    async def _can_be_read(self) -> None:
+        """What every order tells of its customer is sealed with a key that is there, and is shown as it was told."""
+        assert await self.shop.fetch("orders", KEYLESS, self.accepted) == []
+        shown = await asyncio.gather(*map(self.shop.order, self.accepted))
+        told = self.shop.body({})
+        assert {(each["customer"]["name"], each["address"]) for each in shown} == {
+            (told["customer"]["name"], told["address"])
+        }
 
     async def _forget_mails(self) -> None:
         """The mail server begins anew, so that other tests do not meet the mails that came twice here."""
