@@ -77,7 +77,7 @@ def run(service: Service[Any]) -> None:
     objects.keep_in(settings.objects)
     _check_declared(service)
     logs.start(service.name, settings.log_level, settings.log_format)
-    if service.keeps_keys and settings.master is None:
+    if service.keeps_keys and not settings.masters:
         logger.warning("nothing is sealed: there is no master key (SLICELINE_MASTER_KEY)", action="no-master-key")
     _allow_many_connections()
     provider = telemetry.start(service.name, settings.otlp_endpoint)

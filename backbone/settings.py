@@ -54,10 +54,10 @@ class Settings(BaseSettings):
     )
     master_key: SecretStr | None = Field(
         None,
-        description="What people's data keys are wrapped with: 32 bytes in base64. Without one, and without a file, "
-        "nothing is sealed",
+        description="What people's data keys are wrapped with: 32 bytes in base64; a second one, after a space, only "
+        "unwraps. Without one, and without a file, nothing is sealed",
     )
-    master_key_file: Path | None = Field(None, description="A file that holds the master key, instead")
+    master_key_file: Path | None = Field(None, description="A file that holds the master key, or both, instead")
     host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
@@ -112,14 +112,14 @@ class Settings(BaseSettings):
     @classmethod
     def _whole_key(cls, given: SecretStr | None) -> SecretStr | None:
         if given is not None:
-            _key_in(given.get_secret_value())
+            _keys_in(given.get_secret_value())
         return given
 
     @field_validator("master_key_file")
     @classmethod
     def _key_in_file(cls, given: Path | None) -> Path | None:
         if given is not None:
-            _key_in(_content(given))
+            _keys_in(_content(given))
         return given
 
     @field_validator("letter_days")
@@ -191,11 +191,14 @@ class Settings(BaseSettings):
         return _listed(self.cors_origins)
 
     @property
-    def master(self) -> bytes | None:
-        """The master key; None where there is none."""
+    def masters(self) -> tuple[bytes, ...]:
+        """The master keys, as they are read now; new data keys are wrapped with the first. None where there is none.
+
+        Raises ValueError for a file that cannot be read, or holds none.
+        """
         if self.master_key is not None:
-            return _key_in(self.master_key.get_secret_value())
-        return _key_in(_content(self.master_key_file)) if self.master_key_file else None
+            return _keys_in(self.master_key.get_secret_value())
+        return _keys_in(_content(self.master_key_file)) if self.master_key_file else ()
 
     def address_of(self, service: str) -> str | None:
         """Return where another service is asked; None where nobody has said."""
@@ -212,10 +215,15 @@ def _listed(given: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in given.split(",") if each.strip())
 
 
+def _keys_in(text: str) -> tuple[bytes, ...]:
+    """Read master keys, one or, while one takes the other's place, two; between them is a space, or a new line."""
+    return tuple(map(_key_in, text.split() or [""]))
+
+
 def _key_in(text: str) -> bytes:
     """Read a master key; what is wrong with one is said without showing it. Raises ValueError."""
     try:
-        key = base64.b64decode(text.strip(), validate=True)
+        key = base64.b64decode(text, validate=True)
     except ValueError:  # a character or a length that base64 has not
         key = b""
     if len(key) != KEY_BYTES:

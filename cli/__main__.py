@@ -28,6 +28,7 @@ from cli.reread import reread
 from cli.reset import reset
 from cli.restart import restart
 from cli.resume import resume
+from cli.rotate import rotate
 from cli.seed import seed
 from cli.several import SeveralWords
 from cli.status import status
@@ -72,6 +73,7 @@ ON_THE_SHOP = (
     heal,
     dead_letters,
     forget,
+    rotate,
     reset,
 )
 for command in (*ON_THE_SHOP, contracts, bench, chaos):

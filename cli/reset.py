@@ -10,7 +10,7 @@ from local import HOME, state
 
 # Downloaded jars stay: they are no data.
 DATA = ("postgres", "kafka", "objects", "logs")
-FILES = ("password", "master-key", "state.json", "provider-ledger.sqlite3")
+FILES = ("password", "master-key", "master-key.next", "master-key.retired", "state.json", "provider-ledger.sqlite3")
 
 
 def reset(

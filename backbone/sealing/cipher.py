@@ -1,10 +1,13 @@
-"""Encrypts and decrypts: texts with data keys, and data keys with the master key. AES-256-GCM does both.
+"""Encrypts and decrypts: texts with data keys, and data keys with a master key. AES-256-GCM does both.
 
 A nonce is drawn at random for each text. One key bears 2^32 of them (NIST SP 800-38D, 8.3); no person's sees as many.
 """
 
 import base64
+import hashlib
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -41,14 +44,33 @@ def new_key(service: str) -> DataKey:
     return DataKey(f"{service}.{_written(secrets.token_bytes(16))}", secrets.token_bytes(KEY_BYTES))
 
 
+def id_of(master: bytes) -> str:
+    """Name a master key without telling it."""
+    return hashlib.sha256(b"a master key of Sliceline: " + master).hexdigest()[:16]
+
+
 def wrapped(key: DataKey, master: bytes) -> bytes:
-    """Encrypt a data key with the master key, to be stored."""
+    """Encrypt a data key with a master key, to be stored."""
     return _encrypted(master, key.secret, key.name)
 
 
-def unwrapped(name: str, stored: bytes, master: bytes) -> DataKey:
-    """Decrypt a stored data key. Raises NotOurs where it was wrapped with another master key."""
-    return DataKey(name, _decrypted(master, stored, name))
+def unwrapped(name: str, stored: bytes, masters: Sequence[bytes]) -> DataKey:
+    """Decrypt a stored data key. Raises NotOurs where it was wrapped with none of these master keys.
+
+    Which one it was is tried: there are two for the time in which one takes the other's place.
+    """
+    for master in masters[:-1]:
+        with suppress(NotOurs):
+            return DataKey(name, _decrypted(master, stored, name))
+    return DataKey(name, _decrypted(masters[-1], stored, name))
+
+
+def wrapped_anew(name: str, stored: bytes, masters: Sequence[bytes]) -> bytes | None:
+    """Wrap a stored data key with the first master key; None where it is so already. Raises NotOurs."""
+    with suppress(NotOurs):
+        unwrapped(name, stored, masters[:1])
+        return None
+    return wrapped(unwrapped(name, stored, masters), masters[0])
 
 
 def _encrypted(key: bytes, plain: bytes, name: str) -> bytes:

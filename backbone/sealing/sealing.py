@@ -10,7 +10,6 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -73,10 +72,23 @@ class Sealing:
         self._of: _Memory[DataKey] = _Memory()
         self._known: _Memory[DataKey | None] = _Memory()
         self._keys: Coalescer[str, DataKey] = Coalescer("data keys", self._living)
+        self._read: _Memory[tuple[bytes, ...]] = _Memory()
+        self._last: tuple[bytes, ...] = ()
 
-    @cached_property
-    def _master(self) -> bytes | None:
-        return self._settings.master
+    @property
+    def masters(self) -> tuple[bytes, ...]:
+        """The master keys; new data keys are wrapped with the first. A file of them is read again every few seconds."""
+        known = self._read.get("")
+        if known is None:
+            self._read.put("", known := self._read_again())
+        return known
+
+    def _read_again(self) -> tuple[bytes, ...]:
+        try:
+            self._last = self._settings.masters
+        except ValueError as error:  # a file that is not there now, or half of it
+            logger.warning("the master key cannot be read again", action="master-key-unread", reason=str(error))
+        return self._last
 
     async def check(self) -> None:
         """Look whether the data keys kept here, if any, are wrapped with our master key. Raises WrongMasterKey."""
@@ -85,13 +97,13 @@ class Sealing:
         kept = await store.find_one(self._database.for_queries)
         if kept is None:
             return
-        if self._master is None:
+        if not self.masters:
             raise WrongMasterKey(
                 "Names and addresses are sealed here, and there is no master key: "
                 "set SLICELINE_MASTER_KEY or SLICELINE_MASTER_KEY_FILE to the one of this installation."
             )
         try:
-            unwrapped(*kept, self._master)
+            unwrapped(*kept, self.masters)
         except NotOurs:
             raise WrongMasterKey(
                 "Names and addresses are sealed here under another master key than the one that SLICELINE_MASTER_KEY "
@@ -103,7 +115,7 @@ class Sealing:
 
         Without a master key texts stay as they are.
         """
-        if self._master is None:
+        if not self.masters:
             return str
         key = self._of.get(person) or await self._keys.submit(person)
         return key.seal
@@ -144,27 +156,29 @@ class Sealing:
     async def _living(self, people: Sequence[str]) -> "Sequence[DataKey | Exception]":
         from backbone.sealing.cipher import (  # only who has a master key needs the library
             NotOurs,
+            id_of,
             new_key,
             unwrapped,
             wrapped,
         )
 
         # Not as a command, some of which wait for rows: orders are accepted by group commit, which waits for none.
-        master, database = self._needed_master(), self._database
+        masters, database = self._needed_masters(), self._database
         known = dict(await store.find_living(database, set(people)))
         made = [(new_key(self._database.service), person) for person in {*people} - known.keys()]
         if made:
-            known |= await store.add_all(database, [(key.name, person, wrapped(key, master)) for key, person in made])
+            new = [(key.name, person, wrapped(key, masters[0])) for key, person in made]
+            known |= await store.add_all(database, new, id_of(masters[0]))
         keys: dict[str, DataKey | Exception] = {}
         for person, (name, stored) in known.items():
             try:
-                keys[person] = key = unwrapped(name, stored, master)
+                keys[person] = key = unwrapped(name, stored, masters)
             except NotOurs as error:
                 keys[person] = KeysAway(f"{error} Is SLICELINE_MASTER_KEY the one of this installation?")
             else:
                 self._of.put(person, key)
                 self._known.put(key.name, key)
-        return [keys[person] for person in people]
+        return [keys.get(person) or _retired() for person in people]
 
     async def _find(self, names: Collection[str], *, is_needed: bool) -> "Mapping[str, DataKey | None]":
         """Find data keys by their names, the remembered ones first; None of one that was destroyed.
@@ -190,11 +204,11 @@ class Sealing:
         """Unwrap data keys; one of another master key is left out."""
         from backbone.sealing.cipher import NotOurs, unwrapped
 
-        master = self._needed_master()
+        masters = self._needed_masters()
         keys: dict[str, DataKey | None] = {}
         for name, each in stored.items():
             try:
-                keys[name] = unwrapped(name, each, master) if each else None
+                keys[name] = unwrapped(name, each, masters) if each else None
             except NotOurs as error:
                 logger.warning("texts cannot be read now", action="keys-away", key=name, reason=str(error))
         for name, key in keys.items():
@@ -229,10 +243,10 @@ class Sealing:
         except (httpx.HTTPError, TimeoutError, msgspec.MsgspecError) as error:
             raise KeysAway(f"{url} does not tell the keys ({type(error).__name__}).") from None
 
-    def _needed_master(self) -> bytes:
-        if self._master is None:
+    def _needed_masters(self) -> tuple[bytes, ...]:
+        if not (masters := self.masters):
             raise KeysAway("There is no master key: set SLICELINE_MASTER_KEY or SLICELINE_MASTER_KEY_FILE.")
-        return self._master
+        return masters
 
 
 class _Memory(Generic[T]):
@@ -258,6 +272,10 @@ class _Memory(Generic[T]):
 
     def clear(self) -> None:
         self._values.clear()
+
+
+def _retired() -> KeysAway:
+    return KeysAway("The master key was replaced, and the new one is not read yet here; it is in a few seconds.")
 
 
 def _clear(found: re.Match[str], keys: "Mapping[str, DataKey | None]") -> str:

@@ -15,10 +15,11 @@ _LIVING = Statement(
 )
 # Somebody else may make one for the same person at the same moment: then theirs is returned, and ours never used. It is
 # on the disk before anything is sealed with it: a command that is tried again after a crash of Postgres stays sealed.
+# Wrapped with a master key that was retired meanwhile it would be lost with that, so there is none.
 _ADD = Statement(
     """
     INSERT INTO data_keys AS known (:new.columns)
-    SELECT :new.* FROM :new ORDER BY person
+    SELECT :new.* FROM :new WHERE NOT EXISTS (SELECT FROM retired_master_keys WHERE id = :master) ORDER BY person
     ON CONFLICT (person) WHERE forgotten_at IS NULL DO UPDATE SET person = excluded.person
     RETURNING person, name, wrapped
     """,
@@ -37,6 +38,19 @@ _FORGET = Statement(
     WHERE k.name = old.name
     """,
     asked=tuples(K.person, K.made_at),
+)
+# New keys wait, and those under way are waited for: no key comes later that a retired master key wraps.
+_NO_NEW_KEYS = Statement("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE")
+_RETIRE = Statement("INSERT INTO retired_master_keys (id) SELECT unnest(:ids::text[]) ON CONFLICT DO NOTHING")
+_REINSTATE = Statement("DELETE FROM retired_master_keys WHERE id = :id")
+# Locked in the order of `_FORGET`, so that no key comes back which is destroyed meanwhile.
+_NEXT = Statement("""
+    SELECT name, wrapped FROM data_keys WHERE name > :after AND wrapped IS NOT NULL
+    ORDER BY name LIMIT :most FOR UPDATE
+""")
+_REWRAP = Statement(
+    "UPDATE data_keys AS k SET wrapped = new.wrapped FROM :new WHERE k.name = new.name",
+    new=tuples(K.name, K.wrapped),
 )
 SLACK = timedelta(seconds=5)
 """By how much the clocks of two databases may differ: no key that was there when it was asked for may stay."""
@@ -62,9 +76,31 @@ async def find_one(session: Session) -> tuple[str, bytes] | None:
     return (found[0]["name"], found[0]["wrapped"]) if found else None
 
 
-async def add_all(session: Session, new: Iterable[tuple[str, str, bytes]]) -> Stored:
-    """Write new data keys (name, person, wrapped) and return the keys of these people: these, or who was faster's."""
-    return {row["person"]: (row["name"], row["wrapped"]) for row in await _ADD.fetch(session, new=list(new))}
+async def add_all(session: Session, new: Iterable[tuple[str, str, bytes]], master: str) -> Stored:
+    """Write new data keys (name, person, wrapped) and return the keys of these people: these, or who was faster's.
+
+    There are none where the master key that they are wrapped with was retired.
+    """
+    found = await _ADD.fetch(session, new=list(new), master=master)
+    return {row["person"]: (row["name"], row["wrapped"]) for row in found}
+
+
+async def retire(tx: Tx, masters: Collection[str], *, for_the_sake_of: str) -> None:
+    """Have no data key be wrapped any more with master keys that another one replaces."""
+    await _NO_NEW_KEYS.fetch(tx.raw)
+    await _REINSTATE.execute(tx.raw, id=for_the_sake_of)
+    await _RETIRE.execute(tx.raw, ids=list(masters))
+
+
+async def lock_next(tx: Tx, after: str, most: int) -> list[tuple[str, bytes]]:
+    """Return the data keys that come after a name, as they are stored, locked until the transaction ends."""
+    return [(row["name"], row["wrapped"]) for row in await _NEXT.fetch(tx.raw, after=after, most=most)]
+
+
+async def rewrap(tx: Tx, anew: Collection[tuple[str, bytes]]) -> None:
+    """Write locked data keys as they are wrapped now."""
+    if anew:
+        await _REWRAP.execute(tx.raw, new=list(anew))
 
 
 async def list_of(session: Session, person: str) -> list[dict[str, object]]:

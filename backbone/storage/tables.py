@@ -416,3 +416,11 @@ data_keys = Table(
     Index("data_keys_person", "person", "made_at"),
     Index("data_keys_living", "person", unique=True, postgresql_where=text("forgotten_at IS NULL")),
 )
+
+# Master keys with which no data key may be wrapped any more, by what names them (see sealing/cipher.py).
+retired_master_keys = Table(
+    "retired_master_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("retired_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

@@ -1,5 +1,6 @@
 """What is sealed: how it looks, that only its own key opens it, and that contracts take it where it may stand."""
 
+import base64
 import stat
 
 import msgspec
@@ -62,11 +63,11 @@ def test_a_key_is_unwrapped_by_the_master_key_that_wrapped_it_and_under_its_own_
     key = new_key("orders")
     stored = wrapped(key, MASTER)
     assert key.secret not in stored
-    assert unwrapped(key.name, stored, MASTER) == key
+    assert unwrapped(key.name, stored, [MASTER]) == unwrapped(key.name, stored, [OTHER, MASTER]) == key
     with pytest.raises(NotOurs):
-        unwrapped(key.name, stored, OTHER)
+        unwrapped(key.name, stored, [OTHER])
     with pytest.raises(NotOurs):
-        unwrapped(new_key("orders").name, stored, MASTER)
+        unwrapped(new_key("orders").name, stored, [MASTER])
 
 
 def test_a_key_shows_its_secret_to_no_log() -> None:
@@ -130,6 +131,13 @@ def test_a_master_key_that_is_none_is_refused_without_being_shown(key: str) -> N
     assert key not in error["msg"]
 
 
+def test_of_two_master_keys_each_is_read_and_has_to_be_one() -> None:
+    both = [base64.b64encode(key).decode() for key in (OTHER, MASTER)]
+    assert Settings(database_url=URL, master_key=" ".join(both)).masters == (OTHER, MASTER)
+    with pytest.raises(ValidationError, match="must be 32 bytes in base64"):
+        Settings(database_url=URL, master_key=f"{both[0]} short")
+
+
 def test_a_mask_leaves_what_is_sealed_as_it_is_since_it_tells_nothing() -> None:
     mask, sealed = Mask(), new_key("orders").seal("Ada")
     mask.learn({"customer": {"name": sealed, "email": "ada@example.com"}})
@@ -144,7 +152,7 @@ def test_a_master_key_is_drawn_once_for_its_owner_alone(tmp_path_factory: pytest
     draw_once(file)
     assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (drawn, 0o600)
     assert [each.name for each in file.parent.iterdir()] == ["master-key"]
-    assert Settings(database_url=URL, master_key_file=file).master
+    assert Settings(database_url=URL, master_key_file=file).masters
 
 
 def test_a_master_key_is_read_from_its_file_and_a_missing_file_is_named(
@@ -155,6 +163,6 @@ def test_a_master_key_is_read_from_its_file_and_a_missing_file_is_named(
         Settings(database_url=URL, master_key_file=file)
     file.write_text("bW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1tbW0=\n")
     settings = Settings(database_url=URL, master_key_file=file)
-    assert settings.master == MASTER
+    assert settings.masters == (MASTER,)
     assert "bW1t" not in repr(settings)
-    assert Settings(database_url=URL).master is None
+    assert Settings(database_url=URL).masters == ()

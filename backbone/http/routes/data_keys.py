@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from backbone.http.answers import JSON, to_json
 from backbone.http.context import Ctx, Db
-from backbone.sealing import store
+from backbone.http.problems import Problem
+from backbone.sealing import rewrapping, store
+from backbone.sealing.rewrapping import OtherMasterKey
 from backbone.sealing.sealing import AT_ONCE, Stored, StoredKeys
 from backbone.values.fields import Key
 from backbone.values.sealed import BASE64URL, SERVICE
@@ -45,6 +48,26 @@ class KeysOfPerson(BaseModel):
     items: list[KeyOfPerson]
 
 
+class Rewrapping(BaseModel):
+    """Names the master key that data keys shall be wrapped with, and after which of them to go on."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"under": "9f2d6a0c417be835"}]})
+
+    under: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    after: KeyName | None = None
+
+
+class Rewrapped(BaseModel):
+    """Tells how many of these keys were wrapped anew, and how many are wrapped with a master key that is not known.
+
+    `next` is what to go on after; null once all were looked at.
+    """
+
+    rewrapped: int
+    foreign: int
+    next: str | None
+
+
 @router.get("/data-keys", response_model=WrappedKeys)
 async def get_data_keys(
     context: Ctx, name: Annotated[list[KeyName], Query(max_length=AT_ONCE, description="What they are called.")]
@@ -58,3 +81,16 @@ async def get_data_keys(
 async def get_keys_of_person(db: Db, person: Annotated[Key, Query(description="A customer's id.")]) -> dict[str, Any]:
     """Tell whether something is sealed for somebody here, and whether it was forgotten. The keys are not told."""
     return {"items": await store.list_of(db, person)}
+
+
+@router.post("/data-keys/rewrap", response_model=Rewrapped, responses={409: {}})
+async def rewrap_data_keys(body: Rewrapping, context: Ctx) -> Any:
+    """Wrap the next data keys anew with the first of our master keys, and no new one with another from then on.
+
+    Repeated, it changes nothing. A 409 says that another master key comes first here.
+    """
+    try:
+        done = await rewrapping.rewrap(context.database, context.sealing.masters, body.under, body.after or "")
+    except OtherMasterKey as other:
+        raise Problem(409, "Other master key", str(other), headers={"Retry-After": "1"}) from None
+    return msgspec.to_builtins(done)
