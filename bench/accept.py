@@ -2,7 +2,8 @@
 
 Ours does everything that an accepted order needs (Idempotency-Key, price, order, timeline, job, event in the outbox);
 the bare peer does one INSERT. What accepting costs when the same process also relays the events, as it does in
-production by default, is shown beside it.
+production by default, is shown beside it; so is what sealing costs: the same without a master key, and with a new
+customer, and so a new data key, for each order (all other orders are one customer's).
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from bench.stage import Stage
 from local.program import Program
 
 CONNECTIONS = 64
+KEYLESS = {"SLICELINE_MASTER_KEY": ""}
 OUTBOX = "SELECT count(*) FROM outbox"
 
 
@@ -25,6 +27,8 @@ def run(stage: Stage) -> Results:
     bare, orm = stage.new_database("bare"), stage.new_database("orm")
     # Its own, because a relay takes whatever is in the outbox.
     relayed = stage.new_database("relayed", like="orders")
+    # Where data keys are, nothing starts without a master key.
+    plain = stage.new_database("unsealed", like="orders")
     for processes, words, goal in ((1, "one process", 1.4), (2, "two processes", 1.9)):
         crews = {
             "ours": [programs.service(stage, "orders", "api", label=f"ours {n}") for n in range(processes)],
@@ -32,6 +36,9 @@ def run(stage: Stage) -> Results:
         }
         if processes == 1:
             crews["orm"] = [programs.peer("orm", orm)]
+            crews["unsealed"] = [
+                programs.service(stage, "orders", "api", database=plain, label="unsealed", env=KEYLESS)
+            ]
             crews["relaying"] = [programs.service(stage, "orders", "api,relay", database=relayed, label="relaying")]
         series = measure(stage, crews)
         judge(results, series, words, goal)
@@ -48,6 +55,8 @@ def measure(stage: Stage, crews: dict[str, list[Program]]) -> Series:
             for program in crew:
                 stack.enter_context(stage.running(program))
         contestants = {name: contestant(stage, crew) for name, crew in crews.items()}
+        if "unsealed" in crews:
+            contestants["newcomers"] = contestant(stage, crews["ours"], newcomers=True)
         return interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
 
 
@@ -60,6 +69,10 @@ def judge(results: Results, series: Series, words: str, goal: float) -> None:
         relaying, theirs = series.value("relaying"), series.value("bare")
         ratio = series.ratio("relaying", "bare")
         results.add(Row("accept", f"{words}, relaying too", relaying, "bare", theirs, "orders/s", ratio, None))
+    if "unsealed" in series.names:
+        for name, what in (("ours", "sealing"), ("newcomers", "sealing, new customers")):
+            ours, theirs, ratio = series.value(name), series.value("unsealed"), series.ratio(name, "unsealed")
+            results.add(Row("accept", f"{words}, {what}", ours, "not sealing", theirs, "orders/s", ratio, None))
     ratio = series.ratio("ours", "bare", "p99", less=True)
     ours, theirs = series.value("ours", "p99"), series.value("bare", "p99")
     results.add(Row("accept", f"{words}, p99", ours, "bare", theirs, "ms", ratio, 0.9))
@@ -74,16 +87,16 @@ def limit(stage: Stage) -> float:
         return load(stage, [program]).value
 
 
-def contestant(stage: Stage, crew: Sequence[Program]) -> Contestant:
+def contestant(stage: Stage, crew: Sequence[Program], *, newcomers: bool = False) -> Contestant:
     def measured() -> Sample:
         stage.settle()
-        load(stage, crew, seconds=stage.scale.of(2, 0.5))
-        return load(stage, crew)
+        load(stage, crew, seconds=stage.scale.of(2, 0.5), newcomers=newcomers)
+        return load(stage, crew, newcomers=newcomers)
 
     return measured
 
 
-def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None) -> Sample:
+def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None, newcomers: bool = False) -> Sample:
     """Keep every connection busy for some seconds. Raises RuntimeError for an order neither accepted nor told 429."""
     answer, reading = stage.call(
         "bench.load",
@@ -93,6 +106,7 @@ def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None)
             "body": programs.ORDER,
             "connections": CONNECTIONS,
             "seconds": seconds or stage.scale.of(8, 1.5),
+            "newcomers": newcomers,
         },
     )
     if not {"202"} <= set(answer["statuses"]) <= {"202", "429"}:

@@ -19,6 +19,8 @@ from uuid import uuid4
 
 import uvloop
 
+_NOBODY = "nobody-known"
+"""As long as the numbers that take its place."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -33,23 +35,32 @@ class Plan:
     connections: int = 64
     rate: float = 0.0
     timeout: float = 30.0
+    newcomers: bool = False
 
 
 class Requests:
-    """Makes POSTs that differ in nothing but their Idempotency-Key."""
+    """Makes POSTs that differ in nothing but their Idempotency-Key; with newcomers, each is of another customer."""
 
     def __init__(self, plan: Plan) -> None:
-        body = json.dumps(plan.body).encode()
+        body = json.dumps(_with_customer(plan.body, _NOBODY) if plan.newcomers else plan.body).encode()
         head = (
             f"POST {plan.path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.ports[0]}\r\nAccept: application/json\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nIdempotency-Key: {uuid4().hex}"
         )
         self._head, self._tail = head.encode(), b"\r\n\r\n" + body
+        self._newcomers = int(time.time()) % 10_000 * 10**8 if plan.newcomers else None
         self.made = 0
 
     def next(self) -> bytes:
         self.made += 1
-        return b"%b%012d%b" % (self._head, self.made, self._tail)
+        made = b"%b%012d%b" % (self._head, self.made, self._tail)
+        if self._newcomers is None:
+            return made
+        return made.replace(_NOBODY.encode(), b"%012d" % (self._newcomers + self.made))
+
+
+def _with_customer(body: dict[str, Any], customer: str) -> dict[str, Any]:
+    return {**body, "customer": {**body["customer"], "id": customer}}
 
 
 @dataclass
