@@ -27,7 +27,7 @@ async def test_an_order_of_five_hundred_lines_travels_from_the_click_to_points_m
     document = await shop.complete(order)
 
     assert len(document["lines"]) == 500
-    assert (await shop.stock(item))["sold"] == 500
+    await eventually(lambda: _sold(shop, item), what="inventory hears that it is completed")
     assert len(await shop.mails(f"{customer}@example.com")) == 1
     await shop.journal.read()
     events = [event for event in shop.journal.events(order) if event.dataref]
@@ -38,6 +38,10 @@ async def test_an_order_of_five_hundred_lines_travels_from_the_click_to_points_m
     assert len(kept["data"]["lines"]) == 500
     await eventually(lambda: _points(shop, customer), what=f"points of {customer}")
     await assert_sound(shop)
+
+
+async def _sold(shop: Shop, item: str) -> bool:
+    return bool((await shop.stock(item))["sold"] == 500)
 
 
 async def _archived(shop: Shop, order: str) -> Document | None:
