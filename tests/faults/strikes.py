@@ -191,20 +191,18 @@ async def _limited_provider(on: Striking, _: Fault) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _reset_provider(on: Striking, _: Fault) -> AsyncIterator[None]:
     """Connections last a moment."""
+    road, heals = on.world.system.roads["provider"], asyncio.Event()
 
     async def resetting() -> None:
-        while True:
+        while not heals.is_set():
             await road.close()
-            await road.open()
+            await road.open()  # never cut short: it would go on listening, and nobody could close it any more
             await asyncio.sleep(0.05)
 
-    road = on.world.system.roads["provider"]
     task = asyncio.create_task(resetting())
     yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await road.close()
-    await road.open()
+    heals.set()
+    await task
 
 
 @asynccontextmanager
