@@ -44,6 +44,13 @@ STOP_WITHIN = 8.0
 BEAT = 5.0
 """Seconds after which the event loop shows the watchdog that it turns; sooner where the watchdog is impatient."""
 
+SILENT = 20.0
+"""Seconds after which a Kafka client that brings no record, though some wait, is replaced.
+
+Half a minute after its broker is back a consumer has to go on, and meanwhile aiokafka may have ended its fetching for
+good: under uvloop a write to a connection that was just closed meets it with an error that it does not expect.
+"""
+
 MOST_FILES = 65_536
 """Open files, connections among them, that a process asks for."""
 
@@ -159,8 +166,8 @@ def _parts(service: Service[Any], context: Context[Any]) -> list[Part]:
         alone = settings.roles == "relay"
         parts.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
     if settings.has_role("consumers") and service.handlers:
-        stuck_after = settings.stuck_after_seconds
-        parts.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=stuck_after))
+        silent = min(SILENT, settings.stuck_after_seconds)
+        parts.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=silent))
     if settings.has_role("jobs"):
         parts += [Worker(kind, work, context) for kind, work in service.jobs.items()]
         if service.handlers:

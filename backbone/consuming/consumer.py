@@ -58,7 +58,7 @@ class Consumer:
     """Reads one service's topics until stopped."""
 
     def __init__(
-        self, name: str, handlers: Handlers, database: Database, kafka: str, *, stuck_after: float = 60.0
+        self, name: str, handlers: Handlers, database: Database, kafka: str, *, stuck_after: float = 20.0
     ) -> None:
         """`stuck_after`: seconds without progress, though records wait, after which the client is replaced."""
         self.pulse = Pulse("consumer")

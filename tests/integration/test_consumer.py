@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.fetch import FetchRequest
 
 from backbone.consuming import consumer
 from backbone.consuming.batch import Batch, read
@@ -185,3 +187,24 @@ async def test_a_replica_without_a_partition_is_ready_and_stands_by(thing: Thing
 
     async with running(*replicas):
         await eventually(all_ready)
+
+
+async def test_a_client_whose_fetching_has_ended_is_replaced(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under uvloop a write to a connection that was just closed raises what aiokafka does not expect."""
+    failed, send = [], AIOKafkaConnection.send
+
+    def failing(self: AIOKafkaConnection, request: Any, **given: Any) -> Any:
+        if isinstance(request, FetchRequest) and not failed:
+            failed.append(request)
+            raise RuntimeError("unable to perform operation; the handler is closed")
+        return send(self, request, **given)
+
+    monkeypatch.setattr(LagWatch, "EVERY", timedelta(seconds=0.2))
+    reading = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, thing.kafka, stuck_after=1)
+    async with running(relay_of(thing), reading):
+        await publish_many(thing, keys=1, each=1)
+        await eventually(lambda: has_effects(thing, 1))
+        monkeypatch.setattr(AIOKafkaConnection, "send", failing)
+        await eventually(lambda: failed)
+        await thing.publish("key-0", 1)
+        await eventually(lambda: has_effects(thing, 2))
