@@ -5,27 +5,17 @@ data keys, either unwraps them. Beside it lies the new one by itself, so that wh
 """
 
 import base64
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from backbone.values.sealed import KEY_BYTES
+from deployment import drawing
 
 
 def draw_once(path: Path) -> None:
     """Write a new master key, for its owner's eyes alone, where there is none yet; an interrupted start leaves none."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    begun = _written(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
-    try:
-        os.link(begun, path)  # of two that begin at the same moment one is first, and both go on with its key
-    except FileExistsError:
-        pass
-    finally:
-        begun.unlink()
-    _sync(path.parent)
+    drawing.draw_once(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
 
 
 @dataclass(frozen=True)
@@ -76,24 +66,5 @@ class KeyFile:
         return [each for each in self.keys if each != self._drawn]
 
     def _write(self, path: Path, keys: list[str]) -> None:
-        _written(path, "".join(f"{each}\n" for each in keys)).replace(path)
-        _sync(path.parent)
-
-
-def _written(path: Path, text: str) -> Path:
-    """Write a file for its owner's eyes alone, which is then to be put in the place of `path`."""
-    begun = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return begun
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        drawing.written(path, "".join(f"{each}\n" for each in keys)).replace(path)
+        drawing.sync(path.parent)
