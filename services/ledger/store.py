@@ -1,7 +1,7 @@
 """The archive in the database: events as they came, and the partitions they lie in."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import asyncpg
@@ -35,8 +35,12 @@ _PARTITIONS = Statement(
     WHERE i.inhparent = 'events'::regclass AND c.relname <> 'events_rest'
     """
 )
-_DAYS_OF_REST = Statement("SELECT DISTINCT day FROM events_rest WHERE day BETWEEN :first AND :last")
-_FORGET_OF_REST = Statement("DELETE FROM events_rest WHERE archived_at < :before")
+# What is done to the archive's tables is done by functions of their owner (migration 0007): the role of the service may
+# neither make nor drop one, nor delete an event.
+_DAYS_OF_REST = Statement("SELECT day FROM events_days_of_rest(:first, :last) AS found(day)")
+_MAKE_DAYS = Statement("SELECT events_make_days(:days::date[])")
+_DROP_DAYS = Statement("SELECT events_drop_days(:days::date[])")
+_FORGET_OF_REST = Statement("SELECT events_forget_rest(:before)")
 # An event that came without a time is placed by its own. A day is said beside a time: only so are the partitions of
 # others left alone.
 _CAME = "coalesce(recorded_at, time)"
@@ -128,33 +132,19 @@ async def days_of_rest(session: Session, first: date, last: date) -> set[date]:
 
 
 async def make(tx: Tx, wanted: Collection[date]) -> None:
-    """Make the partitions of these days, and move there what came without one.
-
-    Nobody writes meanwhile: an event that was on its way to the rest would find that it does not belong there any more.
-    """
-    await tx.raw.execute("LOCK TABLE ONLY events IN SHARE ROW EXCLUSIVE MODE")
-    for day in sorted(set(wanted) - await days(tx.raw)):
-        await tx.raw.execute(_making(day))
-
-
-def _making(day: date) -> str:
-    name = day.strftime(_NAME)
-    return f"""
-    CREATE TABLE {name} (LIKE events);
-    WITH moved AS (DELETE FROM events_rest WHERE day = '{day}' RETURNING *) INSERT INTO {name} SELECT * FROM moved;
-    ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')
-    """  # noqa: S608  a date
+    """Make the partitions of these days, and move there what came without one. Those that are there stay."""
+    await _MAKE_DAYS.execute(tx.raw, days=sorted(wanted))
 
 
 async def drop(tx: Tx, unwanted: Collection[date]) -> None:
     """Drop the partitions of these days."""
-    for day in sorted(unwanted):
-        await tx.raw.execute(f"DROP TABLE IF EXISTS {day.strftime(_NAME)}")
+    await _DROP_DAYS.execute(tx.raw, days=sorted(unwanted))
 
 
 async def forget_rest(tx: Tx, before: datetime) -> int:
     """Delete what was archived before a time and belongs to no partition's day; return how many events."""
-    return await _FORGET_OF_REST.execute(tx.raw, before=before)
+    forgotten: int = await _FORGET_OF_REST.fetchval(tx.raw, before=before)
+    return forgotten
 
 
 async def find(database: Database, id: str) -> list[Archived]:  # noqa: A002  the attribute's name
