@@ -23,6 +23,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
+APPEND_ONLY = {"append_only": True}
+"""The `info` of a table to which a service adds rows that it neither changes nor deletes, and so may not."""
+SECRET = {"secret": True}
+"""The `info` of a table of which nobody reads a row but its service."""
+
 SOUND_TYPE = "length(type) <= 512"
 """What is longer than a type may be is none (see `envelope.LONGEST_ATTRIBUTE`), and would not fit into an index."""
 
@@ -402,6 +407,7 @@ idempotency_keys = Table(
     Column("body", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("idempotency_keys_created_at", "created_at", postgresql_using="brin"),
+    info=SECRET,  # whoever has a key gets the answer
 )
 
 # The keys with which what is a person's own is sealed, each wrapped with the master key; null once it is destroyed.
@@ -415,6 +421,7 @@ data_keys = Table(
     Column("forgotten_at", DateTime(timezone=True)),
     Index("data_keys_person", "person", "made_at"),
     Index("data_keys_living", "person", unique=True, postgresql_where=text("forgotten_at IS NULL")),
+    info=SECRET,
 )
 
 # Master keys with which no data key may be wrapped any more, by what names them (see sealing/cipher.py).

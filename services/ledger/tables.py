@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
+from backbone.storage.tables import APPEND_ONLY
+
 metadata = MetaData()
 
 # `day` is that of the event's own time, in UTC. The id comes first in the key: it leads to its event whatever the day.
@@ -36,6 +38,7 @@ events = Table(
     Index("events_place", "topic", "partition", "offset"),
     Index("events_came", text("coalesce(recorded_at, time)"), "topic", "partition", "offset", "id"),
     postgresql_partition_by="RANGE (day)",
+    info=APPEND_ONLY,
 )
 
 # Where an event that was kept already came again.
@@ -93,4 +96,5 @@ told_forms = Table(
     Column("type", Text(collation="C"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("told_at", DateTime(timezone=True), nullable=False),
+    info=APPEND_ONLY,
 )

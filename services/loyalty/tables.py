@@ -2,6 +2,8 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, MetaData, Table, Text
 
+from backbone.storage.tables import APPEND_ONLY
+
 metadata = MetaData()
 
 accounts = Table(
@@ -24,4 +26,5 @@ entries = Table(
     Column("points", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
     Column("earned_at", DateTime(timezone=True), nullable=False),
+    info=APPEND_ONLY,
 )

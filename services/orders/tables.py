@@ -16,6 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from backbone.storage.tables import APPEND_ONLY
+
 metadata = MetaData()
 
 # Ids are UUIDv7 in lower case: compared byte by byte, their order is the order of placement.
@@ -55,6 +57,7 @@ timeline = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("event", Text, nullable=False),
     Column("text", Text, nullable=False),
+    info=APPEND_ONLY,
 )
 
 # Written while their order is locked.

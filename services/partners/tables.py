@@ -3,6 +3,8 @@
 from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from backbone.storage.tables import APPEND_ONLY, SECRET
+
 metadata = MetaData()
 Name = Text(collation="C")
 Moment = DateTime(timezone=True)
@@ -18,6 +20,7 @@ partners = Table(
     # A JSON Schema: what the partner has agreed to send.
     Column("contract", JSONB, nullable=False),
     CheckConstraint("style IN ('standard-webhooks', 'stripe', 'github')", name="partners_style"),
+    info=SECRET,
 )
 
 # What was taken, for ever: one of the styles signs no time, so that a recording stays right.
@@ -27,4 +30,5 @@ received = Table(
     Column("partner", Name, ForeignKey("partners.name", ondelete="CASCADE"), primary_key=True),
     Column("id", Name, primary_key=True),
     Column("received_at", Moment, nullable=False),
+    info=APPEND_ONLY,
 )

@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from backbone.storage.tables import APPEND_ONLY
+
 metadata = MetaData()
 
 rules = Table(
@@ -31,6 +33,7 @@ rule_versions = Table(
     Column("content", JSONB, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("changed_by", Text, nullable=False),
+    info=APPEND_ONLY,
 )
 
 # One row for each rule and kind of trouble, however often it happens.

@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from backbone.storage.tables import APPEND_ONLY, SECRET
+
 metadata = MetaData()
 Name = Text(collation="C")
 Moment = DateTime(timezone=True)
@@ -52,6 +54,7 @@ endpoints = Table(
     Column("ping_result", Text),
     Column("created_at", Moment, nullable=False),
     CheckConstraint("status IN ('unproven', 'active', 'disabled')", name="endpoints_status"),
+    info=SECRET,
 )
 
 # Every event that was heard, as it is sent, in the order in which it was: of one key that is the order of the key.
@@ -111,4 +114,5 @@ attempts = Table(
         ["endpoint_id", "position"], ["deliveries.endpoint_id", "deliveries.position"], ondelete="CASCADE"
     ),
     Index("attempts_delivery", "endpoint_id", "position", "id"),
+    info=APPEND_ONLY,
 )
