@@ -13,6 +13,7 @@ from backbone.events.buses import longest_retention
 from backbone.events.contracts import ORIGIN
 from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl, named_urls
 from backbone.values.currencies import is_currency
+from backbone.values.passwords import password_in
 from backbone.values.sealed import KEY_BYTES
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
@@ -37,6 +38,9 @@ class Settings(BaseSettings):
 
     database_url: PostgresUrl = Field(
         description="The service's own database: postgresql://role:password@host:port/name"
+    )
+    database_password_file: Path | None = Field(
+        None, description="A file that holds the role's password instead; it is read for each connection"
     )
     kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
     schemas_url: HttpUrl = Field(
@@ -108,6 +112,13 @@ class Settings(BaseSettings):
         named_urls(given)
         return given
 
+    @field_validator("database_password_file")
+    @classmethod
+    def _password_in_file(cls, given: Path | None) -> Path | None:
+        if given is not None:
+            password_in(_content(given))
+        return given
+
     @field_validator("master_key")
     @classmethod
     def _whole_key(cls, given: SecretStr | None) -> SecretStr | None:
@@ -162,7 +173,9 @@ class Settings(BaseSettings):
             )
         return given
 
-    @field_validator("objects", "master_key", "master_key_file", "otlp_endpoint", mode="before")
+    @field_validator(
+        "database_password_file", "objects", "master_key", "master_key_file", "otlp_endpoint", mode="before"
+    )
     @classmethod
     def _none_when_empty(cls, given: object) -> object:
         return given or None

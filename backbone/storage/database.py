@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -18,10 +19,12 @@ from backbone.decision import Decision
 from backbone.events.payload import Cause, Payload
 from backbone.ids import new_id
 from backbone.running.faults import CommitUnknown, is_passing, may_be_the_session
+from backbone.running.retry import RetryPolicy, repeat
 from backbone.running.shares import Share, shared_out
 from backbone.storage import job_rows, outbox
 from backbone.storage.clock import Clock
 from backbone.storage.wakeups import SLEEP, Wakeups
+from backbone.values.passwords import password_in
 
 # Said once on every new connection, and not when it is opened: a pooler between us and the server refuses that.
 # A lock is waited for a few seconds: whatever holds it longer is not ours, and whoever waits holds a connection.
@@ -35,6 +38,10 @@ STATEMENT = 60.0
 """Seconds after which a statement is cut off."""
 LONGEST_WAIT = 2 * CONNECTING + STATEMENT
 """Seconds after which whoever waits for the database, for whatever, has got it or an error."""
+_BEING_CHANGED = RetryPolicy(
+    first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200), within=timedelta(seconds=3)
+)
+"""How long a password that is refused is read again: file and server do not get a new one at the same moment."""
 
 
 class Tx:
@@ -118,11 +125,15 @@ class Database:
 
     transactions: type[Tx] = Tx
 
-    def __init__(self, url: str, service: str, size: int = 12) -> None:
-        """`url` is postgresql://role:password@host:port/name. No connection is made before the first use."""
+    def __init__(self, url: str, service: str, size: int = 12, password_file: Path | None = None) -> None:
+        """`url` is postgresql://role:password@host:port/name. No connection is made before the first use.
+
+        `password_file` holds the password instead: a new one is there for the next connection.
+        """
         self.service = service
         self.wakeups = Wakeups()
         self._url = url
+        self._password_file = password_file
         self._clock = Clock()
         # Autocommit towards SQLAlchemy: transactions are begun and ended by asyncpg, whoever runs the statements.
         self._engine = create_async_engine(
@@ -134,6 +145,7 @@ class Database:
             pool_timeout=CONNECTING,
             pool_use_lifo=True,
             connect_args={
+                "async_creator_fn": self._connect,
                 "timeout": CONNECTING,
                 "command_timeout": STATEMENT,
                 "server_settings": {"application_name": f"sliceline-{service}"},
@@ -225,7 +237,18 @@ class Database:
     async def connect_aside(self, within: float) -> asyncpg.Connection[Any]:
         """Open a connection that is not of the pool, to be closed by whoever asked for it."""
         settings = {"application_name": f"sliceline-{self.service}"}
-        return await asyncpg.connect(self._url, timeout=within, command_timeout=within, server_settings=settings)
+        return await self._connect(self._url, timeout=within, command_timeout=within, server_settings=settings)
+
+    async def _connect(self, *address: str, **named: Any) -> asyncpg.Connection[Any]:
+        """Open a connection, with the password that is in the file now."""
+
+        def opened() -> Awaitable[asyncpg.Connection[Any]]:
+            told = {"password": password_in(self._password_file.read_text())} if self._password_file else {}
+            return asyncpg.connect(*address, **{**named, **told})
+
+        if self._password_file is None:
+            return await opened()
+        return await repeat(opened, _BEING_CHANGED, lambda error: isinstance(error, asyncpg.InvalidPasswordError))
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
         return self._share.part() if self._share else nullcontext()

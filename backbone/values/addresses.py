@@ -6,6 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator
 
+from backbone.values.shapes import of_shape, postgres_url
+
 LARGEST_PORT = 65535
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SERVER = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:/@,]+):([0-9]{1,5})")
@@ -19,13 +21,9 @@ def _bootstrap(given: str) -> str:
     return given
 
 
-def _postgres(given: str) -> str:
-    return _sound(given, ("postgresql",), "postgresql://role:password@host:port/name")
-
-
 def http_url(given: str) -> str:
     """Check the address of something that is called over HTTP. Raises ValueError."""
-    return _sound(given, ("http", "https"), "http://host:port or https://host:port")
+    return of_shape(given, ("http", "https"), "http://host:port or https://host:port")
 
 
 def _objects(given: str) -> str:
@@ -53,19 +51,7 @@ def named_urls(given: str) -> dict[str, str]:
     return found
 
 
-def _sound(given: str, schemes: tuple[str, ...], shape: str) -> str:
-    """Check an address; what is wrong is said without showing it, for it may hold a password."""
-    try:
-        parts = urlsplit(given)
-        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", given)
-    except ValueError:  # a port that is no number, or over 65535
-        sound = False
-    if not sound:
-        raise ValueError(f"must be of the shape {shape}")
-    return given
-
-
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
-PostgresUrl = Annotated[str, AfterValidator(_postgres)]
+PostgresUrl = Annotated[str, AfterValidator(postgres_url)]
 ObjectsUrl = Annotated[str, AfterValidator(_objects)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
