@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bench.stage import PASSWORD, Stage
+from bench.stage import Stage
 from local import ports, probes
 from local import programs as local_programs
 from local.layout import Layout
@@ -44,7 +44,7 @@ def service(
         command=python("-m", f"services.{name}.service", "--roles", roles),
         ready=functools.partial(probes.http_ready, port),
         env={
-            "SLICELINE_DATABASE_URL": database or stage.database(name),
+            "SLICELINE_DATABASE_URL": database or stage.as_service(name),
             "SLICELINE_KAFKA": stage.bootstrap,
             "SLICELINE_PORT": str(port),
             "SLICELINE_MASTER_KEY": MASTER_KEY,
@@ -72,7 +72,7 @@ def house(stage: Stage, *, provider_rate: float, env: Mapping[str, str] | None =
     rate = {"SLICELINE_PROVIDER_RATE": str(provider_rate), **(env or {})}
     everything = [
         *local_programs.sandbox(layout),
-        *local_programs.services(layout, PASSWORD),
+        *local_programs.services(layout),
         *local_programs.robot(layout, delay=0),
     ]
     return {program.name: replace(program, env={**program.env, **rate}) for program in everything}

@@ -15,13 +15,13 @@ import asyncpg
 
 from bench import meter
 from bench.meter import Meter, Reading
-from deployment.addresses import database_url
+from deployment.addresses import database_url, in_database
 from deployment.migrate import migrate
+from deployment.passwords import Passwords
 from local import HOME, kafka, postgres
 from local.program import Program, Server, last_lines, options, python, run
 
 FOLDER = HOME / "bench"
-PASSWORD = "sliceline"
 # As a small server would have it. Durability is Postgres's default: fsync and synchronous_commit are on.
 POSTGRES = {
     **postgres.SETTINGS,
@@ -75,11 +75,19 @@ class Stage:
     def migrate(self) -> None:
         """Make every service's database and topic, as `up` does."""
         self.tell("making databases and topics")
-        asyncio.run(migrate(self.postgres, self.bootstrap, PASSWORD, lambda _: None))
+        asyncio.run(migrate(self.postgres, self.bootstrap, self._passwords, lambda _: None))
+
+    @property
+    def _passwords(self) -> Passwords:
+        return Passwords(self.folder / "passwords")
 
     def database(self, service: str) -> str:
-        """Return the address of a service's own database."""
-        return database_url(self.postgres, service, PASSWORD)
+        """Return the address of a service's own database for the bench, which may do everything with it."""
+        return in_database(self.postgres, service)
+
+    def as_service(self, service: str) -> str:
+        """Return the address of a service's own database under the role as which the service runs."""
+        return database_url(self.postgres, service, service, self._passwords.of(service))
 
     def new_database(self, name: str, *, like: str = "template0") -> str:
         """Make a database of the superuser, empty or a copy; return its address."""

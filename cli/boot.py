@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from deployment import NOTE
+from deployment import NOTE, PASSWORDS
 from deployment.pages.fresh import is_fresh
 from local import forks, ports, processes, programs, state
 from local.forks import Forks
@@ -96,12 +96,11 @@ class Run:
 
     async def _servers_then_services(self) -> None:
         await asyncio.gather(self._prepare_postgres(), self._prepare_kafka())
-        password = programs.role_password(self.layout)
         async with asyncio.TaskGroup() as group:
             for program in programs.servers(self.layout):
                 group.create_task(self._run(program))
-            group.create_task(self._migrate(password))  # waits for the servers by itself, and loads meanwhile
-        await asyncio.gather(*(self._run(program) for program in programs.services(self.layout, password)))
+            group.create_task(self._migrate())  # waits for the servers by itself, and loads meanwhile
+        await asyncio.gather(*(self._run(program) for program in programs.services(self.layout)))
         # Last: while nobody answers it, the robot only learns to ask more seldom.
         for program in programs.robot(self.layout, self._robot_delay):
             await self._run(program)
@@ -114,11 +113,11 @@ class Run:
         if not self.layout.kafka:
             await self._step("kafka", python("-m", "local.kafka", str(self.layout.folder("kafka"))), "downloading")
 
-    async def _migrate(self, password: str) -> None:
+    async def _migrate(self) -> None:
         addresses = {
             "SLICELINE_POSTGRES_URL": programs.admin_url(self.layout),
             "SLICELINE_KAFKA": self.layout.bootstrap(),
-            "SLICELINE_PASSWORD": password,
+            PASSWORDS: str(programs.passwords(self.layout).folder),
         }
         await self._step("tables", python("-m", "deployment.migrate"), env=addresses)
         self.state.rows["tables"].state = "ready"

@@ -1,20 +1,27 @@
 """Finds the databases of the running shop, for the commands that ask them directly."""
 
-import os
+import subprocess
 
-from cli.running import Shop
+from cli.console import fail
+from cli.running import Shop, docker
 from deployment.addresses import database_url
-from local import programs
+from local import ROOT, programs
 from local.layout import layout_for
 from local.ports import HOST
 
-COMPOSE_PASSWORD = "sliceline"  # noqa: S105 (docker-compose.yml says it to everybody, and publishes to this machine only)
 
-
-def url_of(shop: Shop, service: str) -> str:
-    """Return the address, with its password, of a service's own database under its own role."""
+def url_of(shop: Shop, service: str, role: str) -> str:
+    """Return the address, with its password, of a service's own database under a role."""
     layout = layout_for(shop.port_offset)
     if shop.in_containers:
-        password = os.environ.get("SLICELINE_PASSWORD") or COMPOSE_PASSWORD
-        return database_url(f"postgresql://{HOST}:{layout.port('postgres')}", service, password)
-    return database_url(programs.admin_url(layout), service, programs.role_password(layout))
+        return database_url(f"postgresql://{HOST}:{layout.port('postgres')}", service, role, _told_by_compose(role))
+    return database_url(programs.admin_url(layout), service, role, programs.passwords(layout).of(role))
+
+
+def _told_by_compose(role: str) -> str:
+    """Ask a container of `migrate`, which alone sees all passwords; end the command when it does not say."""
+    command = [docker(), "compose", "run", "--rm", "--no-deps", "-T", "migrate", "deployment.passwords", role]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 (the engine's own command)
+    if done.returncode != 0:
+        fail(f"The password of {role} is in a volume of the containers, and they do not tell it:\n{done.stderr}")
+    return done.stdout.strip()

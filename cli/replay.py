@@ -75,12 +75,13 @@ def _rebuild(to: str, *, swap: bool) -> None:
     from cli.databases import url_of
     from cli.feeding import ends, progress
     from cli.running import running_shop
+    from deployment.roles import owner_of
     from deployment.shadowing import NoReadModel, NotLevel, Rebuilding, rebuilt, service_of
 
     try:
         service = service_of(to)
         with ends(to) as both:
-            rebuilding = Rebuilding(service, url_of(running_shop(), to), both.ledger)
+            rebuilding = Rebuilding(service, url_of(running_shop(), to, owner_of(to)), both.ledger)
             with progress(f"Rebuilding {to}", rebuilding.count()) as tell:
                 rebuilding.tell = tell
                 compared = asyncio.run(rebuilt(rebuilding, swap=swap))

@@ -70,11 +70,17 @@ def answers(row: Row) -> bool:
 
 def compose(*arguments: str) -> NoReturn:
     """Become `docker compose` in the project's folder; end the command when there is no `docker`."""
-    docker = shutil.which("docker")
-    if docker is None:
-        fail("The shop runs in containers, or from another folder, and there is no `docker` here to reach it with.")
+    program = docker()
     os.chdir(ROOT)
-    os.execv(docker, [docker, "compose", *arguments])  # noqa: S606 (the engine's own command)
+    os.execv(program, [program, "compose", *arguments])  # noqa: S606 (the engine's own command)
+
+
+def docker() -> str:
+    """Return the path of `docker`; end the command when there is none."""
+    found = shutil.which("docker")
+    if found is None:
+        fail("The shop runs in containers, or from another folder, and there is no `docker` here to reach it with.")
+    return found
 
 
 def _in_containers() -> Shop | None:

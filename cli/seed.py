@@ -7,6 +7,7 @@ import typer
 
 from cli.console import console, fail
 from cli.running import running_shop
+from deployment.roles import owner_of
 
 CHUNK = 20_000
 # Between these two stands every SKU of ours, and no other: "." follows "-" in the order of bytes.
@@ -31,7 +32,7 @@ def seed(
 
     from cli.databases import url_of
 
-    url = url_of(running_shop(), "inventory")
+    url = url_of(running_shop(), "inventory", owner_of("inventory"))  # who may also have it analysed
     try:
         there = asyncio.run(_fill(url, items))
     except (OSError, asyncpg.PostgresError) as error:

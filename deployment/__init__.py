@@ -6,3 +6,6 @@ NOTE = "note: "
 OLD_EVENTS = "SLICELINE_OLD_EVENTS"
 """The setting that tells what tables do that are older than the topics beside them."""
 OLD_EVENTS_CHOICES = ("read", "skip")
+
+PASSWORDS = "SLICELINE_PASSWORDS"
+"""The setting that names the folder with the passwords of the roles in Postgres."""

@@ -1,13 +1,21 @@
 """Builds the addresses of the services' databases. Standard library only: the container image uses it too."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
+
+from backbone.values.passwords import with_password
 
 
-def database_url(postgres_url: str, service: str, password: str) -> str:
-    """Return the address of a service's own database, under its own role, on the server that `postgres_url` names."""
+def database_url(postgres_url: str, service: str, role: str, password: str | None = None) -> str:
+    """Return the address of a service's own database under a role, on the server that `postgres_url` names."""
     server = urlsplit(postgres_url)
     host = server.netloc.rpartition("@")[2]
-    return server._replace(netloc=f"{service}:{quote(password, safe='')}@{host}", path=f"/{service}").geturl()
+    url = server._replace(netloc=f"{role}@{host}", path=f"/{service}").geturl()
+    return url if password is None else with_password(url, password)
+
+
+def in_database(postgres_url: str, service: str) -> str:
+    """Return the address of a service's own database under the role that `postgres_url` names, the superuser."""
+    return urlsplit(postgres_url)._replace(path=f"/{service}").geturl()
 
 
 def without_password(url: str) -> str:

@@ -1,9 +1,10 @@
 """Makes databases, roles, topics and tables of every service: `python -m deployment.migrate`, before they run.
 
 It is harmless when run again, and when run twice at once. The environment tells it SLICELINE_POSTGRES_URL (a
-superuser's address), SLICELINE_KAFKA, SLICELINE_PASSWORD (given to every service's role), SLICELINE_KAFKA_REPLICATION,
-SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see `belonging.py`), and
-SLICELINE_MASTER_KEY_FILE, where a master key is drawn if there is none.
+superuser's address; without a password in it, that is in the next), SLICELINE_PASSWORDS (the folder with the roles'
+passwords, drawn where there are none), SLICELINE_KAFKA, SLICELINE_KAFKA_REPLICATION, SLICELINE_OLD_EVENTS (read or
+skip), where tables and topics do not belong together (see `belonging.py`), and SLICELINE_MASTER_KEY_FILE, where a
+master key is drawn if there is none.
 """
 
 import asyncio
@@ -12,8 +13,11 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -22,13 +26,16 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from backbone.events.buses import Bus
 from backbone.publishing.making import settings
 from backbone.running.gather_or_cancel import gather_or_cancel
-from backbone.storage.statement import Statement
-from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, topics
+from backbone.values import shapes
+from backbone.values.passwords import with_password
+from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, PASSWORDS, granting, scram, topics
 from deployment.addresses import database_url, without_password
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
 from deployment.master_key import draw_once
 from deployment.newcomers import place
+from deployment.passwords import Passwords, UnfitPassword
 from deployment.published import Report
+from deployment.roles import SUPERUSER, owner_of
 from services import CATALOGUE
 
 T = TypeVar("T")
@@ -37,10 +44,8 @@ REACHABLE_WITHIN = 150.0
 """Seconds; longer than `up` waits for a server, so that a server that does not start is told of as such."""
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
-_HAS_ROLE = Statement("SELECT true FROM pg_roles WHERE rolname = :name")
-_HAS_DATABASE = Statement("SELECT true FROM pg_database WHERE datname = :name")
-# A role's password cannot be a parameter; the server itself quotes it.
-_ALTER_ROLE = Statement("SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', :name::text, :password::text)")
+ONCE_EVERYBODYS = "sliceline"
+"""The password that the superuser of compose had when nobody told another one; it is replaced where it is met."""
 
 
 class Unreachable(Exception):
@@ -63,18 +68,24 @@ class Repartitioned(Exception):
         )
 
 
-async def migrate(postgres_url: str, kafka: str, password: str, report: Report, old_events: str | None = None) -> None:
+REFUSALS = (Unreachable, NotMigrated, Repartitioned, DoNotBelong, UnfitPassword, granting.InTheWay)
+"""Why `migrate` does not go on, in a sentence for whoever runs it."""
+
+
+async def migrate(
+    postgres_url: str, kafka: str, passwords: Passwords, report: Report, old_events: str | None = None
+) -> None:
     """Make what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`, `newcomers.py`.
 
     Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated,
-    Repartitioned and DoNotBelong.
+    Repartitioned, DoNotBelong, UnfitPassword and InTheWay.
     """
     replication = _replication(os.environ.get("SLICELINE_KAFKA_REPLICATION") or "1")
     kept, _ = await asyncio.gather(
         _topics(kafka, replication, report),
-        _databases(postgres_url, password, report),
+        databases(postgres_url, passwords, report),
     )
-    urls = {service: database_url(postgres_url, service, password) for service in CATALOGUE}
+    urls = {service: _as_owner(postgres_url, service, passwords) for service in CATALOGUE}
     if kept:
         await settle(kept, kafka, urls, old_events, report)
     await place(kept, urls, old_events, report)
@@ -86,35 +97,50 @@ def _replication(text: str) -> int:
     raise NotMigrated(f"SLICELINE_KAFKA_REPLICATION is {text}; it takes on how many brokers an event is kept: 1, 3, …")
 
 
-async def _databases(postgres_url: str, password: str, report: Report) -> None:
-    connection = await _reach("Postgres", postgres_url, lambda: asyncpg.connect(postgres_url, timeout=5), report)
+async def databases(postgres_url: str, passwords: Passwords, report: Report) -> None:
+    """Make roles and databases, bring tables up to date, and grant what is declared. Raises as `migrate` does."""
+    url, connection = await _reach("Postgres", postgres_url, lambda: _superuser(postgres_url, passwords), report)
     try:
         # Held until the end of the session: a second migration waits here and then finds everything made.
         await connection.execute("SELECT pg_advisory_lock(hashtext('sliceline migrate'))")
-        for service in CATALOGUE:
-            await _role_and_database(connection, service, password)
+        await granting.make(connection, url, CATALOGUE, passwords)
         for service in CATALOGUE:
             report(f"tables of {service}")
-            for said in await asyncio.to_thread(_upgrade, service, database_url(postgres_url, service, password)):
+            for said in await asyncio.to_thread(_upgrade, service, _as_owner(postgres_url, service, passwords)):
                 report(f"{NOTE}{said}")
     finally:
         await connection.close()
 
 
-async def _role_and_database(connection: Any, service: str, password: str) -> None:
-    if not await _HAS_ROLE.fetchval(connection, name=service):
-        await connection.execute(f'CREATE ROLE "{service}"')
-    await connection.execute(await _ALTER_ROLE.fetchval(connection, name=service, password=password))
-    if not await _HAS_DATABASE.fetchval(connection, name=service):
-        await connection.execute(f'CREATE DATABASE "{service}" OWNER "{service}"')
-    await connection.execute(f'REVOKE CONNECT ON DATABASE "{service}" FROM PUBLIC')
+def _as_owner(postgres_url: str, service: str, passwords: Passwords) -> str:
+    return database_url(postgres_url, service, owner_of(service), passwords.of(owner_of(service)))
+
+
+async def _superuser(postgres_url: str, passwords: Passwords) -> tuple[str, Any]:
+    """Connect as the superuser; return the address with its password, which may have been drawn, and the connection."""
+    if urlsplit(postgres_url).password is not None or not passwords.file(SUPERUSER).exists():
+        return postgres_url, await asyncpg.connect(postgres_url, timeout=5)
+    drawn = passwords.of(SUPERUSER)
+    url = with_password(postgres_url, drawn)
+    try:
+        return url, await asyncpg.connect(url, timeout=5)
+    except asyncpg.InvalidPasswordError:
+        with suppress(asyncpg.InvalidPasswordError):
+            connection: Any = await asyncpg.connect(with_password(postgres_url, ONCE_EVERYBODYS), timeout=5)
+            await connection.execute(f"ALTER ROLE CURRENT_USER PASSWORD '{scram.verifier(drawn)}'")
+            return url, connection
+        raise NotMigrated(
+            f"Postgres does not take the password in {passwords.file(SUPERUSER)}: it was made with another one, which "
+            "is to be written there."
+        ) from None
 
 
 def _upgrade(service: str, url: str) -> list[str]:
     from backbone.storage.migrations import MigrationFailed, upgrade
+    from deployment import grants
 
     try:
-        return upgrade(service, url)
+        return upgrade(service, url, afterwards=partial(grants.bring_up_to_date, service))
     except MigrationFailed as error:
         raise NotMigrated(str(error)) from error
 
@@ -194,19 +220,22 @@ async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], r
 
 
 def main() -> None:
-    missing = [name for name in ("SLICELINE_POSTGRES_URL", "SLICELINE_KAFKA") if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"Set {' and '.join(missing)}: they name the servers to prepare.")
-    url, kafka = os.environ["SLICELINE_POSTGRES_URL"], os.environ["SLICELINE_KAFKA"]
-    password = os.environ.get("SLICELINE_PASSWORD") or "sliceline"
+    needed = ("SLICELINE_POSTGRES_URL", "SLICELINE_KAFKA", PASSWORDS)
+    if missing := [name for name in needed if not os.environ.get(name)]:
+        sys.exit(f"Set {' and '.join(missing)}: they name the servers to prepare, and the folder of the passwords.")
+    try:
+        shapes.postgres_url(os.environ[needed[0]])
+    except ValueError as error:
+        sys.exit(f"{needed[0]} {error}")
+    url, kafka, passwords = os.environ[needed[0]], os.environ[needed[1]], Passwords(Path(os.environ[PASSWORDS]))
     if key_file := os.environ.get("SLICELINE_MASTER_KEY_FILE"):
         draw_once(Path(key_file))
     old_events = os.environ.get(OLD_EVENTS) or None
     if old_events not in (None, *OLD_EVENTS_CHOICES):
         sys.exit(f"{OLD_EVENTS} is {old_events}; it takes {' or '.join(OLD_EVENTS_CHOICES)}.")
     try:
-        asyncio.run(migrate(url, kafka, password, lambda line: print(line, flush=True), old_events))  # noqa: T201
-    except (Unreachable, NotMigrated, Repartitioned, DoNotBelong, asyncpg.PostgresError, KafkaError) as error:
+        asyncio.run(migrate(url, kafka, passwords, lambda line: print(line, flush=True), old_events))  # noqa: T201
+    except (*REFUSALS, asyncpg.PostgresError, KafkaError) as error:
         sys.exit(f"migrate: {error}")
 
 

@@ -2,11 +2,11 @@
 
 import functools
 import os
-import secrets
 from pathlib import Path
 
-from deployment import master_key
+from deployment import PASSWORDS, master_key
 from deployment.addresses import database_url
+from deployment.passwords import Passwords
 from local import kafka, postgres, probes
 from local.layout import Layout
 from local.ports import HOST
@@ -41,8 +41,8 @@ def robot(layout: Layout, delay: float | None) -> list[Program]:
     return [] if delay is None else [_robot(layout, delay)]
 
 
-def services(layout: Layout, password: str) -> list[Program]:
-    return [_service(name, layout, password) for name in CATALOGUE]
+def services(layout: Layout) -> list[Program]:
+    return [_service(name, layout) for name in CATALOGUE]
 
 
 def modules() -> list[str]:
@@ -61,10 +61,10 @@ def admin_url(layout: Layout) -> str:
     return layout.postgres_url or postgres.url(layout.folder("postgres"), layout.port("postgres"))
 
 
-def role_password(layout: Layout) -> str:
-    """Return the password of every service's role: SLICELINE_PASSWORD, else one drawn once for this machine."""
-    given = os.environ.get("SLICELINE_PASSWORD")
-    return given or _drawn_once(layout.home / "password")
+def passwords(layout: Layout) -> Passwords:
+    """Return the folder with the passwords of all roles: SLICELINE_PASSWORDS, else one of ours."""
+    given = os.environ.get(PASSWORDS)
+    return Passwords(Path(given).absolute() if given else layout.folder("passwords"))
 
 
 def master_key_file(layout: Layout) -> Path:
@@ -74,13 +74,6 @@ def master_key_file(layout: Layout) -> Path:
     path = layout.home / "master-key"
     master_key.draw_once(path)
     return path
-
-
-def _drawn_once(path: Path) -> str:
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(18))
-    return path.read_text()
 
 
 def _provider(layout: Layout) -> Program:
@@ -131,7 +124,7 @@ def _robot(layout: Layout, delay: float) -> Program:
     )
 
 
-def _service(name: str, layout: Layout, password: str) -> Program:
+def _service(name: str, layout: Layout) -> Program:
     port = layout.port(name)
     return Program(
         name=name,
@@ -139,7 +132,8 @@ def _service(name: str, layout: Layout, password: str) -> Program:
         forked=True,
         ready=functools.partial(probes.http_ready, port),
         env={
-            "SLICELINE_DATABASE_URL": database_url(admin_url(layout), name, password),
+            "SLICELINE_DATABASE_URL": database_url(admin_url(layout), name, name),
+            "SLICELINE_DATABASE_PASSWORD_FILE": str(passwords(layout).file(name)),
             "SLICELINE_KAFKA": layout.bootstrap(),
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployment.addresses import database_url
+from deployment.addresses import database_url, in_database
 from deployment.migrate import migrate
+from deployment.passwords import Passwords
 from local import ROOT, probes
 from local.ports import HOST, free_port
 from local.program import Program, last_lines, python
 from services import CATALOGUE
 from tests.forking import Fork, start
 
-PASSWORD = "sliceline"
 MASTER_KEY = base64.b64encode(b"the master key of no shop at all").decode()
 READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
@@ -135,8 +135,18 @@ class System:
     def url(self, name: str) -> str:
         return f"http://{HOST}:{self.ports[name]}"
 
+    @property
+    def passwords(self) -> Passwords:
+        """Where the passwords of the roles lie."""
+        return Passwords(self.logs / "passwords")
+
     def database_url(self, service: str) -> str:
-        return database_url(self.postgres, service, PASSWORD)
+        """A service's database, under the role as which the service runs."""
+        return database_url(self.postgres, service, service, self.passwords.of(service))
+
+    def whole_database_url(self, service: str) -> str:
+        """The same for the tests, which may do everything with it."""
+        return in_database(self.postgres, service)
 
     @property
     def objects(self) -> Path:
@@ -151,7 +161,7 @@ class System:
     async def prepare(self) -> None:
         """Make databases, topics and a folder for objects, and choose where everybody listens."""
         self.objects.mkdir(exist_ok=True)
-        await migrate(self.postgres, self.kafka, PASSWORD, print)
+        await migrate(self.postgres, self.kafka, self.passwords, print)
         self.ports = {name: free_port() for name in ("smtp", *SANDBOX, *CATALOGUE)}
 
     async def start(self) -> None:

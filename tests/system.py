@@ -213,10 +213,10 @@ class Shop:
 
     @asynccontextmanager
     async def database(self, service: str) -> AsyncIterator["PoolConnectionProxy[Any]"]:
-        """A connection to a service's own database, as that service."""
+        """A connection to a service's own database, as the superuser."""
         if service not in self._pools:
             self._pools[service] = await asyncpg.create_pool(
-                self.system.database_url(service), min_size=0, max_size=4, init=_read_json
+                self.system.whole_database_url(service), min_size=0, max_size=4, init=_read_json
             )
         async with self._pools[service].acquire() as connection:
             yield connection

@@ -12,7 +12,7 @@ from deployment import NOTE
 from tests.copies import copy_of_the_project, delete, run
 from tests.e2e import test_whole_order as order_flow
 from tests.invariants import assert_sound
-from tests.processes import BESIDE, ORDER_FLOW, PASSWORD
+from tests.processes import BESIDE, ORDER_FLOW
 from tests.system import Shop
 
 pytestmark = pytest.mark.long
@@ -31,7 +31,7 @@ async def test_what_is_left_says_what_it_lacks_and_serves_orders_as_before(
 ) -> None:
     monkeypatch.setenv("SLICELINE_POSTGRES_URL", shop.system.postgres)
     monkeypatch.setenv("SLICELINE_KAFKA", shop.system.kafka)
-    monkeypatch.setenv("SLICELINE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("SLICELINE_PASSWORDS", str(shop.system.passwords.folder))
     assert shop.system.services == [*ORDER_FLOW], "nobody has asked for others"
     processes = [shop.system[service] for service in ORDER_FLOW]
     assert set(await asyncio.gather(*(process.stop() for process in processes))) == {0}

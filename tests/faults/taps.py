@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS taps.written (id text NOT NULL, topic text NOT NULL, 
 CREATE TABLE IF NOT EXISTS taps.effects (
   position bigint GENERATED ALWAYS AS IDENTITY, consumer text NOT NULL, source text NOT NULL, key text NOT NULL,
   sequence bigint NOT NULL, name text NOT NULL, occurrence text NOT NULL, at timestamptz DEFAULT clock_timestamp());
-CREATE OR REPLACE FUNCTION taps.note() RETURNS trigger LANGUAGE plpgsql AS $$
+GRANT USAGE ON SCHEMA taps TO PUBLIC;
+GRANT INSERT ON taps.effects TO PUBLIC;
+CREATE OR REPLACE FUNCTION taps.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
   INSERT INTO taps.written VALUES (NEW.id, NEW.aggregatetype || '.events', NEW.aggregateid);
   RETURN NULL;

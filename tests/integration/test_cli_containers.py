@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from deployment.roles import READER
 from local.layout import FIXED
 from local.ports import free_port
 from services import CATALOGUE
@@ -78,6 +79,29 @@ def test_down_says_how_containers_are_stopped(orders: str) -> None:
 def test_a_command_says_that_nothing_runs_when_nobody_answers(nobody: None, command: list[str]) -> None:
     said = CliRunner().invoke(app, command)
     assert (said.exit_code, "./sliceline up" in said.output) == (1, True)
+
+
+ASKED = """#!/bin/sh
+[ "$*" = "compose run --rm --no-deps -T migrate deployment.passwords $8" ] && echo "of-$8" && exit
+echo "no volume" >&2
+exit 1
+"""
+
+
+def test_a_password_is_asked_of_the_containers_that_have_it(
+    orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text(ASKED)
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    at = f"127.0.0.1:{FIXED['postgres']}/orders"
+    said = CliRunner().invoke(app, ["psql", "orders", "--url"])
+    assert said.output.strip() == f"postgresql://{READER}:of-{READER}@{at}"
+    said = CliRunner().invoke(app, ["psql", "orders", "--url", "--as", "service"])
+    assert said.output.strip() == f"postgresql://orders:of-orders@{at}"
+    (tmp_path / "docker").write_text(ASKED.replace("echo", "false && echo"))
+    said = CliRunner().invoke(app, ["psql", "orders", "--url"])
+    assert (said.exit_code, "do not tell it" in said.output) == (1, True)
 
 
 def test_logs_are_those_of_the_shop_that_answers_and_not_of_an_old_run(

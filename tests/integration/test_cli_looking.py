@@ -2,15 +2,19 @@
 
 import asyncio
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 from backbone.publishing.relay import Relay
+from backbone.values.passwords import apart
 from cli.__main__ import app
 from cli.running import Shop
+from deployment.roles import READER
 from local.layout import Layout
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, create_topic, running
@@ -94,7 +98,7 @@ def test_events_says_that_kafka_does_not_answer(shop: None, monkeypatch: pytest.
 @pytest.fixture
 def orders(shop: None, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     url = new_database("orders")
-    monkeypatch.setattr("cli.psql.url_of", lambda _, service: url if service == "orders" else "")
+    monkeypatch.setattr("cli.psql.url_of", lambda _, service, __: url if service == "orders" else "")
     return url
 
 
@@ -120,13 +124,40 @@ def test_psql_gives_the_address_to_another_client(orders: str) -> None:
 
 
 def test_psql_is_opened_on_the_services_database(orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    became: list[str] = []
+    became: dict[str, Any] = {}
     (tmp_path / "psql").write_text("#!/bin/sh\n")
     (tmp_path / "psql").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("os.execv", lambda _, arguments: became.extend(arguments))
+    monkeypatch.setattr("os.execve", lambda _, arguments, env: became.update(arguments=arguments, env=env))
     CliRunner().invoke(app, ["psql", "orders"])
-    assert became == [str(tmp_path / "psql"), orders]
+    bare, password = apart(orders)
+    assert became["arguments"] == [str(tmp_path / "psql"), bare]
+    assert password not in bare
+    assert became["env"]["PGPASSWORD"] == password
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [([], READER), (["--as", "service"], "orders"), (["--as", "owner"], "orders_owner")]
+)
+def test_psql_reads_unless_it_is_told_that_it_may_do_more(
+    shop: None, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: str
+) -> None:
+    monkeypatch.setattr("cli.psql.url_of", lambda _, __, role: role)
+    assert CliRunner().invoke(app, ["psql", "orders", "--url", *words]).output.strip() == expected
+
+
+def test_psql_gives_the_address_to_a_shell(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://reader:it%27s%20%24HOME@127.0.0.1:15432/orders"
+    monkeypatch.setattr("cli.psql.url_of", lambda *_: url)
+    said = CliRunner().invoke(app, ["psql", "orders", "--env"]).output
+    shown = subprocess.run(["sh", "-c", f"{said}\nenv | grep ^PG | sort"], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines() == [
+        "PGDATABASE=orders",
+        "PGHOST=127.0.0.1",
+        "PGPASSWORD=it's $HOME",
+        "PGPORT=15432",
+        "PGUSER=reader",
+    ]
 
 
 def test_psql_says_what_to_do_without_a_client(orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

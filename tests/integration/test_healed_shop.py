@@ -22,7 +22,7 @@ from local import ports, postgres, programs
 from local.layout import FIXED, Layout
 from tests.copies import FIRST_PORT, shop_of
 from tests.journal import Journal
-from tests.processes import PASSWORD, System
+from tests.processes import System
 from tests.system import Shop
 from tests.waiting import eventually
 
@@ -44,7 +44,6 @@ class Owner:
         """Give a command, which succeeds; returns what it says."""
         command = [sys.executable, str(self.tree / "sliceline"), *words]
         env = {name: value for name, value in os.environ.items() if not name.startswith(("SLICELINE_", "PYTHON"))}
-        env["SLICELINE_PASSWORD"] = PASSWORD
         done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -221,11 +221,11 @@ def test_a_migration_waits_only_a_few_seconds_for_a_lock_that_somebody_holds(pan
 
 
 @contextmanager
-def held(url: str) -> Iterator[None]:
-    """Somebody reads the pantry in a transaction and forgets to end it."""
+def held(url: str, reading: str = "SELECT FROM pantry") -> Iterator[None]:
+    """Somebody reads in a transaction and forgets to end it."""
     runner = asyncio.Runner()
     connection = runner.run(asyncpg.connect(url))
-    runner.run(connection.execute("BEGIN; SELECT FROM pantry"))
+    runner.run(connection.execute(f"BEGIN; {reading}"))
     try:
         yield
     finally:
@@ -238,6 +238,8 @@ def test_a_database_that_does_not_answer_is_named_with_its_service(pantry: Pantr
     assert pantry.refusal().startswith(f"{pantry.name}: ConnectionRefusedError")
 
 
+TOLD: dict[str, str] = {}
+"""What a test tells the command in the place of the usual."""
 Migrating = Callable[[], "subprocess.CompletedProcess[str]"]
 
 
@@ -249,10 +251,11 @@ def migrating(pantry: Pantry, postgres: str, kafka: str) -> Migrating:
         f"services.CATALOGUE = {{{pantry.name!r}: 1}}; from deployment.migrate import main; main()"
     )
     told = {"SLICELINE_POSTGRES_URL": postgres, "SLICELINE_KAFKA": kafka, "PYTHONPATH": str(ROOT)}
+    told["SLICELINE_PASSWORDS"] = str(pantry.folder.parent / "passwords")
 
     def run() -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-P", "-c", start]
-        return subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, env={**os.environ, **told, **TOLD}, capture_output=True, text=True, timeout=60)
 
     asyncio.run(_fetch(postgres, f'DROP DATABASE "{pantry.name}"'))  # it is made by the command, for the service's role
     return run
@@ -272,6 +275,17 @@ def test_the_command_fails_in_one_sentence_and_goes_on_where_the_database_is_ahe
     rolled_back = migrating()
     assert (rolled_back.returncode, rolled_back.stderr) == (0, "")
     assert f"note: {pantry.name}'s database is ahead of this code" in rolled_back.stdout
+
+
+@pytest.mark.parametrize("url", ["postgresql://postgres:se/cret@127.0.0.1/postgres", "postgres:secret@127.0.0.1"])
+def test_an_address_that_is_none_is_refused_without_being_shown(
+    migrating: Migrating, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setitem(TOLD, "SLICELINE_POSTGRES_URL", url)
+    failed = migrating()
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("SLICELINE_POSTGRES_URL must be of the shape ")
+    assert "cret" not in failed.stderr
 
 
 @pytest.mark.parametrize("text", ["three", "0", "-1", "1.5", "99999", "9" * 5000, "٣"])

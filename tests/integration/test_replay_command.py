@@ -128,7 +128,7 @@ def shadow(*arguments: str, code: int = 0) -> str:
 
 @pytest.fixture
 def found(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("cli.databases.url_of", lambda _, service: world.urls[service])
+    monkeypatch.setattr("cli.databases.url_of", lambda _, service, __: world.urls[service])
     return world
 
 

@@ -8,13 +8,14 @@ rolled back and tried again.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from sqlalchemy import Connection
 
 from backbone.absent import absent
 
@@ -41,16 +42,23 @@ class MigrationFailed(SlicelineError):
         super().__init__(f"{', '.join(filter(None, (service, file)))}: {reason}")
 
 
-def upgrade(service: str, database_url: str, own: Path | None = None) -> list[str]:
-    """Bring a service's database to the newest revision, as the service's own role. Running it again is harmless.
+def upgrade(
+    service: str,
+    database_url: str,
+    own: Path | None = None,
+    afterwards: Callable[[Connection], None] = lambda _: None,
+) -> list[str]:
+    """Bring a service's database to the newest revision, as the role of its address. Running it again is harmless.
 
-    `own`: the folder of the service's own line, where that is not `services/<name>/migrations`. Returns a sentence for
-    each line in which the database is ahead of this code: that line is left as it is. Raises MigrationFailed. It runs
-    an event loop of its own: call it from a thread (or a program) that has none.
+    `own`: the folder of the service's own line, where that is not `services/<name>/migrations`. `afterwards` runs on
+    the same connection, in a transaction of its own. Returns a sentence for each line in which the database is ahead of
+    this code: that line is left as it is. Raises MigrationFailed. It runs an event loop of its own: call it from a
+    thread (or a program) that has none.
     """
     upgrading = _Upgrading(service, _folders(service, own))
     try:
         config = config_of(service, database_url, own)
+        config.attributes["afterwards"] = afterwards
         upgrading.read(config)
         upgrading.run(config)
     except MigrationFailed:

@@ -23,6 +23,10 @@ def _migrate(connection: Connection) -> None:
     context.configure(connection=connection, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()
+    if afterwards := context.config.attributes.get("afterwards"):
+        connection.commit()
+        with connection.begin():
+            afterwards(connection)
 
 
 async def _run(url: str) -> None:

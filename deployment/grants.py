@@ -1,0 +1,85 @@
+"""Says who may do what with which table, and brings a database to it.
+
+The tables say it themselves, where they are described: what is `SECRET` is not for the role that reads, of what is
+`APPEND_ONLY` a service changes nothing. A function that works as its owner is the service's to call. What nobody
+declares nobody may: neither the service nor the reader makes, alters, drops or empties a table.
+"""
+
+import importlib.util
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+
+from sqlalchemy import Connection, Table, text
+
+from backbone.storage.tables import metadata as of_the_backbone
+from deployment.roles import READER
+
+Grants = frozenset[tuple[str, str, str]]
+"""Table, role and privilege."""
+EVERYBODY = "public"
+ADDING = ("SELECT", "INSERT")
+CHANGING = (*ADDING, "UPDATE", "DELETE")
+
+_TABLES = text("""
+SELECT c.relname AS name, CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee) END AS role,
+       a.privilege_type AS privilege
+FROM pg_class AS c LEFT JOIN aclexplode(c.relacl) AS a ON true
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+""")
+_FUNCTIONS = text("""
+SELECT p.oid::regprocedure::text AS name FROM pg_proc AS p
+WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND (
+  has_function_privilege('public', p.oid, 'EXECUTE')
+  OR NOT has_function_privilege(CAST(:role AS name), p.oid, 'EXECUTE'))
+""")
+
+
+def declared(service: str) -> Grants:
+    """Return what a service's own role and the reader may do with the tables of its database."""
+    return frozenset(grant for table in _tables(service) for grant in _of(table, service))
+
+
+def _tables(service: str) -> Iterator[Table]:
+    yield from of_the_backbone.tables.values()
+    if importlib.util.find_spec(module := f"services.{service}.tables"):
+        yield from import_module(module).metadata.tables.values()
+
+
+def _of(table: Table, service: str) -> Iterator[tuple[str, str, str]]:
+    for privilege in ADDING if table.info.get("append_only") else CHANGING:
+        yield table.name, service, privilege
+    if not table.info.get("secret"):
+        yield table.name, READER, "SELECT"
+
+
+def bring_up_to_date(service: str, connection: Connection) -> None:
+    """Grant what is declared and not granted, revoke what is granted and not declared: as the owner, in a transaction.
+
+    Tables that this code does not know belong to a newer release, which may be running: they are left alone.
+    """
+    there, granted = set(), set()
+    for row in connection.execute(_TABLES):
+        there.add(row.name)
+        granted.add((row.name, row.role, row.privilege))
+    wanted = frozenset(each for each in declared(service) if each[0] in there)
+    known, ours = {name for name, _, _ in wanted}, {service, READER, EVERYBODY}
+    surplus = {each for each in granted if each[0] in known and each[1] in ours} - wanted
+    for said in (*_said("REVOKE", "FROM", surplus), *_said("GRANT", "TO", wanted - granted)):
+        connection.exec_driver_sql(said)
+    for row in connection.execute(_FUNCTIONS, {"role": service}).all():
+        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {row.name} FROM PUBLIC")
+        connection.exec_driver_sql(f'GRANT EXECUTE ON FUNCTION {row.name} TO "{service}"')
+
+
+def _said(verb: str, preposition: str, grants: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Write one statement for all tables with which a role may do the same."""
+    privileges: Mapping[tuple[str, str], set[str]] = defaultdict(set)
+    for name, role, privilege in grants:
+        privileges[role, name].add(privilege)
+    tables: Mapping[tuple[str, str], list[str]] = defaultdict(list)
+    for (role, name), several in sorted(privileges.items()):
+        tables[role, ", ".join(sorted(several))].append(f'public."{name}"')
+    for (role, listed), names in tables.items():
+        whom = "PUBLIC" if role == EVERYBODY else f'"{role}"'
+        yield f"{verb} {listed} ON {', '.join(names)} {preposition} {whom}"
