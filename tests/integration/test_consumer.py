@@ -191,7 +191,8 @@ async def test_a_replica_without_a_partition_is_ready_and_stands_by(thing: Thing
 
 async def test_a_client_whose_fetching_has_ended_is_replaced(thing: Things, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under uvloop a write to a connection that was just closed raises what aiokafka does not expect."""
-    failed, send = [], AIOKafkaConnection.send
+    failed: list[object] = []
+    send: Any = AIOKafkaConnection.send
 
     def failing(self: AIOKafkaConnection, request: Any, **given: Any) -> Any:
         if isinstance(request, FetchRequest) and not failed:
@@ -205,6 +206,6 @@ async def test_a_client_whose_fetching_has_ended_is_replaced(thing: Things, monk
         await publish_many(thing, keys=1, each=1)
         await eventually(lambda: has_effects(thing, 1))
         monkeypatch.setattr(AIOKafkaConnection, "send", failing)
-        await eventually(lambda: failed)
+        await eventually(lambda: bool(failed))
         await thing.publish("key-0", 1)
         await eventually(lambda: has_effects(thing, 2))
