@@ -8,7 +8,8 @@ from tests.faults.customers import Customers, end_leases
 from tests.system import Shop
 
 
-@pytest.mark.parametrize("service", ["inventory", pytest.param("payments", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["inventory", "payments"])
 async def test_replicas_that_come_and_go_share_the_work(shop: Shop, service: str) -> None:
     await shop.system.robot()
     customers = Customers(shop)

@@ -48,6 +48,7 @@ async def test_orders_are_accepted_while_kafka_is_away_and_completed_when_it_is_
     await customers.are_served()
 
 
+@pytest.mark.long
 async def test_no_accepted_order_is_lost_when_postgres_is_killed_under_load(shop: Shop, servers: Servers) -> None:
     await shop.system.robot()
     customers = Customers(shop)

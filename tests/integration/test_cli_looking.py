@@ -132,7 +132,7 @@ def test_psql_is_opened_on_the_services_database(orders: str, tmp_path: Path, mo
     CliRunner().invoke(app, ["psql", "orders"])
     bare, password = apart(orders)
     assert became["arguments"] == [str(tmp_path / "psql"), bare]
-    assert password not in bare
+    assert f":{password}@" not in bare
     assert became["env"]["PGPASSWORD"] == password
 
 

@@ -81,6 +81,7 @@ def test_a_start_of_kafka_takes_over_the_classes_that_the_first_one_wrote_down(
     assert not outdated.exists()
 
 
+@pytest.mark.long
 def test_a_broken_file_of_classes_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "torn.classes"
     broken.write_bytes(b"half")

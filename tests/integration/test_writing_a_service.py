@@ -65,10 +65,11 @@ def surveys(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service[Any
 TESTS = ["test_surveys", "test_migrations", "test_problem_kinds"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(("ruff", "check", "."), id="lint", marks=pytest.mark.long),
+        pytest.param(("ruff", "check", "."), id="lint"),
         pytest.param(("ruff", "format", "--check", "."), id="format"),
         pytest.param(
             ("mypy", f"--cache-dir={ROOT / '.mypy_cache'}", "services/surveys", "tests/integration/test_surveys.py"),
@@ -77,12 +78,10 @@ TESTS = ["test_surveys", "test_migrations", "test_problem_kinds"]
         pytest.param(
             ("pytest", "-q", "tests/unit/test_catalogue.py", "tests/unit/test_contracts.py"),
             id="contracts",
-            marks=pytest.mark.long,
         ),
         pytest.param(
             ("pytest", "-q", "-k", "surveys", *(f"tests/integration/{name}.py" for name in TESTS)),
             id="tests",
-            marks=pytest.mark.long,
         ),
     ],
 )
