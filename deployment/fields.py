@@ -55,13 +55,36 @@ def is_in(field: str, others: Collection[str]) -> bool:
 
 def line_of(text: str, pointer: Pointer) -> int:
     """Find the line of a JSON text on which a part stands, or else the nearest that it would be in."""
-    at = 0
+    place = value = 0
     for name in pointer:
-        found = text.find(f"{json.dumps(name)}:", at)
-        if found < 0:
+        members = dict(_members(text, value))
+        if name not in members:
             break
-        at = found
-    return text.count("\n", 0, at) + 1
+        place, value = members[name]
+    return text.count("\n", 0, place) + 1
+
+
+def _members(text: str, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the names in the JSON object that begins at a place, each with where it and its value stand."""
+    at = _past(text, at)
+    while text[at : at + 1] in ("{", ","):
+        place = _past(text, at + 1)
+        if text[place : place + 1] != '"':
+            return
+        name, end = _DECODER.raw_decode(text, place)
+        value = _past(text, _past(text, end) + 1)
+        yield name, (place, value)
+        at = _past(text, _DECODER.raw_decode(text, value)[1])
+
+
+_DECODER = json.JSONDecoder()
+
+
+def _past(text: str, at: int) -> int:
+    """Go past white space."""
+    while text[at : at + 1] in (" ", "\n", "\r", "\t"):
+        at += 1
+    return at
 
 
 def _touches(known: str, schema: Schema, field: str) -> bool:

@@ -13,7 +13,7 @@ from backbone.events.compatibility import Schema
 from backbone.events.envelope import is_type, parse_type
 from backbone.events.losses import losses
 from deployment import released
-from deployment.differences import Contract, Difference, compare
+from deployment.differences import Contract, Difference, compare, unjudged
 from deployment.fields import fields_of, is_in, line_of, parts, reads
 from deployment.findings import PAGE, Finding
 from deployment.released import Form
@@ -59,7 +59,7 @@ class Tree:
         """Name the version that would follow the newest of this event."""
         name = parse_type(event_type)
         known = (parse_type(each) for each in (*self.current, *(form.type for form in self.released)))
-        newest = max(each.version for each in known if each[:2] == name[:2])
+        newest = max((each.version for each in known if each[:2] == name[:2]), default=0)
         return f"{name.event}.v{newest + 1}"
 
 
@@ -85,7 +85,11 @@ def read_tree(folder: Path | None = None) -> Tree:
     current = {_type_of(file): _contract(file) for file in sorted(root.glob("*/*.json")) if is_type(_type_of(file))}
     readers: dict[str, dict[str, Schema]] = {}
     for file in sorted(root.glob("consumers/*/*.json")):
-        readers.setdefault(f"sliceline.{file.stem}", {})[file.parent.name] = _json(file)
+        if not is_type(event_type := f"sliceline.{file.stem}"):
+            raise Unreadable(f"{file} is named after no event: it should be <service>.<event>.v<N>.json.")
+        readers.setdefault(event_type, {})[file.parent.name] = view = _json(file)
+        if broken := _broken(view):
+            raise Unreadable(f"{file}: {broken}. ./sliceline contracts writes it anew.")
     return Tree(released.read(root), current, readers)
 
 
@@ -133,6 +137,8 @@ class _Judging:
         found: dict[tuple[str, str], Difference] = {}
         if any(form.retired for form in self._forms) and "x-retired" not in contract.schema:
             found["", "retired"] = Difference("", "retired", "this version was retired")
+        if not self._forms:
+            found = {(each.field, each.rule): each for each in unjudged(contract.schema)}
         for form in self._forms:
             compared = compare(form.contract, contract)
             self.values += compared.values
@@ -191,8 +197,21 @@ def _broken(schema: Schema) -> str:
     if not all(isinstance(part, dict) for part in within):
         return "the file has true or false for a schema: write {} for any value"
     references = [part["$ref"] for part in within if "$ref" in part]
-    elsewhere = [each for each in references if each.removeprefix("#/$defs/") not in schema.get("$defs", {})]
-    return f"the file refers to {elsewhere[0]}: only what is in its $defs can be referred to" if elsewhere else ""
+    definitions = schema.get("$defs", {})
+    elsewhere = [each for each in references if each.removeprefix("#/$defs/") not in definitions]
+    if elsewhere:
+        return f"the file refers to {elsewhere[0]}: only what is in its $defs can be referred to"
+    turning = [name for name in definitions if _leads_back(name, definitions)]
+    return f"the definition {turning[0]} is nothing but a reference to itself" if turning else ""
+
+
+def _leads_back(name: str, definitions: Schema) -> bool:
+    """Tell whether a definition refers to itself before it says anything: what goes after it never comes to an end."""
+    seen: set[str] = set()
+    while name not in seen and "$ref" in definitions[name]:
+        seen.add(name)
+        name = definitions[name]["$ref"].removeprefix("#/$defs/")
+    return name in seen
 
 
 def _type_of(file: Path) -> str:

@@ -42,7 +42,9 @@ def read(folder: Path | None = None) -> list[Form]:
     """Read all released forms. Raises BrokenLock."""
     file = (folder or contracts.SCHEMAS) / NAME
     lines = file.read_text().splitlines() if file.exists() else []
-    return [_form(number, line) for number, line in enumerate(lines, start=1)]
+    forms = [_form(number, line) for number, line in enumerate(lines, start=1)]
+    _count(forms)
+    return forms
 
 
 def write(forms: Iterable[Form], folder: Path | None = None) -> None:
@@ -63,6 +65,22 @@ def unreleased(forms: Iterable[Form], current: Mapping[str, Contract], release: 
 
 def _is_same(one: Contract, other: Contract) -> bool:
     return (one.schema, one.samples) == (other.schema, other.samples)
+
+
+def _count(forms: Iterable[Form]) -> None:
+    """Raise BrokenLock where a form is missing before a later one, or two bear one number, as after a merge."""
+    last: dict[str, int] = {}
+    for form in forms:
+        if form.number != (due := last.get(form.type, 0) + 1):
+            said = f"form {form.number} of {form.type} stands where form {due} should"
+            raise BrokenLock(f"schemas/{NAME}: {said}. Put back what is missing (git log -p). {_AFTER_A_MERGE}")
+        last[form.type] = form.number
+
+
+_AFTER_A_MERGE = (
+    "After a merge in which both sides released a form: keep theirs, take yours out, and run "
+    "./sliceline contracts release."
+)
 
 
 def _form(number: int, line: str) -> Form:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from backbone.events import contracts
 from cli.__main__ import app
 from deployment import released
+from deployment.fields import line_of
 from deployment.gate import judge, read_tree
 from deployment.objections import objections
 from deployment.reading import Seen
@@ -238,6 +239,60 @@ def test_a_released_form_that_was_edited_is_noticed(schemas: Path, spoil: Callab
     with pytest.raises(BrokenLock, match=f"line {at + 1}"):
         released.read()
     assert f"line {at + 1}" in said("check")[2]
+
+
+def test_a_form_that_is_gone_and_one_that_is_there_twice_are_noticed(schemas: Path) -> None:
+    change(schemas / COMPLETED, with_channel)
+    assert said("release")[0] == 0
+    lock = schemas / released.NAME
+    lines = lock.read_text().splitlines(keepends=True)
+    [first, second] = [number for number, line in enumerate(lines) if 'order-completed.v1",' in line[:60]]
+    for left in (lines[:first] + lines[second:], [*lines, lines[second]]):
+        lock.write_text("".join(left))
+        for words in ("check", "release"):
+            code, _, err = said(words)
+            assert code == 1
+            assert "form 2 of sliceline.orders.order-completed.v1 stands where form" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("order-completed.json", "{}", "is named after no event"),
+        ("orders.order-completed.v1.json", "[]", "is no JSON object"),
+        ("orders.order-completed.v1.json", '{"type": "objct"}', "is no schema that can be checked"),
+        ("orders.order-completed.v1.json", '{"properties": 5}', "is no schema that can be checked"),
+    ],
+    ids=["name", "list", "type", "properties"],
+)
+def test_a_readers_file_that_cannot_be_read_is_named(schemas: Path, name: str, text: str, told: str) -> None:
+    (schemas / "consumers" / "loyalty" / name).write_text(text)
+    code, _, err = said("check")
+    assert code == 1
+    assert f"consumers/loyalty/{name}" in err
+    assert told in err
+
+
+def test_a_reader_of_an_event_that_never_was_is_told_so(schemas: Path) -> None:
+    (schemas / "consumers" / "loyalty" / "orders.order-complted.v1.json").write_text('{"type": "object"}')
+    assert "orders.order-complted.v1: there is no such contract; read by loyalty" in said("check")[1]
+
+
+def test_the_line_of_a_field_is_not_that_of_one_with_its_name_elsewhere() -> None:
+    text = """{
+  "description": "properties: {\\"total\\": 1}",
+  "properties": {
+    "lines": {"items": {"properties": {
+      "total": {}}}},
+    "total": {},
+    "x": []
+  }
+}"""
+    assert line_of(text, ("properties", "total")) == 6
+    assert line_of(text, ("properties", "lines", "items", "properties", "total")) == 5
+    assert line_of(text, ("properties", "gone")) == 3
+    assert line_of(text, ("properties", "x", "y")) == 7
+    assert line_of("{}", ("properties",)) == 1
 
 
 def test_a_file_that_is_no_json_is_named(schemas: Path) -> None:
