@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 
+from backbone.errors import SlicelineError
 from backbone.events.contracts import ORIGIN, id_of, schema_of
 from deployment.catalogue import Services
 from deployment.objections import load_services
@@ -13,6 +14,11 @@ from deployment.pages import eventcatalog
 from deployment.pages.asyncapi import document
 from deployment.pages.fresh import FOLDER, LAST
 from deployment.pages.pages import pages
+
+
+class NotACatalogue(SlicelineError):
+    """The folder that a catalogue should be built into has other things in it; the message names it."""
+
 
 ROOMS = ("events", "services", "schemas")
 """The folders in it, which are its own."""
@@ -38,13 +44,27 @@ def _schemas(services: Services) -> dict[str, str]:
 
 
 def build(services: Services, folder: Path = FOLDER) -> int:
-    """Write the catalogue, and take away what is in its folders from before; return how many files there are."""
+    """Write the catalogue, and take away what is in its folders from before; return how many files there are.
+
+    Raises NotACatalogue where the folder holds something else, of which nothing is touched.
+    """
+    if folder != FOLDER and not _is_free(folder):
+        raise NotACatalogue(f"{folder} holds other things. Name a folder that is empty, or has a catalogue in it.")
     found = files(services)
     write(found, folder)
     there = {each for room in ROOMS for each in (folder / room).rglob("*") if each.is_file()}
     for stale in there - {folder / name for name in found}:
         stale.unlink()
     return len(found)
+
+
+def _is_free(folder: Path) -> bool:
+    """Tell whether a folder is empty, not there, or built by us."""
+    try:
+        told = orjson.loads((folder / LAST).read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return not folder.exists() or not any(folder.iterdir())
+    return isinstance(told, dict) and "x-services" in told.get("info", {})
 
 
 def write(found: Mapping[str, str], folder: Path) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
 from backbone.events.contracts import schema_of
 from backbone.events.envelope import parse_type, topic_of
 from backbone.events.payload import Unread
+from cli.__main__ import app
 from deployment.catalogue import flows, readers
 from deployment.pages.asyncapi import document
 from deployment.pages.build import build, files, for_eventcatalog
@@ -166,8 +168,8 @@ def test_no_text_becomes_markup() -> None:
 
 
 def test_a_build_takes_away_pages_of_events_that_are_gone_and_nothing_else(tmp_path: Path) -> None:
+    build(SERVICES, tmp_path)
     stale, foreign = tmp_path / "events" / "orders.gone.v1.html", tmp_path / "note.txt"
-    stale.parent.mkdir()
     stale.touch()
     foreign.touch()
     assert build(SERVICES, tmp_path) == len(FILES)
@@ -175,6 +177,27 @@ def test_a_build_takes_away_pages_of_events_that_are_gone_and_nothing_else(tmp_p
         *FILES,
         "note.txt",
     }
+
+
+@pytest.mark.parametrize("asyncapi", [None, "{", "[]", '{"asyncapi": "3.0.0", "info": {"title": "Sliceline"}}'])
+def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path, asyncapi: str | None) -> None:
+    """As the project's own does, which has folders of the same names."""
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "service.py").touch()
+    if asyncapi is not None:
+        (tmp_path / LAST).write_text(asyncapi)
+    before = {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*")}
+    done = CliRunner().invoke(app, ["contracts", "catalogue", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "Name a folder that is empty" in done.stderr
+    assert {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("action", ["catalogue", "eventcatalog"])
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, action: str) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(app, ["contracts", action, str(tmp_path / "file" / "folder")])
+    assert (done.exit_code, "cannot be written: Not a directory." in done.stderr) == (1, True), done.stderr
 
 
 def test_a_folder_is_fresh_until_something_it_is_made_from_is_newer(tmp_path: Path) -> None:
