@@ -36,7 +36,11 @@ class DataKey:
 
     def open(self, ciphertext: str) -> str:
         """Decrypt the last part of a sealed text. Raises NotOurs."""
-        return _decrypted(self.secret, _read(ciphertext), self.name).decode()
+        try:
+            sealed = _read(ciphertext)
+        except ValueError:  # so many characters are no bytes
+            raise NotOurs(f"What is said to be sealed with the key {self.name} is not.") from None
+        return _decrypted(self.secret, sealed, self.name).decode()
 
 
 def new_key(service: str) -> DataKey:

@@ -77,7 +77,10 @@ class Sealing:
 
     @property
     def masters(self) -> tuple[bytes, ...]:
-        """The master keys; new data keys are wrapped with the first. A file of them is read again every few seconds."""
+        """The master keys; new data keys are wrapped with the first. A file of them is read again every few seconds.
+
+        Raises KeysAway where there is one that could not be read yet: nothing is to be left unsealed for that.
+        """
         known = self._read.get("")
         if known is None:
             self._read.put("", known := self._read_again())
@@ -87,6 +90,8 @@ class Sealing:
         try:
             self._last = self._settings.masters
         except ValueError as error:  # a file that is not there now, or half of it
+            if not self._last:
+                raise KeysAway(f"The master key cannot be read: {error}") from None
             logger.warning("the master key cannot be read again", action="master-key-unread", reason=str(error))
         return self._last
 
@@ -146,7 +151,7 @@ class Sealing:
         if not names:
             return text
         keys = await self._find(names, is_needed=is_needed)
-        return SEALED.sub(lambda found: write(_clear(found, keys)), text)
+        return SEALED.sub(lambda found: write(_clear(found, keys, is_needed=is_needed)), text)
 
     def drop(self) -> None:
         """Forget all keys that are remembered: one of them was destroyed."""
@@ -278,8 +283,8 @@ def _retired() -> KeysAway:
     return KeysAway("The master key was replaced, and the new one is not read yet here; it is in a few seconds.")
 
 
-def _clear(found: re.Match[str], keys: "Mapping[str, DataKey | None]") -> str:
-    """Open one sealed text, or say why it cannot be read."""
+def _clear(found: re.Match[str], keys: "Mapping[str, DataKey | None]", *, is_needed: bool) -> str:
+    """Open one sealed text, or say why it cannot be read; with `is_needed` raise KeysAway where it was changed."""
     from backbone.sealing.cipher import NotOurs
 
     name, ciphertext = found.groups()
@@ -288,7 +293,9 @@ def _clear(found: re.Match[str], keys: "Mapping[str, DataKey | None]") -> str:
     key = keys[name]
     try:
         return key.open(ciphertext) if key else FORGOTTEN
-    except NotOurs:
+    except NotOurs as error:
+        if is_needed:
+            raise KeysAway(str(error)) from None
         return UNREADABLE
 
 

@@ -12,6 +12,7 @@ from backbone.errors import SlicelineError
 from backbone.jobs.work import Done, Job, Work
 from backbone.running.retry import RetryPolicy
 from backbone.storage.database import Tx
+from backbone.values.sealed import FORGOTTEN
 from services.carts import decisions, store
 from services.carts.decisions import PLACE, Cart
 from services.carts.orders import CALL_SECONDS, Orders, Placed, Refused, Unknown
@@ -32,6 +33,10 @@ class TooLongAgo(SlicelineError):
     """Orders may have forgotten the key, so that asking again could make a second order."""
 
 
+class Forgotten(SlicelineError):
+    """The customer was forgotten between two attempts: what is left would be refused, also where there is an order."""
+
+
 class Decide(Protocol):
     """Decides what an answer means for the cart as it stands when it is settled."""
 
@@ -45,6 +50,12 @@ async def place(job: Job, context: Context[Settings]) -> Decide:
     version = job.data["version"]
     orders = Orders(context.http, context.settings.orders_url)
     order = json.loads(await context.sealing.opened_json(json.dumps(job.data["order"]).encode(), is_needed=True))
+    if FORGOTTEN in (*order["customer"].values(), order.get("address")):
+        if job.attempt > 1:
+            raise Forgotten(
+                "The customer was forgotten meanwhile. Look whether orders has this order; discard the job."
+            )
+        return partial(decisions.refused, version=version, reason="This customer was forgotten.", errors=())
     match await orders.place(order, f"cart/{job.key}/{version}", job.cause.correlationid):
         case Placed(order):
             return partial(decisions.placed, version=version, order=order)

@@ -4,6 +4,7 @@ One may be handed over twice when an answer is lost; its Message-ID is the same 
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -207,10 +208,15 @@ async def _opened(mail: Queued, sealing: Sealing) -> Queued:
 
 
 def _without(outcome: Failed | Exception, recipient: str) -> Failed | Exception:
-    """Leave out of what a server says whom it is about: that is stored and logged, and neither holds an address."""
+    """Leave out of what a server says whom it is about: that is stored and logged, and neither holds an address.
+
+    It may write the address in letters of its own, or tell a part of it.
+    """
+    parts = "|".join(rf"(?<!\w){re.escape(each)}(?!\w)" for each in recipient.rpartition("@")[::2] if each)
+    about = re.compile(rf"{re.escape(recipient)}|[^\s<>]+@[^\s<>]+|{parts}", re.IGNORECASE)
 
     def without(said: str) -> str:
-        return said.replace(recipient, THE_RECIPIENT)
+        return about.sub(THE_RECIPIENT, said)
 
     if isinstance(outcome, Failed):
         return Failed(without(outcome.reason))

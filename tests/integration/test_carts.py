@@ -15,6 +15,7 @@ from backbone.context import Context
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.storage.database import Database
+from backbone.values.sealed import FORGOTTEN
 from services.carts.decisions import PLACE
 from services.carts.service import SERVICE
 from services.carts.settings import Settings
@@ -369,6 +370,23 @@ async def test_a_checkout_that_began_too_long_ago_waits_for_a_person(till: Till)
         await eventually(lambda: is_parked(till), 30)
     assert "Look whether orders has this order" in (await till.job())["error"]
     assert (await till.view(cart))["checkout"]["status"] == "placing"
+
+
+async def test_a_checkout_of_somebody_who_was_forgotten_is_refused_or_waits_for_a_person(till: Till) -> None:
+    """Once orders was asked there may be an order; what is left of the customer would be refused all the same."""
+    first, second = await till.filled(), await till.filled()
+    for cart in (first, second):
+        await till.check_out(cart)
+    await till.carts.database.fetch(
+        "UPDATE jobs SET data = jsonb_set(data, '{order,customer,name}', to_jsonb($1::text))", FORGOTTEN
+    )
+    await till.carts.database.fetch("UPDATE jobs SET attempts = 1, first_attempt_at = now() WHERE key = $1", second)
+    async with till.working():
+        await till.until(first, "refused")
+        await eventually(lambda: has_failed(till), 30)
+    assert (await till.view(first))["checkout"]["reason"] == "This customer was forgotten."
+    assert "Look whether orders has this order" in (await till.job())["error"]
+    assert (await till.view(second))["checkout"]["status"] == "placing"
 
 
 async def is_parked(till: Till) -> bool:

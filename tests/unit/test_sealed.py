@@ -59,6 +59,15 @@ def test_a_sealed_text_opens_with_no_other_key_and_not_changed() -> None:
         key.open(own[:-2] + ("AA" if own[-2:] != "AA" else "BB"))
 
 
+def test_what_is_no_base64_at_all_is_not_ours() -> None:
+    """The form lets any number of characters pass, of which not all are bytes."""
+    key = new_key("orders")
+    text = f"sealed:1:{key.name}:{'A' * 41};"
+    assert is_sealed(text)
+    with pytest.raises(NotOurs):
+        key.open(ciphertext(text))
+
+
 def test_a_key_is_unwrapped_by_the_master_key_that_wrapped_it_and_under_its_own_name() -> None:
     key = new_key("orders")
     stored = wrapped(key, MASTER)
