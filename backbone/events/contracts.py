@@ -197,13 +197,16 @@ def _validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
 
 
 def _as_it_travels(schema: Any) -> Any:
-    """Let each field that is marked as sensitive be sealed as well: then its own limits are no more to be seen."""
+    """Let each field that is marked as sensitive be sealed as well: then its own limits are no more to be seen.
+
+    A condition and no `anyOf`, which of a broken field would say only that neither fits.
+    """
     if isinstance(schema, list):
         return [_as_it_travels(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     within = {name: _as_it_travels(each) for name, each in schema.items()}
-    return {"anyOf": [_SEALED, within]} if isinstance(schema.get(SENSITIVE), str) else within
+    return {"if": _SEALED, "else": within} if isinstance(schema.get(SENSITIVE), str) else within
 
 
 def _errors(validator: jsonschema_rs.Draft202012Validator, value: object) -> list[tuple[str, str]]:

@@ -157,6 +157,27 @@ def test_what_is_broken_is_named_by_its_path_and_shown_to_nobody() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "errors"),
+    [
+        ("name", "", ["the value is shorter than 1 character"]),
+        ("name", "secret" * 40, ["the value is longer than 200 characters"]),
+        ("name", ["secret"], ['the value is not of type "string"']),
+        ("email", "secret", ['the value does not match "^[^@\\s]+@[^@\\s]+$"']),
+    ],
+    ids=["empty", "long", "list", "mail"],
+)
+def test_a_broken_field_that_may_be_sealed_is_held_against_its_own_limits(
+    field: str, value: object, errors: list[str]
+) -> None:
+    placed = json.loads((SCHEMAS / "orders/samples/order-placed.v1.json").read_bytes())
+    placed["customer"][field] = value
+    with pytest.raises(ContractBroken) as broken:
+        check(PLACED, placed)
+    assert broken.value.errors == [(f"customer.{field}", message) for message in errors]
+    assert "secret" not in str(broken.value)
+
+
+@pytest.mark.parametrize(
     "data",
     [b"", b"{", b"\xff", b"NaN", b'"\\ud800"', b"[" * 5000, b"null", b"[]", {1: 2}, {"order": object()}, "\ud800"],
     ids=lambda data: repr(data)[:20],
