@@ -22,7 +22,9 @@ large shrinks until it fits, and what went through stays through. A single row t
 never fit: it is set aside in `refused_events`, where an operator sees it, with the later ones of its key behind it.
 
 Data that is too large for a topic is in its outbox row until here. It is put into the object store when its row is
-packed, which is before the row is sent, and the commit that deletes the row comes after both (claim check).
+packed, which is before the row is sent, and the commit that deletes the row comes after both (claim check). A batch
+has no more of them than are put at once, and after so many the transaction takes no more. However slow the store, a
+beat comes in time then, the connection is not idle for long, and what went through stays through.
 """
 
 import asyncio
@@ -31,6 +33,7 @@ from contextlib import suppress
 
 import asyncpg
 
+from backbone.events.dataref import LARGEST_INLINE
 from backbone.observing import metrics
 from backbone.publishing import refused
 from backbone.publishing.publisher import SEND_DEADLINE, PackedRows, Publisher, Refused
@@ -38,6 +41,7 @@ from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.running.pulse import Pulse, keep_running
 from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT, Database, Tx
+from backbone.storage.objects import SIDE_BY_SIDE
 from backbone.storage.wakeups import SLEEP
 
 FEWEST, MOST = 100, 1000
@@ -119,12 +123,12 @@ class Relay:
 
     async def _publish_taken(self, tx: Tx) -> None:
         """Send one batch in each round, pack the rows of the next, and take those of the one after."""
-        count, longest = 0, LONGEST if self._size >= FEWEST else 1
+        count, large, longest = 0, 0, LONGEST if self._size >= FEWEST else 1
         rows: list[asyncpg.Record] = await self._take(tx)
         batch: PackedRows | None = None
         while rows or batch:
-            count += len(rows)
-            ahead = self._more and count < longest and not self._stop.is_set()
+            count, large = count + len(rows), large + _large_among(rows)
+            ahead = self._more and count < longest and large < SIDE_BY_SIDE and not self._stop.is_set()
             _, rows, batch = await gather_or_cancel(
                 self._send(batch),
                 self._take(tx) if ahead else _nothing(),
@@ -136,7 +140,7 @@ class Relay:
         sifted = self._some_refused
         take = sql.RELAY_TAKE_OPEN if sifted else sql.RELAY_TAKE
         rows = await take.fetch(tx.raw, most=self._size)
-        self._more = len(rows) == self._size
+        self._more = len(rows) == self._size or _large_among(rows) == SIDE_BY_SIDE
         if rows:
             self._some_refused = rows[0]["some_refused"]
             if self._some_refused and not sifted:
@@ -156,6 +160,10 @@ class Relay:
 def _next_size(rows: Sequence[asyncpg.Record], size: int) -> int:
     large = sum(len(row["payload"]) for row in rows) > LARGE
     return max(size // 2, 1) if large else min(size * 2, MOST)
+
+
+def _large_among(rows: Sequence[asyncpg.Record]) -> int:
+    return sum(len(row["payload"]) > LARGEST_INLINE for row in rows)
 
 
 async def _nothing() -> list[asyncpg.Record]:

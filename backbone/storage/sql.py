@@ -2,6 +2,8 @@
 
 from sqlalchemy import DateTime, Integer, Text, column
 
+from backbone.events.dataref import LARGEST_INLINE
+from backbone.storage.objects import SIDE_BY_SIDE
 from backbone.storage.statement import Statement, rows, tuples
 from backbone.storage.tables import jobs, outbox, retried_jobs, sequences
 
@@ -52,12 +54,20 @@ ON CONFLICT (key) DO UPDATE SET last = excluded.last WHERE s.last < excluded.las
 # order. A row's ctid is its place on the disk, the shortest way to it, and holds still: outbox rows are never updated.
 # Columns come as bytes (`textsend`: UTF-8, as they would travel anyway) and in the form and order in which
 # envelope.headers_of wants them, so that the relay has nothing to convert. RETURNING gives no order: sorted again.
-_TAKEN = """
+# The batch ends before the large row that the object store would not take at once with the others: so a batch is
+# packed within one answer of a slow store, shorter than a transaction may be idle. A text's length is looked up.
+_TAKEN = f"""
 taken AS (
-  DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox ORDER BY position LIMIT :most))
+  DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM (
+      SELECT ctid, count(*) FILTER (WHERE octet_length(payload) > {LARGEST_INLINE})
+                   OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS large
+      FROM outbox ORDER BY position LIMIT :most
+    ) AS oldest WHERE large <= {SIDE_BY_SIDE}
+  ))
   RETURNING :outbox.*
 )
-"""
+"""  # noqa: S608  our own numbers
 _AS_THEY_TRAVEL = """
 SELECT textsend(payload) AS payload, textsend(id) AS id, textsend(type) AS type, textsend(source) AS source,
        textsend(subject) AS subject,

@@ -1,6 +1,7 @@
 """An event that is too large for a topic travels without its data, which its readers fetch and verify."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -210,6 +211,46 @@ async def test_a_store_that_is_away_is_waited_for_by_the_relay_and_nothing_is_pa
         _renamed(away, store)
         assert sequences_by_key(await thing.published(3)) == {"a": [1, 2, 3]}
         await eventually(lambda: outbox_is_empty(thing))
+
+
+async def test_the_relay_beats_whenever_it_has_put_what_is_put_at_once(
+    thing: Things, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, relay, puts = objects.put, relay_of(thing), Counter[int]()
+
+    async def counted(*given: Any) -> str:
+        puts[relay.pulse.beats] += 1
+        return await put(*given)
+
+    monkeypatch.setattr(objects, "put", counted)
+    count = 2 * objects.SIDE_BY_SIDE + 1
+    for number in range(count):
+        await publish(thing, "a", large(thing, number), thing.happened(number))
+    async with running(relay):
+        await eventually(lambda: outbox_is_empty(thing))
+    assert sequences_by_key(await thing.published(2 * count)) == {"a": [*range(1, 2 * count + 1)]}
+    assert sorted(puts.values()) == [1, objects.SIDE_BY_SIDE, objects.SIDE_BY_SIDE]
+
+
+async def test_what_a_failing_store_has_taken_at_once_is_published_and_not_put_again(
+    thing: Things, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, most, puts = objects.put, objects.SIDE_BY_SIDE, []
+
+    async def limited(*given: Any) -> str:
+        puts.append(given)
+        if len(puts) > most:
+            raise objects.Unreachable
+        return await put(*given)
+
+    monkeypatch.setattr(objects, "put", limited)
+    await publish(thing, "a", *(large(thing, number) for number in range(most + 4)))
+    relay = relay_of(thing)
+    async with running(relay):
+        await eventually(lambda: "Unreachable" in (relay.pulse.problem or ""))
+        async with thing.database.transaction() as tx:
+            assert await tx.raw.fetchval("SELECT count(*) FROM outbox") == 4
+    assert sequences_by_key(await thing.published(most)) == {"a": [*range(1, most + 1)]}
 
 
 async def test_without_a_store_a_large_event_is_set_aside_with_its_key_until_there_is_one(
