@@ -16,6 +16,7 @@ from services import CATALOGUE
 
 if TYPE_CHECKING:
     from deployment.reading import Seen
+    from deployment.released import Form
 
 ROUTER = "router"
 PATIENCE = 5.0
@@ -61,11 +62,13 @@ def retire(word: str, *, at: Sequence[str] = ()) -> None:
     if more:
         fail(f"Say which version: {_short([event_type, *more])}.", code=2)
     today = datetime.now(UTC).date()
-    if against := list(why_not(event_type, look(at), today)):
+    forms = _released()
+    if not _is_half_done(event_type, forms) and (against := list(why_not(event_type, look(at), today))):
         fail(f"{event_type} is not retired.\n" + "\n".join(f"- {said}" for said in against))
+    # The schema comes last: what says that a version is retired may not be there before the rest is done.
+    released.write([replace(form, retired=form.retired or form.type == event_type) for form in forms])
     file = contracts.SCHEMAS / contracts.dataschema(event_type).partition("/schemas/")[2]
-    _write_retired(file, today.isoformat())
-    released.write(replace(form, retired=form.retired or form.type == event_type) for form in released.read())
+    _write_retired(file, contracts.retired(event_type) or today.isoformat())
     owner = parse_type(event_type).service
     console.print(
         f"{event_type} is retired: its schema says so, and stays, because topics and archive still hold such events.\n"
@@ -75,6 +78,23 @@ def retire(word: str, *, at: Sequence[str] = ()) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _released() -> "list[Form]":
+    from deployment import released
+
+    try:
+        return released.read()
+    except released.BrokenLock as error:
+        fail(str(error))
+
+
+def _is_half_done(event_type: str, forms: "Iterable[Form]") -> bool:
+    """Tell whether a type's schema says that it is retired and its released forms do not: all was looked at then."""
+    from backbone.events import contracts
+
+    of_type = [form for form in forms if form.type == event_type]
+    return bool(contracts.retired(event_type) and of_type) and not any(form.retired for form in of_type)
 
 
 def look(at: Sequence[str]) -> "Seen | None":
@@ -170,8 +190,8 @@ def _about_looking(seen: "Seen | None", types: Sequence[str]) -> Iterable[str]:
         yield f"\nKnown to Kafka, in which version is not: {', '.join(others)}. Ask one with --at ADDRESS."
 
 
-def _write_retired(file: Path, today: str) -> None:
-    schema = {**json.loads(file.read_text()), "x-retired": today}
+def _write_retired(file: Path, since: str) -> None:
+    schema = {**json.loads(file.read_text()), "x-retired": since}
     file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -18,8 +18,10 @@ from backbone.events.payload import Payload
 from backbone.observing import metrics
 from backbone.service import Service
 from cli.__main__ import app
-from deployment import objections, reading
+from deployment import objections, reading, released
+from deployment.differences import Contract
 from deployment.reading import Seen, counted, declared, types_named, united, why_not
+from deployment.released import BrokenLock, Form
 from tests.all_services import SERVICES
 
 V1, V2 = "sliceline.orders.order-confirmed.v1", "sliceline.orders.order-confirmed.v2"
@@ -198,6 +200,38 @@ def test_the_command_retires_a_version_in_its_schema_and_refuses_it_a_second_tim
     assert contracts.retired("sliceline.bakery.loaf-baked.v1")
     again = CliRunner().invoke(app, ["contracts", "retire", "loaf-baked.v1"])
     assert (again.exit_code, "It was retired on" in again.output) == (1, True)
+
+
+def test_a_retirement_that_cannot_be_written_down_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = write(folder, 1, **on_its_way_out())
+    (folder.parent / released.NAME).write_text("{}\n")
+    monkeypatch.setattr("cli.readers.look", lambda _: NOBODY)
+    done = CliRunner().invoke(app, ["contracts", "retire", "loaf-baked.v1"])
+    assert (done.exit_code, "line 1: it describes no released contract" in done.output) == (1, True), done.output
+    assert contracts.retired(old) is None
+    with pytest.raises(BrokenLock):
+        released.read()
+
+
+@pytest.mark.parametrize("part", ["cli.readers._write_retired", "deployment.released.write"])
+def test_a_retirement_that_was_cut_short_goes_on_at_a_second_try(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    old = write(folder, 1, **on_its_way_out())
+    released.write([Form(old, 1, Contract({}))])
+    monkeypatch.setattr("cli.readers.look", lambda _: NOBODY)
+    with monkeypatch.context() as without:
+        without.setattr(part, lambda *_: None)
+        assert CliRunner().invoke(app, ["contracts", "retire", "loaf-baked.v1"]).exit_code == 0
+    assert (contracts.retired(old) is not None, released.read()[0].retired).count(True) == 1
+    again = CliRunner().invoke(app, ["contracts", "retire", "loaf-baked.v1"])
+    assert again.exit_code == 0, again.output
+    assert contracts.retired(old)
+    assert released.read()[0].retired
+    third = CliRunner().invoke(app, ["contracts", "retire", "loaf-baked.v1"])
+    assert (third.exit_code, "It was retired on" in third.output) == (1, True)
 
 
 @pytest.mark.parametrize("word", ["order-confirmed", "order-eaten", ""])
