@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.answers import everything
 from cli.console import console, fail
@@ -15,10 +15,10 @@ from cli.running import Shop, find
 from services import CATALOGUE
 
 if TYPE_CHECKING:
+    from deployment.asking import Asking
     from deployment.reading import Seen
     from deployment.released import Form
 
-ROUTER = "router"
 PATIENCE = 5.0
 
 
@@ -48,7 +48,7 @@ def _seen_reading(seen: "Seen | None", event_type: str) -> str:
     if seen is None:
         return ""
     consumers = [f"{name} {count}" for name, count in sorted(seen.readers_of(event_type).items())]
-    return ", ".join([*consumers, *(f"rule {name}" for name in seen.rules.get(event_type, ()))])
+    return ", ".join([*consumers, *(each.name for each in seen.asking_for(event_type))])
 
 
 def retire(word: str, *, at: Sequence[str] = ()) -> None:
@@ -99,7 +99,8 @@ def _is_half_done(event_type: str, forms: "Iterable[Form]") -> bool:
 
 def look(at: Sequence[str]) -> "Seen | None":
     """Ask the services of the running shop, those at further addresses, and Kafka; None without any of them."""
-    from deployment.reading import Seen, counted, rules_by_type, united
+    from deployment.asking import LISTS
+    from deployment.reading import Seen, counted, united
 
     shop = find()
     addresses = {row.name: row.address for row in shop.rows.values() if row.name in CATALOGUE} if shop else {}
@@ -109,14 +110,16 @@ def look(at: Sequence[str]) -> "Seen | None":
     with ThreadPoolExecutor(len(addresses)) as pool:
         answers = dict(zip(addresses, pool.map(_metrics, addresses.values()), strict=True))
     found = {name: counted(text) for name, text in answers.items() if text is not None}
-    rules = _rules(addresses[ROUTER]) if ROUTER in found else []
+    listing = _listing({name: addresses[name] for name in found})
+    silent = tuple(name for name, text in answers.items() if text is None)
     consumers = {consumer for each in found.values() for readers in each.values() for consumer in readers}
     return Seen(
-        asked=frozenset(consumers | found.keys()),
-        silent=tuple(name for name, text in answers.items() if text is None),
+        asked=frozenset(consumers | found.keys() | set(listing.values())),
+        silent=silent,
         read=united(list(found.values())),
         groups=_groups(shop),
-        rules=rules_by_type(rules),
+        patterns=[each for address, service in listing.items() for each in _patterns(address, service)],
+        unasked=[each for each in LISTS if each in CATALOGUE and each not in (*listing.values(), *silent)],
     )
 
 
@@ -130,14 +133,35 @@ def _metrics(address: str) -> str | None:
     return answer.text if answer.is_success else None
 
 
-def _rules(address: str) -> list[dict[str, Any]]:
+def _listing(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses at which rules or endpoints are listed, and the service at each."""
+    from deployment.asking import LISTS
+
+    services = {address: name if name in CATALOGUE else _service_at(address) for name, address in addresses.items()}
+    return {address: service for address, service in services.items() if service in LISTS}
+
+
+def _service_at(address: str) -> str:
+    """Return the name that a service says at its front door; nothing where there is none."""
     import httpx
 
     try:
+        told = httpx.get(f"{address}/", timeout=PATIENCE, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return ""
+    return str(told.get("service")) if isinstance(told, dict) else ""
+
+
+def _patterns(address: str, service: str) -> "list[Asking]":
+    import httpx
+
+    from deployment.asking import LISTS, asking
+
+    try:
         with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
-            return list(everything(client, "/rules"))
+            return asking(service, everything(client, LISTS[service]))
     except httpx.HTTPError as error:
-        fail(f"The router does not say which rules it has: {error}")
+        fail(f"{service} at {address} does not say who asks for what ({LISTS[service]}): {error}")
 
 
 def _groups(shop: Shop | None) -> dict[str, set[str]] | None:
@@ -179,11 +203,14 @@ def _state(event_type: str) -> str:
 
 def _about_looking(seen: "Seen | None", types: Sequence[str]) -> Iterable[str]:
     """Say how far the look went: what was not asked may read anything."""
+    from deployment.asking import NOT_ASKED
+
     if seen is None:
         yield "\nNo shop runs here, so nobody was asked what he really reads. Start one, or say --at ADDRESS."
         return
     if seen.silent:
         yield f"\nNot seen, because they did not answer: {', '.join(seen.silent)}."
+    yield from (f"\n{NOT_ASKED[service]}" for service in seen.unasked)
     if seen.groups is None:
         yield "\nKafka was not asked who else reads: no shop runs here, and SLICELINE_KAFKA names none."
     if others := sorted({group for each in types for group in seen.others_at(each)}):

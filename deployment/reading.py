@@ -1,9 +1,8 @@
 """Finds who reads which version of an event: who declares it, whose running processes do, and whom Kafka knows of."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from backbone.events import contracts
 from backbone.events.contracts import schemas_of
 from backbone.events.envelope import parse_type, topic_of
+from deployment.asking import NOT_ASKED, Asking
 from deployment.catalogue import CONSUMERS, owners
 
 READ = "sliceline_read_events"
@@ -24,14 +24,15 @@ class Seen:
     `asked` are the consumers that answered, `silent` those that should run and did not, `read` says for each type who
     listens to it, with how many events of it since its process started. `groups` are those that Kafka knows of, by
     the topic that they read; None where there was no Kafka to ask. One that was not asked may read any type there.
-    `rules` are those of the router that ask for a type by its name.
+    `patterns` are the rules and endpoints at work, `unasked` the services whose rules or endpoints nobody could list.
     """
 
     asked: frozenset[str] = frozenset()
     silent: tuple[str, ...] = ()
     read: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     groups: Mapping[str, Collection[str]] | None = field(default_factory=dict)
-    rules: Mapping[str, Collection[str]] = field(default_factory=dict)
+    patterns: Collection[Asking] = ()
+    unasked: Collection[str] = ()
 
     def readers_of(self, event_type: str) -> Mapping[str, int]:
         return self.read.get(event_type, {})
@@ -39,6 +40,10 @@ class Seen:
     def others_at(self, event_type: str) -> list[str]:
         """Name the groups that read the type's topic, in which version nobody can tell."""
         return sorted(set((self.groups or {}).get(topic_of(event_type), ())) - self.asked)
+
+    def asking_for(self, event_type: str) -> list[Asking]:
+        """List the rules and endpoints whose pattern names this version."""
+        return [each for each in self.patterns if each.asks_for(event_type)]
 
 
 def types_named(word: str) -> list[str]:
@@ -80,21 +85,6 @@ def united(answers: Collection[dict[str, dict[str, int]]]) -> dict[str, dict[str
     return found
 
 
-def rules_by_type(rules: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Name for each type the rules that ask for it by its name; what takes whatever comes reads no version."""
-    found: dict[str, list[str]] = {}
-    for rule in rules:
-        for event_type in sorted(set(_types_in(rule["pattern"]))) if rule["enabled"] else ():
-            found.setdefault(event_type, []).append(rule["name"])
-    return found
-
-
-def _types_in(pattern: Mapping[str, Any]) -> Iterator[str]:
-    yield from (each for each in pattern.get("type", ()) if isinstance(each, str))
-    for alternative in pattern.get("$or", ()):
-        yield from _types_in(alternative)
-
-
 async def groups_at(kafka: str) -> dict[str, set[str]]:
     """Return for each topic the groups that have a place in it. Raises KafkaError."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-readers", request_timeout_ms=5_000)
@@ -122,7 +112,8 @@ def why_not(event_type: str, seen: Seen | None, today: date) -> Iterator[str]:
         return
     for reader, count in sorted(seen.readers_of(event_type).items()):
         yield f"{reader} reads it: {count} since its process started."
-    yield from (f"The rule {name} of the router asks for it." for name in seen.rules.get(event_type, ()))
+    yield from (f"The {each.whole_name} asks for it." for each in seen.asking_for(event_type))
+    yield from (NOT_ASKED[service] for service in seen.unasked)
     if seen.silent:
         yield f"{_listed(seen.silent)} did not answer, and may read it."
     if seen.groups is None:

@@ -3,7 +3,7 @@
 import json
 from datetime import date
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -19,6 +19,7 @@ from backbone.observing import metrics
 from backbone.service import Service
 from cli.__main__ import app
 from deployment import objections, reading, released
+from deployment.asking import Asking, asking
 from deployment.differences import Contract
 from deployment.reading import Seen, counted, declared, types_named, united, why_not
 from deployment.released import BrokenLock, Form
@@ -27,6 +28,8 @@ from tests.all_services import SERVICES
 V1, V2 = "sliceline.orders.order-confirmed.v1", "sliceline.orders.order-confirmed.v2"
 LATER = date(2099, 1, 1)
 NOBODY = Seen(asked=frozenset({"kitchen"}))
+BAKED = {"type": ["sliceline.bakery.loaf-baked.v1"]}
+SCHEMA = "/schemas/orders/order-confirmed.v1.json"
 
 
 @pytest.fixture
@@ -85,14 +88,52 @@ def test_what_the_processes_of_one_consumer_have_read_is_added_up() -> None:
     assert united([one, one, {V2: {"kitchen": 1}}]) == {V1: {"receipts": 6}, V2: {"receipts": 0, "kitchen": 1}}
 
 
-def test_a_rule_reads_a_version_that_it_names_and_none_when_it_takes_whatever_comes() -> None:
-    rules = [
-        {"name": "one", "enabled": True, "pattern": {"type": [V1], "source": ["/sliceline/orders"]}},
-        {"name": "either", "enabled": True, "pattern": {"$or": [{"type": [V1]}, {"type": [V2, {"prefix": "x"}]}]}},
-        {"name": "off", "enabled": False, "pattern": {"type": [V1]}},
-        {"name": "all", "enabled": True, "pattern": {"type": [{"prefix": "sliceline.orders."}]}},
+@pytest.mark.parametrize(
+    ("pattern", "versions"),
+    [
+        ({"type": [V1], "source": ["/sliceline/orders"]}, [V1]),
+        ({"type": [V1, V2]}, [V1, V2]),
+        ({"$or": [{"type": [V1]}, {"type": [V2, {"prefix": "x"}]}]}, [V1, V2]),
+        ({"$or": [{"type": [V1]}, {"source": ["/sliceline/orders"]}]}, [V1]),
+        ({"type": [{"prefix": V1}]}, [V1]),
+        ({"type": [{"suffix": ".order-confirmed.v1"}]}, [V1]),
+        ({"type": [{"wildcard": "*.order-*.v2"}]}, [V2]),
+        ({"type": [{"equals-ignore-case": V1.upper()}]}, [V1]),
+        ({"type": [{"anything-but": [V2]}]}, [V1]),
+        ({"dataschema": [{"suffix": SCHEMA}], "data": {"total": [{"numeric": [">", 100]}]}}, [V1]),
+        ({"dataschema": [f"http://127.0.0.1:8009/catalogue{SCHEMA}"]}, [V1]),
+        ({"type": [V1], "dataschema": [f"http://127.0.0.1:8009/catalogue{SCHEMA}"]}, [V1]),
+        ({"type": [{"prefix": "sliceline.kitchen."}], "dataschema": [{"suffix": ".v1.json"}]}, []),
+        ({"type": [{"prefix": "sliceline.orders."}]}, []),
+        ({"type": [{"prefix": "sliceline.orders.order-confirmed.v"}]}, []),
+        ({"type": [{"anything-but": {"prefix": "sliceline.kitchen."}}]}, []),
+        ({"type": [{"exists": True}], "dataschema": [{"prefix": "https://"}]}, []),
+        ({"data": {"type": [V1]}, "source": ["/sliceline/orders"]}, []),
+    ],
+    ids=str,
+)
+def test_a_pattern_asks_for_a_version_that_it_names_and_for_none_when_it_takes_whatever_comes(
+    pattern: dict[str, object], versions: list[str]
+) -> None:
+    one = Asking("rule one", "rule one of the router", pattern)
+    assert [version for version in (V1, V2) if one.asks_for(version)] == versions
+
+
+def test_what_goes_for_another_event_is_named_where_that_would_not_come_instead(folder: Path) -> None:
+    old = write(folder, 1, **on_its_way_out(use="sliceline.bakery.bread-baked.v1"))
+    prefixes = ("sliceline.bakery.", "sliceline.bakery.loaf-")
+    assert [Asking("", "", {"type": [{"prefix": each}]}).asks_for(old) for each in prefixes] == [False, True]
+
+
+def test_a_rule_or_an_endpoint_that_rests_or_has_no_pattern_asks_for_nothing() -> None:
+    rules: list[dict[str, Any]] = [{"name": name, "enabled": name == "on", "pattern": BAKED} for name in ("on", "off")]
+    assert [each.name for each in asking("router", rules)] == ["rule on"]
+    endpoints: list[dict[str, Any]] = [
+        {"id": "a", "status": "active", "pattern": BAKED},
+        {"id": "b", "status": "disabled", "pattern": BAKED},
+        {"id": "c", "status": "active", "pattern": None},
     ]
-    assert reading.rules_by_type(rules) == {V1: ["one", "either"], V2: ["either"]}
+    assert [each.name for each in asking("webhooks", endpoints)] == ["endpoint a"]
 
 
 def test_a_version_is_retired_when_its_time_has_come_and_nobody_reads_it(folder: Path) -> None:
@@ -109,10 +150,18 @@ def test_a_version_is_retired_when_its_time_has_come_and_nobody_reads_it(folder:
         (on_its_way_out(), None, LATER, "No shop runs here"),
         (
             on_its_way_out(),
-            Seen(rules={"sliceline.bakery.loaf-baked.v1": ["For the press"]}),
+            Seen(patterns=asking("router", [{"name": "For the press", "enabled": True, "pattern": BAKED}])),
             LATER,
             "The rule For the press of the router asks for it.",
         ),
+        (
+            on_its_way_out(),
+            Seen(patterns=asking("webhooks", [{"id": "press", "status": "unproven", "pattern": BAKED}])),
+            LATER,
+            "The endpoint press of webhooks asks for it.",
+        ),
+        (on_its_way_out(), Seen(unasked=["router"]), LATER, "The router's rules were not asked: say --at ADDRESS"),
+        (on_its_way_out(), Seen(unasked=["webhooks"]), LATER, "The endpoints of webhooks were not asked: say --at"),
         (on_its_way_out(), Seen(groups=None), LATER, "Kafka was not asked"),
         (on_its_way_out(), Seen(silent=("kitchen",)), LATER, "kitchen did not answer"),
         (
@@ -255,3 +304,5 @@ def test_readers_asks_whoever_is_elsewhere_and_names_who_does_not_answer(monkeyp
     monkeypatch.setattr("cli.readers.find", lambda: None)
     done = CliRunner().invoke(app, ["contracts", "readers", "order-confirmed", "--at", "http://127.0.0.1:9"])
     assert (done.exit_code, "did not answer: http://127.0.0.1:9." in done.output) == (0, True), done.output
+    assert "The router's rules were not asked: say --at ADDRESS of it." in done.output
+    assert "The endpoints of webhooks were not asked: say --at ADDRESS of it." in done.output
