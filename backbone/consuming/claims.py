@@ -124,12 +124,14 @@ class Letters:
 
         The transaction ends without effect, the data is fetched, and the work meets it when it begins anew.
         """
+        self._fetched = {}
         while True:
             try:
                 return await work()
             except _Wanting as met:
                 fetched = await redeem_all([*met.letters.values()], self._views)
-                self._fetched = dict(zip(met.letters, fetched, strict=True))
+                # Beside what is there: the work may come to one letter after the other.
+                self._fetched |= dict(zip(met.letters, fetched, strict=True))
 
 
 def is_wanting(error: Exception) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from backbone.consuming import claims, parking
+from backbone.consuming.batch import Incoming, Letter, NotFetched
 from backbone.consuming.fingerprints import failing_paths, failure_of, without_ids
 from backbone.consuming.letters import _sequence
 from backbone.consuming.masking import Mask
@@ -158,3 +160,29 @@ def test_a_table_of_groups_keeps_its_times_whole(capsys: pytest.CaptureFixture[s
     group = dict.fromkeys(("group", "count", "keys", "held", "type", "frame", "error"), "the oven is out of order " * 9)
     show_groups([{**group, "first_at": f"{at}.123Z", "last_at": f"{at}.123Z"}])
     assert capsys.readouterr().out.count(at) == 2
+
+
+async def test_letters_whose_data_is_wanted_one_after_the_other_are_fetched_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record, fetched = Letter("t", 0, 0, b"key", b"", [], 0), []
+
+    async def redeemed(wanted: list[Incoming], _: object) -> list[Incoming]:
+        fetched.extend(wanted)
+        return [Incoming(record, "key") for _ in wanted]
+
+    monkeypatch.setattr(claims, "redeem_all", redeemed)
+    monkeypatch.setattr(
+        parking,
+        "incoming_of",
+        lambda row, _: Incoming(record, str(row["id"]), broken=NotFetched("file:///away")),
+    )
+    letters = claims.Letters({})
+    rows: list[Any] = [{"id": 1}, {"id": 2}]
+
+    async def work() -> int:
+        assert len(fetched) <= len(rows)
+        return sum(len(letters.decode([row])) for row in rows)
+
+    assert await letters.fetching(work) == len(rows)
+    assert [each.key for each in fetched] == ["1", "2"]
