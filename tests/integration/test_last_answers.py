@@ -126,7 +126,8 @@ async def test_http_1_0_gets_a_stream_without_chunks(address: str, line: Wire) -
 
 @pytest.mark.parametrize("count", [1, 20])
 async def test_a_client_that_sends_nothing_more_is_answered(line: Wire, count: int) -> None:
-    await line.send(placing() * count)
+    # In one breath: an answer that is quicker than the end of what is sent cannot know that it is the last.
+    line.writer.write(placing() * count)
     line.writer.write_eof()
     replies = [await line.reply() for _ in range(count)]
     assert [reply.status for reply in replies] == [202] * count
