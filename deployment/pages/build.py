@@ -64,7 +64,8 @@ def _is_free(folder: Path) -> bool:
         told = orjson.loads((folder / LAST).read_bytes())
     except (FileNotFoundError, orjson.JSONDecodeError):
         return not folder.exists() or not any(folder.iterdir())
-    return isinstance(told, dict) and "x-services" in told.get("info", {})
+    info = told.get("info") if isinstance(told, dict) else None
+    return isinstance(info, dict) and "x-services" in info
 
 
 def write(found: Mapping[str, str], folder: Path) -> None:

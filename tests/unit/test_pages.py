@@ -179,7 +179,9 @@ def test_a_build_takes_away_pages_of_events_that_are_gone_and_nothing_else(tmp_p
     }
 
 
-@pytest.mark.parametrize("asyncapi", [None, "{", "[]", '{"asyncapi": "3.0.0", "info": {"title": "Sliceline"}}'])
+@pytest.mark.parametrize(
+    "asyncapi", [None, "{", "[]", '{"info": 3}', '{"asyncapi": "3.0.0", "info": {"title": "Sliceline"}}']
+)
 def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path, asyncapi: str | None) -> None:
     """As the project's own does, which has folders of the same names."""
     (tmp_path / "services").mkdir()
