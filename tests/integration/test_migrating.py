@@ -41,6 +41,12 @@ down_revision = "{name}_0002"
 def upgrade(): op.execute("ALTER TABLE pantry ADD COLUMN tofu bigint")
 """
 
+SERVICE = """
+from types import SimpleNamespace
+SERVICE = SimpleNamespace(skips_old_events=False)
+"""
+"""All that `migrate` asks of a service, and only where topics of other tests hold something already."""
+
 
 @dataclass
 class Pantry:
@@ -88,6 +94,7 @@ def pantry(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     folder = tmp_path / name / "migrations"
     folder.mkdir(parents=True)
     (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "service.py").write_text(SERVICE)
     monkeypatch.setattr(services, "__path__", [*services.__path__, str(tmp_path)])
     asyncio.run(_fetch(postgres, f'CREATE DATABASE "{name}"'))
     made = Pantry(name, folder, f"{postgres.rsplit('/', 1)[0]}/{name}")
