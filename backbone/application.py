@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from backbone.context import Context
 from backbone.http.bodies import Bodies, larger
+from backbone.http.browsers import OwnPages
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
@@ -101,6 +102,7 @@ def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middlewa
         Middleware(RequestMetrics),
         *([Middleware(Cors, origins=origins)] if origins else []),
         Middleware(ErrorsAsProblems),
+        Middleware(OwnPages, origins=origins),
         Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),
         Middleware(RequestTarget),
         Middleware(Bodies, larger=larger(route for each in routers for route in each.routes)),

@@ -15,6 +15,7 @@ LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 MEANINGS = {
     "400": "Malformed: not even the form is right",
+    "403": "A page of elsewhere may not do this",
     "404": "There is no such thing",
     "409": "Its state does not allow that",
     "413": "The body is too large",

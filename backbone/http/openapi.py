@@ -105,7 +105,7 @@ def _possible(path: str, method: str, operation: dict[str, Any]) -> set[str]:
     if operation.get("parameters") or "requestBody" in operation:
         found.add("422")
     if method in _UNSAFE:
-        found |= {"413", "415", "422"}
+        found |= {"403", "413", "415", "422"}
         found |= {"409"} if "{" in path else set()
     return found
 

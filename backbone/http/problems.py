@@ -22,7 +22,8 @@ from backbone.storage.idempotency import KeyReused
 
 PROBLEM_JSON = "application/problem+json"
 _MOST_ERRORS = 100
-_SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing."""
 _NO_ROUTE = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED)
 
 
@@ -130,7 +131,7 @@ def _advice(error: Exception, scope: Scope) -> str:
         return "Somebody else holds what this needs for too long. Nothing was done; send the request again."
     if isinstance(error, Full):
         return "Too much is under way at the moment. Nothing was done; send the request again."
-    if not is_unknown(error) or scope["method"] in _SAFE:
+    if not is_unknown(error) or scope["method"] in SAFE:
         return "Something that is needed does not answer at the moment. Send the request again."
     if any(name == b"idempotency-key" for name, _ in scope["headers"]):
         return "Whether this was done is not known. Send it again under the same Idempotency-Key: it is done once."

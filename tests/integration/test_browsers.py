@@ -191,6 +191,18 @@ async def test_a_page_of_another_origin_may_read_nothing(orders: Fed, origin: st
             assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize("origin", ["http://localhost:5174", "https://localhost:5173", "https://evil.example", "null"])
+async def test_a_page_of_another_origin_changes_nothing(orders: Fed, origin: str) -> None:
+    """Without a body, as a form sends it: no browser asks first."""
+    placed = (await orders.client.post("/orders", json=ORDER)).json()
+    cancel = f"/orders/{placed['id']}/cancel"
+    refused = await orders.client.post(cancel, headers={"Origin": origin})
+    assert (refused.status_code, refused.json()["title"]) == (403, "Foreign page")
+    assert (await orders.client.get(f"/orders/{placed['id']}")).json()["status"] == "placed"
+    ours = await orders.client.post(cancel, headers={"Origin": f"http://{orders.client.base_url.host}"})
+    assert ours.is_success
+
+
 async def test_nobody_is_allowed_unless_it_is_said(closed: Fed) -> None:
     answer = await closed.client.get("/stock", headers={"Origin": PAGE})
     assert [name for name in answer.headers if name.startswith("access-control")] == []

@@ -13,6 +13,7 @@ KINDS: Mapping[str, str] = {
     "Nothing to read again": "The service has read nothing of this topic.",
     "Malformed request": "Not even the form is right; `errors` names the part.",
     "Invalid request": "The form is right, a value is not. `errors` names every field with what it must be.",
+    "Foreign page": "A page changes something only where it is our own, or its origin is named in a setting.",
     "Not found": "Nothing is served under this path; /openapi.json lists what is.",
     "Method not allowed": "The path is there, but not for this method; the header Allow names those it is there for.",
     "Request timeout": "The request did not arrive whole in time, so nothing was done. Send it again at once.",
