@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from backbone.context import Context
 from backbone.http.bodies import Bodies, larger
-from backbone.http.browsers import OwnPages
+from backbone.http.browsers import OwnPages, Unkept
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
 from backbone.http.express import Express
@@ -100,6 +100,7 @@ def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middlewa
     return [
         Middleware(Correlation),
         Middleware(RequestMetrics),
+        Middleware(Unkept),
         *([Middleware(Cors, origins=origins)] if origins else []),
         Middleware(ErrorsAsProblems),
         Middleware(OwnPages, origins=origins),

@@ -1,11 +1,36 @@
-"""Does nothing that a page of elsewhere has a browser ask for."""
+"""Tells browsers what not to do with our answers, and does nothing that a page of elsewhere has them ask for."""
 
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backbone.http.problems import SAFE, Problem
+
+TOLD = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "base-uri 'none'; frame-ancestors 'none'; object-src 'none'"),
+)
+"""What every answer says; a page may say more of itself, as policies add up."""
+UNKEPT = (b"cache-control", b"no-store")
+
+
+class Unkept:
+    """ASGI: lets neither browsers nor proxies keep an answer that does not say how long they may."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add `no-store` where the answer has no Cache-Control."""
+
+        async def send_unkept(message: Message) -> None:
+            if message["type"] == "http.response.start" and "cache-control" not in Headers(raw=message["headers"]):
+                message = {**message, "headers": [*message["headers"], UNKEPT]}
+            await send(message)
+
+        await self.app(scope, receive, send_unkept)
 
 
 class OwnPages:

@@ -24,6 +24,7 @@ from backbone.http import observing
 from backbone.http.admission import Admission
 from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
+from backbone.http.browsers import UNKEPT
 from backbone.http.commands import REPLAYED
 from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
@@ -184,6 +185,7 @@ async def _send(reply: Reply, shown: bytes, is_replay: bool, send: Send) -> None
     headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
     if is_replay:
         headers.append((REPLAYED.lower().encode(), b"true"))
+    headers.append(UNKEPT)
     headers.append((b"content-length", str(len(shown)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": shown})

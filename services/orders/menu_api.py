@@ -129,7 +129,6 @@ async def get_picture(
         "ETag": tag,
         "Cache-Control": f"public, max-age={PICTURE_KEPT}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
-        "X-Content-Type-Options": "nosniff",
     }
     if tag in _tags(if_none_match):
         return Response(status_code=304, headers=headers)

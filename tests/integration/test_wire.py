@@ -203,6 +203,28 @@ async def test_http_1_0_may_do_without_a_host(line: Wire) -> None:
     assert await line.ended() == b""
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [request("/menu"), request("/docs"), request("/nowhere"), placing(), b"GET / HTTP/1.1\r\n\r\n"],
+    ids=["an answer", "a page", "a refusal", "the express lane", "a refusal of the connection"],
+)
+async def test_every_answer_tells_browsers_what_not_to_do_with_it(line: Wire, sent: bytes) -> None:
+    await line.send(sent)
+    headers = (await line.reply()).headers
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    assert headers["content-security-policy"] == "base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(request("/orders"), "no-store"), (placing(), "no-store"), (request("/docs/swagger-ui.css"), "max-age=3600")],
+    ids=["an answer", "the express lane", "one that may be kept"],
+)
+async def test_an_answer_is_kept_only_where_it_says_so(line: Wire, sent: bytes, kept: str) -> None:
+    await line.send(sent)
+    assert (await line.reply()).headers["cache-control"] == kept
+
+
 @pytest.mark.parametrize("wish", ["h2c", "websocket"])
 async def test_an_upgrade_is_a_wish_that_is_not_granted(line: Wire, wish: str) -> None:
     await line.send(request("/health/live", "Connection: Upgrade", f"Upgrade: {wish}") + request("/nowhere"))

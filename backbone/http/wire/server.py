@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 
+from backbone.http.browsers import TOLD
 from backbone.http.wire.connection import Connection, State
 
 KEEP_ALIVE = 75
@@ -33,6 +34,7 @@ class Server(uvicorn.Server):
             backlog=2048,
             timeout_graceful_shutdown=stop_within,
             timeout_keep_alive=KEEP_ALIVE,
+            headers=list(TOLD),
         )
         self._exit = asyncio.Event()
         super().__init__(config)
