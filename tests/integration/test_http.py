@@ -363,6 +363,11 @@ async def test_a_bad_target_is_refused(client: httpx.AsyncClient, target: str, s
     assert problem["instance"] == target.split("?")[0]
 
 
+async def test_a_target_is_decoded_once(client: httpx.AsyncClient) -> None:
+    assert (await _raw(client, "GET /orders/%2541%2500 HTTP/1.1")).json() == {"id": "%41%00"}
+    told(await _raw(client, "GET /orders?limit=%2531 HTTP/1.1"), 422)
+
+
 async def _raw(client: httpx.AsyncClient, line: str) -> httpx.Response:
     """Send exactly this: a client library would mend it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
@@ -385,6 +390,7 @@ async def test_an_unknown_path_and_a_wrong_method(client: httpx.AsyncClient) -> 
     wrong = await client.delete("/orders")
     told(wrong, 405)
     assert wrong.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    told(await client.request("TRACE", "/orders"), 405)
 
 
 async def test_pages_follow_each_other_without_gap_or_repetition(client: httpx.AsyncClient) -> None:

@@ -108,6 +108,13 @@ async def test_an_order_is_answered_in_clear_and_stored_and_told_sealed(orders: 
     assert event["customer"]["id"] == canaries.customer
 
 
+async def test_what_a_customer_has_typed_is_opened_as_a_text_and_nothing_more(orders: Fed, canaries: Canaries) -> None:
+    canaries.person["name"] = 'Ada", "email": "eve@example.com", "\\'
+    placed = await place(orders, canaries)
+    assert is_shown(placed.json(), canaries)
+    assert is_shown((await orders.client.get(f"/orders/{placed.json()['id']}")).json(), canaries)
+
+
 async def test_nothing_is_taken_in_while_the_master_key_cannot_be_read(
     new_database: NewDatabase, canaries: Canaries, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

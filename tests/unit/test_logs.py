@@ -52,6 +52,14 @@ def test_what_the_kafka_client_complains_of_is_no_error(level: int) -> None:
     assert ours["level"] == logging.getLevelName(level).lower()
 
 
+def test_what_somebody_has_typed_begins_no_line_of_its_own() -> None:
+    stream = io.StringIO()
+    logs.start("orders", "INFO", "json", stream)
+    logging.getLogger("ours").warning("so\r\n%s", '{"level": "error", "event": "forged"}\x00')
+    logs.logger.warning("said", actor='eve"}\n{"event": "forged"}')
+    assert [json.loads(line)["level"] for line in stream.getvalue().split("\n") if line] == ["warning", "warning"]
+
+
 class Declined(SlicelineError):
     """Something we foresee."""
 

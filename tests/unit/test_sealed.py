@@ -6,6 +6,7 @@ import stat
 import msgspec
 import orjson
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -57,6 +58,13 @@ def test_a_sealed_text_opens_with_no_other_key_and_not_changed() -> None:
     own = ciphertext(key.seal("Ada"))
     with pytest.raises(NotOurs):
         key.open(own[:-2] + ("AA" if own[-2:] != "AA" else "BB"))
+
+
+def test_a_sealed_text_is_what_aes_256_gcm_makes_of_it_under_the_name_of_its_key() -> None:
+    key = new_key("orders")
+    sealed = base64.urlsafe_b64decode(ciphertext(key.seal("Ada")) + "==")
+    assert len(key.secret) == 32
+    assert AESGCM(key.secret).decrypt(sealed[:12], sealed[12:], key.name.encode()) == b"Ada"
 
 
 def test_what_is_no_base64_at_all_is_not_ours() -> None:

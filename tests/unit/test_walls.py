@@ -16,6 +16,11 @@ ALSO_PURE = [ROOT / "services" / "orders" / name for name in ("expecting.py", "m
 DECISIONS = sorted([*ROOT.glob("services/*/decisions.py"), *ALSO_PURE])
 
 CLOCKS = {"now", "utcnow", "today"}
+EVALUATING = {"eval", "exec", "compile", "__import__", "pickle", "marshal", "shelve"}
+STARTING = {"subprocess", "os.system", "os.popen", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
+BROKEN = {"hashlib.md5", "hashlib.sha1", "hashlib.new"}
+GUESSED = ["backbone/http/streams.py", "backbone/values/tracecontext.py", "services/webhooks/jobs.py"]
+"""Those who draw what anybody may guess: pauses and the ids of traces."""
 OUTSIDE = {"open", "print", "input", "exec", "eval", "__import__"}
 
 
@@ -81,6 +86,33 @@ def test_a_process_loads_only_what_it_uses(module: str, unwanted: Sequence[str])
     asking = f"import sys, backbone.storage.migrations, {module}; sys.exit(' '.join({loaded}) or None)"
     run = subprocess.run(python("-c", asking), env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     assert (run.returncode, run.stderr) == (0, b"")
+
+
+def reached(path: Path) -> Iterator[str]:
+    """What the code imports, and all that it calls in full: `hashlib.md5`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+RUNNING = {
+    path.relative_to(ROOT).as_posix(): set(reached(path))
+    for folder in ("backbone", "services", "deployment")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+
+
+@pytest.mark.parametrize("what", [EVALUATING, STARTING, BROKEN], ids=["evaluates", "starts a program", "breaks"])
+def test_a_shop_evaluates_no_text_starts_no_program_and_uses_no_broken_hash(what: set[str]) -> None:
+    assert {name: found for name, words in RUNNING.items() if (found := words & what)} == {}
+
+
+def test_only_what_anybody_may_guess_is_drawn_by_random() -> None:
+    assert [name for name, words in RUNNING.items() if "random" in words] == GUESSED
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: f"{path.parent.name}-{path.stem}")
