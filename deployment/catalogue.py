@@ -16,7 +16,7 @@ from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
-from deployment import kinds
+from deployment import asvs, kinds
 from deployment.reference import REFERENCE, reference
 
 CONSUMERS = SCHEMAS / "consumers"
@@ -98,17 +98,18 @@ def flows(services: Services) -> dict[tuple[str, str], list[str]]:
 
 
 def generated(services: Services) -> dict[Path, str]:
-    """Return the files that follow from the code, with their content: consumer contracts, events, reference."""
+    """Return the files that follow from the code, with their content: consumer contracts and pages."""
     consumers = {
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
     }
-    return {**consumers, EVENTS: "\n".join(_catalogue(services)), REFERENCE: "\n".join(reference(services))}
+    pages = {EVENTS: _catalogue(services), REFERENCE: reference(services), asvs.ASVS: asvs.page()}
+    return {**consumers, **{path: "\n".join(lines) for path, lines in pages.items()}}
 
 
 def committed() -> set[Path]:
     """List the generated files that exist."""
-    return {path for path in (EVENTS, REFERENCE, *CONSUMERS.rglob("*.json")) if path.exists()}
+    return {path for path in (EVENTS, REFERENCE, asvs.ASVS, *CONSUMERS.rglob("*.json")) if path.exists()}
 
 
 def _pretty(schema: Schema) -> str:
