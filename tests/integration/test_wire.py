@@ -215,6 +215,13 @@ async def test_every_answer_tells_browsers_what_not_to_do_with_it(line: Wire, se
     assert headers["content-security-policy"] == "base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
 
+async def test_a_picture_is_no_page_either(line: Wire) -> None:
+    """What is drawn in it is whoever's who wrote the menu: no browser is to take it for anything else."""
+    await line.send(request("/menu/margherita/picture"))
+    headers = (await line.reply()).headers
+    assert (headers["content-type"], headers["x-content-type-options"]) == ("image/svg+xml", "nosniff")
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [(request("/orders"), "no-store"), (placing(), "no-store"), (request("/docs/swagger-ui.css"), "max-age=3600")],
