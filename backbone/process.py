@@ -162,13 +162,14 @@ async def serve(service: Service[Any], settings: Settings) -> None:
 
 def _parts(service: Service[Any], context: Context[Any]) -> list[Part]:
     settings, database = context.settings, context.database
+    kafka = settings.brokers(service.name)
     parts: list[Part] = []
     if settings.has_role("relay") and service.publishes:
         alone = settings.roles == "relay"
-        parts.append(Relay(database, settings.kafka, poll=0.05 if alone else 0.5))
+        parts.append(Relay(database, kafka, poll=0.05 if alone else 0.5))
     if settings.has_role("consumers") and service.handlers:
         silent = min(SILENT, settings.stuck_after_seconds)
-        parts.append(Consumer(service.name, service.handlers, database, settings.kafka, stuck_after=silent))
+        parts.append(Consumer(service.name, service.handlers, database, kafka, stuck_after=silent))
     if settings.has_role("jobs"):
         parts += [Worker(kind, work, context) for kind, work in service.jobs.items()]
         if service.handlers:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backbone.events.buses import longest_retention
 from backbone.events.contracts import ORIGIN
 from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl, named_urls
+from backbone.values.brokers import Brokers, authorities_in
 from backbone.values.currencies import is_currency
 from backbone.values.passwords import password_in
 from backbone.values.sealed import KEY_BYTES
@@ -43,6 +44,17 @@ class Settings(BaseSettings):
         None, description="A file that holds the role's password instead; it is read for each connection"
     )
     kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
+    kafka_user: str | None = Field(
+        None, max_length=255, description="As whom the service comes to Kafka, where that is not its own name"
+    )
+    kafka_password_file: Path | None = Field(
+        None, description="A file that holds the password of this user. None: connections to Kafka are plain"
+    )
+    kafka_ca_file: Path | None = Field(
+        None,
+        validate_default=True,
+        description="A file with the certificates of the authorities that vouch for Kafka's servers",
+    )
     schemas_url: HttpUrl = Field(
         ORIGIN, description="Where schemas are served: with it begins the dataschema of events. This one never resolves"
     )
@@ -112,11 +124,21 @@ class Settings(BaseSettings):
         named_urls(given)
         return given
 
-    @field_validator("database_password_file")
+    @field_validator("database_password_file", "kafka_password_file")
     @classmethod
     def _password_in_file(cls, given: Path | None) -> Path | None:
         if given is not None:
             password_in(_content(given))
+        return given
+
+    @field_validator("kafka_ca_file")
+    @classmethod
+    def _known_authorities(cls, given: Path | None, info: ValidationInfo) -> Path | None:
+        """Refuse one without the other: a password travels neither in the clear nor to somebody else."""
+        if "kafka_password_file" in info.data and (info.data["kafka_password_file"] is None) != (given is None):
+            raise ValueError("belongs to SLICELINE_KAFKA_PASSWORD_FILE: tell both of them, or neither")
+        if given is not None:
+            authorities_in(_content(given))
         return given
 
     @field_validator("master_key")
@@ -174,7 +196,15 @@ class Settings(BaseSettings):
         return given
 
     @field_validator(
-        "database_password_file", "objects", "master_key", "master_key_file", "otlp_endpoint", mode="before"
+        "database_password_file",
+        "kafka_user",
+        "kafka_password_file",
+        "kafka_ca_file",
+        "objects",
+        "master_key",
+        "master_key_file",
+        "otlp_endpoint",
+        mode="before",
     )
     @classmethod
     def _none_when_empty(cls, given: object) -> object:
@@ -197,6 +227,10 @@ class Settings(BaseSettings):
                     " like http://localhost:5173, without a slash at the end"
                 )
         return given
+
+    def brokers(self, service: str) -> Brokers:
+        """Return Kafka as the service comes there."""
+        return Brokers(self.kafka, self.kafka_user or service, self.kafka_password_file, self.kafka_ca_file)
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from backbone.values.brokers import Brokers
 from bench.stage import Stage
 from local import ports, probes
 from local import programs as local_programs
@@ -93,7 +94,7 @@ def whole_shop(stage: Stage) -> Iterator[dict[str, Program]]:
 def free_layout(home: Path, *, postgres: str | None = None, kafka: str | None = None) -> Layout:
     """Make a layout of the catalogue's ports, moved to where none is taken. Servers that are named are used."""
     for offset in range(20_000, 40_000, 500):
-        layout = Layout(offset, postgres, kafka, home)
+        layout = Layout(offset, postgres, Brokers(kafka) if kafka else None, home)
         if not ports.taken(layout.ports()):
             return layout
     raise RuntimeError("No free range of ports was found.")

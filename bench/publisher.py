@@ -15,6 +15,7 @@ import uvloop
 from backbone.ids import new_id
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Database
+from backbone.values.brokers import Brokers
 from bench import events
 
 
@@ -33,7 +34,7 @@ async def publish(database: Database, rate: float, seconds: float) -> dict[str, 
 
 async def main(asked: dict[str, Any]) -> dict[str, float]:
     database = Database(asked["database"], "orders")
-    relay = Relay(database, asked["bootstrap"])
+    relay = Relay(database, Brokers(asked["bootstrap"]))
     running = asyncio.create_task(relay.run()) if asked["relay"] else None
     try:
         # The first events find connections to be made and code to be loaded.

@@ -64,7 +64,7 @@ class Stage:
         database = postgres.start(folder / "postgres", settings=POSTGRES)
         stack.callback(database.stop)
         self.postgres = database.url
-        self.kafka = kafka.start(folder / "kafka")
+        self.kafka = kafka.start(folder / "kafka", is_open=True)
         stack.callback(self.kafka.stop)
         self.pids |= {"postgres": database.server.pid, "kafka": self.kafka.server.pid}
 
@@ -75,7 +75,7 @@ class Stage:
     def migrate(self) -> None:
         """Make every service's database and topic, as `up` does."""
         self.tell("making databases and topics")
-        asyncio.run(migrate(self.postgres, self.bootstrap, self._passwords, lambda _: None))
+        asyncio.run(migrate(self.postgres, self.kafka.admin, self._passwords, lambda _: None))
 
     @property
     def _passwords(self) -> Passwords:

@@ -116,7 +116,7 @@ class Run:
     async def _migrate(self) -> None:
         addresses = {
             "SLICELINE_POSTGRES_URL": programs.admin_url(self.layout),
-            "SLICELINE_KAFKA": self.layout.bootstrap(),
+            **(self.layout.kafka or self.layout.doors()).environment(),
             PASSWORDS: str(programs.passwords(self.layout).folder),
         }
         await self._step("tables", python("-m", "deployment.migrate"), env=addresses)

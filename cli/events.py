@@ -12,8 +12,9 @@ import typer
 from backbone.errors import SlicelineError
 from backbone.events import buses
 from backbone.storage import objects
+from backbone.values.brokers import Brokers
 from cli.console import console, fail
-from cli.running import running_shop
+from cli.running import kafka_of, running_shop
 from local.layout import layout_for
 from services import CATALOGUE
 
@@ -36,7 +37,7 @@ def events(
     from aiokafka.errors import KafkaError
 
     layout = layout_for(0)
-    kafka = layout.kafka or layout_for(running_shop().port_offset).bootstrap()
+    kafka = layout.kafka or kafka_of(running_shop())
     objects.keep_in(layout.objects())
     try:
         topics = [_known(topic, kafka)] if topic else None
@@ -61,7 +62,7 @@ class _Wanted:
         return beginning if self.key is not None else max(beginning, end - self.lines)
 
 
-def _known(named: str, kafka: str) -> str:
+def _known(named: str, kafka: Brokers) -> str:
     """Return the topic that is named; end the command, with those that there are, when it is none of ours."""
     from deployment.topics import every_topic, made_since
 
@@ -72,7 +73,7 @@ def _known(named: str, kafka: str) -> str:
     return topic
 
 
-async def _show(kafka: str, topics: list[str] | None, wanted: _Wanted, follow: bool) -> None:
+async def _show(kafka: Brokers, topics: list[str] | None, wanted: _Wanted, follow: bool) -> None:
     async with _reading(kafka, topics) as (consumer, partitions):
         ends = await _seek(consumer, partitions, wanted)
         past = [record async for record in _until(consumer, ends) if wanted.has(record)]
@@ -85,13 +86,13 @@ async def _show(kafka: str, topics: list[str] | None, wanted: _Wanted, follow: b
 
 @asynccontextmanager
 async def _reading(
-    kafka: str, topics: list[str] | None
+    kafka: Brokers, topics: list[str] | None
 ) -> "AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]":
     """Open a consumer that belongs to no group, on every partition of these topics, or of all of ours."""
     from aiokafka import AIOKafkaConsumer
 
     partitions = await _partitions(kafka, topics)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, request_timeout_ms=10_000)
+    consumer = AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False, request_timeout_ms=10_000)
     await consumer.start()
     try:
         consumer.assign(partitions)
@@ -101,10 +102,10 @@ async def _reading(
 
 
 @asynccontextmanager
-async def _asking(kafka: str) -> "AsyncIterator[AIOKafkaAdminClient]":
+async def _asking(kafka: Brokers) -> "AsyncIterator[AIOKafkaAdminClient]":
     from aiokafka.admin import AIOKafkaAdminClient
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**kafka.client(), request_timeout_ms=10_000)
     await admin.start()
     try:
         yield admin
@@ -112,14 +113,14 @@ async def _asking(kafka: str) -> "AsyncIterator[AIOKafkaAdminClient]":
         await admin.close()
 
 
-async def _topics(kafka: str) -> list[str]:
+async def _topics(kafka: Brokers) -> list[str]:
     from deployment.topics import ours
 
     async with _asking(kafka) as admin:
         return sorted(ours(await admin.list_topics(), CATALOGUE))
 
 
-async def _partitions(kafka: str, topics: list[str] | None) -> "list[TopicPartition]":
+async def _partitions(kafka: Brokers, topics: list[str] | None) -> "list[TopicPartition]":
     from aiokafka import TopicPartition
 
     topics = topics or await _topics(kafka)

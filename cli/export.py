@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backbone.storage import objects
+from backbone.values.brokers import Brokers
 from cli.console import console, errors, fail
 from cli.ending import ended_gently
 from cli.exported import kafka
@@ -48,7 +49,7 @@ def export(
 
 
 @contextmanager
-def _explained(address: str, to: Path, since: str | None) -> Iterator[None]:
+def _explained(address: Brokers, to: Path, since: str | None) -> Iterator[None]:
     """End the command with a sentence about what went wrong, and how to go on."""
     from aiokafka.errors import KafkaError
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cli.answers import everything
 from cli.console import console, fail
-from cli.running import Shop, find
+from cli.running import Shop, find, kafka_of
 from services import CATALOGUE
 
 if TYPE_CHECKING:
@@ -171,10 +171,9 @@ def _groups(shop: Shop | None) -> dict[str, set[str]] | None:
     from deployment.reading import groups_at
     from local.layout import layout_for
 
-    layout = layout_for(shop.port_offset if shop else 0)
-    if shop is None and layout.kafka is None:
+    kafka = layout_for(0).kafka or (kafka_of(shop) if shop else None)
+    if kafka is None:
         return None
-    kafka = layout.bootstrap()
     try:
         return asyncio.run(groups_at(kafka))
     except (KafkaError, OSError) as error:

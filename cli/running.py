@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NoReturn
 
+from backbone.values.brokers import Brokers
 from cli.console import fail
+from deployment.doors import OPERATOR
 from local import HOME, ROOT, probes, state
 from local.layout import Layout, layout_for
 from local.state import Row
@@ -15,7 +17,7 @@ from services import CATALOGUE
 
 # What docker-compose.yml publishes beside the services; its robot has no port, so nobody can ask it.
 SERVERS = ("postgres", "kafka", "provider", "mail")
-ASK = {"postgres": probes.postgres, "kafka": probes.kafka}
+ASK = {"postgres": probes.postgres, "kafka": probes.any_kafka}
 READY = {"mail": "/readyz"}
 
 
@@ -42,6 +44,12 @@ def running_shop() -> Shop:
     if found is None:
         fail("Sliceline is not running. Start it with: ./sliceline up")
     return found
+
+
+def kafka_of(shop: Shop) -> Brokers:
+    """Return the Kafka of a shop as the commands come there: the operator, and where it is open nobody."""
+    layout = layout_for(shop.port_offset)
+    return Brokers(layout.bootstrap()) if shop.in_containers else layout.brokers(OPERATOR)
 
 
 def address_of(service: str) -> str:

@@ -21,6 +21,7 @@ from backbone.events import buses
 from backbone.events.topics import PartitionId
 from backbone.storage.statement import Statement, tuples
 from backbone.storage.tables import consumer_offsets, sequences
+from backbone.values.brokers import Brokers
 from deployment import OLD_EVENTS, published
 from deployment.published import Report
 from deployment.topics import every_topic, made_since
@@ -53,7 +54,7 @@ class Kept:
     sequences: Mapping[str, Mapping[str, int]]
 
 
-async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Collection[str], report: Report) -> Kept | None:
+async def kept_by(kafka: Brokers, admin: AIOKafkaAdminClient, services: Collection[str], report: Report) -> Kept | None:
     """Ask Kafka what it has kept; return None when its topics never held anything, as at the first start.
 
     Raises KafkaError.
@@ -67,7 +68,7 @@ async def kept_by(kafka: str, admin: AIOKafkaAdminClient, services: Collection[s
     return Kept(logs, dict(zip(services, read_to, strict=True)), newest)
 
 
-async def settle(kept: Kept, kafka: str, urls: Mapping[str, str], choice: str | None, report: Report) -> None:
+async def settle(kept: Kept, kafka: Brokers, urls: Mapping[str, str], choice: str | None, report: Report) -> None:
     """Compare what Kafka has kept with each service's tables, and do as somebody has chosen where they do not belong.
 
     Doing so reads all that a service's topic holds; `report` gets a line now and then. Raises DoNotBelong where nobody

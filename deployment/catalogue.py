@@ -18,6 +18,8 @@ from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
 from deployment import asvs, kinds
 from deployment.reference import REFERENCE, reference
+from deployment.rights import FILE as RIGHTS
+from deployment.wired import written_down
 
 CONSUMERS = SCHEMAS / "consumers"
 EVENTS = REFERENCE.with_name("events.md")
@@ -98,18 +100,19 @@ def flows(services: Services) -> dict[tuple[str, str], list[str]]:
 
 
 def generated(services: Services) -> dict[Path, str]:
-    """Return the files that follow from the code, with their content: consumer contracts and pages."""
+    """Return the files that follow from the code, with their content: consumer contracts, rights and pages."""
     consumers = {
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
     }
     pages = {EVENTS: _catalogue(services), REFERENCE: reference(services), asvs.ASVS: asvs.page()}
-    return {**consumers, **{path: "\n".join(lines) for path, lines in pages.items()}}
+    rights = {RIGHTS: written_down(services)}
+    return {**consumers, **rights, **{path: "\n".join(lines) for path, lines in pages.items()}}
 
 
 def committed() -> set[Path]:
     """List the generated files that exist."""
-    return {path for path in (EVENTS, REFERENCE, asvs.ASVS, *CONSUMERS.rglob("*.json")) if path.exists()}
+    return {path for path in (EVENTS, REFERENCE, asvs.ASVS, RIGHTS, *CONSUMERS.rglob("*.json")) if path.exists()}
 
 
 def _pretty(schema: Schema) -> str:

@@ -2,9 +2,10 @@
 
 It is harmless when run again, and when run twice at once. The environment tells it SLICELINE_POSTGRES_URL (a
 superuser's address; without a password in it, that is in the next), SLICELINE_PASSWORDS (the folder with the roles'
-passwords, drawn where there are none), SLICELINE_KAFKA, SLICELINE_KAFKA_REPLICATION, SLICELINE_OLD_EVENTS (read or
-skip), where tables and topics do not belong together (see `belonging.py`), and SLICELINE_MASTER_KEY_FILE, where a
-master key is drawn if there is none.
+passwords, drawn where there are none), SLICELINE_KAFKA and, where its doors are ours, SLICELINE_KAFKA_KEYS and
+SLICELINE_KAFKA_ADMINS (the folder of the keys, and where the administrator comes: see `doors.py`),
+SLICELINE_KAFKA_REPLICATION, SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see
+`belonging.py`), and SLICELINE_MASTER_KEY_FILE, where a master key is drawn if there is none.
 """
 
 import asyncio
@@ -27,15 +28,20 @@ from backbone.events.buses import Bus
 from backbone.publishing.making import settings
 from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.values import shapes
+from backbone.values.brokers import Brokers, told_by
 from backbone.values.passwords import with_password
 from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, PASSWORDS, granting, scram, topics
 from deployment.addresses import database_url, without_password
+from deployment.admitting import admit
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
+from deployment.doors import Doors
 from deployment.master_key import draw_once
 from deployment.newcomers import place
 from deployment.passwords import Passwords, UnfitPassword
 from deployment.published import Report
+from deployment.rights import Unwired, every_right
 from deployment.roles import SUPERUSER, owner_of
+from deployment.showing import show_renewed
 from services import CATALOGUE
 
 T = TypeVar("T")
@@ -68,26 +74,27 @@ class Repartitioned(Exception):
         )
 
 
-REFUSALS = (Unreachable, NotMigrated, Repartitioned, DoNotBelong, UnfitPassword, granting.InTheWay)
+REFUSALS = (Unreachable, NotMigrated, Repartitioned, DoNotBelong, UnfitPassword, Unwired, granting.InTheWay)
 """Why `migrate` does not go on, in a sentence for whoever runs it."""
 
 
 async def migrate(
-    postgres_url: str, kafka: str, passwords: Passwords, report: Report, old_events: str | None = None
+    postgres_url: str, kafka: Brokers | Doors, passwords: Passwords, report: Report, old_events: str | None = None
 ) -> None:
     """Make what is missing. `report` gets a line about each step. `old_events`: see `belonging.py`, `newcomers.py`.
 
-    Waits `REACHABLE_WITHIN` for servers that are still starting; then raises Unreachable. Raises NotMigrated,
-    Repartitioned, DoNotBelong, UnfitPassword and InTheWay.
+    Users of Kafka are made where its doors are ours. Waits `REACHABLE_WITHIN` for servers that are still starting; then
+    raises Unreachable. Raises NotMigrated, Repartitioned, DoNotBelong, UnfitPassword, Unwired and InTheWay.
     """
     replication = _replication(os.environ.get("SLICELINE_KAFKA_REPLICATION") or "1")
+    admin, doors = (kafka.admin, kafka) if isinstance(kafka, Doors) else (kafka, None)
     kept, _ = await asyncio.gather(
-        _topics(kafka, replication, report),
+        _topics(admin, replication, report, doors),
         databases(postgres_url, passwords, report),
     )
     urls = {service: _as_owner(postgres_url, service, passwords) for service in CATALOGUE}
     if kept:
-        await settle(kept, kafka, urls, old_events, report)
+        await settle(kept, admin, urls, old_events, report)
     await place(kept, urls, old_events, report)
 
 
@@ -145,9 +152,13 @@ def _upgrade(service: str, url: str) -> list[str]:
         raise NotMigrated(str(error)) from error
 
 
-async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
-    admin, existing = await _reach("Kafka", kafka, lambda: _admin(kafka), report)
+async def _topics(kafka: Brokers, replication: int, report: Report, doors: Doors | None = None) -> Kept | None:
+    admin, existing = await _reach("Kafka", kafka.bootstrap, lambda: _admin(kafka), report)
     try:
+        if doors:
+            report("users of Kafka")
+            await admit(doors, every_right(CATALOGUE))
+            await show_renewed(doors)
         report("topics")
         wanted = topics.every_topic(CATALOGUE) | topics.made_since(existing)
         for said in topics.unwritten(CATALOGUE):
@@ -165,7 +176,7 @@ async def _topics(kafka: str, replication: int, report: Report) -> Kept | None:
         if not there:
             return None
         # Also of a service whose own topic is only made now: it may have read the others.
-        asking = _reach("Kafka", kafka, lambda: kept_by(kafka, admin, CATALOGUE, report), report)
+        asking = _reach("Kafka", kafka.bootstrap, lambda: kept_by(kafka, admin, CATALOGUE, report), report)
         kept: Kept | None
         kept, _ = await gather_or_cancel(asking, topics.bring_up_to_date(admin, there, replication))
         return kept
@@ -187,12 +198,12 @@ def _check(errors: list[tuple[str, int, str | None]]) -> None:
             raise error(f"topic {topic}: {message}")
 
 
-async def _admin(kafka: str) -> tuple[AIOKafkaAdminClient, dict[str, int]]:
+async def _admin(kafka: Brokers) -> tuple[AIOKafkaAdminClient, dict[str, int]]:
     """Connect to Kafka; return the client with the topics there are and how many partitions each has.
 
     The topics are part of reaching it: a broker that has just opened its port may not know of any broker yet.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-migrate", request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**kafka.client(), client_id="sliceline-migrate", request_timeout_ms=10_000)
     try:
         await admin.start()
         return admin, {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
@@ -220,14 +231,17 @@ async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], r
 
 
 def main() -> None:
-    needed = ("SLICELINE_POSTGRES_URL", "SLICELINE_KAFKA", PASSWORDS)
-    if missing := [name for name in needed if not os.environ.get(name)]:
-        sys.exit(f"Set {' and '.join(missing)}: they name the servers to prepare, and the folder of the passwords.")
+    url, folder = os.environ.get("SLICELINE_POSTGRES_URL"), os.environ.get(PASSWORDS)
+    kafka = Doors.told_by(os.environ) or told_by(os.environ)
+    if not (url and kafka and folder):
+        told = {"SLICELINE_POSTGRES_URL": url, "SLICELINE_KAFKA": kafka, PASSWORDS: folder}
+        missing = " and ".join(name for name, value in told.items() if not value)
+        sys.exit(f"Set {missing}: they name the servers to prepare, and the folder of the passwords.")
     try:
-        shapes.postgres_url(os.environ[needed[0]])
+        shapes.postgres_url(url)
     except ValueError as error:
-        sys.exit(f"{needed[0]} {error}")
-    url, kafka, passwords = os.environ[needed[0]], os.environ[needed[1]], Passwords(Path(os.environ[PASSWORDS]))
+        sys.exit(f"SLICELINE_POSTGRES_URL {error}")
+    passwords = Passwords(Path(folder))
     if key_file := os.environ.get("SLICELINE_MASTER_KEY_FILE"):
         draw_once(Path(key_file))
     old_events = os.environ.get(OLD_EVENTS) or None

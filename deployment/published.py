@@ -18,6 +18,7 @@ from backbone.events import buses
 from backbone.events.envelope import Undecodable, from_record
 from backbone.events.topics import PartitionId
 from backbone.storage.outbox import counter
+from backbone.values.brokers import Brokers
 
 Report = Callable[[str], None]
 Numbers = dict[str, int]
@@ -37,14 +38,14 @@ and Kafka's own account of what was read is compared as well.
 """
 
 
-async def newest(kafka: str, logs: Mapping[PartitionId, Log], report: Report) -> dict[str, Numbers]:
+async def newest(kafka: Brokers, logs: Mapping[PartitionId, Log], report: Report) -> dict[str, Numbers]:
     """Read the newest events in each partition that are its service's own; by service. Raises KafkaError."""
     found = await _read(kafka, logs, {place: log.end - 1 for place, log in logs.items()}, report)
     silent = {place: log.end - TAIL for place, log in logs.items() if not found.get(place)}
     return _by_service(found | await _read(kafka, logs, silent, report))
 
 
-async def all_of(kafka: str, service: str, logs: Mapping[PartitionId, Log], report: Report) -> Numbers:
+async def all_of(kafka: Brokers, service: str, logs: Mapping[PartitionId, Log], report: Report) -> Numbers:
     """Read all that a service's topic holds. Raises KafkaError."""
     own = {place: log.beginning for place, log in logs.items() if _is_written_by(service, place[0])}
     return _by_service(await _read(kafka, logs, own, report)).get(service, {})
@@ -70,13 +71,13 @@ def _is_written_by(service: str, topic: str) -> bool:
 
 
 async def _read(
-    kafka: str, logs: Mapping[PartitionId, Log], starts: Mapping[PartitionId, int], report: Report
+    kafka: Brokers, logs: Mapping[PartitionId, Log], starts: Mapping[PartitionId, int], report: Report
 ) -> dict[PartitionId, Found]:
     """Read from these offsets, or the beginnings that lie behind them, to the ends of the logs."""
     spans = [_span(place, at, logs[place]) for place, at in starts.items()]
     full = [span for span in spans if span.next < span.end]
     if full:
-        client = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        client = AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False, auto_offset_reset="earliest")
         try:
             await client.start()
             await _Reading(client, full, report).run()

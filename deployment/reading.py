@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from backbone.events import contracts
 from backbone.events.contracts import schemas_of
 from backbone.events.envelope import parse_type, topic_of
+from backbone.values.brokers import Brokers
 from deployment.asking import NOT_ASKED, Asking
 from deployment.catalogue import CONSUMERS, owners
 
@@ -85,9 +86,9 @@ def united(answers: Collection[dict[str, dict[str, int]]]) -> dict[str, dict[str
     return found
 
 
-async def groups_at(kafka: str) -> dict[str, set[str]]:
+async def groups_at(kafka: Brokers) -> dict[str, set[str]]:
     """Return for each topic the groups that have a place in it. Raises KafkaError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-readers", request_timeout_ms=5_000)
+    admin = AIOKafkaAdminClient(**kafka.client(), client_id="sliceline-readers", request_timeout_ms=5_000)
     await admin.start()
     try:
         found: dict[str, set[str]] = {}

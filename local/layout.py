@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from backbone.values.brokers import Brokers, told_by
+from deployment.doors import KEYS, Doors
 from local import HOME
 from local.ports import HOST
 from services import CATALOGUE
@@ -15,6 +17,7 @@ FIXED = {
     "postgres": 15432,
     "kafka": 19092,
     "kafka controller": 19093,
+    "kafka admins": 19094,
 }
 LISTENER = 8091
 """Where `./sliceline webhooks listen` listens, for as long as somebody looks."""
@@ -27,7 +30,7 @@ class Layout:
 
     offset: int = 0
     postgres_url: str | None = None
-    kafka: str | None = None
+    kafka: Brokers | None = None
     home: Path = HOME
     objects_url: str | None = None
 
@@ -42,7 +45,16 @@ class Layout:
         return f"http://{HOST}:{self.port(name)}"
 
     def bootstrap(self) -> str:
-        return self.kafka or f"{HOST}:{self.port('kafka')}"
+        return self.kafka.bootstrap if self.kafka else f"{HOST}:{self.port('kafka')}"
+
+    def doors(self) -> Doors:
+        """Return how everybody gets into the Kafka that is ours."""
+        keys = self.folder("kafka").resolve() / KEYS
+        return Doors(keys, self.bootstrap(), f"{HOST}:{self.port('kafka admins')}")
+
+    def brokers(self, user: str) -> Brokers:
+        """Return Kafka as this user sees it; one that is not ours as the environment says."""
+        return self.kafka or self.doors().user(user)
 
     def objects(self) -> str:
         """Return the address of the object store: a folder of ours, unless another one is used."""
@@ -52,7 +64,7 @@ class Layout:
         """Return every port that this run will listen on, with the name of the process that will."""
         names = [*CATALOGUE, "provider", "mail", "smtp"]
         names += [] if self.postgres_url else ["postgres"]
-        names += [] if self.kafka else ["kafka", "kafka controller"]
+        names += [] if self.kafka else ["kafka", "kafka controller", "kafka admins"]
         return {self.port(name): name for name in names}
 
     def folder(self, name: str) -> Path:
@@ -68,6 +80,6 @@ def layout_for(offset: int) -> Layout:
     return Layout(
         offset,
         os.environ.get("SLICELINE_POSTGRES_URL") or None,
-        os.environ.get("SLICELINE_KAFKA") or None,
+        told_by(os.environ),
         objects_url=os.environ.get("SLICELINE_OBJECTS") or None,
     )

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import ssl
 import struct
 from typing import Any
 
@@ -11,8 +12,12 @@ from local.ports import HOST, accepts
 TIMEOUT = 2.0
 POSTGRES_PROTOCOL_3 = 196608
 KAFKA_API_VERSIONS = 18
+_API_VERSIONS = struct.pack("!ihhih", 10, KAFKA_API_VERSIONS, 0, 1, -1)
+# Who answers is of no interest here, and nothing is told him.
+_ANYBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_ANYBODY.check_hostname, _ANYBODY.verify_mode = False, ssl.CERT_NONE
 
-__all__ = ["accepts", "get_json", "http_ready", "kafka", "nothing", "postgres"]
+__all__ = ["accepts", "any_kafka", "get_json", "http_ready", "kafka", "nothing", "open_kafka", "postgres"]
 
 
 def nothing() -> bool:
@@ -44,9 +49,18 @@ def postgres(port: int) -> bool:
 
 
 def kafka(port: int) -> bool:
-    """Tell whether the broker answers ApiVersions, which every client asks first."""
-    body = struct.pack("!hhih", KAFKA_API_VERSIONS, 0, 1, -1)
-    return len(_ask(port, struct.pack("!i", len(body)) + body)) > 0
+    """Tell whether the broker answers ApiVersions over TLS: every client asks this first, before it says who it is."""
+    return len(_ask(port, _API_VERSIONS, _ANYBODY)) > 0
+
+
+def open_kafka(port: int) -> bool:
+    """Tell whether a broker that lets in everybody answers."""
+    return len(_ask(port, _API_VERSIONS)) > 0
+
+
+def any_kafka(port: int) -> bool:
+    """Tell whether a broker answers, whether it has doors or not."""
+    return kafka(port) or open_kafka(port)
 
 
 def _get(port: int, path: str) -> tuple[int, bytes]:
@@ -59,11 +73,12 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _ask(port: int, request: bytes) -> bytes:
+def _ask(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> bytes:
     try:
-        with socket.create_connection((HOST, port), TIMEOUT) as connection:
-            connection.settimeout(TIMEOUT)
-            connection.sendall(request)
-            return connection.recv(4096)
+        with socket.create_connection((HOST, port), TIMEOUT) as plain:
+            plain.settimeout(TIMEOUT)
+            with tls.wrap_socket(plain) if tls else plain as connection:
+                connection.sendall(request)
+                return connection.recv(4096)
     except OSError:
         return b""

@@ -27,8 +27,12 @@ def servers(layout: Layout) -> list[Program]:
     if not layout.postgres_url:
         ours.append(postgres.program(layout.folder("postgres"), layout.port("postgres")))
     if not layout.kafka:
-        ours.append(kafka.program(layout.folder("kafka"), layout.port("kafka"), layout.port("kafka controller")))
+        ours.append(kafka.program(layout.folder("kafka"), _kafka_ports(layout)))
     return ours
+
+
+def _kafka_ports(layout: Layout) -> kafka.Ports:
+    return kafka.Ports(layout.port("kafka"), layout.port("kafka admins"), layout.port("kafka controller"))
 
 
 def sandbox(layout: Layout) -> list[Program]:
@@ -134,7 +138,7 @@ def _service(name: str, layout: Layout) -> Program:
         env={
             "SLICELINE_DATABASE_URL": database_url(admin_url(layout), name, name),
             "SLICELINE_DATABASE_PASSWORD_FILE": str(passwords(layout).file(name)),
-            "SLICELINE_KAFKA": layout.bootstrap(),
+            **layout.brokers(name).environment(),
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
             **_schemas(layout),

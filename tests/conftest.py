@@ -14,6 +14,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from backbone.storage import migrations
+from backbone.values.brokers import Brokers
+from deployment.doors import Doors
 from tests import processes, servers
 from tests.journal import Journal
 from tests.progress import Progress
@@ -70,21 +72,27 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """The bootstrap server of a real Kafka, the whole system's."""
-    with servers.kafka(servers.chosen()) as bootstrap:
-        yield bootstrap
+def doors() -> Iterator[Doors]:
+    """The doors of a real Kafka, the whole system's."""
+    with servers.kafka(servers.chosen()) as doors:
+        yield doors
 
 
 @pytest.fixture(scope="session")
-def system(postgres: str, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.System]:
+def kafka(doors: Doors) -> Brokers:
+    """The same Kafka, as tests see it."""
+    return doors.user(servers.TESTS)
+
+
+@pytest.fixture(scope="session")
+def system(postgres: str, doors: Doors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.System]:
     """The services that an order passes and the world outside, as processes of their own."""
-    with processes.running(postgres, kafka, tmp_path_factory.mktemp("system")) as started:
+    with processes.running(postgres, doors, tmp_path_factory.mktemp("system")) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def journal(kafka: str) -> Journal:
+def journal(kafka: Brokers) -> Journal:
     """What the topics carried."""
     return Journal(kafka)
 

@@ -1,5 +1,6 @@
 """A topic to be exported, and what an export holds."""
 
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from backbone.events.contracts import SCHEMAS, dataschema
 from backbone.events.envelope import Envelope, parse_type, to_record
 from backbone.ids import new_id
+from backbone.values.brokers import Brokers
 from cli.exporting.run import Result, export
 from deployment.catalogue import sample_of
 from local.program import python
@@ -59,7 +61,7 @@ def days(count: int, of: int) -> list[Envelope]:
 class Topic:
     """One topic of two partitions, and the folder it is exported to."""
 
-    kafka: str
+    kafka: Brokers
     folder: Path
     name: str = field(default_factory=lambda: f"exported-{uuid4().hex[:8]}.events")
 
@@ -75,7 +77,7 @@ class Topic:
 
     @asynccontextmanager
     async def producing(self) -> AsyncIterator[AIOKafkaProducer]:
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka)
+        producer = AIOKafkaProducer(**self.kafka.client())
         await producer.start()
         try:
             yield producer
@@ -84,7 +86,7 @@ class Topic:
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        admin = AIOKafkaAdminClient(**self.kafka.client())
         await admin.start()
         try:
             yield admin
@@ -104,8 +106,8 @@ class Topic:
 
         Returns its exit code.
         """
-        code = KILLED.format(step=step, kafka=self.kafka, name=self.name, folder=str(self.folder))
-        return subprocess.run(python("-c", code)).returncode
+        code = KILLED.format(step=step, name=self.name, folder=str(self.folder))
+        return subprocess.run(python("-c", code), env={**os.environ, **self.kafka.environment()}).returncode
 
     def rows(self) -> list[Mapping[str, Any]]:
         """All rows of all files, each with its `day` and `type`."""
@@ -126,6 +128,7 @@ class Topic:
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from backbone.values.brokers import told_by
 from cli.exporting import folder, reading, run
 from cli.exporting.ledger import Ledger
 
@@ -142,7 +145,7 @@ def before(function):
 folder.ROWS, folder.LARGEST, reading.PIECE = 10, 30_000, 10
 folder._write, Ledger.commit = before(folder._write), before(Ledger.commit)
 Path.replace, folder.os.fsync = before(Path.replace), before(os.fsync)
-asyncio.run(run.export({kafka!r}, [{name!r}], Path({folder!r}), None, lambda done, total: None))
+asyncio.run(run.export(told_by(os.environ), [{name!r}], Path({folder!r}), None, lambda done, total: None))
 """
 
 
@@ -152,7 +155,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         yield {**row, "day": day, "type": event_type}
 
 
-async def topic_in(kafka: str, folder: Path) -> Topic:
+async def topic_in(kafka: Brokers, folder: Path) -> Topic:
     made = Topic(kafka, folder)
     await create_topic(kafka, made.name, 2)
     return made

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from backbone.events.envelope import Envelope, Undecodable, from_record
+from backbone.values.brokers import Brokers
 from deployment.topics import every_topic
 from services import CATALOGUE
 
@@ -15,7 +16,7 @@ from services import CATALOGUE
 class Journal:
     """`envelopes`: per topic and partition in their order, deliveries that came twice included."""
 
-    kafka: str
+    kafka: Brokers
     envelopes: dict[TopicPartition, list[Envelope]] = field(default_factory=dict)
     undecodable: int = 0
     _read: dict[TopicPartition, int] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class Journal:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False)
+            consumer = AIOKafkaConsumer(**self.kafka.client(), enable_auto_commit=False)
             try:
                 await consumer.start()
             except BaseException:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deployment.addresses import database_url, in_database
+from deployment.doors import Doors
 from deployment.migrate import migrate
 from deployment.passwords import Passwords
 from local import ROOT, probes
@@ -119,7 +120,7 @@ class System:
     """Migrated servers and the processes on them; `processes` has replicas as well, as `inventory-2`."""
 
     postgres: str = field(repr=False)
-    kafka: str
+    kafka: Doors
     logs: Path
     ports: dict[str, int] = field(default_factory=dict, repr=False)
     processes: dict[str, Process] = field(default_factory=dict, repr=False)
@@ -248,7 +249,7 @@ class System:
             stop_signal=signal.SIGKILL,
             env={
                 "SLICELINE_DATABASE_URL": self.database_url(name),
-                "SLICELINE_KAFKA": self.kafka,
+                **self.kafka.user(name).environment(),
                 "SLICELINE_OBJECTS": self.objects.as_uri(),
                 "SLICELINE_HOST": HOST,
                 "SLICELINE_PORT": str(port),
@@ -295,7 +296,7 @@ class System:
 
 
 @contextmanager
-def running(postgres: str, kafka: str, logs: Path) -> Iterator[System]:
+def running(postgres: str, kafka: Doors, logs: Path) -> Iterator[System]:
     """The whole system but for the services beside it, ready, for as long as the block lasts."""
     system = System(postgres, kafka, logs)
     try:

@@ -4,6 +4,7 @@ Containers (testcontainers) when a Docker engine answers, the same servers start
 SLICELINE_TEST_SERVERS=docker|local chooses.
 """
 
+import asyncio
 import gc
 import os
 import tempfile
@@ -17,6 +18,10 @@ from docker.errors import DockerException
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
+from deployment import certificates
+from deployment.admitting import admit_guest
+from deployment.doors import BROKER, Doors
+from deployment.rights import GUEST, Rule
 from local import kafka as local_kafka
 from local import postgres as local_postgres
 from local.ports import free_port
@@ -25,6 +30,14 @@ from tests.waiting import wait_until
 
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
+TESTS = f"{GUEST}tests"
+"""The user that tests are: one who may do everything, over the same lines and by the same means as a service."""
+EVERYTHING = [
+    Rule(TESTS, "topic", "*", "all"),
+    Rule(TESTS, "group", "*", "all"),
+    Rule(TESTS, "transactional_id", "*", "all"),
+    Rule(TESTS, "cluster", "kafka-cluster", "all"),
+]
 # The tests compare the server's behaviour, not its disk: a crash of the whole machine ends the tests anyway.
 POSTGRES_SETTINGS = {"fsync": "off", "max_connections": "300", "track_commit_timestamp": "on"}
 
@@ -69,32 +82,50 @@ def postgres(kind: str) -> Iterator[str]:
 
 
 @contextmanager
-def kafka(kind: str) -> Iterator[str]:
-    """One broker of that kind, for as long as the block lasts; its bootstrap server."""
+def kafka(kind: str) -> Iterator[Doors]:
+    """One broker of that kind, for as long as the block lasts, into which the tests come as a guest."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory,
+        _kafka_in(kind, Path(directory)) as doors,
+    ):
+        asyncio.run(admit_guest(doors, TESTS, EVERYTHING))
+        yield doors
+
+
+@contextmanager
+def _kafka_in(kind: str, directory: Path) -> Iterator[Doors]:
     if kind == "docker":
-        port = free_port()
-        with _kafka_container(port):
-            _wait_for_kafka(port)
-            yield f"127.0.0.1:{port}"
+        doors = Doors(directory, *(f"127.0.0.1:{free_port()}" for _ in range(2)))
+        certificates.renew(directory)
+        with _kafka_container(doors):
+            _wait_for_kafka(_port(doors.bootstrap))
+            yield doors
         return
-    with tempfile.TemporaryDirectory(prefix="sliceline-tests-") as directory:
-        started = local_kafka.start(Path(directory) / "kafka")
-        try:
-            yield started.bootstrap
-        finally:
-            started.server.kill()
+    started = local_kafka.start(directory / "kafka")
+    try:
+        yield started.closed
+    finally:
+        started.server.kill()
 
 
-def _kafka_container(port: int) -> DockerContainer:
-    """Apache's image: the port is chosen beforehand, because the broker must advertise it."""
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _kafka_container(doors: Doors) -> DockerContainer:
+    """Apache's image: the ports are chosen beforehand, because the broker must advertise them."""
+    own, (users, admins) = doors.keys / BROKER, map(_port, (doors.bootstrap, doors.admins))
+    for file in own.iterdir():
+        file.chmod(0o644)  # it belongs to another user there
+    closed = {_variable(name): value for name, value in local_kafka.closed(Path("/keys")).items()}
     settings = {
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
-        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        **closed,
+        "KAFKA_LISTENERS": f"USERS://:{users},ADMINS://:{admins},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"USERS://{doors.bootstrap},ADMINS://{doors.admins}",
         "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
         "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
@@ -103,9 +134,15 @@ def _kafka_container(port: int) -> DockerContainer:
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
         "KAFKA_LOG_MESSAGE_TIMESTAMP_TYPE": "LogAppendTime",
         # As locally: these brokers live for minutes, and compiling them for years takes a third of their CPU time.
-        "KAFKA_OPTS": "-XX:TieredStopAtLevel=1",
+        "KAFKA_OPTS": "-XX:TieredStopAtLevel=1 -Dkeystore.pkcs12.keyPbeIterationCount=1",
     }
-    return DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
+    container = DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_volume_mapping(str(own), "/keys", "ro")
+    return container.with_bind_ports(users, users).with_bind_ports(admins, admins)
+
+
+def _variable(setting: str) -> str:
+    """Name the variable by which Apache's image is told a setting."""
+    return f"KAFKA_{setting.replace('_', '__').replace('-', '___').replace('.', '_').upper()}"
 
 
 def _wait_for_kafka(port: int) -> None:

@@ -32,6 +32,7 @@ from backbone.events.topics import PartitionId
 from backbone.running.faults import is_passing
 from backbone.running.pulse import Pulse, ended_well, keep_running, report
 from backbone.storage.database import LONGEST_WAIT, Database
+from backbone.values.brokers import Brokers
 
 BATCH = 500
 BATCH_OF_SETS = 1000
@@ -58,7 +59,7 @@ class Consumer:
     """Reads one service's topics until stopped."""
 
     def __init__(
-        self, name: str, handlers: Handlers, database: Database, kafka: str, *, stuck_after: float = 20.0
+        self, name: str, handlers: Handlers, database: Database, kafka: Brokers, *, stuck_after: float = 20.0
     ) -> None:
         """`stuck_after`: seconds without progress, though records wait, after which the client is replaced."""
         self.pulse = Pulse("consumer")
@@ -124,7 +125,7 @@ class Consumer:
 
     def _new_client(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+            **self._kafka.client(),
             client_id=f"sliceline-{self._name}",
             group_id=self._name,
             enable_auto_commit=False,

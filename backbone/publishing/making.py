@@ -8,6 +8,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from backbone.events.buses import Bus
 from backbone.observing.logs import logger
+from backbone.values.brokers import Brokers
 
 # A record's time is when it arrived: with its sender's, a broker refuses all of one whose clock is an hour ahead.
 ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
@@ -32,9 +33,9 @@ def durability(replication: int) -> dict[str, str]:
     return {"min.insync.replicas": "2"} if replication >= 3 else {"flush.messages": "1"}
 
 
-async def make(kafka: str, topic: str, bus: Bus, like: str) -> None:
+async def make(kafka: Brokers, topic: str, bus: Bus, like: str) -> None:
     """Make a topic unless it is there, on as many brokers as another one is. Raises KafkaError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, client_id="sliceline-making", request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**kafka.client(), client_id="sliceline-making", request_timeout_ms=10_000)
     try:
         await admin.start()
         described: dict[str, Any] = {each["topic"]: each for each in await admin.describe_topics([topic, like])}

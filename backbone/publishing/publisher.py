@@ -24,6 +24,7 @@ from backbone.publishing.partitioning import partitions_of
 from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.running.pulse import describe, ended_well
 from backbone.storage import objects
+from backbone.values.brokers import Brokers
 
 SEND_DEADLINE = 15.0
 """Seconds for a whole batch; shorter than the database's idle_in_transaction_session_timeout."""
@@ -63,7 +64,7 @@ class PackedRows:
 class Publisher:
     """Sends one service's events. After an error its batches are in an unknown state: close it, and open it anew."""
 
-    def __init__(self, kafka: str, service: str) -> None:
+    def __init__(self, kafka: Brokers, service: str) -> None:
         self._kafka = kafka
         self._service = service
         self._topic = buses.find(DEFAULT_BUS).topic(service)
@@ -74,7 +75,7 @@ class Publisher:
         """Connect, unless it is connected. Raises KafkaError, also when the topic is no longer there."""
         if self._producer is None:
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self._kafka,
+                **self._kafka.client(),
                 client_id=f"sliceline-{self._service}-relay",
                 acks="all",
                 enable_idempotence=True,

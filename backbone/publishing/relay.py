@@ -43,6 +43,7 @@ from backbone.storage import sql
 from backbone.storage.database import LONGEST_WAIT, Database, Tx
 from backbone.storage.objects import SIDE_BY_SIDE
 from backbone.storage.wakeups import SLEEP
+from backbone.values.brokers import Brokers
 
 FEWEST, MOST = 100, 1000
 """Rows of a batch: without a backlog, and with one."""
@@ -59,7 +60,7 @@ class _Outdated(Exception):
 class Relay:
     """Publishes one service's outbox until stopped."""
 
-    def __init__(self, database: Database, kafka: str, *, poll: float = 1.0) -> None:
+    def __init__(self, database: Database, kafka: Brokers, *, poll: float = 1.0) -> None:
         """`poll`: seconds between two looks at the outbox where nothing is heard of what others commit."""
         self.pulse = Pulse("relay")
         self._database = database

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from backbone.consuming.broker import UNREADABLE, Log, survey
 from backbone.events.topics import PartitionId
+from backbone.values.brokers import Brokers
 
 PIECE = 2_000
 PATIENCE = 60.0
@@ -41,10 +42,10 @@ class Piece(NamedTuple):
 
 
 @asynccontextmanager
-async def connected(kafka: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def connected(kafka: Brokers) -> AsyncIterator[AIOKafkaConsumer]:
     """Open a consumer that belongs to no group, so that reading disturbs nobody."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka,
+        **kafka.client(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # retention may take the beginning of a span away while others are read
         request_timeout_ms=20_000,

@@ -13,6 +13,7 @@ from backbone.consuming.claims import redeemed
 from backbone.errors import SlicelineError
 from backbone.events.records import Record
 from backbone.events.topics import PartitionId
+from backbone.values.brokers import Brokers
 from cli.exporting import folder as writing
 from cli.exporting.folder import Chunk, Folder
 from cli.exporting.found import UNKNOWN_TYPE, Found, read, unreadable
@@ -41,7 +42,7 @@ class Result:
     since: str = ""
 
 
-async def export(kafka: str, topics: list[str] | None, root: Path, since: str | None, tell: Tell) -> Result:
+async def export(kafka: Brokers, topics: list[str] | None, root: Path, since: str | None, tell: Tell) -> Result:
     """Write all events of these topics (default: all of ours) since then that the folder does not hold yet.
 
     Raises InUse, NotOurs, KafkaError, OSError, and Unreachable where data that lies elsewhere cannot be fetched.

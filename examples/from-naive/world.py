@@ -153,7 +153,7 @@ def world_of_its_own() -> Iterator[World]:
     with TemporaryDirectory(prefix="from-naive-") as name:
         folder = Path(name)
         kafka.prepare(folder / "kafka", jars.print_progress)
-        servers = postgres.start(folder / "postgres"), kafka.start(folder / "kafka")
+        servers = postgres.start(folder / "postgres"), kafka.start(folder / "kafka", is_open=True)
         try:
             with world(servers[0].url, servers[1].bootstrap, folder) as made:
                 yield made

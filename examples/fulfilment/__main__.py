@@ -1,15 +1,20 @@
 """Runs the partner beside a running shop: `.venv/bin/python -m examples.fulfilment`."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from backbone.process import run
+from backbone.service import Service
 from backbone.storage.migrations import upgrade
+from deployment.admitting import admit_guest
+from deployment.wired import guest
 from examples.fulfilment.listener import SERVICE
 from local import HOME, postgres, state
-from local.layout import layout_for
+from local.layout import Layout, layout_for
 
 PORT = "8100"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -17,14 +22,14 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def main() -> None:
     """Serve until Ctrl-C, on the Kafka of the shop unless SLICELINE_KAFKA says otherwise."""
-    find_shop(PORT)
+    enter(find_shop(PORT), SERVICE)
     with database(SERVICE.name) as url:
         os.environ["SLICELINE_DATABASE_URL"] = url
         upgrade(SERVICE.name, url, MIGRATIONS)
         run(SERVICE)
 
 
-def find_shop(port: str) -> None:
+def find_shop(port: str) -> Layout:
     """Find the shop that runs in this folder, on whatever ports, else where one usually is; what was told holds."""
     shop = state.read(HOME) if state.is_running(HOME) else None
     layout = layout_for(shop.port_offset if shop else 0)
@@ -33,6 +38,15 @@ def find_shop(port: str) -> None:
     os.environ.setdefault("SLICELINE_SERVICES", f"orders={layout.url('orders')}")
     if (key := HOME / "master-key").exists():
         os.environ.setdefault("SLICELINE_MASTER_KEY_FILE", str(key))
+    return layout
+
+
+def enter(shop: Layout, service: Service[Any]) -> None:
+    """Have the shop's Kafka let the partner in, as a guest who may do what it is wired for; what was told holds."""
+    if shop.kafka is None and state.is_running(HOME):
+        user, rules = guest(service)
+        asyncio.run(admit_guest(shop.doors(), user, rules))
+        os.environ.update(shop.brokers(user).environment())
 
 
 @contextmanager

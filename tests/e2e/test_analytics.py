@@ -25,7 +25,7 @@ async def test_the_page_answers_its_questions_about_what_was_played(
     began = datetime.now(UTC)
     since = began.isoformat(timespec="microseconds").replace("+00:00", "Z")
     await _played(shop)
-    await export(shop.system.kafka, None, tmp_path / "folder", since, untold)
+    await export(shop.journal.kafka, None, tmp_path / "folder", since, untold)
 
     monkeypatch.chdir(tmp_path)
     with duckdb.connect() as database:

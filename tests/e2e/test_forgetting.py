@@ -110,7 +110,7 @@ async def _complain(shop: Shop, canaries: Canaries, order: str) -> str:
 async def _poisoned(shop: Shop, order: str, since: dict[TopicPartition, int]) -> AsyncIterator[None]:
     """With an event in the dead letters that has all that was sealed, and breaks its contract."""
     placed = next(each for each in await _told(shop, since) if each["order"] == order and "fulfilment" in each)
-    await send(shop.system.kafka, order, orjson.dumps({**placed, "lines": "many"}), headers_of(order, PLACED))
+    await send(shop.journal.kafka, order, orjson.dumps({**placed, "lines": "many"}), headers_of(order, PLACED))
     shop.spoilt.add(order)
 
     async def parked() -> bool:
@@ -127,7 +127,7 @@ async def _poisoned(shop: Shop, order: str, since: dict[TopicPartition, int]) ->
 
 
 async def _told(shop: Shop, since: dict[TopicPartition, int]) -> list[Document]:
-    found = await records(shop.system.kafka, dict(since), everything())
+    found = await records(shop.journal.kafka, dict(since), everything())
     return [{"order": "", **orjson.loads(each.value or b"{}")} for each in found if each.topic == "orders.events"]
 
 
@@ -154,7 +154,7 @@ async def _in_clear(shop: Shop, canaries: Canaries, since: dict[TopicPartition, 
     for service in shop.system.services:
         async with shop.database(service) as connection:
             found += [f"{service}: {table}" for table in await tables_with(connection, canaries)]
-    for record in await records(shop.system.kafka, dict(since), everything()):
+    for record in await records(shop.journal.kafka, dict(since), everything()):
         parts = [record.key or b"", record.value or b"", *(value or b"" for _, value in record.headers)]
         found += [record.topic for part in parts if canaries.are_in(part)]
     logs = (file for file in shop.system.logs.glob("*.log") if file.stem not in SANDBOX)

@@ -176,7 +176,7 @@ async def test_a_question_about_nothing_gets_a_clear_answer(shop: Shop) -> None:
 async def send_broken(shop: Shop, order: str) -> None:
     """Send what says that the order is completed, and lacks all that its contract asks for."""
     headers = headers_of(order, COMPLETED, b"%020d" % 99, datetime.now(UTC).isoformat())
-    await send(shop.system.kafka, order, orjson.dumps({}), headers)
+    await send(shop.journal.kafka, order, orjson.dumps({}), headers)
 
 
 @asynccontextmanager

@@ -30,7 +30,8 @@ async def test_what_is_left_says_what_it_lacks_and_serves_orders_as_before(
     shop: Shop, left: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLICELINE_POSTGRES_URL", shop.system.postgres)
-    monkeypatch.setenv("SLICELINE_KAFKA", shop.system.kafka)
+    for name, value in shop.system.kafka.environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SLICELINE_PASSWORDS", str(shop.system.passwords.folder))
     assert shop.system.services == [*ORDER_FLOW], "nobody has asked for others"
     processes = [shop.system[service] for service in ORDER_FLOW]

@@ -22,6 +22,7 @@ from backbone.storage import group_commit
 from backbone.storage.database import Tx
 from backbone.storage.group_commit import GroupCommit, PendingCommand
 from backbone.storage.idempotency import Replied, Reply
+from backbone.values.brokers import Brokers
 from services.inventory import decisions as inventory
 from services.inventory.decisions import Outcome, Stock
 from services.inventory.events import OrderCancelled, OrderRejected
@@ -32,18 +33,18 @@ from services.payments.provider import Outcome as Answer
 from tests.faults.foreign import send
 from tests.patches import Patch
 
-Plant = Callable[[Patch, str], None]
+Plant = Callable[[Patch, Brokers], None]
 """Given how to replace a function, and Kafka's address."""
 
 
-def no_inbox(patch: Patch, _: str) -> None:
+def no_inbox(patch: Patch, _: Brokers) -> None:
     async def all_of_them(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
         return list(incoming)
 
     patch(inbox, "deduplicate", all_of_them)
 
 
-def offsets_before_effects(patch: Patch, _: str) -> None:
+def offsets_before_effects(patch: Patch, _: Brokers) -> None:
     async def apply(self: BatchProcessor, batch: Batch, *, fresh: bool = False) -> None:
         async with self._database.transaction() as tx:
             await self._move(tx, batch)
@@ -54,21 +55,21 @@ def offsets_before_effects(patch: Patch, _: str) -> None:
     patch(BatchProcessor, "apply", apply)
 
 
-def parks_without_the_key(patch: Patch, _: str) -> None:
+def parks_without_the_key(patch: Patch, _: Brokers) -> None:
     async def park(tx: Tx, consumer: str, incoming: Incoming, error: Exception) -> None:
         await parking._write_letter(tx, consumer, incoming, failure_of(error, None))
 
     patch(parking, "park", park)
 
 
-def lets_parked_keys_pass(patch: Patch, _: str) -> None:
+def lets_parked_keys_pass(patch: Patch, _: Brokers) -> None:
     async def sift(tx: Tx, consumer: str, incoming: Sequence[Incoming]) -> list[Incoming]:
         return list(incoming)
 
     patch(parking, "sift", sift)
 
 
-def skips_what_becomes_visible_late(patch: Patch, _: str) -> None:
+def skips_what_becomes_visible_late(patch: Patch, _: Brokers) -> None:
     """The relay takes all before the highest position that it has seen for published."""
     take, seen = Relay._take, {"last": 0}
 
@@ -80,7 +81,7 @@ def skips_what_becomes_visible_late(patch: Patch, _: str) -> None:
     patch(Relay, "_take", take_after_the_last)
 
 
-def takes_a_failed_send_for_done(patch: Patch, _: str) -> None:
+def takes_a_failed_send_for_done(patch: Patch, _: Brokers) -> None:
     send_batch = Publisher.send
 
     async def send_and_hope(self: Publisher, batch: PackedRows) -> None:
@@ -92,7 +93,7 @@ def takes_a_failed_send_for_done(patch: Patch, _: str) -> None:
     patch(Publisher, "send", send_and_hope)
 
 
-def sends_the_newest_first(patch: Patch, _: str) -> None:
+def sends_the_newest_first(patch: Patch, _: Brokers) -> None:
     take = Relay._take
 
     async def backwards(self: Relay, tx: Tx) -> list[asyncpg.Record]:
@@ -101,7 +102,7 @@ def sends_the_newest_first(patch: Patch, _: str) -> None:
     patch(Relay, "_take", backwards)
 
 
-def publishes_before_the_commit(patch: Patch, kafka: str) -> None:
+def publishes_before_the_commit(patch: Patch, kafka: Brokers) -> None:
     flush = Tx.flush
 
     async def send_and_flush(self: Tx) -> tuple[bool, frozenset[str]]:
@@ -127,14 +128,14 @@ def publishes_before_the_commit(patch: Patch, kafka: str) -> None:
     patch(Tx, "flush", send_and_flush)
 
 
-def forgets_idempotency_keys(patch: Patch, _: str) -> None:
+def forgets_idempotency_keys(patch: Patch, _: Brokers) -> None:
     async def nothing_known(tx: Tx, wanted: Sequence[Replied]) -> dict[Any, Any]:
         return {}
 
     patch(group_commit, "claim_all", nothing_known)
 
 
-def answers_before_the_commit(patch: Patch, _: str) -> None:
+def answers_before_the_commit(patch: Patch, _: Brokers) -> None:
     flush = GroupCommit._flush
 
     async def promise(self: GroupCommit[Any], commands: Sequence[PendingCommand[Any]]) -> Sequence[Reply | Exception]:
@@ -146,7 +147,7 @@ def answers_before_the_commit(patch: Patch, _: str) -> None:
     patch(GroupCommit, "_flush", promise)
 
 
-def charges_under_a_fresh_key(patch: Patch, _: str) -> None:
+def charges_under_a_fresh_key(patch: Patch, _: Brokers) -> None:
     """And does not ask first what became of an earlier attempt."""
 
     async def charge(self: Provider, payment: Payment) -> Answer:
@@ -161,7 +162,7 @@ def charges_under_a_fresh_key(patch: Patch, _: str) -> None:
     patch(Provider, "look_up", look_up)
 
 
-def releases_twice(patch: Patch, _: str) -> None:
+def releases_twice(patch: Patch, _: Brokers) -> None:
     given_up = inventory.given_up
 
     def always(stock: Stock, recipes: Recipes, fact: OrderRejected | OrderCancelled) -> Outcome:

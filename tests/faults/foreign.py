@@ -9,6 +9,8 @@ from uuid import uuid4
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from backbone.values.brokers import Brokers
+
 TOPIC = "orders.events"
 PLACED = "sliceline.orders.order-placed.v1"
 FIRST = b"%020d" % 1
@@ -48,7 +50,7 @@ def poison(key: str) -> list[tuple[bytes | None, Headers]]:
     ]
 
 
-async def send(kafka: str, key: str, value: bytes | None, headers: Headers, topic: str = TOPIC) -> str:
+async def send(kafka: Brokers, key: str, value: bytes | None, headers: Headers, topic: str = TOPIC) -> str:
     """Send one record; returns the key under which it is parked that declares nothing."""
     async with producing(kafka) as producer:
         there = await producer.send_and_wait(topic, value, key.encode(), headers=headers)
@@ -56,8 +58,8 @@ async def send(kafka: str, key: str, value: bytes | None, headers: Headers, topi
 
 
 @asynccontextmanager
-async def producing(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+async def producing(kafka: Brokers) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(**kafka.client())
     await producer.start()
     try:
         yield producer
@@ -66,7 +68,7 @@ async def producing(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def send_again(
-    kafka: str, found: Sequence["ConsumerRecord[Any, Any]"], dice: random.Random, most: int = 300
+    kafka: Brokers, found: Sequence["ConsumerRecord[Any, Any]"], dice: random.Random, most: int = 300
 ) -> int:
     """Send these, or so many of them, one to nine times more, mixed; returns how many records."""
     chosen = dice.sample(found, min(most, len(found)))
@@ -80,10 +82,10 @@ async def send_again(
 
 
 async def records(
-    kafka: str, since: dict[TopicPartition, int], places: Sequence[TopicPartition]
+    kafka: Brokers, since: dict[TopicPartition, int], places: Sequence[TopicPartition]
 ) -> list["ConsumerRecord[Any, Any]"]:
     """What these partitions have from those offsets on, which are moved to their ends."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign(places)

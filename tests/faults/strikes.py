@@ -214,7 +214,7 @@ async def _twice(on: Striking, _: Fault) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _send_again(on: Striking, _: Fault) -> AsyncIterator[None]:
-    kafka = on.world.servers.kafka.bootstrap
+    kafka = on.world.servers.kafka.admin
     async with on.broker:
         found = await foreign.records(kafka, on.sent_again, everything())
         sound = [each for each in found if (each.key or b"").decode() not in on.world.shop.spoilt]
@@ -233,7 +233,7 @@ async def _poison(on: Striking, _: Fault) -> AsyncIterator[None]:
 async def _spoil(on: Striking, topic: str, key: str) -> None:
     on.world.shop.spoilt.add(key)
     for value, headers in foreign.poison(key):
-        on.world.shop.spoilt.add(await foreign.send(on.world.servers.kafka.bootstrap, key, value, headers, topic))
+        on.world.shop.spoilt.add(await foreign.send(on.world.servers.kafka.admin, key, value, headers, topic))
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ class Striking:
         began, waiting = time.monotonic(), set(self.world.system.services)
         at = {service: await self._offsets(service) for service in waiting}
         limit = WITHIN[what]
-        journal = Journal(self.world.servers.kafka.bootstrap)
+        journal = Journal(self.world.servers.kafka.admin)
         try:
             while waiting and time.monotonic() - began < 3 * limit:
                 try:

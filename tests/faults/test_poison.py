@@ -104,7 +104,7 @@ def _parked_in_status(home: Path, service: str, process: Process, port: int) -> 
 
 
 async def _send(shop: Shop, key: str, event_type: str, data: Any, sequence: bytes = FIRST) -> None:
-    await send(shop.system.kafka, key, orjson.dumps(data), headers_of(key, event_type, sequence))
+    await send(shop.journal.kafka, key, orjson.dumps(data), headers_of(key, event_type, sequence))
 
 
 @asynccontextmanager

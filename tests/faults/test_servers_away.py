@@ -23,13 +23,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.System]:
     """In the place of the system that all other tests share."""
     logs = tmp_path_factory.mktemp("own-system")
-    with processes.running(servers.postgres.url, servers.kafka.bootstrap, logs) as started:
+    with processes.running(servers.postgres.url, servers.kafka.closed, logs) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def journal(servers: Servers) -> Journal:
-    return Journal(servers.kafka.bootstrap)
+    return Journal(servers.kafka.admin)
 
 
 @pytest.mark.long

@@ -35,7 +35,6 @@ class Servers:
     """Both servers, each of which can be killed and started again where it was."""
 
     directory: Path
-    proxied: local_kafka.Proxied | None
     postgres: local_postgres.Postgres
     kafka: local_kafka.Kafka
 
@@ -46,7 +45,8 @@ class Servers:
             (directory / name / "server.log").symlink_to(directory / f"{name}.log")
         started = local_postgres.start(directory / "postgres", settings=SETTINGS)
         try:
-            return cls(directory, proxied, started, local_kafka.start(directory / "kafka", proxied=proxied))
+            broker = local_kafka.start(directory / "kafka", local_kafka.Ports.free(proxied))
+            return cls(directory, started, broker)
         except BaseException:
             started.server.kill()
             raise
@@ -56,8 +56,7 @@ class Servers:
         return f"{HOST}:{self.postgres.server.program.port}"
 
     def start_kafka(self) -> None:
-        port = self.kafka.server.program.port
-        self.kafka = local_kafka.start(self.directory / "kafka", port, self.proxied)
+        self.kafka = local_kafka.start(self.directory / "kafka", self.kafka.ports)
 
     def start_postgres(self) -> None:
         """Its sessions outlive a killed server for a moment, and until then it refuses to start."""
@@ -184,7 +183,7 @@ async def world(
         proxied = local_kafka.Proxied(behind, to_broker.address) if to_broker else None
         servers = await asyncio.to_thread(Servers.begin, folder, proxied)
         stack.callback(servers.end)
-        system = WrappedSystem(servers.postgres.url, servers.kafka.bootstrap, folder, told=told)
+        system = WrappedSystem(servers.postgres.url, servers.kafka.closed, folder, told=told)
         await system.prepare()
         system.roads = _roads(servers, system, cut) | ({"broker": to_broker} if to_broker else {})
         for road in system.roads.values():
@@ -193,7 +192,7 @@ async def world(
         # Customers who wait for one of so many connections would keep us busy, and with us every road.
         limits, timeout = httpx.Limits(max_keepalive_connections=200), httpx.Timeout(30, pool=None)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, trust_env=False, limits=limits))
-        shop = Shop(system, client, Journal(servers.kafka.bootstrap))
+        shop = Shop(system, client, Journal(servers.kafka.admin))
         stack.push_async_callback(shop.close)
         for service in CATALOGUE:
             async with shop.database(service) as connection:

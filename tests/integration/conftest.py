@@ -12,6 +12,8 @@ import structlog
 
 from backbone.consuming.consumer import Consumer
 from backbone.events import contracts
+from backbone.values.brokers import Brokers
+from deployment.doors import Doors
 from deployment.topics import every_topic
 from services import CATALOGUE
 from tests import servers
@@ -27,15 +29,15 @@ def plain_logs() -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
+def doors() -> Iterator[Doors]:
     """A broker beside the whole system's: some tests run one real service, which would join the system's group."""
-    with servers.kafka(servers.chosen()) as bootstrap:
-        yield bootstrap
+    with servers.kafka(servers.chosen()) as doors:
+        yield doors
 
 
 @pytest.fixture
 async def thing(
-    new_database: NewDatabase, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_database: NewDatabase, kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Things]:
     monkeypatch.setattr(contracts, "SCHEMAS", tmp_path)
     url = await asyncio.to_thread(new_database, "orders")
@@ -44,7 +46,7 @@ async def thing(
 
 
 @pytest.fixture
-async def orders_topic(kafka: str) -> None:
+async def orders_topic(kafka: Brokers) -> None:
     """Where orders publishes, and all others: a service is not ready while a topic of its own is missing."""
     for topic, bus in every_topic(CATALOGUE).items():
         await create_topic(kafka, topic, bus.partitions)

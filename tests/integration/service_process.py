@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
+from backbone.values.brokers import Brokers
 from local.ports import HOST, free_port
 from local.program import Program, python
 from tests.conftest import NewDatabase
@@ -77,11 +78,17 @@ class ServiceProcess:
 
 
 @contextlib.asynccontextmanager
-async def process_of(module: str, log: Path, *arguments: str, **settings: str) -> AsyncIterator[ServiceProcess]:
+async def process_of(
+    module: str, log: Path, *arguments: str, **settings: str | Brokers
+) -> AsyncIterator[ServiceProcess]:
     """The module as a process on a port of its own; `settings` are its environment without SLICELINE_."""
     port = free_port()
-    env = {f"SLICELINE_{name}".upper(): value for name, value in settings.items() if not name.startswith("OTEL_")}
-    env |= {name: value for name, value in settings.items() if name.startswith("OTEL_")}
+    env: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Brokers):
+            env |= value.environment()
+        else:
+            env[name if name.startswith("OTEL_") else f"SLICELINE_{name}".upper()] = value
     program = Program(
         name=module,
         command=python("-m", module, *arguments),
@@ -98,7 +105,7 @@ async def process_of(module: str, log: Path, *arguments: str, **settings: str) -
 
 
 @contextlib.asynccontextmanager
-async def orders_api(new_database: NewDatabase, log: Path, **settings: str) -> AsyncIterator[ServiceProcess]:
+async def orders_api(new_database: NewDatabase, log: Path, **settings: str | Brokers) -> AsyncIterator[ServiceProcess]:
     """The API of orders alone, ready, on a fresh database."""
     url = await asyncio.to_thread(new_database, "orders")
     async with process_of("services.orders.service", log, "--roles", "api", database_url=url, **settings) as orders:

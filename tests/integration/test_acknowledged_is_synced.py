@@ -74,7 +74,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 
 async def _unsynced_after(kafka: Kafka, topic: str, data: Path) -> int:
     """Have some records acknowledged, and count what of them only memory has."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**kafka.admin.client(), acks="all", enable_idempotence=True)
     await producer.start()
     try:
         acknowledged = [await producer.send(topic, b"x" * 20_000, partition=0) for _ in range(5)]
@@ -95,7 +95,7 @@ async def _leaves_the_disk_to_the_kernel(kafka: Kafka, topic: str, data: Path) -
 
 @asynccontextmanager
 async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin = AIOKafkaAdminClient(**kafka.admin.client())
     await admin.start()
     try:
         yield admin
@@ -110,7 +110,7 @@ def data(broker: Kafka) -> Path:
 
 @pytest.mark.parametrize("service", ["orders", "inventory"])
 async def test_an_acknowledged_event_is_on_the_disk_of_a_single_broker(broker: Kafka, data: Path, service: str) -> None:
-    await migrate._topics(broker.bootstrap, 1, lambda _: None)
+    await migrate._topics(broker.admin, 1, lambda _: None)
     assert await _unsynced_after(broker, f"{service}.events", data) == 0
 
 
@@ -121,7 +121,7 @@ async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
     async with _admin(broker) as admin:
         await admin.create_topics([NewTopic("older.events", DEFAULT.partitions, 1)])
     assert await _leaves_the_disk_to_the_kernel(broker, "older.events", data)  # as Kafka itself does it
-    await migrate._topics(broker.bootstrap, 1, lambda _: None)
+    await migrate._topics(broker.admin, 1, lambda _: None)
     assert await _unsynced_after(broker, "older.events", data) == 0
 
 

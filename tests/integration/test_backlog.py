@@ -17,6 +17,7 @@ from backbone.context import Context
 from backbone.ids import new_id
 from backbone.storage.backlog import MOST
 from backbone.storage.database import Database
+from backbone.values.brokers import Brokers
 from cli.__main__ import app
 from services.payments.service import SERVICE
 from tests.conftest import NewDatabase
@@ -247,14 +248,16 @@ def test_a_backlog_that_cannot_be_read_is_not_taken_for_an_empty_one(
 
 @pytest.mark.long
 async def test_readiness_is_about_the_process_and_the_backlog_about_its_work(
-    tables: Tables, kafka: str, tmp_path: Path
+    tables: Tables, kafka: Brokers, tmp_path: Path
 ) -> None:
     """Payments with a provider that is away: ready, and its backlog tells of every charge that fails, and why."""
     orders = [new_id() for _ in range(5)]
     async with fed(SERVICE, lambda _: tables.url) as payments:
         await payments.feed(*((PLACED, placed(order)) for order in orders))
-    settings = {"database_url": tables.url, "provider_url": f"http://{NOWHERE}", "kafka": kafka, "provider_rate": "0"}
-    async with process_of("services.payments.service", tmp_path / "log", "--roles", "api,jobs", **settings) as process:
+    settings = {"database_url": tables.url, "provider_url": f"http://{NOWHERE}", "provider_rate": "0"}
+    async with process_of(
+        "services.payments.service", tmp_path / "log", "--roles", "api,jobs", kafka=kafka, **settings
+    ) as process:
         await process.until_waiting_for()
         await eventually(lambda: has_failing(process.client, len(orders)), 30)
         [charging] = (await process.client.get("/backlog")).json()["jobs"]

@@ -17,6 +17,7 @@ from backbone.consuming.places import Places
 from backbone.consuming.reread import reread
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Database
+from backbone.values.brokers import Brokers
 from deployment import migrate
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
 from deployment.migrate import Repartitioned
@@ -40,11 +41,11 @@ def url_of(thing: Things) -> str:
 
 
 async def kept(thing: Things, *more: str) -> Kept | None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
+    admin = AIOKafkaAdminClient(**thing.kafka.client())
     await admin.start()
     try:
         return await migrate._reach(
-            "Kafka", thing.kafka, lambda: kept_by(thing.kafka, admin, [thing.name, *more], print), print
+            "Kafka", thing.kafka.bootstrap, lambda: kept_by(thing.kafka, admin, [thing.name, *more], print), print
         )
     finally:
         await admin.close()
@@ -226,7 +227,7 @@ async def test_tables_of_an_older_backup_are_refused_with_all_that_they_lack(thi
 
 async def taken(thing: Things) -> None:
     """What a consumer does first, as if it were killed then: Kafka is not told."""
-    client = AIOKafkaClient(bootstrap_servers=thing.kafka)
+    client = AIOKafkaClient(**thing.kafka.client())
     await client.bootstrap()
     try:
         assert await Places(thing.database, thing.name).take(client, [(thing.topic, each) for each in range(3)])
@@ -256,7 +257,7 @@ async def test_tables_that_lack_only_what_the_log_no_longer_holds_are_passed(thi
         await tx.raw.execute("DELETE FROM consumer_offsets")
     with pytest.raises(DoNotBelong):
         await start(thing)
-    admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
+    admin = AIOKafkaAdminClient(**thing.kafka.client())
     await admin.start()
     try:
         await admin.delete_records({await fullest(thing): RecordsToDelete(3)})
@@ -277,7 +278,7 @@ async def test_a_group_moved_by_a_tool_is_explained_and_reading_on_handles_the_r
     await thing.publish("a", 2, 3)
     async with running(relay_of(thing)):
         await thing.published(4)
-    tool = AIOKafkaConsumer(bootstrap_servers=thing.kafka, group_id=thing.name, enable_auto_commit=False)
+    tool = AIOKafkaConsumer(**thing.kafka.client(), group_id=thing.name, enable_auto_commit=False)
     await tool.start()
     try:
         full = await fullest(thing)
@@ -295,7 +296,7 @@ async def test_a_group_moved_by_a_tool_is_explained_and_reading_on_handles_the_r
 
 
 async def test_a_service_whose_topic_is_only_made_now_is_compared_like_the_others(
-    kafka: str, thing: Things, monkeypatch: pytest.MonkeyPatch
+    kafka: Brokers, thing: Things, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = f"{thing.name}-old", f"{thing.name}-new"
     await create_topic(kafka, f"{old}.events", 12)
@@ -309,7 +310,7 @@ async def test_a_service_whose_topic_is_only_made_now_is_compared_like_the_other
 
 @pytest.mark.parametrize("count", [1, 24])
 async def test_another_number_of_partitions_is_refused(
-    kafka: str, thing: Things, count: int, monkeypatch: pytest.MonkeyPatch
+    kafka: Brokers, thing: Things, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"{thing.name}-{count}"
     await create_topic(kafka, f"{name}.events", count)

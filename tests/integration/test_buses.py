@@ -21,6 +21,7 @@ from backbone.events.payload import Payload, every_event_of
 from backbone.publishing.relay import Relay
 from backbone.service import Service
 from backbone.storage.outbox import Apart
+from backbone.values.brokers import Brokers
 from deployment import migrate
 from deployment.belonging import settle
 from deployment.migrate import Repartitioned
@@ -277,8 +278,8 @@ def replace_bus(bus: Bus, **changed: Any) -> Bus:
     return msgspec.structs.replace(bus, **changed)
 
 
-async def _kept(kafka: str, topic: str, days: int) -> bool:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+async def _kept(kafka: Brokers, topic: str, days: int) -> bool:
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     try:
         answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
@@ -288,8 +289,8 @@ async def _kept(kafka: str, topic: str, days: int) -> bool:
     return found.get("retention.ms") == str(days * 86_400_000)
 
 
-async def _partitions(kafka: str, topic: str) -> int:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+async def _partitions(kafka: Brokers, topic: str) -> int:
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     try:
         [described] = await admin.describe_topics([topic])

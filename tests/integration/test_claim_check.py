@@ -27,6 +27,7 @@ from backbone.settings import Settings
 from backbone.storage import objects
 from backbone.storage.database import Database, Tx
 from backbone.storage.outbox import LARGEST, TooLarge
+from backbone.values.brokers import Brokers
 from cli.__main__ import app
 from cli.running import Shop
 from deployment.catalogue import sample_of
@@ -310,7 +311,7 @@ async def settled(database: Database, record: FakeRecord) -> None:
 
 
 async def test_events_are_shown_with_data_that_travels_apart(
-    thing: Things, store: Path, kafka: str, monkeypatch: pytest.MonkeyPatch
+    thing: Things, store: Path, kafka: Brokers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.events.running_shop", lambda: Shop("running", {}))
     layout = Layout(0, None, kafka, objects_url=store.as_uri())

@@ -10,6 +10,7 @@ import pytest
 
 from backbone.events.dataref import parse
 from backbone.storage.database import Database
+from backbone.values.brokers import Brokers
 from tests.conftest import NewDatabase
 from tests.faults.points import AFTER_PUT, BEFORE_OUTBOX_COMMIT
 from tests.integration.service_process import ServiceProcess, process_of
@@ -30,7 +31,7 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("orders_topic")]
 @pytest.mark.parametrize(("point", "times"), [(AFTER_PUT, 1), (BEFORE_OUTBOX_COMMIT, 2)])
 async def test_an_event_whose_relay_dies_after_its_data_was_put_is_told_with_that_data(
     new_database: NewDatabase,
-    kafka: str,
+    kafka: Brokers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     point: str,
@@ -73,9 +74,9 @@ async def _opened(url: str) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def _orders(url: str, kafka: str, store: Path, logs: Path) -> AsyncIterator[ServiceProcess]:
+async def _orders(url: str, kafka: Brokers, store: Path, logs: Path) -> AsyncIterator[ServiceProcess]:
     """Orders that takes in and relays, and dies where it is told to."""
-    given = {"database_url": url, "kafka": kafka, "objects": store.as_uri()}
+    given: dict[str, str | Brokers] = {"database_url": url, "kafka": kafka, "objects": store.as_uri()}
     wrapped = process_of("tests.faults.wrapped", logs / "orders.log", "orders", "--roles", "api,relay", **given)
     async with wrapped as process:
         await process.until_waiting_for()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
+from backbone.values.brokers import Brokers
 from cli.__main__ import app
 from deployment.roles import READER
 from local.layout import FIXED
@@ -61,9 +62,9 @@ def test_redrive_asks_the_shop_that_answers(orders: str) -> None:
 
 
 def test_an_export_reads_the_kafka_of_the_shop_that_answers(
-    orders: str, orders_topic: None, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    orders: str, orders_topic: None, kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(FIXED, "kafka", int(kafka.rpartition(":")[2]))
+    monkeypatch.setattr("cli.exported.kafka_of", lambda _: kafka)
     exported = CliRunner().invoke(app, ["export", "--to", str(tmp_path / "folder")])
     assert (exported.exit_code, " events added to " in exported.output) == (0, True), exported.output
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backbone.values.brokers import Brokers
 from local.program import python
 from tests.exporting import Topic, event
 from tests.integration.things import create_topic
@@ -27,17 +28,17 @@ app(["export", "--to", {to!r}])
 """
 
 
-def _said(kafka: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    env = {**os.environ, "SLICELINE_KAFKA": kafka}
+def _said(kafka: Brokers, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, **kafka.environment()}
     return subprocess.run(python(*arguments), env=env, capture_output=True, text=True)
 
 
-def _exported(kafka: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def _exported(kafka: Brokers, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return _said(kafka, "-m", "cli", "export", *arguments)
 
 
 @pytest.fixture
-async def topic(kafka: str, orders_topic: None, tmp_path: Path) -> Topic:
+async def topic(kafka: Brokers, orders_topic: None, tmp_path: Path) -> Topic:
     """The topic of orders with two events, which other tests of this file may have put there."""
     topic = Topic(kafka, tmp_path / "folder", "orders.events")
     await topic.publish(event(), event())
@@ -72,11 +73,11 @@ async def test_an_export_that_is_stopped_says_how_to_go_on_and_goes_on(topic: To
     assert len(topic.ids()) == len(set(topic.ids())) >= 2
 
 
-async def test_an_export_says_what_is_wrong(kafka: str, tmp_path: Path) -> None:
+async def test_an_export_says_what_is_wrong(kafka: Brokers, tmp_path: Path) -> None:
     (tmp_path / "day=2026-11-20").mkdir()
     (tmp_path / "a file").write_text("")
     wrong = {
-        "127.0.0.1:1 cannot be read": _exported("127.0.0.1:1", TO, str(tmp_path / "folder")),
+        "127.0.0.1:1 cannot be read": _exported(Brokers("127.0.0.1:1"), TO, str(tmp_path / "folder")),
         "Choose another folder": _exported(kafka, TO, str(tmp_path)),
         "cannot be written": _exported(kafka, TO, str(tmp_path / "a file" / "folder")),
     }
@@ -85,5 +86,5 @@ async def test_an_export_says_what_is_wrong(kafka: str, tmp_path: Path) -> None:
 
 
 def test_an_export_that_failed_names_the_same_command_with_its_since(tmp_path: Path) -> None:
-    failed = _exported("127.0.0.1:1", TO, str(tmp_path / "folder"), "--since", "2026-11-20")
+    failed = _exported(Brokers("127.0.0.1:1"), TO, str(tmp_path / "folder"), "--since", "2026-11-20")
     assert f"./sliceline export --to {tmp_path / 'folder'} --since 2026-11-20" in failed.stderr

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backbone.publishing.relay import Relay
+from backbone.values.brokers import Brokers
 from backbone.values.passwords import apart
 from cli.__main__ import app
 from cli.running import Shop
@@ -21,7 +22,7 @@ from tests.integration.things import Things, create_topic, running
 
 
 @pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch, kafka: str) -> None:
+def shop(monkeypatch: pytest.MonkeyPatch, kafka: Brokers) -> None:
     """A shop that runs, as far as these commands look at it."""
     for user in ("events", "psql"):
         monkeypatch.setattr(f"cli.{user}.running_shop", lambda: Shop("running", {}))
@@ -90,7 +91,7 @@ async def test_events_says_which_topics_there_are(published: Things) -> None:
 
 
 def test_events_says_that_kafka_does_not_answer(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.events.layout_for", lambda offset: Layout(offset, None, "127.0.0.1:1"))
+    monkeypatch.setattr("cli.events.layout_for", lambda offset: Layout(offset, None, Brokers("127.0.0.1:1")))
     said = CliRunner().invoke(app, ["events"])
     assert (said.exit_code, "Kafka at 127.0.0.1:1 cannot be read" in said.output) == (1, True)
 

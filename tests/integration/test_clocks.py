@@ -18,6 +18,7 @@ from backbone.jobs.worker import Worker
 from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
+from backbone.values.brokers import Brokers
 from deployment import topics
 from services.orders.decisions import DELAY_WATCH
 from services.orders.jobs import JOBS
@@ -148,9 +149,11 @@ async def test_a_clock_that_is_put_right_or_wrong_under_way_changes_nothing(
         assert timedelta(0) <= tx.now - before < timedelta(seconds=30)
 
 
-async def test_a_topic_of_an_earlier_release_gets_times_of_arrival_and_keeps_what_was_set_for_it(kafka: str) -> None:
+async def test_a_topic_of_an_earlier_release_gets_times_of_arrival_and_keeps_what_was_set_for_it(
+    kafka: Brokers,
+) -> None:
     name = f"{datetime.now(UTC):%H%M%S%f}.events"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     try:
         old = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1234567"}

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from backbone.events.dataref import reference_to
 from backbone.events.envelope import to_record
 from backbone.storage import objects
+from backbone.values.brokers import Brokers
 from cli.exporting import folder as writing
 from cli.exporting.folder import NotOurs
 from cli.exporting.ledger import InUse, Ledger
@@ -23,7 +24,7 @@ from tests.integration.test_parking import send_raw
 
 
 @pytest.fixture
-async def topic(kafka: str, tmp_path: Path) -> Topic:
+async def topic(kafka: Brokers, tmp_path: Path) -> Topic:
     return await topic_in(kafka, tmp_path / "folder")
 
 

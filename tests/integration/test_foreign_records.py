@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
 async def test_a_compressed_record_is_handled_like_any_other(thing: Things, compression: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=thing.kafka, compression_type=compression, linger_ms=50)
+    producer = AIOKafkaProducer(**thing.kafka.client(), compression_type=compression, linger_ms=50)
     await producer.start()
     try:
         for number in range(5):
@@ -33,7 +33,7 @@ async def test_a_compressed_record_is_handled_like_any_other(thing: Things, comp
 
 @pytest.mark.parametrize("commits", [True, False], ids=["committed", "given up"])
 async def test_the_mark_that_ends_a_transaction_is_passed_over(thing: Things, commits: bool) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=thing.kafka, transactional_id=thing.name)
+    producer = AIOKafkaProducer(**thing.kafka.client(), transactional_id=thing.name)
     await producer.start()
     try:
         await producer.begin_transaction()
@@ -57,7 +57,7 @@ async def test_a_damaged_record_is_parked_and_the_others_flow_on(
     url = await asyncio.to_thread(new_database, "orders")
     kafka = await asyncio.to_thread(local_kafka.start, tmp_path / "kafka")
     try:
-        async with things(url, kafka.bootstrap, tmp_path / "schemas") as thing:
+        async with things(url, kafka.admin, tmp_path / "schemas") as thing:
             await send(thing, record_of(thing, "a", 0))
             await send(thing, record_of(thing, "b", 1))
             await send(thing, record_of(thing, "c", 2))

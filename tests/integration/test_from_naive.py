@@ -11,15 +11,21 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from backbone.events.envelope import from_record
+from local import kafka
 from tests.waiting import DEADLINE, eventually
 from world import World, world
 
 
 @pytest.fixture(scope="module")
-def outside(postgres: str, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(postgres, kafka, tmp_path_factory.mktemp("way")) as there:
-        asyncio.run(there.make_topics())
-        yield there
+def outside(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("way")
+    broker = kafka.start(folder / "kafka", is_open=True)
+    try:
+        with world(postgres, broker.bootstrap, folder) as there:
+            asyncio.run(there.make_topics())
+            yield there
+    finally:
+        broker.server.kill()
 
 
 class Shop:

@@ -13,6 +13,7 @@ import pytest
 from backbone.ids import new_id
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Database
+from backbone.values.brokers import Brokers
 from deployment.catalogue import sample_of
 from local.ports import HOST, free_port
 from local.program import Program, python
@@ -33,7 +34,7 @@ COUNT = "SELECT count(*) FROM labels WHERE order_id = ANY($1)"  # other tests co
 
 
 @pytest.fixture
-async def orders(new_database: NewDatabase, kafka: str, orders_topic: None) -> AsyncIterator[Database]:
+async def orders(new_database: NewDatabase, kafka: Brokers, orders_topic: None) -> AsyncIterator[Database]:
     """What orders commits, and a relay that publishes it."""
     database = Database(await asyncio.to_thread(new_database, "orders"), "orders")
     async with running(Relay(database, kafka, poll=0.05)):
@@ -55,12 +56,12 @@ async def label_of(partner: ServiceProcess, order: str) -> str | None:
 
 
 async def test_the_partner_writes_one_label_for_an_order_though_it_is_killed_in_between(
-    orders: Database, kafka: str, empty_database: str, tmp_path: Path
+    orders: Database, kafka: Brokers, empty_database: str, tmp_path: Path
 ) -> None:
-    at = {"database_url": empty_database, "kafka": kafka}
+    at = {"database_url": empty_database}
     watching = Database(empty_database, "watching")
     hands_on = await asyncpg.connect(empty_database)
-    async with process_of(PARTNER, tmp_path / "killed.log", **at) as partner:
+    async with process_of(PARTNER, tmp_path / "killed.log", kafka=kafka, **at) as partner:
         await partner.until_waiting_for()
         fetched = await confirm(orders, fulfilment="collection", address=None)
         await hands_on.execute("BEGIN; LOCK TABLE labels IN SHARE MODE")
@@ -69,7 +70,7 @@ async def test_the_partner_writes_one_label_for_an_order_though_it_is_killed_in_
         await partner.process.kill()
     await hands_on.execute("ROLLBACK")
     assert await hands_on.fetchval(COUNT, [order, fetched]) == 0
-    async with process_of(PARTNER, tmp_path / "again.log", **at) as partner:
+    async with process_of(PARTNER, tmp_path / "again.log", kafka=kafka, **at) as partner:
         await partner.until_waiting_for()
         label = await eventually(lambda: label_of(partner, order))
         assert label == "Ada Lovelace\n1 Mill Lane\n2 x margherita\n1 x lemonade\n"

@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 import pytest
 
+from deployment.doors import OPERATOR
 from local import ports, postgres, programs
 from local.layout import FIXED, Layout
 from tests.copies import FIRST_PORT, shop_of
@@ -105,7 +106,7 @@ async def owner(tmp_path: Path) -> AsyncIterator[Owner]:
     tree = shop_of(tmp_path / "shop", HAS)
     layout, listening = _free_layout(tree)
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
-        shop = Shop(System("", layout.bootstrap(), layout.logs, listening), client, Journal(layout.bootstrap()))
+        shop = Shop(System("", layout.doors(), layout.logs, listening), client, Journal(layout.brokers(OPERATOR)))
         owner = Owner(tree, layout, shop)
         await owner.say("up", "--detach", "--no-robot", "--port-offset", str(layout.offset))
         try:

@@ -18,6 +18,7 @@ from backbone.storage import sql
 from backbone.storage.database import Database
 from backbone.storage.housekeeping import Housekeeping, prune
 from backbone.storage.statement import Statement
+from backbone.values.brokers import Brokers
 from local.ports import HOST
 from tests.conftest import NewDatabase
 from tests.integration.test_parking import Record, consumer_of, letters, record_of, send_raw
@@ -71,7 +72,7 @@ def after(seconds: float) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_consumer_that_looks_for_an_unreadable_record_in_many_partitions_does(
-    new_database: NewDatabase, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_database: NewDatabase, kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contracts, "SCHEMAS", tmp_path)
     url = await asyncio.to_thread(new_database, "orders")
@@ -91,7 +92,7 @@ async def test_a_consumer_that_looks_for_an_unreadable_record_in_many_partitions
 
 async def test_a_consumer_whose_broker_does_not_answer_does(thing: Things) -> None:
     async with silent_server() as kafka:
-        consumer = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, kafka)
+        consumer = Consumer(thing.name, thing.service(thing.note).handlers, thing.database, Brokers(kafka))
         async with running_until_killed(consumer):
             assert await watched(consumer.pulse, after(6)) == []
 
@@ -99,7 +100,7 @@ async def test_a_consumer_whose_broker_does_not_answer_does(thing: Things) -> No
 async def test_a_relay_whose_broker_does_not_answer_does(thing: Things) -> None:
     await thing.publish("a", 0)
     async with silent_server() as kafka:
-        relay = Relay(thing.database, kafka)
+        relay = Relay(thing.database, Brokers(kafka))
         async with running_until_killed(relay):
             assert await watched(relay.pulse, after(6)) == []
 

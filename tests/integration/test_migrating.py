@@ -18,6 +18,7 @@ from alembic import command
 import services
 from backbone.storage import migrations
 from backbone.storage.migrations import MigrationFailed
+from backbone.values.brokers import Brokers
 from local import ROOT
 
 BACKBONE = sorted(file.name for file in (Path(migrations.__file__).parent / "versions").glob("0*.py"))
@@ -251,13 +252,13 @@ Migrating = Callable[[], "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def migrating(pantry: Pantry, postgres: str, kafka: str) -> Migrating:
+def migrating(pantry: Pantry, postgres: str, kafka: Brokers) -> Migrating:
     """`python -m deployment.migrate` as `up` and compose run it, where the pantry is all there is."""
     start = (
         f"import services; services.__path__.append({str(pantry.folder.parent.parent)!r}); "
         f"services.CATALOGUE = {{{pantry.name!r}: 1}}; from deployment.migrate import main; main()"
     )
-    told = {"SLICELINE_POSTGRES_URL": postgres, "SLICELINE_KAFKA": kafka, "PYTHONPATH": str(ROOT)}
+    told = {"SLICELINE_POSTGRES_URL": postgres, **kafka.environment(), "PYTHONPATH": str(ROOT)}
     told["SLICELINE_PASSWORDS"] = str(pantry.folder.parent / "passwords")
 
     def run() -> "subprocess.CompletedProcess[str]":

@@ -36,7 +36,7 @@ def relay_of(thing: Things) -> Relay:
 
 @asynccontextmanager
 async def admin_of(thing: Things) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
+    admin = AIOKafkaAdminClient(**thing.kafka.client())
     await admin.start()
     try:
         yield admin
@@ -164,7 +164,7 @@ async def test_a_log_cut_back_that_has_grown_again_is_known_by_its_epoch(thing: 
 
 async def test_the_broker_tells_where_an_epoch_ended(thing: Things) -> None:
     await handled(thing, 0, 1)
-    client = AIOKafkaClient(bootstrap_servers=thing.kafka)
+    client = AIOKafkaClient(**thing.kafka.client())
     await client.bootstrap()
     try:
         topics = await broker.topics_of(client, [thing.topic, "there-is-none"])
@@ -222,7 +222,7 @@ async def test_lag_is_of_all_partitions_also_of_those_that_nobody_holds(thing: T
         await thing.publish(key, 2)
     async with running(relay_of(thing)):
         await thing.published(10)
-    client = AIOKafkaClient(bootstrap_servers=thing.kafka)
+    client = AIOKafkaClient(**thing.kafka.client())
     await client.bootstrap()
     try:
         await LagWatch(Places(thing.database, thing.name), [thing.topic], 60).look(client, {})

@@ -13,6 +13,7 @@ import pytest
 
 from backbone.storage.database import Database
 from backbone.storage.sessions import SharedSessions, refuse_shared
+from backbone.values.brokers import Brokers
 from local import accounts, probes
 from local.ports import HOST, free_port
 from local.program import Program, run
@@ -63,7 +64,7 @@ async def url(new_database: NewDatabase) -> str:
 
 
 async def test_a_service_behind_a_pooler_of_sessions_takes_and_publishes_orders(
-    url: str, kafka: str, orders_topic: None, tmp_path: Path
+    url: str, kafka: Brokers, orders_topic: None, tmp_path: Path
 ) -> None:
     direct = await asyncpg.connect(url)
 
@@ -95,7 +96,7 @@ async def test_a_session_behind_a_pooler_has_our_settings(url: str, tmp_path: Pa
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 async def test_a_service_behind_any_other_pooler_says_so_in_one_sentence_and_ends(
-    url: str, kafka: str, tmp_path: Path, mode: str
+    url: str, kafka: Brokers, tmp_path: Path, mode: str
 ) -> None:
     with pooler(tmp_path, url, mode) as pooled:
         async with process_of(ORDERS, tmp_path / "orders.log", database_url=pooled, kafka=kafka) as orders:

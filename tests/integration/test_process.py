@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 
 from backbone.events.envelope import Envelope, to_record
 from backbone.ids import new_id
+from backbone.values.brokers import Brokers
 from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
@@ -131,7 +133,7 @@ async def test_a_taken_port_ends_it_with_its_name(log: Path, database_url: str) 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_all_parts_in_good_order(
-    number: signal.Signals, log: Path, database_url: str, kafka: str, orders_topic: None
+    number: signal.Signals, log: Path, database_url: str, kafka: Brokers, orders_topic: None
 ) -> None:
     async with process_of(LOYALTY, log, database_url=database_url, kafka=kafka) as loyalty:
         await loyalty.until_waiting_for()
@@ -164,7 +166,7 @@ async def test_the_api_alone_needs_no_kafka_and_relays_nothing(log: Path, orders
 
 
 async def test_the_relay_alone_publishes_what_another_process_accepted_and_has_no_api(
-    log: Path, tmp_path: Path, orders_url: str, kafka: str, orders_topic: None
+    log: Path, tmp_path: Path, orders_url: str, kafka: Brokers, orders_topic: None
 ) -> None:
     async with process_of(ORDERS, log, "--roles", "api", database_url=orders_url, kafka=NOWHERE) as api:
         await api.until_waiting_for()
@@ -182,15 +184,18 @@ async def has_relayed(process: ServiceProcess, count: int) -> bool:
 
 
 async def test_readiness_tells_what_is_away_and_recovers(
-    log: Path, database_url: str, kafka: str, orders_topic: None
+    log: Path, database_url: str, kafka: Brokers, orders_topic: None
 ) -> None:
     base, name = database_url.rsplit("/", 1)
     credentials, server = base.rsplit("@", 1)
     async with (
-        Road(kafka) as to_kafka,
+        Road(kafka.bootstrap) as to_kafka,
         Road(server) as to_postgres,
         process_of(
-            LOYALTY, log, database_url=f"{credentials}@{to_postgres.address}/{name}", kafka=to_kafka.address
+            LOYALTY,
+            log,
+            database_url=f"{credentials}@{to_postgres.address}/{name}",
+            kafka=replace(kafka, bootstrap=to_kafka.address),
         ) as loyalty,
     ):
         await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database")
@@ -251,7 +256,7 @@ def completed(order: str, customer: str) -> tuple[bytes, bytes, list[tuple[str, 
 
 
 async def test_logs_are_json_lines_with_the_trace_and_the_event_and_without_customers(
-    log: Path, database_url: str, kafka: str, orders_topic: None
+    log: Path, database_url: str, kafka: Brokers, orders_topic: None
 ) -> None:
     order = new_id()
     async with process_of(LOYALTY, log, database_url=database_url, kafka=kafka) as loyalty:
@@ -269,8 +274,8 @@ async def test_logs_are_json_lines_with_the_trace_and_the_event_and_without_cust
     assert EMAIL not in shown.text
 
 
-async def send(kafka: str, topic: str, record: tuple[bytes, bytes, list[tuple[str, bytes]]]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+async def send(kafka: Brokers, topic: str, record: tuple[bytes, bytes, list[tuple[str, bytes]]]) -> None:
+    producer = AIOKafkaProducer(**kafka.client())
     await producer.start()
     try:
         key, value, headers = record

@@ -55,7 +55,7 @@ async def compressed(thing: Things) -> None:
 
 
 async def ended_transaction(thing: Things) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=thing.kafka, transactional_id=thing.name)
+    producer = AIOKafkaProducer(**thing.kafka.client(), transactional_id=thing.name)
     await producer.start()
     try:
         async with producer.transaction():

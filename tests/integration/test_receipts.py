@@ -21,6 +21,7 @@ from backbone.publishing.relay import Relay
 from backbone.service import Service
 from backbone.storage import migrations
 from backbone.storage.database import Database
+from backbone.values.brokers import Brokers
 from cli.readers import look
 from deployment.catalogue import sample_of
 from deployment.reading import why_not
@@ -82,7 +83,7 @@ class Load:
 
 
 @asynccontextmanager
-async def loading(new_database: NewDatabase, kafka: str) -> AsyncIterator[Load]:
+async def loading(new_database: NewDatabase, kafka: Brokers) -> AsyncIterator[Load]:
     database = Database(await asyncio.to_thread(new_database, "orders"), "orders")
     load = Load(database)
     async with running(Relay(database, kafka, poll=0.05)):
@@ -138,17 +139,18 @@ class Replicas:
 
 async def test_the_listener_moves_to_version_2_under_load_and_mails_each_receipt_once(
     new_database: NewDatabase,
-    kafka: str,
+    kafka: Brokers,
     empty_database: str,
     post: Post,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("cli.readers.find", lambda: None)
-    monkeypatch.setenv("SLICELINE_KAFKA", kafka)
+    for name, value in kafka.environment().items():
+        monkeypatch.setenv(name, value)
     await create_topic(kafka, "orders.events", 12)
     await asyncio.to_thread(migrations.upgrade, "receipts", empty_database, MIGRATIONS)
-    replicas = Replicas({"database_url": empty_database, "kafka": kafka, "smtp_port": str(post.port)}, tmp_path)
+    replicas = Replicas({"database_url": empty_database, "smtp_port": str(post.port)}, tmp_path)
     try:
         await asyncio.gather(replicas.start(1), replicas.start(1))
         async with loading(new_database, kafka) as load:

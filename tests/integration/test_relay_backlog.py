@@ -191,7 +191,7 @@ async def test_a_relay_whose_session_ends_under_it_loses_and_swaps_nothing(thing
 
 
 async def test_batches_that_the_broker_finds_too_large_shrink_until_they_fit(thing: Things) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=thing.kafka)
+    admin = AIOKafkaAdminClient(**thing.kafka.client())
     await admin.start()
     limit = {"max.message.bytes": "10000"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, thing.topic, configs=limit)])
@@ -209,7 +209,7 @@ async def thing_with_its_own_broker(
     broker = await asyncio.to_thread(local_kafka.start, directory / "kafka")
     try:
         url = await asyncio.to_thread(new_database, "orders")
-        async with things(url, broker.bootstrap, directory / "schemas") as thing:
+        async with things(url, broker.admin, directory / "schemas") as thing:
             yield thing, broker
     finally:
         broker.server.kill()
@@ -225,8 +225,7 @@ async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
             await asyncio.sleep(0.15)
             broker.server.kill()
             await thing.publish("key-0", *range(EACH, EACH + 100))
-            port = int(broker.bootstrap.rsplit(":", 1)[1])
-            again = await asyncio.to_thread(local_kafka.start, tmp_path / "kafka", port)
+            again = await asyncio.to_thread(local_kafka.start, tmp_path / "kafka", broker.ports)
             try:
                 assert_complete_and_in_order(await thing.published(count + 100))
                 await eventually(lambda: outbox_is_empty(thing))

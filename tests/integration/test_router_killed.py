@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from backbone.events import contracts
 from backbone.events.envelope import Envelope, to_record
 from backbone.ids import new_id
+from backbone.values.brokers import Brokers
 from deployment.catalogue import sample_of
 from tests.conftest import NewDatabase
 from tests.integration.service_process import ServiceProcess, process_of
@@ -32,7 +33,7 @@ async def url(new_database: NewDatabase) -> str:
 
 
 @asynccontextmanager
-async def replicas(url: str, kafka: str, logs: Path) -> AsyncIterator[list[ServiceProcess]]:
+async def replicas(url: str, kafka: Brokers, logs: Path) -> AsyncIterator[list[ServiceProcess]]:
     async with AsyncExitStack() as stack:
         made = [
             await stack.enter_async_context(
@@ -81,10 +82,10 @@ async def send(producer: AIOKafkaProducer, orders: Sequence[str]) -> None:
 
 @pytest.mark.long
 async def test_each_target_hears_once_of_each_event_whatever_is_killed(
-    url: str, kafka: str, orders_topic: None, tmp_path: Path
+    url: str, kafka: Brokers, orders_topic: None, tmp_path: Path
 ) -> None:
     orders = [new_id() for _ in range(KILLS * PORTION)]
-    async with replicas(url, kafka, tmp_path) as routers, AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with replicas(url, kafka, tmp_path) as routers, AIOKafkaProducer(**kafka.client()) as producer:
         first, second = await make_rules(routers[0])
         for number in range(KILLS):
             sending = asyncio.create_task(send(producer, orders[number * PORTION : (number + 1) * PORTION]))
@@ -98,7 +99,7 @@ async def test_each_target_hears_once_of_each_event_whatever_is_killed(
     assert told == Counter({(order, *each): 1 for order in orders for each in wanted})
 
 
-async def _told(kafka: str, url: str, orders: Sequence[str]) -> Counter[tuple[str, str, str]]:
+async def _told(kafka: Brokers, url: str, orders: Sequence[str]) -> Counter[tuple[str, str, str]]:
     """Count what was told, by order, type and rule, when all events are handled and all that came of them is out.
 
     The same event twice is one: a relay that was killed may send it again, and who reads it knows it by its id.

@@ -31,6 +31,7 @@ from backbone.running.retry import RetryPolicy
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
+from backbone.values.brokers import Brokers
 from tests.conftest import NewDatabase
 from tests.integration.service_process import process_of
 from tests.integration.things import Things, running
@@ -215,7 +216,7 @@ def collector() -> Iterator[tuple[str, Received]]:
 
 
 async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told(
-    tmp_path: Path, new_database: NewDatabase, kafka: str, orders_topic: None
+    tmp_path: Path, new_database: NewDatabase, kafka: Brokers, orders_topic: None
 ) -> None:
     url = await asyncio.to_thread(new_database, "orders")
     order = {
@@ -225,9 +226,11 @@ async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told(
         "lines": [{"item": "margherita", "quantity": 2}],
     }
     with collector() as (endpoint, received):
-        settings = {"database_url": url, "kafka": kafka, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        settings = {"database_url": url, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
         roles = ("--roles", "api,relay")
-        async with process_of("services.orders.service", tmp_path / "orders.log", *roles, **settings) as orders:
+        async with process_of(
+            "services.orders.service", tmp_path / "orders.log", *roles, kafka=kafka, **settings
+        ) as orders:
             await orders.until_waiting_for()
             assert (await orders.client.post("/orders", json=order)).status_code == 202
             await eventually(lambda: relayed(orders.client))

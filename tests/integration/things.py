@@ -25,6 +25,7 @@ from backbone.events.payload import Event, Payload
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
+from backbone.values.brokers import Brokers
 from tests.waiting import DEADLINE, eventually
 
 
@@ -34,7 +35,7 @@ class Things:
 
     name: str
     database: Database
-    kafka: str
+    kafka: Brokers
     payload: type[Payload]
     views: list[type[Payload]] = field(default_factory=list)
 
@@ -76,7 +77,7 @@ class Things:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(self.topic, bootstrap_servers=self.kafka, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(self.topic, **self.kafka.client(), auto_offset_reset="earliest")
         await consumer.start()
         try:
             yield consumer
@@ -86,7 +87,7 @@ class Things:
     @asynccontextmanager
     async def raw_producer(self) -> AsyncIterator[AIOKafkaProducer]:
         """For what no relay would send: broken and repeated records."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka)
+        producer = AIOKafkaProducer(**self.kafka.client())
         await producer.start()
         try:
             yield producer
@@ -95,7 +96,7 @@ class Things:
 
 
 @asynccontextmanager
-async def things(url: str, kafka: str, schemas: Path, partitions: int = 3) -> AsyncIterator[Things]:
+async def things(url: str, kafka: Brokers, schemas: Path, partitions: int = 3) -> AsyncIterator[Things]:
     """Make one: its contract goes to `schemas`, which must be the directory that contracts are read from."""
     name = f"things-{uuid4().hex[:10]}"
     payload = _payload_of(name)
@@ -129,9 +130,9 @@ def _write_schema(schemas: Path, name: str) -> None:
     assert directory.parent == contracts.SCHEMAS
 
 
-async def create_topic(kafka: str, topic: str, partitions: int) -> None:
+async def create_topic(kafka: Brokers, topic: str, partitions: int) -> None:
     """Make a topic, and wait until the broker tells of it: it hears of what the controller has made a moment later."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     try:
         await admin.create_topics([NewTopic(topic, partitions, 1)])

@@ -20,8 +20,12 @@ def _of_compose() -> dict[str, str]:
 
 def _of_the_command_line() -> set[str]:
     """The names that commands, and what they run, ask of the environment, some by a constant's name."""
-    files = (file for folder in ("cli", "deployment", "local") for file in (ROOT / folder).glob("*.py"))
-    words = [word for file in files for word in READ.findall(file.read_text())]
+    files = [file for folder in ("cli", "deployment", "local") for file in (ROOT / folder).glob("*.py")]
+    words = [
+        word
+        for file in (*files, ROOT / "backbone" / "values" / "brokers.py")
+        for word in READ.findall(file.read_text())
+    ]
     return {name for word in words if (name := getattr(deployment, word, word)).startswith("SLICELINE_")}
 
 

@@ -1,6 +1,7 @@
 import os
 import socket
 
+from backbone.values.brokers import Brokers
 from local import ports
 from local.layout import Layout
 from services import CATALOGUE
@@ -44,6 +45,6 @@ def test_an_offset_moves_every_port() -> None:
 
 
 def test_ports_of_servers_that_the_user_names_are_not_ours() -> None:
-    named = Layout(postgres_url="postgresql://db.example/postgres", kafka="kafka.example:9092")
-    assert not {"postgres", "kafka", "kafka controller"} & set(named.ports().values())
+    named = Layout(postgres_url="postgresql://db.example/postgres", kafka=Brokers("kafka.example:9092"))
+    assert not {"postgres", "kafka", "kafka controller", "kafka admins"} & set(named.ports().values())
     assert named.bootstrap() == "kafka.example:9092"

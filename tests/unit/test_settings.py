@@ -4,6 +4,7 @@ import argparse
 import importlib
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from pydantic import ValidationError
 from backbone.events.buses import longest_retention
 from backbone.http.wording import in_plain_words
 from backbone.settings import SEGMENT, Settings
+from deployment import certificates
+from deployment.doors import AUTHORITY, CA
 from sandbox import serving
 from services import CATALOGUE
 from services.ledger.settings import Settings as OfLedger
@@ -236,3 +239,28 @@ def test_what_every_service_stands_on_can_be(service: str) -> None:
 def test_the_sandbox_refuses_what_cannot_be(convert: Callable[[str], object], value: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not"):
         convert(value)
+
+
+def test_a_password_for_kafka_belongs_to_an_authority_that_vouches_for_its_servers(tmp_path: Path) -> None:
+    certificates.renew(tmp_path)
+    (tmp_path / "password").write_text("secret-of-orders\n")
+    told: dict[str, Any] = {
+        "database_url": URL,
+        "kafka_password_file": tmp_path / "password",
+        "kafka_ca_file": tmp_path / AUTHORITY / CA,
+    }
+    brokers = Settings(**told).brokers("orders")
+    assert (brokers.user, brokers.client()["sasl_plain_password"]) == ("orders", "secret-of-orders")
+    assert Settings(**told, kafka_user="guest-a").brokers("a").user == "guest-a"
+    assert "tell both" in refusal(Settings, "kafka_ca_file", "", kafka_password_file=tmp_path / "password")
+    assert "tell both" in refusal(Settings, "kafka_ca_file", str(tmp_path / AUTHORITY / CA))
+    both = {"kafka_password_file": tmp_path / "password"}
+    assert "certificates in PEM" in refusal(Settings, "kafka_ca_file", str(tmp_path / "password"), **both)
+    (tmp_path / "two").write_text("secret of orders")
+    wrong = refusal(Settings, "kafka_password_file", str(tmp_path / "two"), kafka_ca_file=tmp_path / AUTHORITY / CA)
+    assert "secret" not in wrong
+    assert "one password" in wrong
+
+
+def test_without_a_password_kafka_is_asked_in_the_clear_and_by_nobody() -> None:
+    assert Settings(database_url=URL).brokers("orders").client() == {"bootstrap_servers": "127.0.0.1:19092"}

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Database, Tx
 from backbone.storage.migrations import upgrade
+from backbone.values.brokers import Brokers
 from step2_publish import events
 
 TABLES = """
@@ -51,7 +52,7 @@ class NewOrder(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    relay = Relay(database, os.environ["SLICELINE_KAFKA"])
+    relay = Relay(database, Brokers(os.environ["SLICELINE_KAFKA"]))
     async with httpx.AsyncClient(base_url=os.environ["SLICELINE_PROVIDER_URL"], timeout=30) as app.state.provider:
         async with database.transaction() as tx:
             await tx.raw.execute(TABLES)

@@ -20,6 +20,7 @@ from backbone.process import Part
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Database, Tx
 from backbone.storage.migrations import upgrade
+from backbone.values.brokers import Brokers
 from step4_payments_out import events
 
 TABLES = """
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS tickets (order_id text PRIMARY KEY);
 INSERT INTO stock VALUES ('margherita', 10000), ('diavola', 10000) ON CONFLICT DO NOTHING
 """
 PRICES = {"margherita": 950, "diavola": 1150}
-DATABASE_URL, KAFKA = os.environ["SLICELINE_DATABASE_URL"], os.environ["SLICELINE_KAFKA"]
+DATABASE_URL, KAFKA = os.environ["SLICELINE_DATABASE_URL"], Brokers(os.environ["SLICELINE_KAFKA"])
 database = Database(DATABASE_URL, "orders")
 
 
