@@ -9,7 +9,7 @@ from cli.console import console, fail
 from local import HOME, state
 
 # Downloaded jars stay: they are no data.
-DATA = ("postgres", "passwords", "kafka", "objects", "logs")
+DATA = ("containers", "postgres", "passwords", "kafka", "objects", "logs")
 FILES = ("password", "master-key", "master-key.next", "master-key.retired", "state.json", "provider-ledger.sqlite3")
 
 

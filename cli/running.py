@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import NoReturn
 
 from backbone.values.brokers import Brokers
 from cli.console import fail
-from deployment.doors import OPERATOR
+from deployment.doors import OPERATOR, Doors
 from local import HOME, ROOT, probes, state
 from local.layout import Layout, layout_for
 from local.state import Row
@@ -17,7 +18,7 @@ from services import CATALOGUE
 
 # What docker-compose.yml publishes beside the services; its robot has no port, so nobody can ask it.
 SERVERS = ("postgres", "kafka", "provider", "mail")
-ASK = {"postgres": probes.postgres, "kafka": probes.any_kafka}
+ASK = {"postgres": probes.postgres, "kafka": probes.kafka}
 READY = {"mail": "/readyz"}
 
 
@@ -47,9 +48,25 @@ def running_shop() -> Shop:
 
 
 def kafka_of(shop: Shop) -> Brokers:
-    """Return the Kafka of a shop as the commands come there: the operator, and where it is open nobody."""
+    """Return the Kafka of a shop as the operator sees it, who is what the commands are."""
     layout = layout_for(shop.port_offset)
-    return Brokers(layout.bootstrap()) if shop.in_containers else layout.brokers(OPERATOR)
+    return user_in_containers(layout, OPERATOR) if shop.in_containers else layout.brokers(OPERATOR)
+
+
+def user_in_containers(layout: Layout, user: str, *asked: str) -> Brokers:
+    """Ask how a user comes to the Kafka in containers, and keep it; end the command when nobody says."""
+    doors = Doors(HOME / "containers", layout.bootstrap(), "")
+    doors.keep(user, told_by_migrate(f"How {user} comes to Kafka", *(asked or ("deployment.doors", user))))
+    return doors.user(user)
+
+
+def told_by_migrate(what: str, *asked: str) -> str:
+    """Ask a container of `migrate`, which alone sees all secrets; end the command when it does not say."""
+    command = [docker(), "compose", "run", "--rm", "--no-deps", "-T", "migrate", *asked]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 (the engine's own command)
+    if done.returncode != 0:
+        fail(f"{what} is in a volume of the containers, and they do not tell it:\n{done.stderr}")
+    return done.stdout
 
 
 def address_of(service: str) -> str:

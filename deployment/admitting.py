@@ -28,9 +28,8 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from backbone.values.passwords import password_in
-from deployment.doors import PASSWORD, Doors
-from deployment.rights import GUEST, Rights, Rule, rules
+from deployment.doors import GUEST, Doors
+from deployment.rights import Rights, Rule, rules
 
 ITERATIONS = 4096
 """What Kafka asks for at least: a login pays for each."""
@@ -140,7 +139,7 @@ async def admit_guest(doors: Doors, name: str, due: Collection[Rule]) -> None:
 async def _settle(doors: Doors, wanted: Mapping[str, Collection[Rule]], concerns: Callable[[str], bool]) -> None:
     for user in wanted:
         doors.draw(user)
-    passwords = {user: password_in((doors.keys / user / PASSWORD).read_text()) for user in wanted}
+    passwords = {user: doors.password(user) for user in wanted}
     client = AIOKafkaClient(**doors.admin.client(), client_id="sliceline-admitting", request_timeout_ms=10_000)
     try:
         await client.bootstrap()

@@ -1,10 +1,13 @@
-"""Makes the certificates of an installation, and renews them ahead of their end: `up` does, and the container image.
+"""Makes the certificates of an installation, and renews them ahead of their end, at each start.
+
+`up` does so, and `python -m deployment.certificates FOLDER` in the container image, where the broker is another user.
 
 A small authority of the installation's own signs them. Its key leaves its folder for nobody. Whoever it vouches for, is
 known by the name in the certificate: see `doors.py`.
 """
 
 import os
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,10 +28,11 @@ _SKEW = timedelta(hours=1)
 """How far a clock may be behind that reads a certificate of this moment."""
 
 
-def renew(keys: Path) -> None:
+def renew(keys: Path, *, for_the_group: bool = False) -> None:
     """Make the certificates that are missing, and renew those with less than a third of their life before them.
 
-    Who has one of an authority that goes, gets one of the next with it.
+    Who has one of an authority that goes, gets one of the next with it. `for_the_group` lets the group of the broker's
+    key read it as well, where the broker is another user.
     """
     authority = keys / AUTHORITY
     if not _lasts(authority / CERTIFICATE, AUTHORITY_LIVES):
@@ -36,21 +40,21 @@ def renew(keys: Path) -> None:
         certificate = _signed("sliceline", key, key, None, AUTHORITY_LIVES, ())
         for name in (BROKER, ADMIN):
             (keys / name / CERTIFICATE).unlink(missing_ok=True)
-        _write(authority / CA, certificate.public_bytes(Encoding.PEM))
-        _write(authority / CERTIFICATE, _pem(key, certificate))
+        _write(authority / CA, certificate.public_bytes(Encoding.PEM), 0o644)
+        _write(authority / CERTIFICATE, _pem(key, certificate), 0o600)
     for name, hosts in ((BROKER, _HOSTS), (ADMIN, ())):
         if not _lasts(keys / name / CERTIFICATE, LIVES):
-            _issue(keys, name, hosts)
+            _issue(keys, name, hosts, 0o640 if for_the_group and name == BROKER else 0o600)
 
 
-def _issue(keys: Path, name: str, hosts: tuple[str, ...]) -> None:
+def _issue(keys: Path, name: str, hosts: tuple[str, ...], mode: int) -> None:
     told = (keys / AUTHORITY / CERTIFICATE).read_bytes()
     authority, signing = x509.load_pem_x509_certificate(told), load_pem_private_key(told, None)
     if not isinstance(signing, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{keys / AUTHORITY / CERTIFICATE} holds a key of another kind than ours")
     key = _new_key()
-    _write(keys / name / CA, (keys / AUTHORITY / CA).read_bytes())
-    _write(keys / name / CERTIFICATE, _pem(key, _signed(name, key, signing, authority, LIVES, hosts)))
+    _write(keys / name / CA, (keys / AUTHORITY / CA).read_bytes(), 0o644)
+    _write(keys / name / CERTIFICATE, _pem(key, _signed(name, key, signing, authority, LIVES, hosts)), mode)
 
 
 def _lasts(path: Path, life: timedelta) -> bool:
@@ -112,12 +116,16 @@ def _pem(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> byte
     return private + certificate.public_bytes(Encoding.PEM)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file in one step, for its owner's eyes alone: a reader never finds half of it."""
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file in one step: a reader never finds half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    renew(Path(sys.argv[1]), for_the_group=True)

@@ -1,16 +1,19 @@
 """Says how everybody gets into a Kafka of ours: where its listeners are, and who has which files for them.
 
-Each user has a folder, so that a container can be given that of its own user alone: his password, and by what he knows
-the broker. The broker and the administrator have a certificate instead of a password, with its key.
+Each user has a folder with his password; those of services lie apart, for services to be shown, beside the one file by
+which all know the broker. The broker and the administrator have a certificate instead of a password, with its key.
 """
 
+import os
 import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from backbone.values.brokers import Brokers
-from deployment.drawing import draw_once
+from backbone.values.passwords import password_in
+from deployment.drawing import draw_once, written
 
 AUTHORITY, BROKER, ADMIN = "authority", "broker", "admin"
 """Who has certificates: the one that signs them, and those that come with them."""
@@ -18,6 +21,10 @@ OPERATOR = "operator"
 """The user of the commands: reads everything, and changes nothing."""
 KEYS = "keys"
 """The folder of all of them, in that of the broker that `up` and tests run."""
+GUEST = "guest-"
+"""What the names of users begin with that do not follow from the services that there are: outside partners."""
+SERVICES = "services"
+"""The folder of services' own users."""
 CA, CERTIFICATE, PASSWORD = "kafka-ca.pem", "kafka.pem", "kafka-password"
 
 
@@ -49,14 +56,50 @@ class Doors:
 
     def user(self, name: str) -> Brokers:
         """Return Kafka as a user of this name sees it."""
-        own = self.keys / name
-        return Brokers(self.bootstrap, name, own / PASSWORD, own / CA)
+        return Brokers(self.bootstrap, name, self._folder(name) / PASSWORD, self._authority)
+
+    def password(self, name: str) -> str:
+        """Return the password of a user. Raises OSError and ValueError, which do not show it."""
+        return password_in((self._folder(name) / PASSWORD).read_text())
+
+    def told(self, name: str) -> str:
+        """Return what a user comes with: in the first line his password, then by what he knows the broker."""
+        return f"{self.password(name)}\n{self._authority.read_text()}"
+
+    def keep(self, name: str, told: str) -> None:
+        """Write down what another folder has `told` of a user."""
+        password, _, authority = told.partition("\n")
+        for file, text in ((self._folder(name) / PASSWORD, password), (self._authority, authority)):
+            file.unlink(missing_ok=True)
+            draw_once(file, text.rstrip())
 
     def draw(self, name: str) -> None:
-        """Draw the password of a user who has none, and put beside it what the broker is known by."""
-        draw_once(self.keys / name / PASSWORD, secrets.token_urlsafe(24))
-        authority, own = (self.keys / AUTHORITY / CA).read_text(), self.keys / name / CA
-        if not own.exists() or own.read_text() != authority:
-            unfinished = own.with_suffix(".new")
-            unfinished.write_text(authority)
-            unfinished.replace(own)
+        """Draw the password of a user who has none, and put in its place by what users know the broker."""
+        draw_once(self._folder(name) / PASSWORD, secrets.token_urlsafe(24))
+        authority, known = (self.keys / AUTHORITY / CA).read_text(), self._authority
+        known.parent.mkdir(parents=True, exist_ok=True)
+        if not known.exists() or known.read_text() != authority:
+            written(known, authority).replace(known)
+
+    @property
+    def _authority(self) -> Path:
+        return self.keys / SERVICES / CA
+
+    def _folder(self, name: str) -> Path:
+        is_of_a_service = name != OPERATOR and not name.startswith(GUEST)
+        return self.keys / SERVICES / name if is_of_a_service else self.keys / name
+
+
+def main() -> None:
+    """Print what a user comes with, for commands outside of the containers: `python -m deployment.doors USER`."""
+    doors = Doors.told_by(os.environ)
+    if doors is None or len(sys.argv) != 2:
+        sys.exit("Say whose, where SLICELINE_KAFKA, SLICELINE_KAFKA_KEYS and SLICELINE_KAFKA_ADMINS name the doors.")
+    try:
+        sys.stdout.write(doors.told(sys.argv[1]))
+    except OSError as error:
+        sys.exit(f"{sys.argv[1]} has no password here: {type(error).__name__}")
+
+
+if __name__ == "__main__":
+    main()

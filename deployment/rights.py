@@ -14,8 +14,6 @@ from backbone.events.buses import EVERYBODY
 from deployment.doors import OPERATOR
 
 FILE = Path(__file__).with_name("rights.json")
-GUEST = "guest-"
-"""What the names of users begin with that do not follow from the services that there are: outside partners."""
 
 
 class Unwired(Exception):

@@ -11,7 +11,8 @@ from aiokafka.errors import for_code
 
 from deployment.doors import BROKER, CERTIFICATE, Doors
 
-_LISTENERS = ("users", "admins")
+_LISTENERS = ("users", "host", "admins")
+"""All that there may be: programs beside containers have one of their own."""
 
 
 async def show_renewed(doors: Doors) -> None:

@@ -8,7 +8,8 @@ import msgspec
 from backbone.consuming.handlers import topics_of
 from backbone.events import buses
 from backbone.service import Service
-from deployment.rights import GUEST, Rights, Rule, rules
+from deployment.doors import GUEST
+from deployment.rights import Rights, Rule, rules
 
 
 def rights_of(service: Service[Any]) -> Rights:

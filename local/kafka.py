@@ -57,6 +57,8 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "500",
     # One node on a laptop needs fewer hands, and its log cleaner less than the default 128 MiB.
     "num.network.threads": "2",
+    "listener.name.admins.num.network.threads": "1",
+    "listener.name.controller.num.network.threads": "1",
     "num.io.threads": "4",
     "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
 }
@@ -68,9 +70,6 @@ CLOSED = {
     "sasl.enabled.mechanisms": MECHANISM,
     "listener.name.admins.ssl.client.auth": "required",
     "listener.name.controller.ssl.client.auth": "required",
-    # Each has its own store of keys, which takes its time.
-    "listener.name.admins.num.network.threads": "1",
-    "listener.name.controller.num.network.threads": "1",
     "ssl.keystore.type": "PEM",
     "ssl.truststore.type": "PEM",
     "ssl.enabled.protocols": "TLSv1.3",

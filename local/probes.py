@@ -17,7 +17,7 @@ _API_VERSIONS = struct.pack("!ihhih", 10, KAFKA_API_VERSIONS, 0, 1, -1)
 _ANYBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _ANYBODY.check_hostname, _ANYBODY.verify_mode = False, ssl.CERT_NONE
 
-__all__ = ["accepts", "any_kafka", "get_json", "http_ready", "kafka", "nothing", "open_kafka", "postgres"]
+__all__ = ["accepts", "get_json", "http_ready", "kafka", "nothing", "open_kafka", "postgres"]
 
 
 def nothing() -> bool:
@@ -56,11 +56,6 @@ def kafka(port: int) -> bool:
 def open_kafka(port: int) -> bool:
     """Tell whether a broker that lets in everybody answers."""
     return len(_ask(port, _API_VERSIONS)) > 0
-
-
-def any_kafka(port: int) -> bool:
-    """Tell whether a broker answers, whether it has doors or not."""
-    return kafka(port) or open_kafka(port)
 
 
 def _get(port: int, path: str) -> tuple[int, bytes]:

@@ -20,8 +20,8 @@ from testcontainers.core.container import DockerContainer
 
 from deployment import certificates
 from deployment.admitting import admit_guest
-from deployment.doors import BROKER, Doors
-from deployment.rights import GUEST, Rule
+from deployment.doors import BROKER, GUEST, Doors
+from deployment.rights import Rule
 from local import kafka as local_kafka
 from local import postgres as local_postgres
 from local.ports import free_port
@@ -117,7 +117,7 @@ def _kafka_container(doors: Doors) -> DockerContainer:
     own, (users, admins) = doors.keys / BROKER, map(_port, (doors.bootstrap, doors.admins))
     for file in own.iterdir():
         file.chmod(0o644)  # it belongs to another user there
-    closed = {_variable(name): value for name, value in local_kafka.closed(Path("/keys")).items()}
+    closed = {variable(name): value for name, value in local_kafka.closed(Path("/keys")).items()}
     settings = {
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
@@ -140,7 +140,7 @@ def _kafka_container(doors: Doors) -> DockerContainer:
     return container.with_bind_ports(users, users).with_bind_ports(admins, admins)
 
 
-def _variable(setting: str) -> str:
+def variable(setting: str) -> str:
     """Name the variable by which Apache's image is told a setting."""
     return f"KAFKA_{setting.replace('_', '__').replace('-', '___').replace('.', '_').upper()}"
 

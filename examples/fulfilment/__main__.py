@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backbone.consuming.handlers import topics_of
 from backbone.process import run
 from backbone.service import Service
 from backbone.storage.migrations import upgrade
+from backbone.values.brokers import Brokers
+from cli.running import user_in_containers
 from deployment.admitting import admit_guest
 from deployment.wired import guest
 from examples.fulfilment.listener import SERVICE
@@ -42,11 +45,17 @@ def find_shop(port: str) -> Layout:
 
 
 def enter(shop: Layout, service: Service[Any]) -> None:
-    """Have the shop's Kafka let the partner in, as a guest who may do what it is wired for; what was told holds."""
-    if shop.kafka is None and state.is_running(HOME):
-        user, rules = guest(service)
-        asyncio.run(admit_guest(shop.doors(), user, rules))
-        os.environ.update(shop.brokers(user).environment())
+    """Have the shop's Kafka let the partner in, as a guest who reads what he handles; what was told holds."""
+    if shop.kafka is None:
+        os.environ.update(_admitted(shop, service).environment())
+
+
+def _admitted(shop: Layout, service: Service[Any]) -> Brokers:
+    user, rules = guest(service)
+    if not state.is_running(HOME):  # then it is in containers
+        return user_in_containers(shop, user, "deployment.guests", service.name, *topics_of(service.handlers))
+    asyncio.run(admit_guest(shop.doors(), user, rules))
+    return shop.brokers(user)
 
 
 @contextmanager

@@ -193,7 +193,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 async def test_no_password_stands_in_an_argument_list_or_in_what_a_broker_is_told_and_says(own: Kafka) -> None:
     keys = own.closed.keys
     await _is_refused(replace(own.closed.user("orders"), user="alerts"))
-    passwords = [file.read_text().strip() for file in keys.glob(f"*/{PASSWORD}")]
+    passwords = [file.read_text().strip() for file in keys.rglob(PASSWORD)]
     assert len(set(passwords)) == len(CATALOGUE) + 1
     shown = [(keys.parent / name).read_text() for name in ("server.log", "server.properties")]
     shown += [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]

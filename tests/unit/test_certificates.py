@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from deployment import certificates
-from deployment.doors import ADMIN, AUTHORITY, BROKER, CA, CERTIFICATE, PASSWORD, Doors
+from deployment.doors import ADMIN, AUTHORITY, BROKER, CA, CERTIFICATE, GUEST, OPERATOR, PASSWORD, SERVICES, Doors
 
 
 def contents(keys: Path) -> dict[str, bytes]:
@@ -75,15 +75,33 @@ def test_a_torn_certificate_is_made_anew(tmp_path: Path) -> None:
 def test_a_user_has_a_password_of_his_own_and_the_authority_there_is_now(tmp_path: Path) -> None:
     doors = Doors(tmp_path, "127.0.0.1:1", "127.0.0.1:2")
     certificates.renew(tmp_path)
-    for user in ("orders", "alerts", "orders"):
+    for user in ("orders", "alerts", OPERATOR, "orders"):
         doors.draw(user)
-    drawn = {user: (tmp_path / user / PASSWORD).read_text() for user in ("orders", "alerts")}
-    assert len(set(drawn.values())) == 2
+    drawn = {user: doors.password(user) for user in ("orders", "alerts", OPERATOR)}
+    assert len(set(drawn.values())) == 3
+    assert {file.parent.name for file in (tmp_path / SERVICES).rglob(PASSWORD)} == {"orders", "alerts"}
     (tmp_path / AUTHORITY / CERTIFICATE).unlink()
     certificates.renew(tmp_path)
     doors.draw("orders")
-    assert (tmp_path / "orders" / PASSWORD).read_text() == drawn["orders"]
-    assert (tmp_path / "orders" / CA).read_bytes() == (tmp_path / AUTHORITY / CA).read_bytes()
+    assert doors.password("orders") == drawn["orders"]
+    assert (tmp_path / SERVICES / CA).read_bytes() == (tmp_path / AUTHORITY / CA).read_bytes()
+
+
+def test_what_is_told_of_a_user_lets_him_in_from_elsewhere(tmp_path: Path) -> None:
+    here, there = (Doors(tmp_path / name, "127.0.0.1:1", "127.0.0.1:2") for name in ("here", "there"))
+    certificates.renew(here.keys)
+    for user in (OPERATOR, f"{GUEST}partner"):
+        here.draw(user)
+        for _ in range(2):
+            there.keep(user, here.told(user))
+        assert there.password(user) == here.password(user)
+        assert there.told(user).strip() == here.told(user).strip()
+
+
+def test_the_key_of_the_broker_alone_is_for_its_group_to_read_where_that_is_asked(tmp_path: Path) -> None:
+    certificates.renew(tmp_path, for_the_group=True)
+    modes = {name: (tmp_path / name / CERTIFICATE).stat().st_mode & 0o777 for name in (AUTHORITY, BROKER, ADMIN)}
+    assert modes == {AUTHORITY: 0o600, BROKER: 0o640, ADMIN: 0o600}
 
 
 def test_a_client_is_told_what_its_files_say(tmp_path: Path) -> None:
@@ -92,7 +110,7 @@ def test_a_client_is_told_what_its_files_say(tmp_path: Path) -> None:
     doors.draw("orders")
     told = doors.user("orders").client()
     assert (told["security_protocol"], told["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
-    assert told["sasl_plain_password"] == (tmp_path / "orders" / PASSWORD).read_text().strip()
+    assert told["sasl_plain_password"] == doors.password("orders")
     context = told["ssl_context"]
     assert (context.minimum_version, context.check_hostname) == (ssl.TLSVersion.TLSv1_3, True)
     assert doors.admin.client()["security_protocol"] == "SSL"

@@ -6,13 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from deployment.doors import Doors
 from deployment.passwords import Passwords
-from local import ROOT
+from local import ROOT, kafka
 from services import CATALOGUE
+from tests.servers import variable
 
 COMPOSE: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())["services"]
-OTHERS = {"passwords", "postgres", "kafka", "migrate", "provider", "mail", "robot"}
+OTHERS = {"passwords", "certificates", "postgres", "kafka", "migrate", "provider", "mail", "robot"}
 URL, PASSWORD = "SLICELINE_DATABASE_URL", "SLICELINE_DATABASE_PASSWORD_FILE"
+KAFKA_PASSWORD, AUTHORITY = "SLICELINE_KAFKA_PASSWORD_FILE", "SLICELINE_KAFKA_CA_FILE"
 
 
 def without(block: dict[str, Any], *keywords: str) -> dict[str, Any]:
@@ -35,7 +38,10 @@ def test_a_service_in_compose_has_its_own_module_database_and_port(name: str) ->
 def test_all_services_in_compose_have_one_shape(name: str) -> None:
     own = ("command", "environment", "ports")
     assert without(COMPOSE[name], *own) == without(COMPOSE["orders"], *own)
-    assert without(COMPOSE["orders"]["environment"], URL, PASSWORD).items() <= COMPOSE[name]["environment"].items()
+    assert (
+        without(COMPOSE["orders"]["environment"], URL, PASSWORD, KAFKA_PASSWORD).items()
+        <= COMPOSE[name]["environment"].items()
+    )
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -45,14 +51,24 @@ def test_a_service_in_compose_is_shown_its_password_and_none_of_an_owner_or_the_
     assert shown["service-passwords"] == "/passwords/services:ro"
     file = Passwords(Path("/passwords")).file(name)
     assert file.is_relative_to("/passwords/services")
-    assert COMPOSE[name]["environment"][PASSWORD] == str(file)
+    told = COMPOSE[name]["environment"]
+    assert told[PASSWORD] == str(file)
+    known = Doors(Path("/passwords"), told["SLICELINE_KAFKA"], "").user(name)
+    assert (told[KAFKA_PASSWORD], told[AUTHORITY]) == (str(known.password_file), str(known.ca_file))
 
 
 def test_the_passwords_of_owners_are_shown_to_those_alone_who_draw_and_set_them_and_to_the_server() -> None:
-    shown = {
-        name for name, block in COMPOSE.items() for each in block.get("volumes", ()) if each.startswith("passwords:")
+    assert shown("passwords") == {"passwords", "certificates", "migrate", "postgres"}
+
+
+def test_the_brokers_key_is_shown_to_those_alone_who_make_and_renew_it_and_to_the_broker() -> None:
+    assert shown("broker-key") == {"certificates", "migrate", "kafka"}
+
+
+def shown(volume: str) -> set[str]:
+    return {
+        name for name, block in COMPOSE.items() for each in block.get("volumes", ()) if each.startswith(f"{volume}:")
     }
-    assert shown == {"passwords", "migrate", "postgres"}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -66,3 +82,13 @@ def test_a_worker_in_compose_is_its_service_without_a_port(name: str) -> None:
 def test_the_readme_tells_where_a_service_answers(name: str, port: int) -> None:
     [addresses] = [part for part in (ROOT / "README.md").read_text().split("\n\n") if part.startswith("Addresses, ")]
     assert f"{name} {port}" in addresses.replace("\n", " ")
+
+
+def test_kafka_in_compose_has_the_doors_that_it_has_on_this_machine() -> None:
+    told = COMPOSE["kafka"]["environment"]
+    listeners = "listener.security.protocol.map"  # there are two for users: other containers, and this machine
+    wanted = {variable(name): value for name, value in kafka.closed(Path("/passwords/kafka/broker")).items()}
+    protocols = dict(each.split(":") for each in told[variable(listeners)].split(","))
+    ours = dict(each.split(":") for each in wanted.pop(variable(listeners)).split(","))
+    assert wanted.items() <= told.items()
+    assert protocols == {**ours, "HOST": ours["USERS"]}
