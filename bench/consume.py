@@ -5,7 +5,7 @@ A topic is filled beforehand; a sample is what a fresh consumer gets through in 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 import asyncpg
@@ -35,11 +35,11 @@ def run(stage: Stage) -> Results:
     total = stage.scale.of(300_000, 60_000)
     stage.migrate()
     stage.tell("filling the topic")
-    asyncio.run(events.fill_topic(stage.bootstrap, total, ITEMS))
+    asyncio.run(events.fill_topic(stage.kafka.admin, total, ITEMS))
     contestants = {
-        "set": _contestant(stage, total, "sets", lambda url: _ours(stage, url, "sets")),
-        "one event": _contestant(stage, total, "ours", lambda url: _ours(stage, url, "one by one")),
-        "faststream": _contestant(stage, total, "theirs", lambda url: _faststream(stage, url)),
+        "set": contestant(stage, total, "sets", lambda url: ours(stage, url, "sets")),
+        "one event": contestant(stage, total, "ours", lambda url: ours(stage, url, "one by one")),
+        "faststream": contestant(stage, total, "theirs", lambda url: _faststream(stage, url)),
     }
     series = interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
     judge(results, series)
@@ -56,12 +56,14 @@ def judge(results: Results, series: Series) -> None:
         results.note(f"{name}: cores kept busy: {figures(series.cpu(name))}.")
 
 
-def _ours(stage: Stage, url: str, shelf: str) -> Program:
+def ours(stage: Stage, url: str, shelf: str, env: Mapping[str, str] | None = None) -> Program:
+    """Describe our consumer, which takes items off the shelf in a database as they were ordered."""
     environment = {
         "SLICELINE_DATABASE_URL": url,
         "SLICELINE_KAFKA": stage.bootstrap,
         "SLICELINE_PORT": str(free_port()),
         "SHELF": shelf,
+        **(env or {}),
     }
     command = python("-m", "bench.shelf", "--roles", "consumers")
     return Program(name="consumer", command=command, env=environment)
@@ -72,7 +74,8 @@ def _faststream(stage: Stage, url: str) -> Program:
     return Program(name="consumer", command=python("-m", "bench.peers.faststream_consumer"), env=environment)
 
 
-def _contestant(stage: Stage, total: int, name: str, program: Callable[[str], Program]) -> Contestant:
+def contestant(stage: Stage, total: int, name: str, program: Callable[[str], Program]) -> Contestant:
+    """Make a consumer a contestant, with a shelf of its own."""
     url = stage.new_database(f"shelf_{name}", like="inventory")
     stage.sql(url, SHELF)
 

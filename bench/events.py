@@ -13,6 +13,7 @@ from backbone.events.envelope import Envelope, Headers, Undecodable, from_record
 from backbone.events.payload import Payload
 from backbone.events.topics import DEFAULT_BUS
 from backbone.ids import new_id
+from backbone.values.brokers import Brokers
 from services.orders.events import Customer, Line, Money, OrderPlaced
 
 TOPIC = "orders.events"
@@ -67,9 +68,9 @@ def record(event_type: str, data: bytes, key: str, **more: Any) -> Record:
     )
 
 
-async def fill_topic(bootstrap: str, count: int, items: int, step: int = 1) -> None:
+async def fill_topic(kafka: Brokers, count: int, items: int, step: int = 1) -> None:
     """Publish `count` orders to the topic of orders."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024)
+    producer = AIOKafkaProducer(**kafka.client(), linger_ms=20, max_batch_size=256 * 1024)
     await producer.start()
     try:
         for key, value, headers in records(count, items, step):
@@ -82,8 +83,8 @@ async def fill_topic(bootstrap: str, count: int, items: int, step: int = 1) -> N
 class Ends:
     """Counts the records of topics by asking the broker for their ends, which costs nobody anything."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._client = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    def __init__(self, kafka: Brokers) -> None:
+        self._client = AIOKafkaConsumer(**kafka.client())
 
     async def __aenter__(self) -> "Ends":
         await self._client.start()
@@ -129,9 +130,9 @@ def outbox_rows(count: int) -> str:
     """
 
 
-async def readable(bootstrap: str) -> str:
+async def readable(kafka: Brokers) -> str:
     """Say whether our consumers could read the record that was published last."""
-    async with Ends(bootstrap) as ends:
+    async with Ends(kafka) as ends:
         record = await ends.newest(TOPIC)
     try:
         from_record(record.key, record.value, record.headers)

@@ -45,7 +45,7 @@ def run(stage: Stage) -> Results:
 def _measured(stage: Stage, count: int, added: int) -> Series:
     """Export the topic again and again, once `added` events have made it `count`."""
     stage.tell(f"filling the topic with {count:,} events")
-    asyncio.run(events.fill_topic(stage.bootstrap, added, ITEMS))
+    asyncio.run(events.fill_topic(stage.kafka.admin, added, ITEMS))
     rounds, spare = stage.scale.of(3, 1), stage.scale.spare
     return interleave({"export": lambda: _export(stage, count)}, rounds, stage.tell, spare=spare)
 

@@ -83,7 +83,7 @@ def _load(stage: Stage, grown: dict[str, str], size: Size, orders: int) -> None:
     stage.sql(grown["inventory"], LOAD_STOCK.format(count=size.skus, step=1), inbox, "VACUUM ANALYZE")
     stage.sql(grown["orders"], events.outbox_rows(size.backlog), LOAD_SEQUENCES, "VACUUM ANALYZE")
     stage.tell("filling the topic")
-    asyncio.run(events.fill_topic(stage.bootstrap, orders, NAMED, step))
+    asyncio.run(events.fill_topic(stage.kafka.admin, orders, NAMED, step))
 
 
 def _accepting(stage: Stage, grown: str) -> dict[str, Contestant]:
@@ -131,7 +131,7 @@ async def _race(stage: Stage, url: str, count: int) -> Sample:
     with ExitStack() as stack:
         stack.enter_context(stage.running(programs.service(stage, "orders", "relay", database=url, label="relay")))
         stage.calm()
-        async with events.Ends(stage.bootstrap) as ends:
+        async with events.Ends(stage.kafka.admin) as ends:
             before = await ends.count(events.TOPIC)
             clock, began = stage.meter(), time.perf_counter()
             await held.rollback()

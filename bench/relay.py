@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from backbone.events import buses
 from backbone.events.topics import DEFAULT_BUS
 from backbone.publishing import making
+from backbone.values.brokers import Brokers
 from bench import events, meter, programs
 from bench.peers import debezium
 from bench.result import Results, Row, figures
@@ -65,12 +66,12 @@ def judge(results: Results, series: Series) -> None:
 
 def _ours(stage: Stage, stack: ExitStack, count: int) -> Contestant:
     server = stack.enter_context(stage.running(programs.service(stage, "orders", "relay", label="ours")))
-    for _ in range(_warm_ups(stage)):
-        _race(stage, stage.database("orders"), count, server)
+    for _ in range(warm_ups(stage)):
+        race(stage, stage.database("orders"), count, server)
 
     def measured() -> Sample:
         stage.settle()
-        return _race(stage, stage.database("orders"), count, server)
+        return race(stage, stage.database("orders"), count, server)
 
     return measured
 
@@ -102,24 +103,24 @@ def _debezium(stage: Stage, stack: ExitStack, results: Results, count: int, kind
     program = debezium.program(stage.folder / kind, url, stage.bootstrap, label=kind, tuned=kind == "tuned")
     server = stack.enter_context(stage.running(program))
     port = _port(program)
-    for _ in range(_warm_ups(stage)):
-        _race(stage, url, count, server)
+    for _ in range(warm_ups(stage)):
+        race(stage, url, count, server)
     debezium.stop_reading(port)
-    read = asyncio.run(events.readable(stage.bootstrap))
+    read = asyncio.run(events.readable(stage.kafka.admin))
     results.note(f"Can our consumers read what Debezium ({kind}) makes of our outbox? {read}.")
 
     def measured() -> Sample:
         debezium.go_on(port)
-        _race(stage, url, 1, server)
+        race(stage, url, 1, server)
         stage.settle()
-        sample = _race(stage, url, count, server)
+        sample = race(stage, url, count, server)
         debezium.stop_reading(port)
         return sample
 
     return measured
 
 
-def _warm_ups(stage: Stage) -> int:
+def warm_ups(stage: Stage) -> int:
     """Return in how many rounds Java compiles what runs often; a quick run has no time for that."""
     return int(stage.scale.of(4, 2))
 
@@ -135,19 +136,20 @@ def _producer(stage: Stage, count: int) -> Sample:
     return Sample(count / answer["seconds"], reading)
 
 
-def _race(stage: Stage, url: str, count: int, server: Server) -> Sample:
-    sample = asyncio.run(_run(stage, url, count))
+def race(stage: Stage, url: str, count: int, server: Server, kafka: Brokers | None = None) -> Sample:
+    """Measure how fast a relay empties the outbox of a database into the stage's Kafka, or another one."""
+    sample = asyncio.run(_run(stage, url, count, kafka or stage.kafka.admin))
     own, postgres = (sample.reading.cpu[name] for name in (server.program.name, "postgres"))
     per = 100_000 / count
     more = {"cpu": own * per, "together": (own + postgres) * per, "memory": meter.memory([server.pid])}
     return Sample(sample.value, sample.reading, more)
 
 
-async def _run(stage: Stage, url: str, count: int) -> Sample:
+async def _run(stage: Stage, url: str, count: int, kafka: Brokers) -> Sample:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("VACUUM outbox")
-        async with events.Ends(stage.bootstrap) as ends:
+        async with events.Ends(kafka) as ends:
             before = await ends.count(events.TOPIC)
             transaction = connection.transaction()
             await transaction.start()

@@ -217,5 +217,5 @@ def _rush(stage: Stage, results: Results, url: str, pending: int) -> None:
 
 
 async def _told(stage: Stage, count: int) -> None:
-    async with events.Ends(stage.bootstrap) as ends:
+    async with events.Ends(stage.kafka.admin) as ends:
         await ends.reach(TOPIC, count, timeout=10 * MINUTE)

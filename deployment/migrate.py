@@ -89,7 +89,7 @@ async def migrate(
     replication = _replication(os.environ.get("SLICELINE_KAFKA_REPLICATION") or "1")
     admin, doors = (kafka.admin, kafka) if isinstance(kafka, Doors) else (kafka, None)
     kept, _ = await asyncio.gather(
-        _topics(admin, replication, report, doors),
+        make_topics(admin, replication, report, doors),
         databases(postgres_url, passwords, report),
     )
     urls = {service: _as_owner(postgres_url, service, passwords) for service in CATALOGUE}
@@ -152,7 +152,8 @@ def _upgrade(service: str, url: str) -> list[str]:
         raise NotMigrated(str(error)) from error
 
 
-async def _topics(kafka: Brokers, replication: int, report: Report, doors: Doors | None = None) -> Kept | None:
+async def make_topics(kafka: Brokers, replication: int, report: Report, doors: Doors | None = None) -> Kept | None:
+    """Make the topics that are missing, and users and rules where the doors are ours; return what is kept there."""
     admin, existing = await _reach("Kafka", kafka.bootstrap, lambda: _admin(kafka), report)
     try:
         if doors:

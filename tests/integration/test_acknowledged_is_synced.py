@@ -110,7 +110,7 @@ def data(broker: Kafka) -> Path:
 
 @pytest.mark.parametrize("service", ["orders", "inventory"])
 async def test_an_acknowledged_event_is_on_the_disk_of_a_single_broker(broker: Kafka, data: Path, service: str) -> None:
-    await migrate._topics(broker.admin, 1, lambda _: None)
+    await migrate.make_topics(broker.admin, 1, lambda _: None)
     assert await _unsynced_after(broker, f"{service}.events", data) == 0
 
 
@@ -121,7 +121,7 @@ async def test_a_topic_of_an_earlier_release_is_synced_after_migrating(
     async with _admin(broker) as admin:
         await admin.create_topics([NewTopic("older.events", DEFAULT.partitions, 1)])
     assert await _leaves_the_disk_to_the_kernel(broker, "older.events", data)  # as Kafka itself does it
-    await migrate._topics(broker.admin, 1, lambda _: None)
+    await migrate.make_topics(broker.admin, 1, lambda _: None)
     assert await _unsynced_after(broker, "older.events", data) == 0
 
 

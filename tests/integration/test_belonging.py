@@ -303,7 +303,7 @@ async def test_a_service_whose_topic_is_only_made_now_is_compared_like_the_other
     async with thing.raw_producer() as producer:
         await producer.send_and_wait(f"{old}.events", b"x")
     monkeypatch.setattr(migrate, "CATALOGUE", {old: 1, new: 2})
-    found = await migrate._topics(kafka, 1, print)
+    found = await migrate.make_topics(kafka, 1, print)
     assert found is not None
     await settle(found, kafka, dict.fromkeys((old, new), url_of(thing)), None, print)
 
@@ -316,4 +316,4 @@ async def test_another_number_of_partitions_is_refused(
     await create_topic(kafka, f"{name}.events", count)
     monkeypatch.setattr(migrate, "CATALOGUE", {name: 1})
     with pytest.raises(Repartitioned, match=f"{name}.events has {count} partitions instead of 12"):
-        await migrate._topics(kafka, 1, lambda _: None)
+        await migrate.make_topics(kafka, 1, lambda _: None)

@@ -261,7 +261,7 @@ async def test_migrating_makes_the_topics_of_every_bus_and_keeps_them_as_long_as
     set_buses(monkeypatch, {"fresh": fresh})
     for days in (1, 3):
         set_buses(monkeypatch, {"fresh": replace_bus(fresh, retention_days=days)})
-        await migrate._topics(thing.kafka, 1, lambda _: None)
+        await migrate.make_topics(thing.kafka, 1, lambda _: None)
         await eventually(lambda days=days: _kept(thing.kafka, fresh.topics, days))  # type: ignore[misc]
     assert await _partitions(thing.kafka, fresh.topics) == 5
 
@@ -271,7 +271,7 @@ async def test_a_topic_with_other_partitions_than_its_bus_says_is_refused(
 ) -> None:
     set_buses(monkeypatch, {"side": replace_bus(side, partitions=7)})
     with pytest.raises(Repartitioned, match=r"has 2 partitions instead of 7 \(buses.toml, side\)"):
-        await migrate._topics(thing.kafka, 1, lambda _: None)
+        await migrate.make_topics(thing.kafka, 1, lambda _: None)
 
 
 def replace_bus(bus: Bus, **changed: Any) -> Bus:

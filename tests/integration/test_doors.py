@@ -55,7 +55,7 @@ def admitted(doors: Doors) -> Doors:
 
 
 async def _as_migrated(doors: Doors) -> None:
-    await migrate._topics(doors.admin, 1, lambda _: None, doors)
+    await migrate.make_topics(doors.admin, 1, lambda _: None, doors)
     await create_topic(doors.admin, PARTNER, 3)
 
 
@@ -185,7 +185,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificates, "LIVES", timedelta(days=100))
         kafka = local_kafka.start(tmp_path_factory.mktemp("own") / "kafka")
-    asyncio.run(migrate._topics(kafka.admin, 1, lambda _: None, kafka.closed))
+    asyncio.run(migrate.make_topics(kafka.admin, 1, lambda _: None, kafka.closed))
     yield kafka
     kafka.server.kill()
 

@@ -1,0 +1,92 @@
+"""Measures what Kafka's doors cost: TLS, a name and the broker's rules, beside a broker that lets in everybody.
+
+Both brokers run at once on the same machine, and everything else is the same: our relay from a full outbox, and our
+consumer, whose effects come once.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from backbone.values.brokers import Brokers
+from bench import consume, events, programs, relay
+from bench.result import Results, Row, figures
+from bench.rounds import Contestant, Sample, Series, interleave
+from bench.stage import Stage
+from deployment.admitting import admit_guest
+from deployment.doors import GUEST
+from deployment.migrate import make_topics
+from deployment.rights import Rights, rules
+from local import kafka
+
+GOAL = 0.85
+READER = f"{GUEST}shelf"
+"""As whom the consumer comes, which is in no catalogue."""
+
+
+def run(stage: Stage) -> Results:
+    results = Results()
+    stage.migrate()
+    with _closed(stage) as closed, ExitStack() as stack:
+        _judge(results, "consume", "a handler of sets", _consuming(stage, closed.closed.user(READER), closed.admin))
+        _judge(results, "relay", "full outbox", _relaying(stage, stack, closed.closed.user("orders"), closed.admin))
+    return results
+
+
+@contextmanager
+def _closed(stage: Stage) -> Iterator[kafka.Kafka]:
+    """Run a second broker, with doors, and let in whoever is measured."""
+    stage.tell("starting a Kafka with doors")
+    closed = kafka.start(stage.folder / "closed")
+    try:
+        stage.pids["kafka with doors"] = closed.server.pid
+        asyncio.run(make_topics(closed.admin, 1, lambda _: None, closed.closed))
+        reading = rules(READER, Rights(reads=(events.TOPIC,), group="shelf"))
+        asyncio.run(admit_guest(closed.closed, READER, reading))
+        yield closed
+    finally:
+        stage.pids.pop("kafka with doors", None)
+        closed.stop()
+
+
+def _consuming(stage: Stage, user: Brokers, admin: Brokers) -> Series:
+    total = stage.scale.of(300_000, 60_000)
+    stage.tell("filling the topics")
+    for each in (stage.kafka.admin, admin):
+        asyncio.run(events.fill_topic(each, total, consume.ITEMS))
+    told: dict[str, dict[str, str]] = {"open": {}, "closed": user.environment()}
+    contestants = {name: _consumer(stage, total, name, env) for name, env in told.items()}
+    return interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+
+
+def _consumer(stage: Stage, total: int, name: str, env: dict[str, str]) -> Contestant:
+    return consume.contestant(stage, total, name, lambda url: consume.ours(stage, url, "sets", env))
+
+
+def _relaying(stage: Stage, stack: ExitStack, user: Brokers, admin: Brokers) -> Series:
+    ways = {"open": (stage.kafka.admin, {}), "closed": (admin, user.environment())}
+    urls = {name: stage.new_database(f"relay_{name}", like="orders") for name in ways}
+    contestants = {name: _relay(stage, stack, name, urls[name], brokers, env) for name, (brokers, env) in ways.items()}
+    return interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+
+
+def _relay(stage: Stage, stack: ExitStack, name: str, url: str, brokers: Brokers, env: dict[str, str]) -> Contestant:
+    count = stage.scale.of(100_000, 20_000)
+    program = programs.service(stage, "orders", "relay", database=url, label=f"relay {name}", env=env)
+    server = stack.enter_context(stage.running(program))
+    for _ in range(relay.warm_ups(stage)):
+        relay.race(stage, url, count, server, brokers)
+
+    def measured() -> Sample:
+        stage.settle()
+        return relay.race(stage, url, count, server, brokers)
+
+    return measured
+
+
+def _judge(results: Results, bench: str, case: str, series: Series) -> None:
+    ours, theirs = series.value("closed"), series.value("open")
+    results.add(Row(bench, case, ours, "without doors", theirs, "events/s", series.ratio("closed", "open"), GOAL))
+    for name in series.names:
+        results.note(f"{bench}, {name}: cores kept busy: {figures(series.cpu(name))}.")
+    series.account(results, bench)
