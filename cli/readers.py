@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cli.answers import everything
 from cli.console import console, fail
-from cli.running import Shop, find, kafka_of
+from cli.running import Shop, find, has_kafka, kafka_of
 from services import CATALOGUE
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _groups(shop: Shop | None) -> dict[str, set[str]] | None:
     from deployment.reading import groups_at
     from local.layout import layout_for
 
-    kafka = layout_for(0).kafka or (kafka_of(shop) if shop else None)
+    kafka = layout_for(0).kafka or (kafka_of(shop) if shop and has_kafka(shop) else None)
     if kafka is None:
         return None
     try:

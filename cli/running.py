@@ -48,9 +48,25 @@ def running_shop() -> Shop:
 
 
 def kafka_of(shop: Shop) -> Brokers:
-    """Return the Kafka of a shop as the operator sees it, who is what the commands are."""
+    """Return the Kafka of a shop as the operator sees it, who is what the commands are; end the command if none can."""
     layout = layout_for(shop.port_offset)
+    if not has_kafka(shop):
+        fail(
+            "The shop that answers here is another folder's, and so is its Kafka. Set SLICELINE_KAFKA, and "
+            "SLICELINE_KAFKA_USER, SLICELINE_KAFKA_PASSWORD_FILE and SLICELINE_KAFKA_CA_FILE as that one lets you in."
+        )
     return user_in_containers(layout, OPERATOR) if shop.in_containers else layout.brokers(OPERATOR)
+
+
+def has_kafka(shop: Shop) -> bool:
+    """Tell whether a shop's Kafka is of this folder: what lets in there lies here, or in this folder's containers."""
+    if not shop.in_containers:
+        return True
+    found = shutil.which("docker")
+    if found is None:
+        return False
+    asked = [found, "compose", "ps", "--quiet", "kafka"]
+    return bool(subprocess.run(asked, cwd=ROOT, capture_output=True).stdout.strip())  # noqa: S603 (the engine's own)
 
 
 def user_in_containers(layout: Layout, user: str, *asked: str) -> Brokers:

@@ -59,8 +59,12 @@ class Doors:
         return Brokers(self.bootstrap, name, self._folder(name) / PASSWORD, self._authority)
 
     def password(self, name: str) -> str:
-        """Return the password of a user. Raises OSError and ValueError, which do not show it."""
-        return password_in((self._folder(name) / PASSWORD).read_text())
+        """Return the password of a user. Raises OSError and ValueError, which name the file and do not show it."""
+        file = self._folder(name) / PASSWORD
+        try:
+            return password_in(file.read_text())
+        except ValueError as error:
+            raise ValueError(f"{file} {error}") from None
 
     def told(self, name: str) -> str:
         """Return what a user comes with: in the first line his password, then by what he knows the broker."""
@@ -70,8 +74,8 @@ class Doors:
         """Write down what another folder has `told` of a user."""
         password, _, authority = told.partition("\n")
         for file, text in ((self._folder(name) / PASSWORD, password), (self._authority, authority)):
-            file.unlink(missing_ok=True)
-            draw_once(file, text.rstrip())
+            file.parent.mkdir(parents=True, exist_ok=True)
+            written(file, f"{text.rstrip()}\n").replace(file)
 
     def draw(self, name: str) -> None:
         """Draw the password of a user who has none, and put in its place by what users know the broker."""

@@ -154,12 +154,15 @@ def _upgrade(service: str, url: str) -> list[str]:
 
 async def make_topics(kafka: Brokers, replication: int, report: Report, doors: Doors | None = None) -> Kept | None:
     """Make the topics that are missing, and users and rules where the doors are ours; return what is kept there."""
+    try:
+        kafka.client()
+    except (OSError, ValueError) as error:
+        raise NotMigrated(f"What Kafka is told to know us by cannot be read: {error}") from None
     admin, existing = await _reach("Kafka", kafka.bootstrap, lambda: _admin(kafka), report)
     try:
         if doors:
             report("users of Kafka")
-            await admit(doors, every_right(CATALOGUE))
-            await show_renewed(doors)
+            await _open(doors, report)
         report("topics")
         wanted = topics.every_topic(CATALOGUE) | topics.made_since(existing)
         for said in topics.unwritten(CATALOGUE):
@@ -183,6 +186,19 @@ async def make_topics(kafka: Brokers, replication: int, report: Report, doors: D
         return kept
     finally:
         await admin.close()
+
+
+async def _open(doors: Doors, report: Report) -> None:
+    """Let in those who belong in, and have the broker show the certificate that there is now."""
+    try:
+        await admit(doors, every_right(CATALOGUE))
+        if await show_renewed(doors):
+            report(
+                f"{NOTE}Kafka's certificate was renewed. Restart Kafka within a few months: "
+                "its controller shows the old one until then."
+            )
+    except (OSError, ValueError) as error:
+        raise NotMigrated(f"users of Kafka: {error}") from None
 
 
 def _check_partitions(there: Mapping[str, Bus], counts: Mapping[str, int]) -> None:

@@ -15,13 +15,13 @@ _LISTENERS = ("users", "host", "admins")
 """All that there may be: programs beside containers have one of their own."""
 
 
-async def show_renewed(doors: Doors) -> None:
-    """Have the broker read its certificate anew, unless it shows that already. Raises KafkaError.
+async def show_renewed(doors: Doors) -> bool:
+    """Have the broker read its certificate anew, unless it shows that already; tell whether it had to.
 
-    It sees the file where we do.
+    Raises KafkaError. It sees the file where we do.
     """
     if await is_shown(doors):
-        return
+        return False
     admin = AIOKafkaAdminClient(**doors.admin.client(), client_id="sliceline-showing", request_timeout_ms=10_000)
     await admin.start()
     try:
@@ -31,6 +31,7 @@ async def show_renewed(doors: Doors) -> None:
             await _set(admin, told)
     finally:
         await admin.close()
+    return True
 
 
 async def _set(admin: AIOKafkaAdminClient, told: dict[str, str]) -> None:

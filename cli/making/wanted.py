@@ -22,7 +22,7 @@ PATHS = (
 """Where the backbone of every service answers, as far as a service could be called so."""
 TAKEN = (
     *("backbone", "bench", "cli", "deployment", "local", "sandbox", "services", "tests"),  # our packages
-    *("consumers", "kafka", "migrate", "public", "robot", "sliceline", "tables", "template0", "template1"),
+    *("consumers", "kafka", "migrate", "operator", "public", "robot", "sliceline", "tables", "template0", "template1"),
     *("false", "null", "off", "true", "yes"),  # no words to YAML
 )
 

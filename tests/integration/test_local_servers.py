@@ -7,6 +7,7 @@ import psutil
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from backbone.values.brokers import Brokers
 from local import kafka, postgres
 from local.ports import free_port
 
@@ -19,8 +20,8 @@ async def run_sql(url: str, statement: str) -> object:
         await connection.close()
 
 
-async def topics(bootstrap: str, create: str | None = None) -> list[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def topics(brokers: Brokers, create: str | None = None) -> list[str]:
+    admin = AIOKafkaAdminClient(**brokers.client())
     await admin.start()
     try:
         if create:
@@ -54,12 +55,12 @@ async def test_postgres_starts_although_its_old_pid_belongs_to_somebody_else_now
 async def test_kafka_that_was_killed_keeps_its_topics_and_may_move_to_other_ports(tmp_path: Path) -> None:
     first = kafka.start(tmp_path / "kafka")
     try:
-        await topics(first.bootstrap, create="kept.events")
+        await topics(first.admin, create="kept.events")
     finally:
         first.server.kill()
     second = kafka.start(tmp_path / "kafka")
     try:
-        assert "kept.events" in await topics(second.bootstrap)
+        assert "kept.events" in await topics(second.admin)
     finally:
         second.stop()
 

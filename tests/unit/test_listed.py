@@ -58,7 +58,8 @@ def test_a_service_in_compose_is_shown_its_password_and_none_of_an_owner_or_the_
 
 
 def test_the_passwords_of_owners_are_shown_to_those_alone_who_draw_and_set_them_and_to_the_server() -> None:
-    assert shown("passwords") == {"passwords", "certificates", "migrate", "postgres"}
+    assert shown("passwords") == {"passwords", "migrate", "postgres"}
+    assert shown("kafka-keys") == {"certificates", "migrate"}
 
 
 def test_the_brokers_key_is_shown_to_those_alone_who_make_and_renew_it_and_to_the_broker() -> None:
@@ -87,7 +88,7 @@ def test_the_readme_tells_where_a_service_answers(name: str, port: int) -> None:
 def test_kafka_in_compose_has_the_doors_that_it_has_on_this_machine() -> None:
     told = COMPOSE["kafka"]["environment"]
     listeners = "listener.security.protocol.map"  # there are two for users: other containers, and this machine
-    wanted = {variable(name): value for name, value in kafka.closed(Path("/passwords/kafka/broker")).items()}
+    wanted = {variable(name): value for name, value in kafka.closed(Path("/kafka/broker")).items()}
     protocols = dict(each.split(":") for each in told[variable(listeners)].split(","))
     ours = dict(each.split(":") for each in wanted.pop(variable(listeners)).split(","))
     assert wanted.items() <= told.items()
