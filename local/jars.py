@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,6 +18,15 @@ from local import HOME
 VERSION = "4.3.1"
 # "!": the logging library's parent POM would otherwise impose its own, older Kafka client.
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
+# Ciphers in machine code, for those systems that it is made for. Java's own are as fast only where the better of its
+# two compilers has come to them, which a broker of a laptop does without.
+CIPHERS = "software.amazon.cryptools:AmazonCorrettoCryptoProvider:2.5.0"
+SYSTEMS = {
+    ("Linux", "x86_64"): "linux-x86_64",
+    ("Linux", "aarch64"): "linux-aarch_64",
+    ("Darwin", "x86_64"): "osx-x86_64",
+    ("Darwin", "arm64"): "osx-aarch_64",
+}
 # "sha256  file name" of every jar: what was reviewed is what runs, and a torn download is noticed.
 HASHES = Path(__file__).with_name("kafka-jars.sha256")
 
@@ -66,13 +76,18 @@ def _remember(paths: Iterable[Path]) -> None:
     unfinished.replace(_list_file())
 
 
+def _endpoints() -> list[str]:
+    system = SYSTEMS.get((platform.system(), platform.machine()))
+    return [ENDPOINT, f"{CIPHERS}:{system}"] if system else [ENDPOINT]
+
+
 def _fetch(report: Report) -> list[Path]:
     # jgo keeps what it downloads in a Maven repository; ours is our own, so that it goes with the project.
     os.environ["M2_REPO"] = str(HOME / "jars")
     import jgo
 
     try:
-        artifacts = jgo.resolve(ENDPOINT)
+        artifacts = [artifact for endpoint in _endpoints() for artifact in jgo.resolve(endpoint)]
         return _download([artifact.resolve for artifact in artifacts], report)
     except Exception as error:
         raise RuntimeError(

@@ -27,11 +27,11 @@ CLUSTER_ID = "c2xpY2VsaW5lLWxvY2FsLQ"
 JAVA_OPTIONS = (
     "-Xmx256m",
     "-XX:+UseSerialGC",
-    # Everything is compiled quickly rather than well, but for ciphers: without the processor's instructions for them,
-    # which only the other compiler knows, TLS takes ten times as long.
-    "-XX:+UnlockDiagnosticVMOptions",
-    f"-XX:CompilerDirectivesFile={Path(__file__).with_name('kafka-compiler.json')}",
-    "-XX:CompileCommand=quiet",
+    # Everything is compiled quickly rather than well. So ciphers come in machine code (jars.CIPHERS) where there is
+    # some: in Java they would take ten times as long.
+    "-XX:TieredStopAtLevel=1",
+    f"-Djava.security.properties={Path(__file__).with_name('kafka.security')}",
+    "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     # Each key that Kafka reads goes into a store in memory, encrypted as for a disk: that took a third of a start.
     "-Dkeystore.pkcs12.keyPbeIterationCount=1",
