@@ -132,6 +132,7 @@ def written(throwaway: ThrowAway, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(CATALOGUE, throwaway.name, 1)
     monkeypatch.setattr(catalogue, "CONSUMERS", throwaway.schemas / "consumers")
     monkeypatch.setattr(catalogue, "EVENTS", tmp_path / "events.md")
+    monkeypatch.setattr(catalogue, "RIGHTS", tmp_path / "rights.json")
     return tmp_path / "events.md"
 
 

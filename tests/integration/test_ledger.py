@@ -334,7 +334,7 @@ async def test_what_comes_over_kafka_is_kept_with_the_moment_that_kafka_had_it(l
     foreign[2][:] = [(name, b"com.example.new" if name == "ce_type" else value) for name, value in foreign[2]]
     await send(thing, sound, sound, (b"c", b"no event", []), foreign)
     handlers: Handlers = {every_record_of(thing.topic): BatchHandler(keep)}
-    async with running(Consumer("ledger", handlers, ledger.database, thing.kafka)):
+    async with running(Consumer(thing.name, handlers, ledger.database, thing.kafka)):
 
         async def both() -> bool:
             return len(await ids(ledger)) == 2
