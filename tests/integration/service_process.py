@@ -60,12 +60,12 @@ class ServiceProcess:
 
         await eventually(holds, within)
 
-    async def logged(self, action: str) -> dict[str, Any]:
-        """The first line of an action, as soon as it is there."""
+    async def logged(self, action: str, **said: Any) -> dict[str, Any]:
+        """The first line of an action that says this, as soon as it is there."""
         found: list[dict[str, Any]] = []
 
         async def is_there() -> bool:
-            found[:] = [line for line in self.lines() if line.get("action") == action]
+            found[:] = [line for line in self.lines() if {"action": action, **said}.items() <= line.items()]
             return bool(found)
 
         await eventually(is_there, 30)

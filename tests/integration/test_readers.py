@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from backbone.values.brokers import Brokers
 from cli.readers import look
 from deployment.reading import Seen
 from tests.conftest import NewDatabase
@@ -27,7 +28,7 @@ ENDPOINT = {
 }
 
 
-async def started(stack: AsyncExitStack, service: str, url: str, kafka: str, log: Path) -> str:
+async def started(stack: AsyncExitStack, service: str, url: str, kafka: Brokers, log: Path) -> str:
     one = await stack.enter_async_context(process_of(f"services.{service}.service", log, database_url=url, kafka=kafka))
     await eventually(lambda: answers(one), 45)
     return str(one.client.base_url).rstrip("/")
@@ -44,10 +45,11 @@ async def told(address: str, path: str, body: dict[str, Any]) -> None:
 
 
 async def test_rules_and_endpoints_elsewhere_are_asked_at_the_addresses_that_are_said(
-    new_database: NewDatabase, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_database: NewDatabase, kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.readers.find", lambda: None)
-    monkeypatch.setenv("SLICELINE_KAFKA", kafka)
+    for name, value in kafka.environment().items():
+        monkeypatch.setenv(name, value)
     async with AsyncExitStack() as stack:
         urls = [await asyncio.to_thread(new_database, service) for service in ("router", "webhooks")]
         router = await started(stack, "router", urls[0], kafka, tmp_path / "router.log")
