@@ -147,4 +147,4 @@ def _is_same_letter(first: str, second: str) -> bool:
 
 def _regex(wildcard: str) -> str:
     tokens = re.findall(r"\\.|\*|[^\\*]", wildcard, re.DOTALL)
-    return "".join(".*" if token == "*" else re.escape(token[-1]) for token in tokens)
+    return "".join(".*" if token == "*" else re.escape(token[-1]) for token in tokens)  # noqa: S105 (of a pattern)

@@ -30,7 +30,7 @@ NAMES: dict[str, Sequence[str]] = {
     "azure.example.com": ["168.63.129.16"],
     "alibaba.example.com": ["100.100.100.200"],
     "oracle.example.com": ["192.0.0.192"],
-    "unspecified.example.com": ["0.0.0.0"],
+    "unspecified.example.com": ["0.0.0.0"],  # noqa: S104 (nobody listens)
     "scoped.example.com": ["fe80::1%lo"],
     "mixed.example.com": ["93.184.215.14", "127.0.0.1"],
     "mixed-last.example.com": ["2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::1"],
@@ -42,7 +42,7 @@ NAMES: dict[str, Sequence[str]] = {
 HOSTILE_HOSTS = (
     # one's own machine, however it is written
     *("127.0.0.1", "127.1", "127.0.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.0.0.1", "017700000001"),
-    *("0177.0.0.1", "127.0.0.01", "0x7f.1", "00127.0.0.1", "127.0.0.1.", "0", "0.0.0.0", "0x0", "0.0.0.0."),
+    *("0177.0.0.1", "127.0.0.01", "0x7f.1", "00127.0.0.1", "127.0.0.1.", "0", "0.0.0.0", "0x0", "0.0.0.0."),  # noqa: S104
     *("localhost", "LOCALHOST", "localhost.", "127.0.0.1%00.example.com", "127.0.0.256", "4294967297"),
     *("[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[::7f00:1]"),
     *("[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::80ff:fffe]"),

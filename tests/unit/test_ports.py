@@ -21,7 +21,7 @@ def test_a_free_port_is_free_until_somebody_listens() -> None:
 
 
 def test_a_listener_on_all_addresses_takes_the_loopback_port_too() -> None:
-    with listener("0.0.0.0") as server:
+    with listener("0.0.0.0") as server:  # noqa: S104 (what is tested)
         assert not ports.is_free(server.getsockname()[1])
 
 
