@@ -12,8 +12,11 @@ from local import ROOT, kafka
 from services import CATALOGUE
 from tests.servers import variable
 
-COMPOSE: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())["services"]
+DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
+COMPOSE, VOLUMES = DOCUMENT["services"], DOCUMENT["volumes"]
 OTHERS = {"passwords", "certificates", "postgres", "kafka", "migrate", "provider", "mail", "robot"}
+ADDED = {"postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]}
+WIDE = ("privileged", "devices", "pid", "ipc", "uts", "userns_mode", "cgroup", "network_mode", "user", "volumes_from")
 URL, PASSWORD = "SLICELINE_DATABASE_URL", "SLICELINE_DATABASE_PASSWORD_FILE"
 KAFKA_PASSWORD, AUTHORITY = "SLICELINE_KAFKA_PASSWORD_FILE", "SLICELINE_KAFKA_CA_FILE"
 
@@ -70,6 +73,35 @@ def shown(volume: str) -> set[str]:
     return {
         name for name, block in COMPOSE.items() for each in block.get("volumes", ()) if each.startswith(f"{volume}:")
     }
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
+    block = COMPOSE[name]
+    assert block["cap_drop"] == ["ALL"]
+    assert block.get("cap_add", []) == ADDED.get(name, [])
+    # Nothing beside it, so no profile of the engine's is turned off, that of seccomp either.
+    assert block["security_opt"] == ["no-new-privileges:true"]
+    assert not [word for word in block if word in WIDE]
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_no_container_is_shown_anything_of_the_machine_it_runs_on(name: str) -> None:
+    """Nor the engine's socket: what is mounted are volumes of compose's own."""
+    shown = {volume.split(":")[0] for volume in COMPOSE[name].get("volumes", ())}
+    assert shown <= VOLUMES.keys()
+    assert not [each for each in VOLUMES.values() if each]
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_a_container_of_ours_needs_no_shell_and_writes_to_nothing_but_its_volumes(name: str) -> None:
+    block = COMPOSE[name]
+    if block["image"] != "sliceline":
+        return
+    assert block["read_only"] is True
+    assert "entrypoint" not in block
+    asked = block.get("healthcheck", {"disable": True})
+    assert asked == {"disable": True} or asked["test"][:2] == ["CMD", "python"]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
