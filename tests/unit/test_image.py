@@ -1,4 +1,4 @@
-"""What the image contains: every package of ours that its programs import, and nothing of ./sliceline beside it."""
+"""What the image contains: every package of ours that its programs import, nothing of ./sliceline, and no secret."""
 
 import re
 
@@ -6,6 +6,7 @@ from local import ROOT
 from tests.unit.test_environment import OURS, imports
 
 COPIED = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")} & OURS
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STARTED = re.findall(r"command: \[(\w+)\.", (ROOT / "docker-compose.yml").read_text())
 
 
@@ -23,3 +24,28 @@ def test_nothing_comes_into_the_image_that_is_not_named() -> None:
 
 def test_the_image_has_the_packages_that_its_programs_are_made_of_and_no_others() -> None:
     assert {*STARTED, *(name for package in COPIED for name in _imported_by(package))} == COPIED
+
+
+def test_nothing_else_is_sent_to_whoever_builds_the_image() -> None:
+    """A secret that lies here, in .env, .sliceline or .git, can be in no layer: it is not there to be copied."""
+    nothing, *rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert nothing == "*"
+    allowed = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert allowed == COPIED | {"requirements.image.lock", "buses.toml", "schemas"}
+    assert [rule for rule in rules if not rule.startswith("!")] == ["**/__pycache__", "**/.*"]
+
+
+def test_no_setting_of_the_image_and_no_argument_of_its_build_is_a_secret() -> None:
+    told = re.findall(r"^\s*(?:ENV|ARG)\s((?:.*\\\n)*.*)", DOCKERFILE, re.MULTILINE)
+    names = re.findall(r"(\w+)=", "\n".join(told)) + re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE)
+    assert "SLICELINE_PORT" in names
+    assert not [name for name in names if re.search(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL", name)]
+    assert "--mount=type=secret" not in DOCKERFILE
+
+
+def test_the_image_needs_no_shell_once_it_has_none() -> None:
+    before, after = DOCKERFILE.split("-delete\n")
+    assert "find /usr/bin " in before
+    commands = re.findall(r"^\s*(?:RUN|CMD|ENTRYPOINT) (.*)", after, re.MULTILINE)
+    assert len(commands) >= 4
+    assert [each for each in commands if not each.startswith('["python", ')] == ['["services.orders.service"]']
