@@ -15,13 +15,6 @@ def _imported_by(package: str) -> set[str]:
     return {name for file in (ROOT / package).rglob("*.py") for name in imports(file)} & OURS - {package}
 
 
-def test_nothing_comes_into_the_image_that_is_not_named() -> None:
-    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
-    assert lines[0] == "*"
-    named = {line[1:] for line in lines if line.startswith("!")}
-    assert named == COPIED | {"requirements.image.lock", "buses.toml", "schemas"}
-
-
 def test_the_image_has_the_packages_that_its_programs_are_made_of_and_no_others() -> None:
     assert {*STARTED, *(name for package in COPIED for name in _imported_by(package))} == COPIED
 
