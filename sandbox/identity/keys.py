@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import DictKey, ECKey, KeySet
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from sandbox.identity.errors import Unusable
 from sandbox.identity.files import make_private, write_private
@@ -79,10 +80,12 @@ class SigningKeys:
         if not self._path.exists():
             return []
         try:
-            return StoredKeys.model_validate_json(self._path.read_bytes()).keys
-        except ValidationError as error:
+            stored = StoredKeys.model_validate_json(self._path.read_bytes()).keys
+            KeySet([each.key for each in stored])
+        except (ValueError, JoseError) as error:
             wrong = f"{self._path} holds no keys of ours: put the right file back, or remove it to have a new key drawn"
             raise Unusable(wrong) from error
+        return stored
 
     def _save(self) -> None:
         write_private(self._path, StoredKeys(keys=self._keys).model_dump_json())

@@ -18,9 +18,9 @@ from sandbox.identity.errors import Unusable
 
 log = logging.getLogger("identity")
 
-Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """Is a file's name and a word of a log line as well."""
-Scope = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}\Z")]
+Scope = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
 NO_KEYS = KeySet([])
 UNCLEAN = re.compile("[^!-~]")
 
