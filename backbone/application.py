@@ -1,25 +1,28 @@
 """Makes the FastAPI application that every service is."""
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from backbone.context import Context
+from backbone.errors import SlicelineError
 from backbone.http.bodies import Bodies, larger
 from backbone.http.browsers import OwnPages, Unkept
 from backbone.http.cors import Cors
 from backbone.http.described import CONTACT, LICENSE, OPERATIONS, SERVERS, tags
+from backbone.http.doors import Doors
 from backbone.http.express import Express
 from backbone.http.heads import Heads
 from backbone.http.limits import InFlight, RequestTarget
 from backbone.http.observing import Correlation, ErrorsAsProblems, RequestMetrics
 from backbone.http.openapi import Application
+from backbone.http.permissions import open_to_all, said_at
 from backbone.http.problems import respond
 from backbone.http.routes import (
     data_keys,
@@ -39,6 +42,7 @@ from backbone.http.routes import (
     schemas,
     state,
 )
+from backbone.http.routing import undeclared
 from backbone.service import Service
 from backbone.version import VERSION
 
@@ -62,14 +66,27 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         redoc_url=None,
         telemetry=_TELEMETRY,
     )
+    for each in iter_route_contexts(application.routes):
+        if each.endpoint is not None:
+            open_to_all("It describes the API.")(each.endpoint)
     application.state.context = context
     application.origins = context.settings.origins
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
-        application.express = Express(application.ordinary, service.grouped, context)
+        lanes = {lane: said_at(service.router, lane.path) for lane in service.grouped}
+        application.express = Express(application.ordinary, lanes, context)
     for router in operations:
         application.include_router(router, tags=[OPERATIONS])
+    if routes := undeclared(application):
+        raise Undeclared(service.name, routes)
     return application
+
+
+class Undeclared(SlicelineError):
+    """Nobody has said who may use a route."""
+
+    def __init__(self, service: str, routes: Sequence[str]) -> None:
+        super().__init__(f"{service}: say with @may(scope) or @open_to_all(why) who may use {', '.join(routes)}.")
 
 
 def _operations(service: Service[Any]) -> list[APIRouter]:
@@ -106,6 +123,7 @@ def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middlewa
         Middleware(OwnPages, origins=origins),
         Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),
         Middleware(RequestTarget),
+        Middleware(Doors, context=context),
         Middleware(Bodies, larger=larger(route for each in routers for route in each.routes)),
         Middleware(Heads),
     ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
+from backbone.identity.own_token import OwnToken
+from backbone.identity.tokens import Tokens
 from backbone.running.coalescer import Coalescer
 from backbone.running.following import Following, Look
 from backbone.running.shares import Turns
@@ -58,14 +60,24 @@ class Context(Generic[S]):
         return self.client(_plain_client)
 
     @cached_property
+    def own_token(self) -> OwnToken:
+        """What says to other services who asks: this one."""
+        return OwnToken(self.database.service, self.settings, lambda: self.http)
+
+    @cached_property
     def sealing(self) -> Sealing:
         """What seals and opens what is a person's own."""
-        return Sealing(self.settings, self.database, lambda: self.http)
+        return Sealing(self.settings, self.database, lambda: self.http, self.own_token)
 
-    def client(self, make: Callable[[S], C]) -> C:
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """What checks the tokens of those who ask; None where no issuer is set, and everybody may do everything."""
+        return Tokens(self.settings, lambda: self.http) if self.settings.issuer else None
+
+    def client(self, make: Callable[[Context[S]], C]) -> C:
         """Return this process's one client that `make` makes."""
         if make not in self.clients:
-            self.clients[make] = make(self.settings)
+            self.clients[make] = make(self)
         return cast(C, self.clients[make])
 
     @property
@@ -76,6 +88,8 @@ class Context(Generic[S]):
     async def close(self) -> None:
         """Close all clients and connections."""
         try:
+            if self.tokens is not None:
+                await self.tokens.aclose()
             for client in self.clients.values():
                 await client.aclose()
         finally:
@@ -100,7 +114,7 @@ class Context(Generic[S]):
         return self.followings[name]
 
 
-def _plain_client(_: Settings) -> httpx.AsyncClient:
+def _plain_client(_: Context[Any]) -> httpx.AsyncClient:
     import httpx  # a tenth of a process's start, and most services call nobody
 
     return httpx.AsyncClient(timeout=10)

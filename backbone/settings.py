@@ -74,6 +74,21 @@ class Settings(BaseSettings):
         "unwraps. Without one, and without a file, nothing is sealed",
     )
     master_key_file: Path | None = Field(None, description="A file that holds the master key, or both, instead")
+    issuer: HttpUrl | None = Field(
+        None,
+        description="Who signs the tokens that let people and services in, as they name it in `iss` (OpenID Connect). "
+        "None: everybody may do everything",
+    )
+    issuer_keys: HttpUrl | None = Field(
+        None, description="Where the issuer tells its keys, where that is not what its discovery document says"
+    )
+    issuer_tokens: HttpUrl | None = Field(
+        None, description="Where the issuer gives tokens to services, where discovery does not say so either"
+    )
+    identity_key_file: Path | None = Field(
+        None, description="A file with the key by which the issuer knows this service, EC P-256 in PEM or as a JWK"
+    )
+    audience: str = Field("sliceline", min_length=1, description="Whom tokens must be for: their `aud`")
     host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
@@ -203,6 +218,10 @@ class Settings(BaseSettings):
         "objects",
         "master_key",
         "master_key_file",
+        "issuer",
+        "issuer_keys",
+        "issuer_tokens",
+        "identity_key_file",
         "otlp_endpoint",
         mode="before",
     )

@@ -16,6 +16,7 @@ from backbone.http.grouped import B, GroupedCommand
 from backbone.http.meaning import claim_of
 from backbone.http.problems import Problem, malformed
 from backbone.http.routing import template_of
+from backbone.identity.caller import NOBODY, Caller
 from backbone.ids import new_id
 from backbone.observing import telemetry
 from backbone.storage import idempotency
@@ -38,6 +39,12 @@ class CommandRequest:
     context: Context[Any]
     actor: str
     key: str | None
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent the request."""
+        caller: Caller = self.request.state.caller
+        return caller
 
     @property
     def correlationid(self) -> str:
@@ -83,7 +90,7 @@ class CommandRequest:
         The promises are those of `run`; only the transaction is shared.
         """
         try:
-            item, answer = await grouped.decide(body, self.context)
+            item, answer = await grouped.decide(body, self.context, self.caller)
         except Problem as refused:
             return await self._unless_answered(refused)
         return await self._write(grouped.write, item, answer, self.key)
@@ -129,7 +136,8 @@ class CommandRequest:
 
     async def _claim(self, key: str) -> Claim:
         url, body = self.request.url, await self.request.body()
-        return claim_of(self.request.method, url.path, url.query, body, orjson.loads(body) if body else None, key)
+        parsed = orjson.loads(body) if body else None
+        return claim_of(self.request.method, url.path, url.query, body, parsed, key, self.caller.named)
 
 
 _Actor = Annotated[str, Header(description="Who acts, in UTF-8.", json_schema_extra=actors.SCHEMA)]
@@ -142,12 +150,17 @@ async def _command(
 ) -> CommandRequest:
     if len(request.headers.getlist("idempotency-key")) > 1:
         raise malformed("Send one Idempotency-Key.", keys.KEY)
-    actor, key = actors.actor_of(x_actor), keys.key_of(idempotency_key)
-    return CommandRequest(request, request.app.state.context, actor, key)
+    return CommandRequest(request, request.app.state.context, _actor(request, x_actor), keys.key_of(idempotency_key))
 
 
 async def _keyless_command(request: Request, x_actor: _Actor = "anonymous") -> CommandRequest:
-    return CommandRequest(request, request.app.state.context, actors.actor_of(x_actor), None)
+    return CommandRequest(request, request.app.state.context, _actor(request, x_actor), None)
+
+
+def _actor(request: Request, given: str) -> str:
+    """Return who acts: the token's `sub`; only where no token is asked for is a header believed."""
+    caller: Caller = request.state.caller
+    return actors.actor_of(given) if caller is NOBODY else caller.name
 
 
 Command = Annotated[CommandRequest, Depends(_command)]

@@ -15,7 +15,8 @@ LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 MEANINGS = {
     "400": "Malformed: not even the form is right",
-    "403": "A page of elsewhere may not do this",
+    "401": "No token, or one that is refused",
+    "403": "The token is not for this, or a page of elsewhere asks",
     "404": "There is no such thing",
     "409": "Its state does not allow that",
     "413": "The body is too large",
@@ -67,12 +68,28 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "Seconds to wait before asking again.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "WWW-Authenticate": {"description": "What it takes to be let in (RFC 6750).", "schema": {"type": "string"}},
     "Accept": {"description": "The media type to send.", "schema": {"type": "string"}},
     "Accept-Encoding": {"description": "The content coding to send.", "schema": {"type": "string"}},
 }
 
-REFUSING = {"415": ("Accept", "Accept-Encoding"), "429": ("Retry-After",), "503": ("Retry-After",)}
+REFUSING = {
+    "401": ("WWW-Authenticate",),
+    "415": ("Accept", "Accept-Encoding"),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
 """The headers that come with a problem, by its status."""
+
+TOKEN = "token"  # noqa: S105  what it is called
+SECURITY = {
+    TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of the issuer; each operation names the scopes of which it needs one.",
+    }
+}
 
 
 def header(name: str) -> dict[str, str]:

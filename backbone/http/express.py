@@ -12,6 +12,7 @@ at the network: the flush goes on as fast as Postgres does, and they fill its pa
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.trace import SpanKind
@@ -26,10 +27,12 @@ from backbone.http.answers import CORRELATION, JSON, to_json
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.browsers import UNKEPT
 from backbone.http.commands import REPLAYED
+from backbone.http.doors import admitted
 from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
 from backbone.http.problems import Problem
+from backbone.identity.caller import Permission
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
 from backbone.storage.group_commit import PendingCommand
@@ -47,9 +50,12 @@ TURNS = 4
 class Express:
     """ASGI: answers what is plain, and hands everything else to the application."""
 
-    def __init__(self, app: ASGIApp, lanes: tuple[GroupedCommand[Any, Any], ...], context: Context[Any]) -> None:
+    def __init__(
+        self, app: ASGIApp, lanes: Mapping[GroupedCommand[Any, Any], Permission], context: Context[Any]
+    ) -> None:
+        """`lanes` says of each command who may give it."""
         self._app = app
-        self._lanes = {lane.path: _Lane(lane, context) for lane in lanes}
+        self._lanes = {lane.path: _Lane(lane, permission, context) for lane, permission in lanes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a POST down its path's lane if its body came in one piece, and all else to the application.
@@ -102,8 +108,9 @@ class _Arrival:
 
 
 class _Lane:
-    def __init__(self, lane: GroupedCommand[Any, Any], context: Context[Any]) -> None:
+    def __init__(self, lane: GroupedCommand[Any, Any], permission: Permission, context: Context[Any]) -> None:
         self._lane = lane
+        self._permission = permission
         self._context = context
         self.admission = Admission(context.settings.requests_in_flight)
         self._turns = asyncio.Semaphore(TURNS)
@@ -125,8 +132,10 @@ class _Lane:
             return None
         try:
             key = key_of(headers[b"idempotency-key"].decode("latin-1")) if b"idempotency-key" in headers else None
+            given = [headers[b"authorization"]] if b"authorization" in headers else []
+            caller = await admitted(self._permission, given, self._context)
             parsed = check_json(body)
-            item, answer = await self._lane.decide(self._lane.body.model_validate(parsed), self._context)
+            item, answer = await self._lane.decide(self._lane.body.model_validate(parsed), self._context, caller)
         except Exception:  # a refusal, or a database that is away: the ordinary way meets it again, and words it
             return None
         cause = Cause(new_id(), None, _trace(self._lane.path, headers))
@@ -135,7 +144,7 @@ class _Lane:
             {"content-type": JSON, CORRELATION: cause.correlationid, **answer.headers},
             to_json(answer.body),
         )
-        claim = claim_of("POST", self._lane.path, "", body, parsed, key) if key else None
+        claim = claim_of("POST", self._lane.path, "", body, parsed, key, caller.named) if key else None
         return PendingCommand(item, cause, reply, claim)
 
     async def answer(self, pending: PendingCommand[Any], scope: Scope, receive: Receive, send: Send) -> None:

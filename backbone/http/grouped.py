@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from backbone.context import Context
 from backbone.http.answers import Answer
+from backbone.identity.caller import Caller
 from backbone.storage.group_commit import Write
 
 T = TypeVar("T")
@@ -20,8 +21,8 @@ class GroupedCommand(Generic[T, B]):
 
     path: str
     body: type[B]
-    decide: Callable[[B, Context[Any]], Awaitable[tuple[T, Answer]]]
-    """What a sound body amounts to, and what is answered once that is written. Raises Problem.
+    decide: Callable[[B, Context[Any], Caller], Awaitable[tuple[T, Answer]]]
+    """What a sound body amounts to from whoever sends it, and what is answered once that is written. Raises Problem.
 
     Writes nothing, but the data key of somebody who has none.
     """

@@ -12,12 +12,14 @@ _WHOLE = range(-(2**63), 2**64)
 """What is read as a whole number when it is written as one; what lies beyond is a float either way."""
 
 
-def claim_of(method: str, path: str, query: str, body: bytes, parsed: Any, key: str) -> Claim:
-    """Make a request's claim to its key: the same key on another path is another key.
+def claim_of(
+    method: str, path: str, query: str, body: bytes, parsed: Any, key: str, caller: str | None = None
+) -> Claim:
+    """Make a request's claim to its key: the same key on another path, or from another `caller`, is another key.
 
     `parsed` is what the body says, None without one.
     """
-    scope = f"{method} {path}"
+    scope = f"{method} {path}" if caller is None else f"{method} {path} as {caller}"
     said = f"{scope}?{query}\n".encode()
     meant = f"{scope}?{_query_of(query)}\n".encode() if query else said
     return Claim(scope, key, sha256(said + body).digest(), sha256(meant + meaning_of(parsed)).digest())

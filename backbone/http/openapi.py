@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,8 +10,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backbone.http.answers import CORRELATION
 from backbone.http.commands import REPLAYED
-from backbone.http.described import HEADERS, MEANINGS, PROBLEM, PROBLEM_CONTENT, REFUSING, header
+from backbone.http.described import HEADERS, MEANINGS, PROBLEM, PROBLEM_CONTENT, REFUSING, SECURITY, TOKEN, header
+from backbone.http.routing import permissions
 from backbone.http.tracing import with_sound_trace
+from backbone.identity.caller import Permission
 
 _UNSAFE = ("post", "put", "patch", "delete")
 _WITHOUT_NUL = r"^[^\x00]*$"
@@ -36,19 +38,22 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Make the OpenAPI document, once."""
         if self.openapi_schema is None:
-            _complete(super().openapi())
+            _complete(super().openapi(), permissions(self))
         assert self.openapi_schema is not None  # noqa: S101  made by the line above
         return self.openapi_schema
 
 
-def _complete(document: dict[str, Any]) -> None:
-    document["security"] = []  # nobody is asked who they are: `X-Actor` says so
+def _complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], Permission]) -> None:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     components["headers"] = dict(HEADERS)
+    components["securitySchemes"] = SECURITY
     schemas["Problem"] = PROBLEM
     for path, method, operation in _operations(document):
-        _tell_problems(operation["responses"], _possible(path, method, operation))
+        scopes = permissions[path, method.upper()].scopes
+        operation["security"] = [{TOKEN: [scope]} for scope in scopes]
+        refused = {"401", "403"} if scopes else set()
+        _tell_problems(operation["responses"], _possible(path, method, operation) | refused)
         _tell_headers(operation)
         _tell_streams(operation["responses"])
         for parameter in operation.get("parameters", []):
@@ -118,5 +123,6 @@ def _drop_unused(document: dict[str, Any]) -> None:
 
 
 def _unused(document: dict[str, Any]) -> set[tuple[str, str]]:
-    known = {(kind, name) for kind, components in document["components"].items() for name in components}
+    components = {kind: each for kind, each in document["components"].items() if kind != "securitySchemes"}
+    known = {(kind, name) for kind, each in components.items() for name in each}
     return known - set(_REFERENCE.findall(json.dumps(document)))

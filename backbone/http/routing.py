@@ -9,6 +9,9 @@ from weakref import WeakKeyDictionary
 from fastapi.routing import iter_route_contexts
 from starlette.types import Scope
 
+from backbone.http.permissions import permission_of
+from backbone.identity.caller import Permission
+
 UNKNOWN = "none"
 """What stands for every path without a route."""
 
@@ -18,6 +21,7 @@ class _Route:
     template: str
     pattern: re.Pattern[str]
     methods: frozenset[str]
+    permission: Permission | None
 
 
 _routes: WeakKeyDictionary[Any, Sequence[_Route]] = WeakKeyDictionary()
@@ -42,6 +46,32 @@ def methods_at(scope: Scope) -> list[str]:
     return sorted(named | also) if named else []
 
 
+def permission_at(scope: Scope) -> Permission | None:
+    """Return who may do what a request asks for; None where there is no route for it. HEAD is as GET."""
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return next((route.permission for route in _at(scope) if method in route.methods), None)
+
+
+def permissions(application: Any) -> dict[tuple[str, str], Permission]:
+    """Return who may use what, by path and method, wherever it is said."""
+    return {
+        (route.template, method): route.permission
+        for route in _routes_of(application)
+        for method in route.methods
+        if route.permission is not None
+    }
+
+
+def undeclared(application: Any) -> list[str]:
+    """Name the routes at which nothing says who may use them."""
+    return [
+        f"{method} {route.template}"
+        for route in _routes_of(application)
+        for method in sorted(route.methods)
+        if route.permission is None
+    ]
+
+
 def _at(scope: Scope) -> list[_Route]:
     return [route for route in _all(scope) if route.pattern.match(scope["path"])]
 
@@ -55,7 +85,7 @@ def _all(scope: Scope) -> Sequence[_Route]:
 
 def _routes_of(application: Any) -> Sequence[_Route]:
     return [
-        _Route(str(each.path_format), each.path_regex, frozenset(each.methods))
+        _Route(str(each.path_format), each.path_regex, frozenset(each.methods), permission_of(each.endpoint))
         for each in iter_route_contexts(application.routes)
         if each.methods
     ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from backbone.errors import SlicelineError
+from backbone.identity.own_token import NoToken, OwnToken
 from backbone.observing.logs import logger
 from backbone.running.coalescer import Coalescer
 from backbone.running.faults import OfOneAlone, is_passing
@@ -64,11 +65,18 @@ class StoredKeys(msgspec.Struct):
 class Sealing:
     """Holds what a process needs to seal and to open: the master key, the keys that it knows, and whom to ask."""
 
-    def __init__(self, settings: Settings, database: Database, http: "Callable[[], httpx.AsyncClient]") -> None:
-        """`http` gives the client with which other services are asked."""
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        http: "Callable[[], httpx.AsyncClient]",
+        own_token: OwnToken,
+    ) -> None:
+        """`http` gives the client with which other services are asked, and `own_token` says who asks them."""
         self._settings = settings
         self._database = database
         self._http = http
+        self._own_token = own_token
         self._of: _Memory[DataKey] = _Memory()
         self._known: _Memory[DataKey | None] = _Memory()
         self._keys: Coalescer[str, DataKey] = Coalescer("data keys", self._living)
@@ -243,8 +251,11 @@ class Sealing:
 
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                answer = await self._http().get(url, params=[("name", name) for name in names])
+                headers = await self._own_token.headers()
+                answer = await self._http().get(url, params=[("name", name) for name in names], headers=headers)
             return msgspec.json.decode(answer.raise_for_status().content, type=StoredKeys)
+        except NoToken as error:
+            raise KeysAway(str(error)) from None
         except (httpx.HTTPError, TimeoutError, msgspec.MsgspecError) as error:
             raise KeysAway(f"{url} does not tell the keys ({type(error).__name__}).") from None
 

@@ -149,6 +149,7 @@ def _endpoint(name: str, event: str) -> str:
     function = event.replace("-", "_")
     return (
         f'@router.post("/{name}/{{name}}/{event}", response_model=TotalView)\n'
+        f'@may("operations.act")\n'
         f"async def publish_{function}(name: TotalName, command: Command) -> Response:\n"
         f'    """Publishes {event} about a name, with its total."""\n'
         f"    return await command.run(lambda tx: _publish(tx, name, {class_of(event)}, command.actor))\n"

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 from backbone.events.payload import Event, Payload
 from backbone.http import Db, Problem
 from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
@@ -48,6 +49,7 @@ async def write_label(event: Event[OrderConfirmed], tx: Tx) -> None:
 
 
 @router.get("/labels/{order}", response_class=PlainTextResponse)
+@may("deliveries.read")
 async def get_label(order: str, db: Db) -> str:
     """Shows an order's label."""
     if not (found := await FIND.fetch(db, order=order)):

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from backbone.http import Db, Paging
+from backbone.http.permissions import may
 from services.alerts import store
 from services.alerts.events import Kind
 
@@ -38,6 +39,7 @@ class AlertPage(BaseModel):
 
 
 @router.get("/alerts", response_model=AlertPage)
+@may("alerts.read")
 async def list_alerts(db: Db, page: Paging, active: bool | None = None) -> Any:
     """Lists the newest alert of each SKU and kind, by SKU.
 

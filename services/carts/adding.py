@@ -24,6 +24,8 @@ async def write(tx: Tx, commands: Sequence[PendingCommand[Addition]]) -> None:
 
 
 def _add(cart: Cart, addition: Addition, tx: Tx) -> Decision[Cart]:
+    if not addition.caller.may_touch(cart.customer.id if cart.customer else None):
+        raise unknown(cart.id)
     try:
         return decisions.add(cart, addition, tx.now)
     except Full as full:
@@ -35,3 +37,8 @@ def _add(cart: Cart, addition: Addition, tx: Tx) -> Decision[Cart]:
 def being_ordered(under_way: UnderWay) -> Problem:
     """Refuse to change a cart of which an order is being made."""
     return Problem(409, "Checkout under way", str(under_way), headers={"Retry-After": "1"})
+
+
+def unknown(cart: str) -> Problem:
+    """Say that there is no such cart, also of one that is somebody else's."""
+    return Problem(404, "No such cart", f"There is no cart {cart}.")

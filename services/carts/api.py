@@ -10,8 +10,11 @@ from backbone.decision import Decision
 from backbone.http import Answer, Command, Db, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.described import ACCEPTED
+from backbone.http.doors import Asking, confine
 from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
 from backbone.http.problems import invalid
+from backbone.identity.caller import Caller
 from backbone.storage.database import Tx
 from backbone.values.fields import Name
 from services.carts import adding, decisions, store
@@ -34,56 +37,57 @@ ItemId = Annotated[Name, Path(description="The item, as it was put in")]
 
 
 @router.post("/carts/{cart}/items", status_code=202, response_model=Received, responses={**ACCEPTED, 409: {}})
+@may("carts.write", own=True)
 async def add_item(cart: CartId, body: NewItem, command: Command) -> Response:
     """Put an item into a cart. Once it is received, every checkout that follows has it."""
+    confine(command.caller, body.customer.id if body.customer else None)
     received = _received(cart, body.item, body.quantity, command.context.database.now())
     seal = await command.context.sealing.seal_of(body.customer.id) if body.customer else str
-    return await command.run_together(adding.write, body.addition(cart, seal), received)
+    return await command.run_together(adding.write, body.addition(cart, seal, command.caller), received)
 
 
 @router.delete(
     "/carts/{cart}/items/{item}", status_code=202, response_model=Received, responses={**ACCEPTED, 404: {}, 409: {}}
 )
+@may("carts.write", own=True)
 async def remove_item(cart: CartId, item: ItemId, command: Command) -> Response:
     """Take an item out of a cart, all there is of it."""
 
-    return await command.run(lambda tx: _remove(tx, cart, item), turn=_turn(cart))
+    return await command.run(lambda tx: _remove(tx, cart, item, command.caller), turn=_turn(cart))
 
 
 @router.get("/carts/{cart}", response_model=CartView)
-async def get_cart(cart: CartId, db: Db) -> Any:
+@may("carts.read", own=True)
+async def get_cart(cart: CartId, db: Db, caller: Asking) -> Any:
     """What is in a cart, and what became of its last checkout."""
-    found = await store.find(db, cart)
-    if found is None:
-        raise _unknown(cart)
-    return CartView.model_validate(found)
+    return CartView.model_validate(_there(cart, await store.find(db, cart), caller))
 
 
 @router.post(
     "/carts/{cart}/checkout", status_code=202, response_model=CartView, responses={**ACCEPTED, 404: {}, 409: {}}
 )
+@may("carts.write", own=True)
 async def check_out_cart(cart: CartId, body: CheckoutBody, command: Command) -> Response:
     """Have an order made of all that was received. The cart, at its Location, tells the order, or why there is none."""
     currency = command.context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])
+    confine(command.caller, body.customer.id if body.customer else None)
     terms = await _terms(cart, body, command)
-    return await command.run(lambda tx: _check_out(tx, cart, terms), turn=_turn(cart))
+    return await command.run(lambda tx: _check_out(tx, cart, terms, command.caller), turn=_turn(cart))
 
 
 async def _terms(cart: str, body: CheckoutBody, command: CommandRequest) -> Terms:
     """Return the terms, sealed for whom the cart is; where nobody is known nothing is sealed, and nothing ordered."""
-    found = await store.find(command.context.database.for_queries, cart)
-    if found is None:
-        raise _unknown(cart)
+    found = _there(cart, await store.find(command.context.database.for_queries, cart), command.caller)
     customer = body.customer or found.customer
     if customer is None:
         return body.terms(None, str)
     return body.terms(customer.id, await command.context.sealing.seal_of(customer.id))
 
 
-async def _remove(tx: Tx, cart_id: str, item: str) -> Answer:
-    cart = await _lock(tx, cart_id)
+async def _remove(tx: Tx, cart_id: str, item: str, caller: Caller) -> Answer:
+    cart = await _lock(tx, cart_id, caller)
     try:
         decision = decisions.remove(cart, item, tx.now)
     except NotThere as missing:
@@ -95,8 +99,8 @@ async def _remove(tx: Tx, cart_id: str, item: str) -> Answer:
     return _received(cart_id, item, quantity, tx.now)
 
 
-async def _check_out(tx: Tx, cart_id: str, terms: Terms) -> Answer:
-    cart = await _lock(tx, cart_id)
+async def _check_out(tx: Tx, cart_id: str, terms: Terms, caller: Caller) -> Answer:
+    cart = await _lock(tx, cart_id, caller)
     try:
         decision = decisions.check_out(cart, terms, tx.now)
     except Empty as empty:
@@ -109,11 +113,15 @@ async def _check_out(tx: Tx, cart_id: str, terms: Terms) -> Answer:
     return _going_on(CartView.model_validate(decision.state), cart_id)
 
 
-async def _lock(tx: Tx, cart: str) -> Cart:
-    found = await store.lock_all(tx, [cart])
-    if cart not in found:
-        raise _unknown(cart)
-    return found[cart]
+async def _lock(tx: Tx, cart: str, caller: Caller) -> Cart:
+    return _there(cart, (await store.lock_all(tx, [cart])).get(cart), caller)
+
+
+def _there(name: str, cart: Cart | None, caller: Caller) -> Cart:
+    """Return a cart that is the caller's to see, or nobody's yet. Raises Problem 404."""
+    if cart is None or not caller.may_touch(cart.customer.id if cart.customer else None):
+        raise adding.unknown(name)
+    return cart
 
 
 async def _carry_out(tx: Tx, decision: Decision[Cart]) -> None:
@@ -132,7 +140,3 @@ def _going_on(body: BaseModel, cart: str) -> Answer:
 def _turn(cart: str) -> str:
     """Name what commands on a cart wait for, whichever of its items they are about."""
     return f"cart {cart}"
-
-
-def _unknown(cart: str) -> Problem:
-    return Problem(404, "No such cart", f"There is no cart {cart}.")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 
+from backbone.identity.caller import Caller
 from backbone.sealing.sealing import Seal
 from backbone.values.fields import WHOLE, Email, Key, Line, Name
 from services.carts.decisions import MOST_OF_ONE, Addition, Progress, Terms
@@ -45,9 +46,10 @@ class NewItem(Body):
     quantity: Annotated[int, Field(strict=True, ge=1, le=MOST_OF_ONE), WHOLE] = 1
     customer: CustomerBody | None = None
 
-    def addition(self, cart: str, seal: Seal) -> Addition:
+    def addition(self, cart: str, seal: Seal, caller: Caller) -> Addition:
         """Return the same as decisions take it, with what is the customer's own sealed."""
-        return Addition(cart, self.item, self.quantity, self.customer.customer(seal) if self.customer else None)
+        customer = self.customer.customer(seal) if self.customer else None
+        return Addition(cart, self.item, self.quantity, customer, caller)
 
 
 class CheckoutBody(Body):

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from backbone.decision import Decision, Refusal, Start
+from backbone.identity.caller import NOBODY, Caller
 from services.carts.events import CartCheckedOut, Customer, ItemAddedToCart, ItemRemovedFromCart, Line
 
 PLACE = "place"
@@ -68,12 +69,13 @@ class Cart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addition(msgspec.Struct, frozen=True):
-    """Asks for so many of an item in a cart, and names the customer where the client does."""
+    """Asks for so many of an item in a cart, and names the customer where the client does; `caller` is who asks."""
 
     cart: str
     item: str
     quantity: int
     customer: Customer | None = None
+    caller: Caller = NOBODY
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ async def place(job: Job, context: Context[Settings]) -> Decide:
     if context.database.now() - job.first_attempt_at >= KNOWN_FOR:
         raise TooLongAgo("Look whether orders has this order; if not, retry the job.")
     version = job.data["version"]
-    orders = Orders(context.http, context.settings.orders_url)
+    orders = Orders(context.http, context.settings.orders_url, context.own_token)
     order = json.loads(await context.sealing.opened_json(json.dumps(job.data["order"]).encode(), is_needed=True))
     if FORGOTTEN in (*order["customer"].values(), order.get("address")):
         if job.attempt > 1:

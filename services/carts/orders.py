@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from backbone.identity.own_token import NoToken, OwnToken
 from backbone.observing.telemetry import traceparent_of
 from backbone.values.texts import one_line
 from services.carts.decisions import Objection
@@ -51,8 +52,9 @@ class _Answer(msgspec.Struct):
 class Orders:
     """Calls the API of orders."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, own_token: OwnToken) -> None:
         self._http = http
+        self._own_token = own_token
         self._url = url.rstrip("/")
 
     async def place(self, order: Mapping[str, Any], key: str, story: str) -> Outcome:
@@ -62,7 +64,10 @@ class Orders:
             headers["traceparent"] = traceparent
         try:
             async with asyncio.timeout(CALL_SECONDS):
+                headers |= await self._own_token.headers()
                 return _outcome(await self._http.post(f"{self._url}/orders", json=dict(order), headers=headers))
+        except NoToken as error:
+            return Unknown(str(error))
         except TimeoutError:
             return Unknown(f"no answer within {CALL_SECONDS:g} s")
         except httpx.HTTPError as error:

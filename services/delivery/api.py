@@ -12,6 +12,7 @@ from backbone.decision import Refusal
 from backbone.http import Command, Db, Paging, Problem
 from backbone.http.buttons import Buttons
 from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
 from services.delivery import store
@@ -76,6 +77,7 @@ class Pressed(BaseModel):
 
 
 @router.get("/deliveries", response_model=DeliveryPage)
+@may("deliveries.read")
 async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
     """Lists the deliveries of confirmed orders, the oldest order first."""
     found = await store.list_page(db, page, _statuses(status))
@@ -83,36 +85,42 @@ async def list_deliveries(db: Db, page: Paging, status: Annotated[Filter | None,
 
 
 @router.post("/deliveries/{order}/dispatched", response_model=DeliveryView)
+@may("deliveries.press")
 async def mark_order_dispatched(order: OrderId, command: Command) -> Response:
     """Marks the order as dispatched: the courier has left with it."""
     return await BUTTONS.press(command, order, Button.DISPATCHED)
 
 
 @router.post("/deliveries/{order}/delivered", response_model=DeliveryView)
+@may("deliveries.press")
 async def mark_order_delivered(order: OrderId, command: Command) -> Response:
     """Marks the order as delivered: the courier has handed it over."""
     return await BUTTONS.press(command, order, Button.DELIVERED)
 
 
 @router.post("/deliveries/{order}/collected", response_model=DeliveryView)
+@may("deliveries.press")
 async def mark_order_collected(order: OrderId, command: Command) -> Response:
     """Marks the order as collected: the customer came for it."""
     return await BUTTONS.press(command, order, Button.COLLECTED)
 
 
 @router.post("/deliveries/dispatched", response_model=Pressed)
+@may("deliveries.press")
 async def mark_orders_dispatched(body: Bag, command: Command) -> Response:
     """Marks many orders as dispatched; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.DISPATCHED)
 
 
 @router.post("/deliveries/delivered", response_model=Pressed)
+@may("deliveries.press")
 async def mark_orders_delivered(body: Bag, command: Command) -> Response:
     """Marks many orders as delivered; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.DELIVERED)
 
 
 @router.post("/deliveries/collected", response_model=Pressed)
+@may("deliveries.press")
 async def mark_orders_collected(body: Bag, command: Command) -> Response:
     """Marks many orders as collected; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.COLLECTED)

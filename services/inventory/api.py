@@ -7,6 +7,7 @@ from msgspec import structs
 
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.described import CREATED
+from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import Name
@@ -32,6 +33,7 @@ Item = Annotated[Name, Path()]
 
 
 @router.get("/stock", response_model=StockPage)
+@may("stock.read")
 async def list_stock(db: Db, page: Paging) -> Any:
     """Lists the stock of all SKUs, by SKU."""
     found = await store.list_levels(db, page)
@@ -39,6 +41,7 @@ async def list_stock(db: Db, page: Paging) -> Any:
 
 
 @router.get("/stock/{sku}", response_model=StockLevel)
+@may("stock.read")
 async def get_stock(sku: Sku, db: Db) -> StockLevel:
     """Shows the stock of one SKU."""
     level = await store.find_level(db, sku)
@@ -48,6 +51,7 @@ async def get_stock(sku: Sku, db: Db) -> StockLevel:
 
 
 @router.post("/stock", status_code=201, response_model=StockLevel, responses=CREATED)
+@may("stock.write")
 async def add_sku(body: NewSku, command: Command) -> Response:
     """Begins to keep a SKU. The name of one that was retired may be added again."""
 
@@ -66,6 +70,7 @@ async def add_sku(body: NewSku, command: Command) -> Response:
 
 
 @router.delete("/stock/{sku}", status_code=204)
+@may("stock.write")
 async def retire_sku(sku: Sku, command: Command) -> Response:
     """Stops keeping a SKU of which nothing is left and which no recipe uses."""
 
@@ -85,6 +90,7 @@ async def retire_sku(sku: Sku, command: Command) -> Response:
 
 
 @router.patch("/stock/{sku}", response_model=StockLevel)
+@may("stock.write")
 async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
     """Sets when the shop is to be warned about a SKU."""
 
@@ -97,6 +103,7 @@ async def set_limits(sku: Sku, body: Limits, command: Command) -> Any:
 
 
 @router.post("/stock/{sku}/adjustments", response_model=StockLevel)
+@may("stock.write")
 async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
     """Changes stock beside orders: a supplier's delivery, a sale over the counter, a count."""
 
@@ -109,6 +116,7 @@ async def adjust_stock(sku: Sku, body: Adjustment, command: Command) -> Any:
 
 
 @router.get("/recipes/{item}", response_model=KnownRecipe)
+@may("stock.read")
 async def get_recipe(item: Item, db: Db) -> Any:
     """Shows what one piece of an item uses up.
 
@@ -121,6 +129,7 @@ async def get_recipe(item: Item, db: Db) -> Any:
 
 
 @router.put("/recipes/{item}", response_model=KnownRecipe)
+@may("stock.write")
 async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
     """Sets the recipe of an item.
 
@@ -142,6 +151,7 @@ async def put_recipe(item: Item, body: Recipe, command: Command) -> Any:
 
 
 @router.delete("/recipes/{item}", status_code=204)
+@may("stock.write")
 async def drop_recipe(item: Item, command: Command) -> Response:
     """Retires the recipe of an item, which uses up one piece of itself from now on.
 

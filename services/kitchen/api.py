@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from backbone.decision import Refusal
 from backbone.http import Command, Db, Paging, Problem
 from backbone.http.buttons import Buttons
+from backbone.http.permissions import may
 from backbone.values.fields import Key
 from services.kitchen import store
 from services.kitchen.decisions import OPEN, Button, Status, press
@@ -76,6 +77,7 @@ class Pressed(BaseModel):
 
 
 @router.get("/tickets", response_model=TicketPage)
+@may("tickets.read")
 async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Query()] = None) -> Any:
     """Lists the tickets, the oldest order first."""
     found = await store.list_page(db, page, _statuses(status))
@@ -83,6 +85,7 @@ async def list_tickets(db: Db, page: Paging, status: Annotated[Filter | None, Qu
 
 
 @router.post("/tickets/{order}/prepared", response_model=TicketView)
+@may("tickets.press")
 async def mark_ticket_prepared(order: OrderId, command: Command) -> Response:
     """Marks the ticket as prepared: the pizzas are topped.
 
@@ -92,18 +95,21 @@ async def mark_ticket_prepared(order: OrderId, command: Command) -> Response:
 
 
 @router.post("/tickets/{order}/baked", response_model=TicketView)
+@may("tickets.press")
 async def mark_ticket_baked(order: OrderId, command: Command) -> Response:
     """Marks the ticket as baked: everything is out of the oven."""
     return await BUTTONS.press(command, order, Button.BAKED)
 
 
 @router.post("/tickets/prepared", response_model=Pressed)
+@may("tickets.press")
 async def mark_tickets_prepared(body: OvenLoad, command: Command) -> Response:
     """Marks many tickets as prepared; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.PREPARED)
 
 
 @router.post("/tickets/baked", response_model=Pressed)
+@may("tickets.press")
 async def mark_tickets_baked(body: OvenLoad, command: Command) -> Response:
     """Marks many tickets as baked; one that is refused does not hold up the others."""
     return await BUTTONS.press_all(command, body.orders, Button.BAKED)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from backbone.http import Db, Paging, Problem
 from backbone.http.context import Ctx
 from backbone.http.pages import bad_cursor
+from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
@@ -41,6 +42,7 @@ PROBLEMS = {
 
 
 @router.get("/events", response_model=EventPage)
+@may("ledger.read")
 async def list_events(
     db: Db,
     page: Paging,
@@ -68,6 +70,7 @@ async def list_events(
 
 
 @router.get("/events/{event}", response_model=WholeEvent, responses={404: {}, 409: {}})
+@may("ledger.read")
 async def get_event(
     event: Annotated[Key, Path(description="The event's id")],
     db: Db,
@@ -83,6 +86,7 @@ async def get_event(
 
 
 @router.get("/orders/{order}/journey", response_model=JourneyView, responses={404: {}})
+@may("ledger.read")
 async def get_journey(order: Annotated[Key, Path(description="The order's id")], db: Db, context: Ctx) -> Any:
     """Tells all that happened to an order, in order: how long each part took, and who has finished with it or has not.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backbone.context import Context
+from backbone.identity.own_token import NoToken, OwnToken
 from services.ledger.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,8 +23,9 @@ CALL_SECONDS = 2.0
 class Services:
     """Asks services by their names. What is None is not known: nobody was there, or what came was no answer."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], own_token: OwnToken) -> None:
         self.addresses = addresses
+        self._own_token = own_token
 
     @cached_property
     def _http(self) -> httpx.AsyncClient:
@@ -63,8 +66,9 @@ class Services:
             return None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                return await self._http.request(method, f"{url}{path}", **sent)
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):
+                headers = await self._own_token.headers()
+                return await self._http.request(method, f"{url}{path}", headers=headers, **sent)
+        except (NoToken, TimeoutError, httpx.HTTPError, httpx.InvalidURL):
             return None
 
     async def aclose(self) -> None:
@@ -82,6 +86,6 @@ def _read(response: httpx.Response) -> Any | None:
         return None
 
 
-def services_of(settings: Settings) -> Services:
+def services_of(context: Context[Settings]) -> Services:
     """Make what asks the services: `context.client(services_of)` is a process's only one."""
-    return Services(settings.addresses)
+    return Services(context.settings.addresses, context.own_token)

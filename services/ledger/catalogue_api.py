@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from backbone.events import contracts
 from backbone.http import Problem
 from backbone.http.context import Ctx
+from backbone.http.permissions import may, open_to_all
 from backbone.http.routes.docs import WholeFile
 from services import CATALOGUE
 from services.ledger.asking import services_of
@@ -36,6 +37,7 @@ class AllTraffic(BaseModel):
 
 
 @router.get("/catalogue/live", response_model=AllTraffic)
+@may("ledger.read")
 async def get_traffic(context: Ctx) -> dict[str, Any]:
     """Tells what each service has read until now, by type, and how far it is behind: the catalogue's pages show it.
 
@@ -45,6 +47,7 @@ async def get_traffic(context: Ctx) -> dict[str, Any]:
 
 
 @router.get("/catalogue/schemas/{owner}/{file}", include_in_schema=False)
+@open_to_all("Contracts are for whoever listens.")
 async def get_schema(owner: str, file: str) -> dict[str, Any]:
     """Serve a contract where the `dataschema` of events points, whether pages were built or not."""
     known = {contracts.id_of(each): each for each in contracts.schemas_of(owner)} if owner in CATALOGUE else {}
@@ -55,12 +58,14 @@ async def get_schema(owner: str, file: str) -> dict[str, Any]:
 
 
 @router.get("/catalogue", include_in_schema=False)
+@open_to_all("Contracts are for whoever listens.")
 async def get_catalogue() -> Response:
     """Lead to the first page, whose links are relative."""
     return RedirectResponse(f"catalogue/{FIRST}")
 
 
 @router.get("/catalogue/{file:path}", include_in_schema=False)
+@open_to_all("Contracts are for whoever listens.")
 async def get_page(file: str) -> Response:
     """Serve a file of the catalogue."""
     path = _found(file or FIRST)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from backbone.context import Context
 from backbone.http import Db, Problem
 from backbone.http.context import Ctx
+from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.values.fields import Key, Line, Moment
 from backbone.values.texts import LONGEST_KEY
@@ -36,6 +37,7 @@ Order = Annotated[Key, Query(description="The order's id")]
 
 
 @router.get("/funnel", response_model=FunnelView)
+@may("ledger.read")
 async def get_funnel(
     db: Db,
     context: Ctx,
@@ -70,6 +72,7 @@ async def get_funnel(
 
 
 @router.get("/why", response_model=WhyView, responses={404: {}})
+@may("ledger.read")
 async def get_why(
     db: Db,
     context: Ctx,
@@ -104,6 +107,7 @@ async def get_why(
 
 
 @router.get("/state", response_model=StateView, responses={404: {}})
+@may("ledger.read")
 async def get_state(
     db: Db,
     context: Ctx,

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, StringConstraints
 
 from backbone.http import Db, Problem
 from backbone.http.pages import bad_cursor
+from backbone.http.permissions import may
 from backbone.values.fields import PAIR, Key, Moment
 from services.ledger import records
 from services.ledger.records import Place, Text, Wanted, read_place
@@ -73,6 +74,7 @@ class SequencesView(BaseModel):
 
 
 @router.get("/records", response_model=RecordsView)
+@may("ledger.read")
 async def list_records(
     db: Db,
     service: ForService = None,
@@ -90,6 +92,7 @@ async def list_records(
 
 
 @router.get("/records/before", response_model=RecordsView, responses={404: {}})
+@may("ledger.read")
 async def list_records_before(
     db: Db,
     event: Annotated[Key, Query(description="The event's id.")],
@@ -104,6 +107,7 @@ async def list_records_before(
 
 
 @router.get("/records/count", response_model=CountView)
+@may("ledger.read")
 async def count_records(
     db: Db, types: Types = None, topics: Topics = None, since: Since = None, until: Until = None
 ) -> dict[str, int]:
@@ -112,12 +116,14 @@ async def count_records(
 
 
 @router.get("/records/incomplete", response_model=IncompleteView)
+@may("ledger.read")
 async def count_incomplete_keys(db: Db, topics: Topics = None) -> dict[str, int]:
     """Tell of how many keys in these topics some event is not kept: the sequence of those that are has a gap."""
     return {"incomplete_keys": await records.count_incomplete_keys(db, topics or ())}
 
 
 @router.get("/sequences", response_model=SequencesView)
+@may("ledger.read")
 async def list_sequences(db: Db, service: Service, limit: Limit = MOST, after: After = None) -> Any:
     """List the last sequence that a service has given to an event of each key, as the service counts them."""
     rows = await records.last_numbers(db, service, _key_and_topic(after), limit)

@@ -6,12 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
 
-from backbone.http import Db, Page, Paging
+from backbone.http import Db, Page, Paging, Problem
+from backbone.http.doors import Asking
 from backbone.http.pages import bad_cursor
+from backbone.http.permissions import may
 from backbone.values.fields import Key
 from services.loyalty import store
 
 router = APIRouter()
+
+PROBLEMS = {"No such customer": "Nobody of this id, or somebody else than you."}
 
 # Customers are named by whoever takes the order: slashes and spaces are fine (`path` lets slashes through).
 CustomerId = Annotated[Key, Path(description="The customer's id")]
@@ -35,8 +39,11 @@ class PointsView(BaseModel):
 
 
 @router.get("/customers/{customer:path}/points", response_model=PointsView)
-async def get_points(customer: CustomerId, db: Db, page: Paging) -> Any:
+@may("points.read", own=True)
+async def get_points(customer: CustomerId, db: Db, page: Paging, caller: Asking) -> Any:
     """Shows a customer's points and their history, the newest first; somebody unknown has none."""
+    if not caller.may_touch(customer):
+        raise Problem(404, "No such customer", f"Nothing is known of a customer {customer}.")
     rows = await store.list_entries(db, customer, _before(page), page.limit + 1)
     history = page.answer([row for row in rows if row.number is not None], key=lambda row: str(row.number))
     return {

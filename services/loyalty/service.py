@@ -3,7 +3,7 @@
 from backbone.process import run
 from backbone.service import Service
 from backbone.settings import Settings
-from services.loyalty.api import router
+from services.loyalty.api import PROBLEMS, router
 from services.loyalty.consumers import HANDLERS
 from services.loyalty.events import PUBLISHES
 from services.loyalty.rebuilding import REBUILDS
@@ -14,6 +14,7 @@ SERVICE = Service(
     router=router,
     publishes=PUBLISHES,
     handlers=HANDLERS,
+    problems=PROBLEMS,
     rebuilds=REBUILDS,
 )
 

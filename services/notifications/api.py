@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backbone.http import Db, Paging
 from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
 from backbone.values.fields import Key
 from services.notifications import store
 from services.notifications.decisions import Kind
@@ -42,6 +43,7 @@ class NotificationPage(BaseModel):
 
 
 @router.get("/notifications", response_model=NotificationPage)
+@may("notifications.read")
 async def list_notifications(
     db: Db, page: Paging, about: Annotated[Key | None, Query(description="An order, a SKU or a cart")] = None
 ) -> Any:

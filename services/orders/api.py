@@ -9,9 +9,12 @@ from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
+from backbone.http.doors import Asking, confine
 from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.http.streams import STREAMED, EventStream, LastEventId, stream
+from backbone.identity.caller import Caller
 from backbone.ids import new_id
 from backbone.storage.database import Tx
 from backbone.storage.statement import Session
@@ -44,22 +47,25 @@ CustomerId = Annotated[Key, Path(description="The customer's id")]
 
 
 @router.post("/orders", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
+@may("orders.place", own=True)
 async def place_order(body: NewOrder, command: Command) -> Response:
     """Accepts an order. Stock and payment are seen to afterwards: follow it at its Location."""
     return await command.run_grouped(PLACING, body)
 
 
 @router.post("/orders/{order}/cancel", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
+@may("orders.cancel", own=True)
 async def cancel_order(order: OrderId, command: Command, body: Cancellation | None = None) -> Response:
     """Cancels an order at once before confirmation; afterwards asks whoever may have started.
 
     When it is too late, the answer is a 409.
     """
     reason = (body.reason if body else None) or f"Cancelled on request of {command.actor}."
-    return await command.run(lambda tx: _cancel(tx, order, reason, command.context.settings))
+    return await command.run(lambda tx: _cancel(tx, order, reason, command))
 
 
 @router.post("/orders/{order}/refunds", status_code=202, response_model=OrderDocument, responses=ACCEPTED)
+@may("orders.refund")
 async def refund_order(order: OrderId, body: RefundBody, command: Command) -> Response:
     """Gives back a part of what was paid, or all that is left of it. Payments sees to that afterwards.
 
@@ -69,6 +75,7 @@ async def refund_order(order: OrderId, body: RefundBody, command: Command) -> Re
 
 
 @router.post("/customers/{customer:path}/forget", status_code=202, response_model=Forgotten)
+@may("customers.forget")
 async def forget_customer(customer: CustomerId, command: Command) -> Response:
     """Makes unreadable for good what was sealed of a customer, here and wherever it went; carts and reviews follow.
 
@@ -81,45 +88,56 @@ async def forget_customer(customer: CustomerId, command: Command) -> Response:
 
 
 @router.get("/orders", response_model=OrderPage)
+@may("orders.read", own=True)
 async def list_orders(
     db: Db,
+    caller: Asking,
     page: Paging,
     status: Annotated[Status | None, Query(description="Only orders that stand there.")] = None,
     customer: Annotated[Key | None, Query(description="Only orders of this customer.")] = None,
 ) -> Any:
-    """Lists the orders, the newest first."""
-    views = [OrderView.model_validate(each) for each in await store.list_page(db, page, status, customer)]
+    """Lists the orders, the newest first; a customer's own ones alone to a customer."""
+    confine(caller, customer)
+    views = [
+        OrderView.model_validate(each) for each in await store.list_page(db, page, status, customer or caller.only)
+    ]
     return page.answer(views, key=lambda view: view.id)
 
 
 @router.get("/orders/{order}", response_model=OrderDocument)
-async def get_order(order: OrderId, db: Db, context: Ctx) -> Any:
+@may("orders.read", own=True)
+async def get_order(order: OrderId, db: Db, context: Ctx, caller: Asking) -> Any:
     """Shows an order with everything that has happened to it."""
-    return await _shown(db, order, context.settings)
+    return await _shown(db, order, context.settings, caller)
 
 
 @router.get("/orders/{order}/stream", response_class=EventStream, responses=STREAMED)
-async def follow_order(order: OrderId, context: Ctx, last_event_id: LastEventId = None) -> Response:
+@may("orders.read", own=True)
+async def follow_order(
+    order: OrderId, context: Ctx, db: Db, caller: Asking, last_event_id: LastEventId = None
+) -> Response:
     """Sends the whole order as server-sent events, at once and whenever it changes.
 
     The stream ends when all is done, or undone again. A client that comes again with its
     Last-Event-ID gets only what is newer, and 204 once nothing more is expected.
     """
+    if caller.only is not None:
+        await _shown(db, order, context.settings, caller)
     found = await context.coalesce(find).submit(order)
     if found is None:
         raise _unknown(order)
     return stream(found, following(context), last_event_id, context)
 
 
-async def _cancel(tx: Tx, order_id: str, reason: str, settings: Settings) -> Answer:
+async def _cancel(tx: Tx, order_id: str, reason: str, command: CommandRequest) -> Answer:
     order = await store.lock(tx, order_id)
-    if order is None:
+    if order is None or not command.caller.may_touch(order.customer.id):
         raise _unknown(order_id)
     decision = _decide_cancellation(order, reason, tx)
     if decision.entries:
         await store.save_all(tx, [decision])
         tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
-    return going_on(await _shown(tx.raw, order_id, settings))
+    return going_on(await _shown(tx.raw, order_id, command.context.settings, command.caller))
 
 
 async def _refund(tx: Tx, order_id: str, body: RefundBody, command: CommandRequest) -> Answer:
@@ -129,7 +147,7 @@ async def _refund(tx: Tx, order_id: str, body: RefundBody, command: CommandReque
     decision = _decide_refund(order, await store.list_refunds(tx, order_id), body, command.actor, tx)
     await store.save_all(tx, [decision])
     tx.apply(decision, key=order_id, cause=tx.cause.within(order.correlationid))
-    return going_on(await _shown(tx.raw, order_id, command.context.settings))
+    return going_on(await _shown(tx.raw, order_id, command.context.settings, command.caller))
 
 
 def _decide_refund(order: Order, earlier: Sequence[Refund], body: RefundBody, actor: str, tx: Tx) -> Decision:
@@ -151,9 +169,10 @@ def _decide_cancellation(order: Order, reason: str, tx: Tx) -> Decision:
         raise Problem(409, "Too late to cancel", str(late)) from None
 
 
-async def _shown(session: Session, order: str, settings: Settings) -> Document:
+async def _shown(session: Session, order: str, settings: Settings, caller: Caller) -> Document:
+    """Return an order as it is shown. Raises Problem 404 where there is none, or none that is the caller's to see."""
     found = await store.find(session, order)
-    if found is None:
+    if found is None or not caller.may_touch(found.order.customer.id):
         raise _unknown(order)
     return document(*found, settings.usual)
 

@@ -12,6 +12,7 @@ from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest, Effect
 from backbone.http.context import Ctx
 from backbone.http.described import CREATED
+from backbone.http.permissions import may, open_to_all
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import Name
@@ -46,6 +47,7 @@ PICTURED: dict[int | str, dict[str, Any]] = {304: {"description": "Whoever asks 
 
 
 @router.get("/menu", response_model=MenuPage)
+@open_to_all("A menu hangs in the window.")
 async def get_menu(
     db: Db,
     page: Paging,
@@ -58,6 +60,7 @@ async def get_menu(
 
 
 @router.post("/menu", status_code=201, response_model=MenuItemView, responses=CREATED)
+@may("menu.write")
 async def add_item(body: NewItem, command: Command) -> Response:
     """Adds an item to the menu. The name of one that was retired may be added again."""
 
@@ -74,6 +77,7 @@ async def add_item(body: NewItem, command: Command) -> Response:
 
 
 @router.get("/menu/{item}", response_model=MenuItemView)
+@open_to_all("A menu hangs in the window.")
 async def get_item(item: ItemName, db: Db, context: Ctx) -> Any:
     """Shows one item, also while it is hidden."""
     found = await store.find_item(db, item, context.settings.currency)
@@ -83,6 +87,7 @@ async def get_item(item: ItemName, db: Db, context: Ctx) -> Any:
 
 
 @router.patch("/menu/{item}", response_model=MenuItemView)
+@may("menu.write")
 async def change_item(item: ItemName, body: ItemChange, command: Command) -> Response:
     """Changes an item: its price, its description, whether it is hidden or sold out.
 
@@ -103,6 +108,7 @@ async def change_item(item: ItemName, body: ItemChange, command: Command) -> Res
 
 
 @router.delete("/menu/{item}", status_code=204)
+@may("menu.write")
 async def retire_item(item: ItemName, command: Command) -> Response:
     """Takes an item off the menu for good. Orders that have it are not touched."""
 
@@ -116,6 +122,7 @@ async def retire_item(item: ItemName, command: Command) -> Response:
 
 
 @router.get("/menu/{item}/picture", response_class=Picture, responses=PICTURED)
+@open_to_all("A menu hangs in the window.")
 async def get_picture(
     item: ItemName, db: Db, context: Ctx, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:

@@ -8,8 +8,10 @@ import msgspec
 
 from backbone.context import Context
 from backbone.http import Answer
+from backbone.http.doors import confine
 from backbone.http.grouped import GroupedCommand
 from backbone.http.problems import invalid
+from backbone.identity.caller import Caller
 from backbone.ids import new_id
 from backbone.storage.database import Database, Tx
 from backbone.storage.group_commit import PendingCommand
@@ -40,12 +42,13 @@ class _Remembered(msgspec.Struct, frozen=True):
 _menus: WeakKeyDictionary[Database, _Remembered] = WeakKeyDictionary()
 
 
-async def decide(body: NewOrder, context: Context[Settings]) -> tuple[Decision, Answer]:
+async def decide(body: NewOrder, context: Context[Settings], caller: Caller) -> tuple[Decision, Answer]:
     """Make the order that a sound body amounts to.
 
-    Raises Problem for what is not for sale, or not our currency, or too much of it. Only then is there a data key: who
-    is refused leaves nothing behind.
+    Raises Problem for what is not for sale, not our currency, too much of it, or in somebody else's name. Only then is
+    there a data key: who is refused leaves nothing behind.
     """
+    confine(caller, body.customer.id)
     currency = context.settings.currency
     if body.currency != currency:
         raise invalid([{"field": "currency", "message": f"must be {currency}"}])

@@ -14,6 +14,7 @@ from backbone.events.topics import DEFAULT_BUS
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import KeylessCommand
 from backbone.http.described import ACCEPTED
+from backbone.http.permissions import may, open_to_all
 from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.values.fields import Line, Name
@@ -93,6 +94,7 @@ class Taken(BaseModel):
     response_model=Taken,
     responses={**ACCEPTED, 401: {"description": "The signature is wrong"}},
 )
+@open_to_all("A partner is known by the signature.")
 async def take_event(
     partner: PartnerName, body: Annotated[dict[str, Any], Body()], command: KeylessCommand
 ) -> Response:
@@ -102,6 +104,7 @@ async def take_event(
 
 
 @router.put("/partners/{partner}", response_model=WithSecret)
+@may("partners.write")
 async def agree_with_partner(partner: PartnerName, body: Agreement, command: Command) -> Response:
     """Makes a partner, or changes what is agreed with it. The secret is shown only here, and when it is rotated."""
     try:
@@ -113,12 +116,14 @@ async def agree_with_partner(partner: PartnerName, body: Agreement, command: Com
 
 
 @router.post("/partners/{partner}/secret", response_model=WithSecret)
+@may("partners.write")
 async def rotate_secret(partner: PartnerName, command: Command, body: NewSecret | None = None) -> Response:
     """Takes a new secret, or makes one; for a day the one before is valid as well."""
     return await command.run(lambda tx: _rotate(tx, partner, body.secret if body else None))
 
 
 @router.get("/partners", response_model=PartnerPage)
+@may("partners.read")
 async def list_partners(db: Db, page: Paging) -> Any:
     """Lists the partners by name."""
     found = [PartnerView.model_validate(each) for each in await store.list_page(db, page)]
@@ -126,6 +131,7 @@ async def list_partners(db: Db, page: Paging) -> Any:
 
 
 @router.get("/partners/{partner}", response_model=PartnerView)
+@may("partners.read")
 async def get_partner(partner: PartnerName, db: Db) -> Any:
     """Shows a partner, without its secret."""
     found = await store.find(db, partner)
@@ -135,6 +141,7 @@ async def get_partner(partner: PartnerName, db: Db) -> Any:
 
 
 @router.delete("/partners/{partner}", status_code=204)
+@may("partners.write")
 async def delete_partner(partner: PartnerName, command: Command) -> Response:
     """Deletes a partner: it can tell nothing more."""
     return await command.run(lambda tx: _delete(tx, partner))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
 from backbone.http import Db, Problem
 from backbone.http.context import Ctx
+from backbone.http.permissions import may
 from backbone.values.fields import Key
 from services.payments import store
 from services.payments.decisions import Status
@@ -90,6 +91,7 @@ class PaymentView(BaseModel):
 
 
 @router.get("/takings")
+@may("payments.read")
 async def get_takings(
     db: Db,
     context: Ctx,
@@ -104,6 +106,7 @@ async def get_takings(
 
 
 @router.get("/payments/{order}")
+@may("payments.read")
 async def get_payment(order: OrderId, db: Db) -> PaymentView:
     """Shows how the payment of an order stands."""
     row = await store.find(db, order)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from backbone.http import Db, Problem
 from backbone.http.context import Ctx
+from backbone.http.permissions import may
 from backbone.values.fields import Key
 from services.reminders import store
 
@@ -31,6 +32,7 @@ class ReminderView(BaseModel):
 
 
 @router.get("/reminders/{cart}")
+@may("reminders.read")
 async def get_reminder(cart: CartId, db: Db, context: Ctx) -> ReminderView:
     """Whether the customer will be reminded of a cart; not of one that is empty or whose customer nobody knows."""
     known = await store.find(db, cart)

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Path, Query, Response
 
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.described import ACCEPTED
+from backbone.http.doors import Asking, confine
 from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
 from backbone.ids import new_id
 from backbone.sealing.sealing import Seal
 from backbone.storage.database import Tx
@@ -29,22 +31,26 @@ CaseId = Annotated[Key, Path(description="The case's id, which is its review's")
 
 
 @router.post("/reviews", status_code=202, response_model=Received, responses={**ACCEPTED, 409: {}})
+@may("reviews.write", own=True)
 async def receive_review(body: NewReview, command: Command) -> Response:
     """Say how an order was. What was received is analysed after the answer; the review, at its Location, tells how."""
+    confine(command.caller, body.customer.id)
     seal = await command.context.sealing.seal_of(body.customer.id)
     return await command.run(lambda tx: _receive(tx, body, seal, command.correlationid))
 
 
 @router.get("/reviews/{review}", response_model=ReviewView)
-async def get_review(review: ReviewId, db: Db) -> Any:
+@may("reviews.read", own=True)
+async def get_review(review: ReviewId, db: Db, caller: Asking) -> Any:
     """What a customer said, and how it was meant."""
     found = await store.find(db, review)
-    if found is None:
+    if found is None or not caller.may_touch(found.customer.id):
         raise Problem(404, "No such review", f"There is no review {review}.")
     return ReviewView.model_validate(found)
 
 
 @router.get("/cases", response_model=CasePage)
+@may("cases.read")
 async def list_cases(db: Db, page: Paging, status: Annotated[CaseStatus | None, Query()] = None) -> Any:
     """Lists the cases, the oldest first."""
     found = await store.list_cases(db, page, status)
@@ -52,12 +58,14 @@ async def list_cases(db: Db, page: Paging, status: Annotated[CaseStatus | None, 
 
 
 @router.get("/cases/{case}", response_model=CaseView)
+@may("cases.read")
 async def get_case(case: CaseId, db: Db) -> Any:
     """What a customer complains of, and how that was resolved."""
     return CaseView.model_validate(_with_case(case, await store.find(db, case)))
 
 
 @router.post("/cases/{case}/resolve", response_model=CaseView, responses={404: {}, 409: {}})
+@may("cases.resolve")
 async def resolve_case(case: CaseId, body: ResolutionBody, command: Command) -> Response:
     """Resolve a case, once, with a note and, if wished, points, which the customer is credited with soon after."""
     review = _with_case(case, await store.find(command.context.database.for_queries, case))

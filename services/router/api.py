@@ -10,6 +10,7 @@ from backbone.decision import Decision
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.pages import number_of
+from backbone.http.permissions import may
 from backbone.ids import new_id
 from backbone.patterns.parsing import parse
 from backbone.patterns.reasons import why_not
@@ -48,6 +49,7 @@ RuleId = Annotated[Key, Path(description="The rule's id")]
 
 
 @router.post("/rules", status_code=201, response_model=RuleView, responses={409: {}})
+@may("rules.write")
 async def create_rule(body: RuleBody, command: Command) -> Response:
     """Make a rule. It looks at events from the next moment on."""
 
@@ -60,6 +62,7 @@ async def create_rule(body: RuleBody, command: Command) -> Response:
 
 
 @router.get("/rules", response_model=RulePage)
+@may("rules.read")
 async def list_rules(
     db: Db, page: Paging, bus: Annotated[Name | None, Query(description="Only rules of this bus.")] = None
 ) -> Any:
@@ -68,6 +71,7 @@ async def list_rules(
 
 
 @router.post("/rules/test", response_model=Outcome, responses={404: {}})
+@may("rules.read")
 async def test_rule(body: Trial, db: Db) -> Any:
     """Hold an event against a rule or a pattern: does it match, and if not, why. Nothing is sent."""
     rule = await _known(db, body.rule) if body.rule is not None else None
@@ -80,12 +84,14 @@ async def test_rule(body: Trial, db: Db) -> Any:
 
 
 @router.get("/rules/{rule}", response_model=RuleView)
+@may("rules.read")
 async def get_rule(rule: RuleId, db: Db) -> Any:
     """One rule."""
     return shown(await _known(db, rule))
 
 
 @router.put("/rules/{rule}", response_model=RuleView, responses={409: {}})
+@may("rules.write")
 async def change_rule(rule: RuleId, body: ChangedRule, command: Command) -> Response:
     """Say anew what a rule says. The same again is no new version."""
 
@@ -96,18 +102,21 @@ async def change_rule(rule: RuleId, body: ChangedRule, command: Command) -> Resp
 
 
 @router.post("/rules/{rule}/enable", response_model=RuleView)
+@may("rules.write")
 async def enable_rule(rule: RuleId, command: Command) -> Response:
     """Have a rule work."""
     return await _switch(command, rule, Change.ENABLED)
 
 
 @router.post("/rules/{rule}/disable", response_model=RuleView)
+@may("rules.write")
 async def disable_rule(rule: RuleId, command: Command) -> Response:
     """Have a rule rest: it stays as it is and looks at nothing."""
     return await _switch(command, rule, Change.DISABLED)
 
 
 @router.delete("/rules/{rule}", status_code=204)
+@may("rules.write")
 async def delete_rule(rule: RuleId, command: Command) -> Response:
     """Take a rule away for good. Its versions are kept."""
 
@@ -122,6 +131,7 @@ async def delete_rule(rule: RuleId, command: Command) -> Response:
 
 
 @router.get("/rules/{rule}/versions", response_model=VersionPage)
+@may("rules.read")
 async def list_rule_versions(rule: RuleId, db: Db, page: Paging) -> Any:
     """Every change of a rule, the oldest first: who made it, when, and what the rule said from then on."""
     found = await store.list_versions(db, rule, page.limit, number_of(page.after))
@@ -132,6 +142,7 @@ async def list_rule_versions(rule: RuleId, db: Db, page: Paging) -> Any:
 
 
 @router.get("/rules/{rule}/troubles", response_model=Troubles)
+@may("rules.read")
 async def list_rule_troubles(rule: RuleId, db: Db) -> Any:
     """What a rule could not do: loops that were cut, and events too large for what it makes of them."""
     await _known(db, rule)

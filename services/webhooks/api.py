@@ -11,6 +11,7 @@ from backbone.events.attributes import check_names
 from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
+from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.ids import new_id
 from backbone.patterns.parsing import parse_given
@@ -51,6 +52,7 @@ EventId = Annotated[Key, Path(description="The event's id, which is its webhook-
 
 
 @router.post("/endpoints", status_code=201, response_model=WithSecret, responses={409: {}})
+@may("webhooks.write")
 async def create_endpoint(body: NewEndpoint, command: Command, context: Ctx) -> Response:
     """Creates an endpoint, and pings it: it gets events once it has answered with the challenge.
 
@@ -62,6 +64,7 @@ async def create_endpoint(body: NewEndpoint, command: Command, context: Ctx) -> 
 
 
 @router.get("/endpoints", response_model=EndpointPage)
+@may("webhooks.read")
 async def list_endpoints(db: Db, page: Paging) -> Any:
     """Lists the endpoints, the oldest first."""
     found = [EndpointView.model_validate(each) for each in await store.list_page(db, page)]
@@ -69,12 +72,14 @@ async def list_endpoints(db: Db, page: Paging) -> Any:
 
 
 @router.get("/endpoints/{endpoint}", response_model=EndpointView)
+@may("webhooks.read")
 async def get_endpoint(endpoint: EndpointId, db: Db) -> Any:
     """Shows an endpoint: whether it gets events, and if not, why."""
     return await _found(db, endpoint)
 
 
 @router.patch("/endpoints/{endpoint}", response_model=EndpointView)
+@may("webhooks.write")
 async def change_endpoint(endpoint: EndpointId, body: Changes, command: Command, context: Ctx) -> Response:
     """Changes an endpoint; what is left out stays.
 
@@ -89,18 +94,21 @@ async def change_endpoint(endpoint: EndpointId, body: Changes, command: Command,
 
 
 @router.delete("/endpoints/{endpoint}", status_code=204)
+@may("webhooks.write")
 async def delete_endpoint(endpoint: EndpointId, command: Command) -> Response:
     """Deletes an endpoint with all that it is owed."""
     return await command.run(lambda tx: _delete(tx, endpoint))
 
 
 @router.post("/endpoints/{endpoint}/ping", status_code=202, response_model=EndpointView, responses=ACCEPTED)
+@may("webhooks.write")
 async def ping_endpoint(endpoint: EndpointId, command: Command) -> Response:
     """Sends the endpoint a challenge. What came of it is shown at the endpoint."""
     return await command.run(_on(endpoint, lambda found, _: decisions.asked_to_prove(found), status=202))
 
 
 @router.post("/endpoints/{endpoint}/secret", response_model=WithSecret)
+@may("webhooks.write")
 async def rotate_secret(endpoint: EndpointId, command: Command) -> Response:
     """Makes a new secret; for a day the one before signs as well."""
 
@@ -113,6 +121,7 @@ async def rotate_secret(endpoint: EndpointId, command: Command) -> Response:
 @router.post(
     "/endpoints/{endpoint}/recover", status_code=202, response_model=EndpointView, responses={**ACCEPTED, 409: {}}
 )
+@may("webhooks.write")
 async def recover_events(endpoint: EndpointId, body: Since, command: Command) -> Response:
     """Sends everything since a time again, what was delivered as well, under the same webhook-ids."""
     return await command.run(lambda tx: _recover(tx, endpoint, body, even_delivered=True))
@@ -124,12 +133,14 @@ async def recover_events(endpoint: EndpointId, body: Since, command: Command) ->
     response_model=EndpointView,
     responses={**ACCEPTED, 409: {}},
 )
+@may("webhooks.write")
 async def replay_missing(endpoint: EndpointId, body: Since, command: Command) -> Response:
     """Sends what the endpoint has missed since a time: what was given up, and what it was never owed."""
     return await command.run(lambda tx: _recover(tx, endpoint, body, even_delivered=False))
 
 
 @router.get("/endpoints/{endpoint}/deliveries", response_model=DeliveryPage)
+@may("webhooks.read")
 async def list_deliveries(
     endpoint: EndpointId,
     db: Db,
@@ -143,6 +154,7 @@ async def list_deliveries(
 
 
 @router.get("/endpoints/{endpoint}/deliveries/{event}", response_model=DeliveryDocument)
+@may("webhooks.read")
 async def get_delivery(endpoint: EndpointId, event: EventId, db: Db) -> Any:
     """Shows a delivery with its attempts and what was answered, the newest first."""
     row = await store.find_delivery(db, endpoint, event)
@@ -153,12 +165,14 @@ async def get_delivery(endpoint: EndpointId, event: EventId, db: Db) -> Any:
 
 
 @router.post("/endpoints/{endpoint}/deliveries/{event}/redrive", status_code=202, response_model=DeliveryView)
+@may("webhooks.write")
 async def redrive_delivery(endpoint: EndpointId, event: EventId, command: Command) -> Response:
     """Sends an event that was given up anew; where order matters, those that waited behind it follow."""
     return await command.run(lambda tx: _stand_anew(tx, endpoint, event, Standing.WAITING))
 
 
 @router.post("/endpoints/{endpoint}/deliveries/{event}/discard", status_code=202, response_model=DeliveryView)
+@may("webhooks.write")
 async def discard_delivery(endpoint: EndpointId, event: EventId, command: Command) -> Response:
     """Gives an event up for good; where order matters, those that waited behind it are sent."""
     return await command.run(lambda tx: _stand_anew(tx, endpoint, event, Standing.DISCARDED))

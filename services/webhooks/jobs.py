@@ -224,7 +224,8 @@ async def settle_prunes(done: Sequence[Done], tx: Tx) -> None:
         tx.schedule(PRUNE, PRUNE, due=due, cause=each.cause)
 
 
-def _caller(settings: Settings) -> Caller:
+def _caller(context: Context[Settings]) -> Caller:
+    settings = context.settings
     return Caller(settings.rules, settings.webhook_timeout_seconds)
 
 

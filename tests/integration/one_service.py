@@ -122,10 +122,10 @@ async def until_a_lock_is_awaited(database: Database) -> None:
 
 
 @asynccontextmanager
-async def fed(service: Service[Any], new_database: NewDatabase) -> AsyncIterator[Fed]:
+async def fed(service: Service[Any], new_database: NewDatabase, **settings: Any) -> AsyncIterator[Fed]:
     """The service on a fresh database, with a client of its API."""
     url = await asyncio.to_thread(new_database, service.name)
-    context = Context(service.settings(database_url=url), Database(url, service.name))
+    context = Context(service.settings(database_url=url, **settings), Database(url, service.name))
     transport = httpx.ASGITransport(in_one_piece(create_application(service, context)))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield Fed(service, context.database, client)

@@ -12,10 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from backbone.context import Context
+from backbone.identity.own_token import OwnToken
 from backbone.ids import new_id
 from backbone.jobs.worker import Worker
 from backbone.sealing import sealing
 from backbone.sealing.sealing import Sealing, WrongMasterKey
+from backbone.settings import Settings
 from backbone.values.sealed import FORGOTTEN, UNREADABLE, holds_sealed
 from deployment.catalogue import sample_of
 from local.ports import HOST, free_port
@@ -356,15 +358,20 @@ async def test_a_service_that_lacks_the_master_key_of_its_data_keys_does_not_sta
 ) -> None:
     await place(orders, canaries)
     ours = ORDERS.settings(database_url=UNUSED)
-    await Sealing(ours, orders.database, httpx.AsyncClient).check()
+    await sealing_of(orders, ours).check()
     theirs = ours.model_copy(update={"master_key": given and SecretStr(given), "master_key_file": None})
     with pytest.raises(WrongMasterKey, match=says):
-        await Sealing(theirs, orders.database, httpx.AsyncClient).check()
+        await sealing_of(orders, theirs).check()
+
+
+def sealing_of(orders: Fed, settings: Settings) -> Sealing:
+    own_token = OwnToken("orders", settings, httpx.AsyncClient)
+    return Sealing(settings, orders.database, httpx.AsyncClient, own_token)
 
 
 async def test_a_data_key_is_on_the_disk_before_anything_is_sealed_with_it(orders: Fed, canaries: Canaries) -> None:
     [before] = await orders.database.fetch("SELECT pg_current_wal_insert_lsn() AS end")
-    await Sealing(ORDERS.settings(database_url=UNUSED), orders.database, httpx.AsyncClient).seal_of(canaries.customer)
+    await sealing_of(orders, ORDERS.settings(database_url=UNUSED)).seal_of(canaries.customer)
     [after] = await orders.database.fetch("SELECT pg_current_wal_flush_lsn() > $1 AS is_there", before["end"])
     assert after["is_there"]
 

@@ -24,6 +24,7 @@ from backbone.consuming.consumer import Consumer
 from backbone.context import Context
 from backbone.events.payload import Event
 from backbone.http import Answer, Command
+from backbone.http.permissions import open_to_all
 from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
 from backbone.publishing.relay import Relay
@@ -78,6 +79,7 @@ def busy_service(thing: Things) -> Service[Settings]:
     router = APIRouter()
 
     @router.post("/things")
+    @open_to_all("It is a test's.")
     async def begin(command: Command) -> Response:
         async def effect(tx: Tx) -> Answer:
             tx.publish(thing.happened(1), key="a")

@@ -5,18 +5,21 @@ from fastapi import APIRouter
 from starlette.types import Message, Scope
 
 from backbone.http.bodies import LARGEST, Bodies, larger, takes_up_to
+from backbone.http.permissions import open_to_all
 from backbone.http.problems import Problem
 
 router = APIRouter()
 
 
 @router.post("/pages")
+@open_to_all("It is a test's.")
 @takes_up_to(2 * LARGEST)
 async def take_page() -> None:
     """Take more than others."""
 
 
 @router.post("/orders")
+@open_to_all("It is a test's.")
 async def take_order() -> None:
     """Take what everybody takes."""
 

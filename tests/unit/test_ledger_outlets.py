@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from pydantic import BaseModel
 
+from backbone.identity.own_token import OwnToken
+from backbone.settings import Settings
 from backbone.storage.database import Database
 from services.ledger.asking import Services
 from services.ledger.kept import Archived
@@ -59,7 +62,9 @@ class Answering(Services):
     """Services whose answers are known, by service and path."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        super().__init__({"router": "http://router", "webhooks": "http://webhooks", "ledger": "http://ledger"})
+        addresses = {name: f"http://{name}" for name in ("router", "webhooks", "ledger")}
+        unasked = OwnToken("ledger", Settings(database_url="postgresql://unused"), httpx.AsyncClient)
+        super().__init__(addresses, unasked)
         self._answers = msgspec.to_builtins(answers)
 
     async def get(self, name: str, path: str, _: Mapping[str, Any] | None = None) -> Any | None:

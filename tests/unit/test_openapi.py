@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 
+from backbone.http.permissions import open_to_all
 from backbone.service import Service
 from backbone.settings import Settings
 from tests.all_services import SERVICES
@@ -26,12 +27,14 @@ class Item(BaseModel):
 
 
 @router.get("/events", response_class=EventSourceResponse)
+@open_to_all("It is a test's.")
 async def follow_items() -> AsyncIterator[Item]:
     """A stream whose events are items."""
     yield Item(name="one")
 
 
 @router.get("/lines")
+@open_to_all("It is a test's.")
 async def list_lines() -> AsyncIterable[Item]:
     """A stream of lines of JSON."""
     yield Item(name="one")
@@ -125,4 +128,11 @@ def test_accepting_an_order_tells_its_location_and_of_replays() -> None:
 def test_no_component_is_described_in_vain(name: str) -> None:
     said = str(document(name))
     for kind, components in document(name)["components"].items():
+        if kind == "securitySchemes":  # named where it is used, and not referred to
+            assert components.keys() == {scheme for _, _, each in operations(name) for scheme in _schemes(each)}
+            continue
         assert [each for each in components if f"#/components/{kind}/{each}'" not in said] == []
+
+
+def _schemes(operation: Operation) -> set[str]:
+    return {scheme for each in operation["security"] for scheme in each}

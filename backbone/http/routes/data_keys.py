@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from backbone.http.answers import JSON, to_json
 from backbone.http.context import Ctx, Db
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.sealing import rewrapping, store
 from backbone.sealing.rewrapping import OtherMasterKey
@@ -69,6 +70,7 @@ class Rewrapped(BaseModel):
 
 
 @router.get("/data-keys", response_model=WrappedKeys)
+@may("keys.read")
 async def get_data_keys(
     context: Ctx, name: Annotated[list[KeyName], Query(max_length=AT_ONCE, description="What they are called.")]
 ) -> Response:
@@ -78,12 +80,14 @@ async def get_data_keys(
 
 
 @router.get("/data-keys/of", response_model=KeysOfPerson)
+@may("operations.read")
 async def get_keys_of_person(db: Db, person: Annotated[Key, Query(description="A customer's id.")]) -> dict[str, Any]:
     """Tell whether something is sealed for somebody here, and whether it was forgotten. The keys are not told."""
     return {"items": await store.list_of(db, person)}
 
 
 @router.post("/data-keys/rewrap", response_model=Rewrapped, responses={409: {}})
+@may("keys.rewrap")
 async def rewrap_data_keys(body: Rewrapping, context: Ctx) -> Any:
     """Wrap the next data keys anew with the first of our master keys, and no new one with another from then on.
 

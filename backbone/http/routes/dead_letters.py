@@ -15,6 +15,7 @@ from backbone.http.answers import Answer
 from backbone.http.commands import Command, CommandRequest, KeylessCommand
 from backbone.http.context import Db
 from backbone.http.pages import Page, Paging, number_below, number_of
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.http.routes.archived import ArchivedRecord
 from backbone.http.routes.selecting import GroupId, KeyText, Selection
@@ -82,16 +83,19 @@ def routes(name: str, handlers: Handlers) -> APIRouter:
 
 def _add_lists(router: APIRouter, name: str, _: Handlers) -> None:
     @router.get("/dead-letters")
+    @may("operations.read")
     async def list_dead_letters(db: Db, page: Paging, key: OfKey = None, group: OfGroup = None) -> dict[str, Any]:
         """Parked events, oldest first. Those of a key wait behind its first one, which alone has an `error`."""
         return await _listed(db, page, dead_letters, _SHOWN, key, group)
 
     @router.get("/dead-letters/discarded")
+    @may("operations.read")
     async def list_discarded_letters(db: Db, page: Paging, key: OfKey = None, group: OfGroup = None) -> dict[str, Any]:
         """List the events that were given up: by whom, when and why."""
         return await _listed(db, page, discarded_letters, _SHOWN_OF_DISCARDED, key, group)
 
     @router.get("/dead-letters/groups")
+    @may("operations.read")
     async def list_dead_letter_groups(db: Db) -> dict[str, Any]:
         """Group the parked events by what went wrong: the error's type, our first line in it, its words without ids.
 
@@ -101,6 +105,7 @@ def _add_lists(router: APIRouter, name: str, _: Handlers) -> None:
         return {"items": await letters.groups(db, name)}
 
     @router.get("/acts")
+    @may("operations.read")
     async def list_acts(db: Db, page: Paging) -> dict[str, Any]:
         """List what operators did to parked events: who, when and what, newest first."""
         query = select(acts).where(acts.c.id < number_below(page.after)).order_by(acts.c.id.desc())
@@ -111,6 +116,7 @@ def _add_lists(router: APIRouter, name: str, _: Handlers) -> None:
 
 def _add_pages(router: APIRouter, name: str, handlers: Handlers) -> None:
     @router.get("/dead-letters/{letter:int}", responses={404: {}})
+    @may("operations.read")
     async def get_dead_letter(letter: LetterId, db: Db) -> dict[str, Any]:
         """Tell all there is to know of one parked event. Its payload may hold a customer's data.
 
@@ -119,11 +125,13 @@ def _add_pages(router: APIRouter, name: str, handlers: Handlers) -> None:
         return _there(await letters.page(db, name, handlers, letter), letter)
 
     @router.get("/dead-letters/{letter}/reproduction", responses={404: {}})
+    @may("operations.read")
     async def get_dead_letter_reproduction(letter: LetterId, db: Db) -> dict[str, Any]:
         """Give what it takes to see an event fail elsewhere: it, its key's state, personal data replaced."""
         return _there(await reproducing.material(db, name, letter), letter)
 
     @router.post("/dead-letters/{letter}/reproduction", responses={404: {}})
+    @may("operations.read")
     async def make_dead_letter_reproduction(letter: LetterId, body: Earlier, db: Db) -> dict[str, Any]:
         """Give the same with these events before it, of which the service itself knows only those it has not handled.
 
@@ -135,6 +143,7 @@ def _add_pages(router: APIRouter, name: str, handlers: Handlers) -> None:
 
 def _add_redrive(router: APIRouter, name: str, handlers: Handlers) -> None:
     @router.post("/dead-letters/redrive")
+    @may("operations.act")
     async def redrive_dead_letters(body: Redrive, command: KeylessCommand) -> dict[str, int]:
         """Try parked events again, in order; tells how many were handled. What fails again stays parked.
 
@@ -146,6 +155,7 @@ def _add_redrive(router: APIRouter, name: str, handlers: Handlers) -> None:
 
 def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
     @router.post("/dead-letters/{letter}/discard", responses={404: {}})
+    @may("operations.act")
     async def discard_dead_letter(letter: LetterId, body: Discard, command: Command) -> Response:
         """Give up a parked event that nothing can mend. It is kept, with who and why; its key goes on in order."""
         discarded = _Discarded(name, Which(letter=letter), command, body.reason)
@@ -156,6 +166,7 @@ def _add_discarding(router: APIRouter, name: str, handlers: Handlers) -> None:
         return answer
 
     @router.post("/dead-letters/discard", response_model=dict[str, int | None], responses={404: {}})
+    @may("operations.act")
     async def discard_dead_letters(body: DiscardMany, command: Command) -> Response:
         """Give up one parked event, all of a key or those of a group, 5,000 at once; tells how many.
 
@@ -209,6 +220,7 @@ class _Discarded:
 
 def _add_restoring(router: APIRouter, name: str, _: Handlers) -> None:
     @router.post("/dead-letters/restore", response_model=dict[str, int], responses={404: {}})
+    @may("operations.act")
     async def restore_dead_letters(body: Selection, command: Command) -> Response:
         """Put discarded events back to where they stood, their keys parked, 5,000 at once; tells how many.
 
@@ -228,6 +240,7 @@ def _add_restoring(router: APIRouter, name: str, _: Handlers) -> None:
 
 def _add_editing(router: APIRouter, name: str, handlers: Handlers) -> None:
     @router.post("/dead-letters/{letter}/edit", responses={404: {}, 409: {}})
+    @may("operations.edit")
     async def edit_dead_letter(letter: LetterId, body: Edit, command: Command) -> Response:
         """Put a copy with other data in a parked event's place. The original is kept; it is handled as the copy says.
 

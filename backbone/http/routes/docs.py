@@ -8,6 +8,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from backbone.http.permissions import open_to_all
 from backbone.http.problems import Problem
 
 # None: nobody elsewhere is asked whether the document is valid.
@@ -28,6 +29,7 @@ class WholeFile(FileResponse):
 
 
 @router.get("/docs")
+@open_to_all("It describes the API.")
 async def get_docs(request: Request) -> Response:
     """Swagger UI. Its addresses are relative: they hold behind a proxy's prefix as well."""
     return get_swagger_ui_html(
@@ -41,6 +43,7 @@ async def get_docs(request: Request) -> Response:
 
 
 @router.get("/docs/{name}")
+@open_to_all("It describes the API.")
 async def get_docs_asset(name: str) -> Response:
     """Serve what the page is made of."""
     if name not in _ASSETS:

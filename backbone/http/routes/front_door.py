@@ -4,12 +4,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from backbone.http.permissions import open_to_all
+
 
 def routes(name: str, about: str) -> APIRouter:
     """Make the route at /."""
     router = APIRouter()
 
     @router.get("/")
+    @open_to_all("It tells what there is, and nothing of what is in it.")
     async def get_overview(request: Request) -> dict[str, Any]:
         """Show what there is: a page to try it, its description, and each path with what its methods do."""
         document = request.app.openapi()

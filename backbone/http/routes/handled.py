@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from backbone.consuming import counting
 from backbone.http.context import Ctx
+from backbone.http.permissions import may
 
 router = APIRouter()
 
@@ -59,6 +60,7 @@ class AllHandled(BaseModel):
 
 
 @router.get("/handled", response_model=AllHandled)
+@may("operations.read")
 async def get_handled(context: Ctx) -> dict[str, Any]:
     """Tell what became of every record the service has read, by type and partition: applied, ignored, or known before.
 

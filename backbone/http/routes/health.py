@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from backbone.context import Context
 from backbone.http.context import Ctx
+from backbone.http.permissions import may, open_to_all
 from backbone.http.problems import unavailable
 from backbone.observing.logs import logger
 from backbone.running.pulse import describe
@@ -26,11 +27,13 @@ def routes(kinds: Collection[str], own: Sequence[gauges.Told]) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health/live")
+    @open_to_all("Whoever keeps the process running asks.")
     async def check_liveness() -> dict[str, str]:
         """The process runs. Restart it when this does not answer."""
         return {"status": "live"}
 
     @router.get("/health/ready", responses={503: {"description": "Not ready; `waiting` says for what"}})
+    @open_to_all("Whoever keeps the process running asks.")
     async def check_readiness(context: Ctx) -> dict[str, str]:
         """The process can do all its work: the database answers, and each of its parts runs.
 
@@ -41,6 +44,7 @@ def routes(kinds: Collection[str], own: Sequence[gauges.Told]) -> APIRouter:
         return {"status": "ready"}
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @open_to_all("They count, and name nobody.")
     async def get_metrics(context: Ctx) -> Response:
         """Tell Prometheus what the process counts, and how much waits in the service's tables."""
         database = context.database.for_queries
@@ -48,6 +52,7 @@ def routes(kinds: Collection[str], own: Sequence[gauges.Told]) -> APIRouter:
         return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/backlog")
+    @may("operations.read")
     async def get_backlog(context: Ctx) -> dict[str, Any]:
         """Tell what waits in the service's tables, since when, and the last error; `needs` says what needs a person.
 

@@ -9,6 +9,7 @@ from sqlalchemy import Select, select
 
 from backbone.http.context import Ctx, Db
 from backbone.http.pages import Page, Paging, number_of
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.storage import sql
 from backbone.storage.tables import jobs
@@ -27,6 +28,7 @@ router = APIRouter()
 
 
 @router.get("/jobs", responses={414: {}})
+@may("operations.read")
 async def list_jobs(
     db: Db,
     page: Paging,
@@ -40,6 +42,7 @@ async def list_jobs(
 
 
 @router.post("/jobs/{job}/retry", status_code=202, responses={404: {}, 409: {}})
+@may("operations.act")
 async def retry_job(job: JobId, context: Ctx) -> dict[str, int]:
     """Start a parked job anew, its attempts counted from one, once whatever was wrong with it is mended."""
     async with context.turns.of(f"job {job}"), context.database.for_commands.transaction() as tx:

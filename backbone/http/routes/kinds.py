@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from backbone.http.permissions import open_to_all
 from backbone.http.problems import Problem, type_of
 
 KINDS: Mapping[str, str] = {
@@ -14,6 +15,8 @@ KINDS: Mapping[str, str] = {
     "Malformed request": "Not even the form is right; `errors` names the part.",
     "Invalid request": "The form is right, a value is not. `errors` names every field with what it must be.",
     "Foreign page": "A page changes something only where it is our own, or its origin is named in a setting.",
+    "Not authorized": "A token is needed, or the one that came is refused; `detail` says why.",
+    "Not allowed": "The token is sound, and not for this; `detail` says what it lacks, or whose things it is for.",
     "Not found": "Nothing is served under this path; /openapi.json lists what is.",
     "Method not allowed": "The path is there, but not for this method; the header Allow names those it is there for.",
     "Request timeout": "The request did not arrive whole in time, so nothing was done. Send it again at once.",
@@ -73,11 +76,13 @@ def routes(own: Mapping[str, str]) -> APIRouter:
     }
 
     @router.get("/problems", response_model=Kinds)
+    @open_to_all("It explains refusals.")
     async def list_problems() -> Any:
         """List what can go wrong: each kind of problem, and what it means."""
         return Kinds(problems=list(kinds.values()))
 
     @router.get("/problems/{kind}", response_model=Kind)
+    @open_to_all("It explains refusals.")
     async def get_problem(kind: str) -> Any:
         """Say what a kind of problem means: the `type` of a problem document leads here."""
         found = kinds.get(f"/problems/{kind}")

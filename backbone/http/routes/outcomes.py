@@ -10,6 +10,7 @@ from backbone.consuming import outcomes, sql
 from backbone.consuming.handlers import Handlers
 from backbone.consuming.outcomes import State
 from backbone.http.context import Db
+from backbone.http.permissions import may
 from backbone.values.fields import WHOLE
 
 _MOST_JOBS = 1000
@@ -108,6 +109,7 @@ def routes(name: str, handlers: Handlers) -> APIRouter:
     router = APIRouter()
 
     @router.post("/outcomes", response_model=Outcomes)
+    @may("operations.read")
     async def tell_outcomes(body: Asked, db: Db) -> Any:
         """Tell what became of events here: handled and when, parked and why, passed over, or still to come.
 

@@ -18,6 +18,7 @@ from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Db
 from backbone.http.pages import Paging, number_of
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.storage.database import Tx
 from backbone.storage.tables import pauses
@@ -75,6 +76,7 @@ def routes(name: str, handlers: Handlers, kinds: Collection[str]) -> APIRouter:
     router, service = APIRouter(), _Service(name, handlers, kinds)
 
     @router.get("/pauses")
+    @may("operations.read")
     async def list_pauses(db: Db, page: Paging, ended: Ended = False) -> dict[str, Any]:
         """List what is paused: since when, by whom and why; or what was, and who let it go on."""
         is_asked = pauses.c.resumed_at.is_not(None) if ended else pauses.c.resumed_at.is_(None)
@@ -84,6 +86,7 @@ def routes(name: str, handlers: Handlers, kinds: Collection[str]) -> APIRouter:
         return page.answer([dict(row) for row in rows], key=lambda row: str(row["id"]))
 
     @router.post("/pauses", status_code=201, response_model=dict[str, Any], responses={409: {}})
+    @may("operations.act")
     async def begin_pause(body: Pause, command: Command) -> Response:
         """Pause the consumer, one key of it, or one kind of job, in all processes, until somebody resumes it.
 
@@ -92,6 +95,7 @@ def routes(name: str, handlers: Handlers, kinds: Collection[str]) -> APIRouter:
         return await _pause(service, Wanted(body.what, body.name, body.reason), command)
 
     @router.delete("/pauses/{pause_id}", response_model=dict[str, Any], responses={404: {}})
+    @may("operations.act")
     async def end_pause(pause_id: PauseId, command: Command) -> Response:
         """Let it go on. What waited behind a key is handled now, in order."""
         return await _resume(service, pause_id, command)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backbone.consuming import reread as rereading
 from backbone.http.context import Ctx
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.storage import sql
 
@@ -30,6 +31,7 @@ def routes(name: str) -> APIRouter:
     router = APIRouter()
 
     @router.post("/reread", responses={409: {"description": "Keys are parked, or the topic is not read"}})
+    @may("operations.act")
     async def read_topics_again(body: Reread, context: Ctx) -> dict[str, list[str]]:
         """Read topics from their beginning again; what was handled before has no second effect. Tells which ones."""
         try:
@@ -43,6 +45,7 @@ def routes(name: str) -> APIRouter:
         return {"topics": topics}
 
     @router.post("/log-breaks/acknowledge")
+    @may("operations.act")
     async def acknowledge_log_breaks(context: Ctx) -> dict[str, int]:
         """Note that somebody has seen to the places that did not fit their topics; tells how many there were."""
         async with context.turns.of(_TURN):

@@ -12,6 +12,7 @@ from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Db
 from backbone.http.pages import Paging, number_below, number_of
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.http.routes.selecting import GroupId, KeyText, LetterNumber
 from backbone.storage.database import Database, Tx
@@ -66,6 +67,7 @@ def routes(name: str) -> APIRouter:
     _add_commands(router, name)
 
     @router.get("/redrives")
+    @may("operations.read")
     async def list_redrives(db: Db, page: Paging) -> dict[str, Any]:
         """List the redrives, the newest first."""
         query = select(redrives).where(redrives.c.id < number_below(page.after)).order_by(redrives.c.id.desc())
@@ -74,11 +76,13 @@ def routes(name: str) -> APIRouter:
         return page.answer([_shown(row) for row in rows], key=lambda row: str(row["id"]))
 
     @router.get("/redrives/{redrive}", responses={404: {}})
+    @may("operations.read")
     async def get_redrive(redrive: RedriveId, db: Db) -> dict[str, Any]:
         """Tell how far a redrive is and what came of its events; of a dry run, what would."""
         return await _report(db, redrive)
 
     @router.get("/redrives/{redrive}/letters", responses={404: {}})
+    @may("operations.read")
     async def list_redriven_letters(redrive: RedriveId, db: Db, page: Paging) -> dict[str, Any]:
         """List what came of each event of a redrive, in the order of their numbers."""
         await _found(db, redrive)
@@ -93,6 +97,7 @@ def routes(name: str) -> APIRouter:
 
 def _add_commands(router: APIRouter, name: str) -> None:
     @router.post("/redrives", status_code=202, responses={404: {}, 409: {}})
+    @may("operations.act")
     async def begin_redrive(body: NewRedrive, command: Command) -> Response:
         """Begin to handle parked events again, each key in its order, in steps of 1, 2, 5, 10 and so on.
 
@@ -107,6 +112,7 @@ def _add_commands(router: APIRouter, name: str) -> None:
         return await command.run(effect)
 
     @router.post("/redrives/{redrive}/cancel", responses={404: {}, 409: {}})
+    @may("operations.act")
     async def cancel_redrive(redrive: RedriveId, command: Command) -> Response:
         """Stop a redrive before its next step; what it has handled stays so."""
 

@@ -10,6 +10,7 @@ from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.context import Ctx, Db
 from backbone.http.pages import Paging, number_of
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.http.routes.dead_letters import OfKey, Redrive
 from backbone.publishing import refused
@@ -40,6 +41,7 @@ router = APIRouter()
 
 
 @router.get("/refused-events")
+@may("operations.read")
 async def list_refused_events(db: Db, page: Paging, key: OfKey = None) -> dict[str, Any]:
     """List the events that Kafka refused, oldest first. Those without an `error` wait behind one of their key."""
     query = select(*_SHOWN).where(refused_events.c.position > number_of(page.after)).order_by(refused_events.c.position)
@@ -51,6 +53,7 @@ async def list_refused_events(db: Db, page: Paging, key: OfKey = None) -> dict[s
 
 
 @router.post("/refused-events/retry")
+@may("operations.act")
 async def retry_refused_events(body: Redrive, context: Ctx) -> dict[str, int]:
     """Publish them again, in their order, once the reason is gone; tells how many. What is refused again stays."""
     async with context.turns.of(_TURN):
@@ -58,6 +61,7 @@ async def retry_refused_events(body: Redrive, context: Ctx) -> dict[str, int]:
 
 
 @router.post("/refused-events/{event}/discard", response_model=dict[str, int], responses={404: {}})
+@may("operations.act")
 async def discard_refused_event(event: EventId, body: Discarding, command: Command) -> Response:
     """Give one up for good, so that those behind it go on; tells how many do. Its readers miss one `sequence`."""
     given_up: list[Discarded] = []

@@ -16,6 +16,7 @@ from backbone.consuming.settling import Settling
 from backbone.events.payload import Unread
 from backbone.http.bodies import takes_up_to
 from backbone.http.context import Ctx, Db
+from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.http.routes.archived import ArchivedRecord
 from backbone.jobs.work import Work
@@ -101,6 +102,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
     }
 
     @router.get("/replays", response_model=Replayable)
+    @may("operations.read")
     async def get_replayable(db: Db) -> Any:
         """Tell which events the service reads, and since when its inbox remembers what was applied."""
         rows = await sql.REMEMBERED_SINCE.fetch(db)
@@ -108,6 +110,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
 
     @router.post("/replays", response_model=Outcomes)
     @takes_up_to(_BYTES)
+    @may("operations.act")
     async def replay_events(body: Replay, context: Ctx) -> Any:
         """Handle archived events, in their order, as if they had just come; what is applied already is recognised.
 
@@ -128,6 +131,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
 
     @router.post("/replays/sequences")
     @takes_up_to(_BYTES)
+    @may("operations.act")
     async def count_on(body: Counters, context: Ctx) -> dict[str, int]:
         """Count on from what the archive has of this service; tells for how many keys its tables had known less.
 

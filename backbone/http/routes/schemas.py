@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from backbone.events import contracts
+from backbone.http.permissions import open_to_all
 from backbone.http.problems import Problem
 
 
@@ -13,11 +14,13 @@ def routes(name: str) -> APIRouter:
     router = APIRouter()
 
     @router.get("/schemas")
+    @open_to_all("Contracts are for whoever listens.")
     async def list_schemas() -> dict[str, list[dict[str, str]]]:
         """List what the service publishes: each event type, and where its schema is."""
         return {"schemas": [{"type": each, "href": path} for path, each in _paths(name).items()]}
 
     @router.get("/schemas/{owner}/{file}")
+    @open_to_all("Contracts are for whoever listens.")
     async def get_schema(owner: str, file: str) -> dict[str, Any]:
         """One event version's JSON Schema (2020-12)."""
         event_type = _paths(name).get(f"/schemas/{owner}/{file}")

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from backbone.events.payload import Event, Payload
 from backbone.http.bodies import takes_up_to
+from backbone.http.permissions import may
 from backbone.rebuilding import Rebuilding, Unfit, rebuild
 from backbone.values.fields import Line, Moment
 from backbone.values.whole import all_whole
@@ -82,6 +83,7 @@ def routes(name: str, rebuilds: tuple[Rebuilding, ...]) -> APIRouter:
 
     @router.post("/state", response_model=StateView)
     @takes_up_to(_BYTES)
+    @may("operations.read")
     async def rebuild_state(body: Asked) -> Any:
         """Say how a thing stood at a moment, decided again from these events. Changes nothing, reads no table."""
         rebuilding = kinds.get(body.of)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from backbone.http import Answer, Command, Problem
 from backbone.http.context import Ctx
+from backbone.http.permissions import may
 from backbone.storage.database import Tx
 from backbone.storage.gauges import Told
 from services.ledger.balance import alarms, jobs, store
@@ -38,6 +39,7 @@ router = APIRouter()
 
 
 @router.get("/balance", response_model=BalanceView)
+@may("ledger.read")
 async def get_balance(context: Ctx) -> Any:
     """Holds what every consumer did with its events against what is archived, by distinct event.
 
@@ -81,6 +83,7 @@ def _different(found: Look, consumer: str, each: Difference) -> dict[str, Any]:
 
 
 @router.post("/balance/acceptances", response_model=NowAccepted, responses={404: {}, 409: {}})
+@may("ledger.accept")
 async def accept_differences(body: AcceptanceBody, command: Command) -> Response:
     """Accepts what does not add up at a consumer, with a reason: it is an alarm no longer, and only more of it is.
 

@@ -1,0 +1,89 @@
+"""Asks each request who it comes from, before anything of its body is read, and lets in whom the route lets in."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backbone.context import Context
+from backbone.http.problems import Problem, malformed
+from backbone.http.routing import permission_at
+from backbone.identity.caller import NOBODY, Caller, Permission, own
+from backbone.identity.tokens import TokenRefused
+
+AUTHORIZATION = "Authorization"
+
+
+class Doors:
+    """ASGI: puts the `caller` into the request's state."""
+
+    def __init__(self, app: ASGIApp, context: Context[Any]) -> None:
+        self.app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through that its route lets in. Raises Problem 401 and 403, and IssuerAway."""
+        if scope["type"] == "http":
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
+            scope.setdefault("state", {})["caller"] = await admitted(permission_at(scope), given, self._context)
+        await self.app(scope, receive, send)
+
+
+async def admitted(permission: Permission | None, given: Sequence[bytes], context: Context[Any]) -> Caller:
+    """Return who asks by the Authorization headers of a request. Raises as `Doors` does.
+
+    Where there is no route there is nothing to refuse; whoever asks is told that there is none.
+    """
+    if context.tokens is None or permission is None or permission.scope is None:
+        return NOBODY
+    try:
+        token = await context.tokens.read(_bearer(given))
+    except TokenRefused as refused:
+        raise _unauthorized(f"The token is refused. {refused}", "invalid_token") from None
+    if permission.scope in token.scopes:
+        return Caller(token.subject)
+    if permission.own and own(permission.scope) in token.scopes:
+        return Caller(token.subject, only=token.subject)
+    needed = " or ".join(permission.scopes)
+    raise Problem(
+        403,
+        "Not allowed",
+        f"This takes a token with the scope {needed}, and yours is without.",
+        headers={"WWW-Authenticate": _challenge("insufficient_scope", permission.scopes[-1])},
+    )
+
+
+def _bearer(given: Sequence[bytes]) -> str:
+    """Return the token of a request (RFC 6750 2.1). Raises Problem."""
+    if len(given) > 1:
+        raise malformed("Send one Authorization.", AUTHORIZATION)
+    scheme, _, token = (given[0] if given else b"").decode("latin-1").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _unauthorized("Send a token: Authorization: Bearer … (./sliceline token prints one).")
+    return token.strip()
+
+
+def _unauthorized(detail: str, error: str | None = None) -> Problem:
+    return Problem(401, "Not authorized", detail, headers={"WWW-Authenticate": _challenge(error)})
+
+
+def _challenge(error: str | None, scope: str | None = None) -> str:
+    """Say what to do to be let in (RFC 6750 3)."""
+    said = {"realm": "sliceline", "error": error, "scope": scope}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in said.items() if value)
+
+
+def confine(caller: Caller, customer: str | None) -> None:
+    """Let nobody do in somebody else's name what is allowed for oneself alone. Raises Problem 403."""
+    if not caller.may_touch(customer):
+        raise Problem(403, "Not allowed", f"Your token is for what is {caller.only}'s alone.", field="customer.id")
+
+
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+"""Who sent the request."""

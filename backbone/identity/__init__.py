@@ -1,0 +1,1 @@
+"""Knows who asks: by tokens that an OpenID Connect issuer has signed."""
