@@ -35,7 +35,7 @@ class Run:
         self.layout = layout
         self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset)
         self._robot_delay = robot_delay
-        self._forks = Forks(programs.modules(), layout.logs / "parent.log") if forks.POSSIBLE else None
+        self._forks = Forks(programs.modules(layout), layout.logs / "parent.log") if forks.POSSIBLE else None
         self._supervisor = Supervisor(layout.logs, self._changed, forks=self._forks)
         self._stop = asyncio.Event()
 
@@ -89,7 +89,7 @@ class Run:
     def _add_rows(self) -> None:
         names = [] if self.layout.postgres_url else ["postgres"]
         names += [] if self.layout.kafka else ["kafka"]
-        names += ["tables", "provider", "mail", *CATALOGUE]
+        names += ["tables", *(program.name for program in programs.sandbox(self.layout)), *CATALOGUE]
         names += [] if self._robot_delay is None else ["robot"]
         self.state.rows = {name: Row(name) for name in names}
         self._changed()

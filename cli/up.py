@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import console, fail
-from deployment import OLD_EVENTS, OLD_EVENTS_CHOICES
+from deployment import AUTH, OLD_EVENTS, OLD_EVENTS_CHOICES
 from local import ROOT, state
 from local.layout import HIGHEST_OFFSET, Layout, layout_for
 from local.program import last_lines, python
@@ -47,10 +47,14 @@ def up(
     """Start everything: Postgres, Kafka, the sandbox and every service. Ctrl-C stops it.
 
     Data is kept under .sliceline/ and found again by the next start. With SLICELINE_POSTGRES_URL (a superuser's
-    address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own.
+    address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own. With
+    SLICELINE_AUTH=on nobody gets in without a token: of the identity provider that is started as well, or of the one
+    that SLICELINE_ISSUER names.
     """
     if old_events not in (None, *OLD_EVENTS_CHOICES):
         fail(f"--old-events takes {' or '.join(OLD_EVENTS_CHOICES)}, not {old_events}.", code=2)
+    if os.environ.get(AUTH, "off") not in ("on", "off"):
+        fail(f"{AUTH} takes on or off, not {os.environ[AUTH]}.", code=2)
     if old_events:
         os.environ[OLD_EVENTS] = old_events  # migrate is told by it, in whatever process it runs
     layout = layout_for(port_offset or 0)

@@ -9,3 +9,5 @@ OLD_EVENTS_CHOICES = ("read", "skip")
 
 PASSWORDS = "SLICELINE_PASSWORDS"
 """The setting that names the folder with the passwords of the roles in Postgres."""
+AUTH = "SLICELINE_AUTH"
+"""Names the setting that says whether people and services are let in by tokens alone: on, or off."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backbone.values.brokers import Brokers, told_by
+from deployment import AUTH
 from deployment.doors import KEYS, Doors
 from local import HOME
 from local.ports import HOST
@@ -12,6 +13,7 @@ from services import CATALOGUE
 
 FIXED = {
     "provider": 8090,
+    "identity": 8092,
     "mail": 8025,
     "smtp": 1025,
     "postgres": 15432,
@@ -33,6 +35,9 @@ class Layout:
     kafka: Brokers | None = None
     home: Path = HOME
     objects_url: str | None = None
+    issuer_url: str | None = None
+    has_doors: bool = False
+    """Whether people and services are let in by tokens alone, those of an identity provider of ours if need be."""
 
     def port(self, name: str) -> int:
         return {**CATALOGUE, **FIXED}[name] + self.offset
@@ -60,9 +65,19 @@ class Layout:
         """Return the address of the object store: a folder of ours, unless another one is used."""
         return self.objects_url or self.folder("objects").resolve().as_uri()
 
+    @property
+    def has_own_issuer(self) -> bool:
+        """Whether the identity provider is ours to start."""
+        return self.has_doors and self.issuer_url is None
+
+    def issuer(self) -> str | None:
+        """Return who signs the tokens that let people and services in; None where everybody may do everything."""
+        return self.issuer_url or (self.url("identity") if self.has_doors else None)
+
     def ports(self) -> dict[int, str]:
         """Return every port that this run will listen on, with the name of the process that will."""
         names = [*CATALOGUE, "provider", "mail", "smtp"]
+        names += ["identity"] if self.has_own_issuer else []
         names += [] if self.postgres_url else ["postgres"]
         names += [] if self.kafka else ["kafka", "kafka controller", "kafka admins"]
         return {self.port(name): name for name in names}
@@ -82,4 +97,6 @@ def layout_for(offset: int) -> Layout:
         os.environ.get("SLICELINE_POSTGRES_URL") or None,
         told_by(os.environ),
         objects_url=os.environ.get("SLICELINE_OBJECTS") or None,
+        issuer_url=os.environ.get("SLICELINE_ISSUER") or None,
+        has_doors=os.environ.get(AUTH) == "on",
     )

@@ -4,7 +4,7 @@ import functools
 import os
 from pathlib import Path
 
-from deployment import PASSWORDS, master_key
+from deployment import PASSWORDS, master_key, people
 from deployment.addresses import database_url
 from deployment.passwords import Passwords
 from local import kafka, postgres, probes
@@ -36,8 +36,9 @@ def _kafka_ports(layout: Layout) -> kafka.Ports:
 
 
 def sandbox(layout: Layout) -> list[Program]:
-    """Return what services call outside the shop: payment provider and mail server."""
-    return [_provider(layout), _mail(layout)]
+    """Return what is outside the shop: who knows people, payment provider and mail server."""
+    identity = [_identity(layout)] if layout.has_own_issuer else []
+    return [*identity, _provider(layout), _mail(layout)]
 
 
 def robot(layout: Layout, delay: float | None) -> list[Program]:
@@ -49,7 +50,7 @@ def services(layout: Layout) -> list[Program]:
     return [_service(name, layout) for name in CATALOGUE]
 
 
-def modules() -> list[str]:
+def modules(layout: Layout) -> list[str]:
     """Return what our own programs run, and what they import when they run: the parent of all imports it."""
     return [
         "uvloop",
@@ -57,6 +58,7 @@ def modules() -> list[str]:
         "sandbox.provider",
         "sandbox.mail",
         "sandbox.robot",
+        *(["sandbox.identity.server"] if layout.has_own_issuer else []),
     ]
 
 
@@ -78,6 +80,37 @@ def master_key_file(layout: Layout) -> Path:
     path = layout.home / "master-key"
     master_key.draw_once(path)
     return path
+
+
+def _identity(layout: Layout) -> Program:
+    port, folder = layout.port("identity"), layout.folder("identity")
+    return Program(
+        name="identity",
+        command=python("-m", "sandbox.identity"),
+        forked=True,
+        ready=functools.partial(probes.http_ready, port),
+        env={
+            "SLICELINE_HOST": HOST,
+            "SLICELINE_IDENTITY_PORT": str(port),
+            "SLICELINE_ISSUER": layout.url("identity"),
+            "SLICELINE_IDENTITY_FOLDER": str(folder),
+            "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder)),
+        },
+        stage=SANDBOX,
+        address=layout.url("identity"),
+        port=port,
+    )
+
+
+def _doors(layout: Layout, name: str) -> dict[str, str]:
+    """Tell a program who signs tokens, and by which key it gets its own; nothing where everybody may do everything."""
+    issuer = layout.issuer()
+    if issuer is None:
+        return {}
+    return {
+        "SLICELINE_ISSUER": issuer,
+        "SLICELINE_IDENTITY_KEY_FILE": str(people.key_of(layout.folder("identity"), name)),
+    }
 
 
 def _provider(layout: Layout) -> Program:
@@ -121,6 +154,7 @@ def _robot(layout: Layout, delay: float) -> Program:
             "SLICELINE_KITCHEN_URL": layout.url("kitchen"),
             "SLICELINE_DELIVERY_URL": layout.url("delivery"),
             "SLICELINE_ROBOT_DELAY": str(delay),
+            **_doors(layout, "robot"),
         },
         stage=SERVICES,
         stands_back=STANDS_BACK,
@@ -141,6 +175,7 @@ def _service(name: str, layout: Layout) -> Program:
             **layout.brokers(name).environment(),
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
+            **_doors(layout, name),
             **_schemas(layout),
             "SLICELINE_OBJECTS": _objects(layout),
             "SLICELINE_ORDERS_URL": layout.url("orders"),

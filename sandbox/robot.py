@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from sandbox.own_token import OwnToken
 from sandbox.serving import Arguments, http_url, log_to_stderr, not_negative
 
 log = logging.getLogger("robot")
@@ -113,19 +114,19 @@ def _seen(item: Item) -> Seen:
     return item["order"], item["status"]
 
 
-def client(url: str) -> httpx.AsyncClient:
+def client(url: str, own_token: httpx.Auth | None = None) -> httpx.AsyncClient:
     """Make a client that goes straight to `url`, whatever proxy the environment names."""
-    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False)
+    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, auth=own_token)
 
 
-async def run(kitchen: str, delivery: str, delay: float) -> None:
+async def run(kitchen: str, delivery: str, delay: float, own_token: httpx.Auth | None) -> None:
     """Work both rooms until SIGINT or SIGTERM."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None  # noqa: S101 - a coroutine that runs has a task
     for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, this.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        async with client(kitchen) as kitchen_client, client(delivery) as delivery_client:
+        async with client(kitchen, own_token) as kitchen_client, client(delivery, own_token) as delivery_client:
             rooms = Worker(KITCHEN, kitchen_client, delay), Worker(DELIVERY, delivery_client, delay)
             await asyncio.gather(*(worker.work() for worker in rooms))
 
@@ -135,10 +136,13 @@ def main() -> None:
     parser.setting("--kitchen", "SLICELINE_KITCHEN_URL", "http://127.0.0.1:8004", http_url)
     parser.setting("--delivery", "SLICELINE_DELIVERY_URL", "http://127.0.0.1:8005", http_url)
     parser.setting("--delay", "SLICELINE_ROBOT_DELAY", "5", not_negative)
+    parser.setting("--issuer", "SLICELINE_ISSUER", "")
+    parser.setting("--key", "SLICELINE_IDENTITY_KEY_FILE", "")
     options = parser.parse_args()
     log_to_stderr()
     log.info("each step after %g s, kitchen %s, delivery %s", options.delay, options.kitchen, options.delivery)
-    asyncio.run(run(options.kitchen, options.delivery, options.delay))
+    own_token = OwnToken("robot", options.issuer, options.key) if options.issuer and options.key else None
+    asyncio.run(run(options.kitchen, options.delivery, options.delay, own_token))
 
 
 if __name__ == "__main__":

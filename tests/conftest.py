@@ -115,7 +115,8 @@ async def shop(
     await system.have_beside(marker.args if marker else ())
     system.mark()
     limits = httpx.Limits(max_connections=100)
-    async with httpx.AsyncClient(timeout=httpx.Timeout(60, pool=None), trust_env=False, limits=limits) as client:
+    timeout = httpx.Timeout(60, pool=None)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False, limits=limits, auth=system.visitor()) as client:
         shop = Shop(system, client, journal, spoilt)
         yield shop
         await system.mend()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from local import forks, programs
+from local.layout import Layout
 from local.program import Program, options
 
 IMPORTED_WITHIN = 120.0
@@ -60,7 +61,7 @@ def start(program: Program, output: IO[bytes]) -> "Fork | subprocess.Popen[bytes
 @cache
 def _parent() -> forks.Parent:
     log = Path(tempfile.gettempdir()) / f"sliceline-tests-parent-{os.getpid()}.log"
-    parent = forks.begin(programs.modules(), log, {})
+    parent = forks.begin(programs.modules(Layout()), log, {})
     parent.line.settimeout(IMPORTED_WITHIN)
     assert parent.line.recv(16), log.read_text()
     log.unlink()

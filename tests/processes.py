@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deployment import people
 from deployment.addresses import database_url, in_database
 from deployment.doors import Doors
 from deployment.migrate import migrate
@@ -21,13 +22,16 @@ from deployment.passwords import Passwords
 from local import ROOT, probes
 from local.ports import HOST, free_port
 from local.program import Program, last_lines, python
+from sandbox.own_token import OwnToken
 from services import CATALOGUE
 from tests.forking import Fork, start
 
 MASTER_KEY = base64.b64encode(b"the master key of no shop at all").decode()
 READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
-SANDBOX = ("provider", "mail")
+SANDBOX = ("identity", "provider", "mail")
+VISITOR = "tests"
+"""As whom the tests ask, who may do all that an administrator may."""
 ORDER_FLOW = ("orders", "inventory", "payments", "kitchen", "delivery", "loyalty", "alerts", "notifications")
 """The services that an order passes, or is told to."""
 BESIDE = tuple(name for name in CATALOGUE if name not in ORDER_FLOW)
@@ -154,6 +158,15 @@ class System:
         """Where data lies that is too large for a topic."""
         return self.logs / "objects"
 
+    @property
+    def identity(self) -> Path:
+        """Where the identity provider keeps who there is."""
+        return self.logs / "identity"
+
+    def visitor(self) -> OwnToken:
+        """What says to the services that the tests ask them."""
+        return OwnToken(VISITOR, self.url("identity"), str(people.key_of(self.identity, VISITOR)))
+
     async def begin(self) -> None:
         """Make everything, and start what an order needs; wait until that is ready."""
         await self.prepare()
@@ -167,7 +180,7 @@ class System:
 
     async def start(self) -> None:
         """Start what an order needs; wait until it is ready."""
-        for program in (self._provider(), self._mail(), *map(self.service, ORDER_FLOW)):
+        for program in (self._identity(), self._provider(), self._mail(), *map(self.service, ORDER_FLOW)):
             self._new(program).launch()
         await asyncio.gather(*(process.until_ready() for process in self.processes.values()))
 
@@ -202,6 +215,7 @@ class System:
                     "SLICELINE_KITCHEN_URL": self.url("kitchen"),
                     "SLICELINE_DELIVERY_URL": self.url("delivery"),
                     "SLICELINE_ROBOT_DELAY": str(delay),
+                    **self.doors("robot"),
                 },
             )
         )
@@ -250,6 +264,7 @@ class System:
             env={
                 "SLICELINE_DATABASE_URL": self.database_url(name),
                 **self.kafka.user(name).environment(),
+                **self.doors(name),
                 "SLICELINE_OBJECTS": self.objects.as_uri(),
                 "SLICELINE_HOST": HOST,
                 "SLICELINE_PORT": str(port),
@@ -267,6 +282,22 @@ class System:
                 "SLICELINE_DELAY_AFTER_SECONDS": "86400",
             },
         )
+
+    def doors(self, name: str) -> dict[str, str]:
+        """Tell a program who signs tokens, and by which key it gets its own."""
+        key = people.key_of(self.identity, name)
+        return {"SLICELINE_ISSUER": self.url("identity"), "SLICELINE_IDENTITY_KEY_FILE": str(key)}
+
+    def _identity(self) -> Program:
+        register = people.prepare(self.identity, {VISITOR: ("admin",)})
+        env = {
+            "SLICELINE_HOST": HOST,
+            "SLICELINE_IDENTITY_PORT": str(self.ports["identity"]),
+            "SLICELINE_ISSUER": self.url("identity"),
+            "SLICELINE_IDENTITY_FOLDER": str(self.identity),
+            "SLICELINE_IDENTITY_REGISTER": str(register),
+        }
+        return self._sandbox("identity", env, functools.partial(probes.http_ready, self.ports["identity"]))
 
     def _provider(self) -> Program:
         env = {

@@ -48,6 +48,11 @@ class Shop:
     def url(self, service: str, path: str = "") -> str:
         return self.system.url(service) + path
 
+    async def token(self) -> str:
+        """The token that the tests ask with, for commands, which are told it in SLICELINE_TOKEN."""
+        asked = (await self.http.get(self.url("orders", "/menu"))).request
+        return asked.headers["Authorization"].removeprefix("Bearer ")
+
     # What customers do.
 
     async def place(self, lines: Mapping[str, int], *, key: str | None = None, **changes: Any) -> str:

@@ -46,6 +46,7 @@ async def test_a_customers_own_is_in_clear_in_his_mails_alone_and_nowhere_once_h
         assert await _in_clear(shop, canaries, since) == []
 
         monkeypatch.setattr("cli.running.HOME", tmp_path)
+        monkeypatch.setenv("SLICELINE_TOKEN", await shop.token())
         with standing_in_for(tmp_path, {name: shop.url(name) for name in shop.system.services}):
             said = await asyncio.to_thread(_run, "forget", canaries.customer, "--yes")
             assert "2 orders with their lines and money" in said
@@ -183,12 +184,15 @@ async def _reads_forgotten(shop: Shop, canaries: Canaries, order: str, cart: str
 async def _replays(shop: Shop, order: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read model that is made anew from the archive has all but what was forgotten."""
     monkeypatch.setenv("SLICELINE_MASTER_KEY", MASTER_KEY)
+    for name, value in shop.system.doors("delivery").items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SLICELINE_SERVICES", f"orders={shop.url('orders')}")
     items = (await shop.get("ledger", "/events", key=order))["items"]
     archived = [await _record(shop, each["id"]) for each in items]
     async with fed(DELIVERY, new_database) as anew:
         await anew.deliver(*(each for each in archived if each.topic in ("orders.events", "kitchen.events")))
-        [delivery] = (await anew.client.get("/deliveries")).json()["items"]
+        as_reader = {"Authorization": f"Bearer {await shop.token()}"}
+        [delivery] = (await anew.client.get("/deliveries", headers=as_reader)).json()["items"]
         assert (delivery["order"], delivery["customer_name"], delivery["address"]) == (order, FORGOTTEN, FORGOTTEN)
     state = await shop.get("ledger", "/state", order=order)
     assert {each["service"] for each in state["services"]} >= {"orders", "delivery", "kitchen"}

@@ -110,6 +110,7 @@ async def test_an_event_that_is_parked_is_named_with_the_command_that_redrives_i
         assert link["command"] == f"./sliceline dead-letters redrive loyalty --key {order}"
         assert link["text"].startswith("loyalty could not handle orders.order-completed and parked it (letter ")
         monkeypatch.setattr("cli.why.address_of", shop.url)
+        monkeypatch.setenv("SLICELINE_TOKEN", await shop.token())
         said = await asyncio.to_thread(CliRunner().invoke, app, ["why", order, "points"])
         assert said.exit_code == 1
         assert f"This goes on with: ./sliceline dead-letters redrive loyalty --key {order}" in said.stdout

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from deployment.catalogue import readers
 from local import state
+from local.ports import HOST
 from local.processes import identity_of
 from tests.all_services import SERVICES
 from tests.faults.customers import PATIENCE, Customers
@@ -46,6 +47,7 @@ async def test_a_broken_contract_is_parked_and_the_others_flow_on(
             assert " lines: " in first["error"]
             assert second["error"] is None, "it waits behind the first"
             monkeypatch.setattr("cli.running.HOME", tmp_path)
+            monkeypatch.setenv("SLICELINE_TOKEN", await shop.token())
             assert _parked_in_status(tmp_path, service, shop.system[service], shop.system.ports[service]) == 2
         await customers.are_served()
 
@@ -95,7 +97,8 @@ async def _letters(shop: Shop, service: str, key: str, count: int) -> Sequence[L
 def _parked_in_status(home: Path, service: str, process: Process, port: int) -> int:
     """What `./sliceline status --json` counts for a service."""
     identity = identity_of(process.pid)
-    row = state.Row(service, "ready", port=port, pid=identity.pid, started=identity.started)
+    address = f"http://{HOST}:{port}"
+    row = state.Row(service, "ready", address=address, port=port, pid=identity.pid, started=identity.started)
     with state.hold(home):
         state.write(home, state.State(state.RUNNING, identity, rows={service: row}))
         result = CliRunner().invoke(app, ["status", "--json"])

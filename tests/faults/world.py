@@ -191,7 +191,8 @@ async def world(
             stack.push_async_callback(road.close)
         # Customers who wait for one of so many connections would keep us busy, and with us every road.
         limits, timeout = httpx.Limits(max_keepalive_connections=200), httpx.Timeout(30, pool=None)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, trust_env=False, limits=limits))
+        visiting = httpx.AsyncClient(timeout=timeout, trust_env=False, limits=limits, auth=system.visitor())
+        client = await stack.enter_async_context(visiting)
         shop = Shop(system, client, Journal(servers.kafka.admin))
         stack.push_async_callback(shop.close)
         for service in CATALOGUE:

@@ -17,11 +17,13 @@ from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi.checks import allow_header_conformance
 
 from backbone.service import Service
+from deployment import people
 from deployment.catalogue import sample_of, views
 from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.documents import document_of
 from tests.integration.one_service import fed, serving
+from tests.issuing import Issuer, bearing, issuing
 
 PROBLEM = "application/problem+json"
 SAMPLE_ORDER = "0193a5c0-8e00-7a3c-9d51-0242ac120002"
@@ -66,6 +68,7 @@ WITH_OPERATIONS = "orders"
 ALWAYS = "loyalty"
 """Fuzzed in every run; the others where there is time."""
 
+EVERYTHING = sorted(people.roles()["admin"] | people.roles()["service"])
 AddressOf = Callable[[str], str]
 Case = schemathesis.Case[Any]
 
@@ -103,7 +106,9 @@ def test_every_operation_says_what_it_is_for(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == ALWAYS else pytest.mark.long) for name in SERVICES]
 )
-def test_an_operation_does_what_it_says(name: str, address_of: AddressOf, subtests: pytest.Subtests) -> None:
+def test_an_operation_does_what_it_says(
+    name: str, address_of: AddressOf, issuer: Issuer, subtests: pytest.Subtests
+) -> None:
     """Cases are drawn here, not while tests are collected, as schemathesis's `parametrize` does in every process."""
     schema, address = fuzzable(SERVICES[name]), address_of(name)
     load_all_checks()
@@ -113,17 +118,17 @@ def test_an_operation_does_what_it_says(name: str, address_of: AddressOf, subtes
             build_operation_test(
                 config=schema.config,
                 operation=operation,
-                test_func=conforming(address),
+                test_func=conforming(address, bearing(issuer.token("alma", *EVERYTHING))),
                 given_kwargs={},
                 feedback=FeedbackSources(),
             )()
 
 
-def conforming(address: str) -> Callable[[Case], None]:
+def conforming(address: str, headers: dict[str, str]) -> Callable[[Case], None]:
     def test(case: Case) -> None:
-        response = case.call(base_url=address)
+        response = case.call(base_url=address, headers=headers)
         beyond = [allow_header_conformance] if case.operation.path == SHADOWED else []
-        case.validate_response(response, excluded_checks=beyond)
+        case.validate_response(response, excluded_checks=beyond, headers=headers)
         if response.status_code >= 400:
             assert response.headers["content-type"] == [PROBLEM]
         if fits(case) and response.status_code not in (404, 409):
@@ -146,7 +151,13 @@ def unexpected(response: schemathesis.Response) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def address_of(new_database: NewDatabase) -> Iterator[AddressOf]:
+def issuer() -> Iterator[Issuer]:
+    with issuing() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def address_of(new_database: NewDatabase, issuer: Issuer) -> Iterator[AddressOf]:
     """Gives the address of a service's real application, which is started when first asked for."""
     with ExitStack() as running:
 
@@ -154,7 +165,7 @@ def address_of(new_database: NewDatabase) -> Iterator[AddressOf]:
         def start(name: str) -> str:
             service, url = SERVICES[name], new_database(name)
             asyncio.run(_happen(service, url))
-            return running.enter_context(serving(service, url))
+            return running.enter_context(serving(service, url, issuer=issuer.url))
 
         yield start
 

@@ -140,8 +140,7 @@ class Met:
 
 @asynccontextmanager
 async def meeting(url: str, home: Home, clock: Clock | None = None) -> AsyncIterator[Met]:
-    # Reading the certificates of all authorities would take longer than most tests here.
-    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, verify=False) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
         yield Met(url, home, clock or Clock(), http)
 
 

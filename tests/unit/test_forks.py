@@ -15,6 +15,7 @@ import pytest
 
 from local import ROOT, forks, programs
 from local.forks import Forked, Forks
+from local.layout import Layout
 from local.processes import Identity, identity_of, is_alive
 from local.program import Program, python
 from local.state import Row
@@ -232,7 +233,7 @@ async def test_a_parent_with_a_second_thread_forks_nothing(tmp_path: Path, monke
 
 
 async def test_the_parent_of_the_services_has_no_thread_no_loop_and_no_connection(tmp_path: Path) -> None:
-    services = Forks(programs.modules(), tmp_path / "parent.log")
+    services = Forks(programs.modules(Layout()), tmp_path / "parent.log")
     try:
         parent = psutil.Process((await services.prepare()).process.pid)
         files = [os.readlink(f"/proc/{parent.pid}/fd/{each}") for each in os.listdir(f"/proc/{parent.pid}/fd")]
@@ -251,6 +252,7 @@ def test_forks_die_with_a_supervisor_that_is_killed(nursery: Nursery) -> None:
     script = f"""
 import asyncio, pathlib
 from local.forks import Forks
+from local.layout import Layout
 from local.program import Program, python
 from local.state import Row
 from local.supervisor import Supervisor

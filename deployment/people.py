@@ -1,0 +1,110 @@
+"""Says who there is, and what each may do, to an identity provider of our own: people.toml, in the provider's words.
+
+Programs are known by keys: each has a private one of its own, drawn once, and the provider is told the public one.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from deployment.drawing import draw_once, sync, written
+from services import CATALOGUE
+
+FILE = Path(__file__).with_name("people.toml")
+AUDIENCE = "sliceline"
+COMMAND_LINE = "sliceline-cli"
+REDIRECT = "http://127.0.0.1/callback"
+"""Where the provider sends whoever logs in for the command line; the port may be any (RFC 8252 7.3)."""
+INCLUDED = "+"
+NOBODY_ELSE: Mapping[str, tuple[str, ...]] = {}
+
+
+@cache
+def _told() -> dict[str, Any]:
+    return tomllib.loads(FILE.read_text())
+
+
+@cache
+def roles() -> Mapping[str, frozenset[str]]:
+    """Return the scopes of each role, those of the roles that it includes as well."""
+    return {role: frozenset(_scopes(role)) for role in _told()["roles"]}
+
+
+def _scopes(role: str) -> Iterable[str]:
+    for each in _told()["roles"][role]:
+        if each.startswith(INCLUDED):
+            yield from _scopes(each.removeprefix(INCLUDED))
+        else:
+            yield each
+
+
+def people() -> Mapping[str, tuple[str, ...]]:
+    """Return the roles of each person of the sandbox, by name."""
+    return {name: tuple(each["roles"]) for name, each in _told()["people"].items()}
+
+
+def who_has(role: str) -> str | None:
+    """Return the first person with a role; None where nobody has it."""
+    return next((name for name, theirs in people().items() if role in theirs), None)
+
+
+def clients() -> dict[str, tuple[str, ...]]:
+    """Return the roles of each program that calls services: of every service, and of those outside."""
+    told = _told()["clients"]
+    return {name: ("service", *told.get(name, ())) if name in CATALOGUE else tuple(told[name]) for name in _named(told)}
+
+
+def _named(told: Iterable[str]) -> Iterable[str]:
+    return dict.fromkeys((*CATALOGUE, *told))
+
+
+def key_of(folder: Path, client: str) -> Path:
+    """Return the file with a program's private key, drawn where there is none; beside it is what issuers are told."""
+    private = folder / "clients" / client / "key.pem"
+    _draw(private, folder / _public(client))
+    return private
+
+
+def prepare(folder: Path, more: Mapping[str, tuple[str, ...]] = NOBODY_ELSE) -> Path:
+    """Draw the keys that are missing, and write down who there is; return the file that says so.
+
+    `more` are other programs with the roles of each.
+    """
+    programs = {**clients(), **more}
+    for client in programs:
+        key_of(folder, client)
+    register = folder / "register.json"
+    written(register, json.dumps(_register(programs), indent=2)).replace(register)
+    sync(folder)
+    return register
+
+
+def _public(client: str) -> str:
+    return f"clients/{client}/public.jwks.json"
+
+
+def _draw(private: Path, public: Path) -> None:
+    from joserfc.jwk import ECKey
+
+    if not private.exists():
+        draw_once(private, ECKey.generate_key("P-256").as_pem(private=True).decode())
+    key = ECKey.import_key(private.read_text())
+    told = {**key.as_dict(private=False), "kid": key.thumbprint(), "use": "sig", "alg": "ES256"}
+    if not public.exists():
+        draw_once(public, json.dumps({"keys": [told]}))
+
+
+def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    named = {name: each["name"] for name, each in _told()["people"].items()}
+    return {
+        "audience": AUDIENCE,
+        "roles": {role: sorted(scopes) for role, scopes in roles().items()},
+        "users": [{"sub": name, "name": named[name], "roles": theirs} for name, theirs in people().items()],
+        "clients": [
+            {"id": COMMAND_LINE, "redirects": [REDIRECT]},
+            *({"id": name, "roles": theirs, "keys": _public(name)} for name, theirs in programs.items()),
+        ],
+    }

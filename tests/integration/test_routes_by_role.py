@@ -1,0 +1,83 @@
+"""Every route of every service, asked in every role over HTTP: what is declared is let in, everything else is not."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from backbone.application import create_application
+from backbone.context import Context
+from backbone.http.routing import permissions
+from backbone.service import Service
+from backbone.storage.database import Database
+from deployment import people
+from services import CATALOGUE
+from tests.conftest import NewDatabase
+from tests.integration.one_service import fed
+from tests.issuing import Issuer, bearing, issuing
+
+ROLES = people.roles()
+REFUSED = (401, 403)
+UNUSED = "postgresql://unused"
+
+
+def service_of(name: str) -> Service[Any]:
+    service: Service[Any] = importlib.import_module(f"services.{name}.service").SERVICE
+    return service
+
+
+def declared(service: Service[Any]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The scopes of which each route takes one, by path and method; none where it is open."""
+    context = Context(service.settings(database_url=UNUSED), Database(UNUSED, service.name))
+    found = permissions(create_application(service, context))
+    return {(path, method): each.scopes for (path, method), each in found.items() if method != "HEAD"}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    with issuing() as issuer:
+        yield issuer
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+async def test_each_role_may_use_the_routes_that_are_declared_for_it_and_no_other(
+    name: str, new_database: NewDatabase, issuer: Issuer
+) -> None:
+    service = service_of(name)
+    routes = declared(service)
+    assert len(routes) > 30
+    async with fed(service, new_database, issuer=issuer.url) as asked:
+        for role, scopes in {"nobody": None, "no role": frozenset[str](), **ROLES}.items():
+            sent = {} if scopes is None else bearing(issuer.token("ann", *sorted(scopes)))
+            wrong = [
+                (method, path, answer)
+                for (path, method), taken in routes.items()
+                if ((answer := await ask(asked.client, method, path, sent)) in REFUSED) != is_refused(taken, scopes)
+            ]
+            assert not wrong, role
+
+
+def is_refused(taken: tuple[str, ...], scopes: frozenset[str] | None) -> bool:
+    return bool(taken) and not set(taken) & (scopes or set())
+
+
+async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]) -> int:
+    """Ask for what is not there, and with no body: whoever is let in is told of that."""
+    filled = re.sub(r"\{[^}]*\}", "7", path)
+    return (await client.request(method, filled, headers=headers)).status_code
+
+
+def test_every_scope_that_a_route_takes_is_somebodys_and_none_is_for_nothing() -> None:
+    taken = {scope for name in CATALOGUE for scopes in declared(service_of(name)).values() for scope in scopes}
+    given = {scope for scopes in ROLES.values() for scope in scopes}
+    own = {scope for scope in taken if scope.endswith(".own")}
+    assert {scope.removesuffix(".own") for scope in own} <= taken
+    assert given == taken
+
+
+def test_every_role_is_somebodys() -> None:
+    held = {role for roles in (*people.people().values(), *people.clients().values()) for role in roles}
+    assert held == set(ROLES)
