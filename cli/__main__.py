@@ -33,6 +33,7 @@ from cli.seed import seed
 from cli.several import SeveralWords
 from cli.status import status
 from cli.test import test
+from cli.token import token
 from cli.up import up
 from cli.webhooks import webhooks
 from cli.why import why
@@ -74,6 +75,7 @@ ON_THE_SHOP = (
     dead_letters,
     forget,
     rotate,
+    token,
     reset,
 )
 for command in (*ON_THE_SHOP, contracts, bench, chaos):

@@ -29,11 +29,11 @@ def first_letter(client: "httpx.Client", key: str | None, without: Collection[st
 def answer_of(response: "httpx.Response") -> Any:
     """Return a response's JSON; end the command when the service refused."""
     if response.is_error:
-        fail(f"{response.request.url.path} was refused with {response.status_code}: {_detail(response)}")
+        fail(f"{response.request.url.path} was refused with {response.status_code}: {detail_of(response)}")
     return response.json()
 
 
-def _detail(response: "httpx.Response") -> str:
+def detail_of(response: "httpx.Response") -> str:
     """Return a problem document's words, with the fields that it names; the body itself where it is none."""
     try:
         problem = response.json()

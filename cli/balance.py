@@ -38,9 +38,11 @@ def balance(
     """
     import httpx
 
+    from cli.asking import client_of
+
     if service is not None:
         known_service(service)
-    with httpx.Client(base_url=address_of(LEDGER), timeout=30, headers={"X-Actor": actor}, trust_env=False) as client:
+    with client_of(address_of(LEDGER), timeout=30, headers={"X-Actor": actor}) as client:
         try:
             sheet = answer_of(client.get("/balance"))
             if action == Action.ACCEPT:

@@ -72,9 +72,11 @@ def dead_letters(
     """
     import httpx
 
+    from cli.asking import client_of
+
     which = {name: value for name, value in (("letter", number), ("key", key), ("group", group)) if value is not None}
     wanted = _Wanted(number, which, all_of_them, dry_run, yes, rate_of(rate), on_failure, reason, data, to)
-    with httpx.Client(base_url=address_of(service), timeout=60, headers={"X-Actor": actor}, trust_env=False) as client:
+    with client_of(address_of(service), timeout=60, headers={"X-Actor": actor}) as client:
         try:
             ACTIONS[action](_Asked(client, service, wanted))
         except httpx.HTTPError as error:

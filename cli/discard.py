@@ -22,9 +22,11 @@ def discard(
     """Give up one parked event that nothing can mend; what waited behind it goes on in order."""
     import httpx
 
+    from cli.asking import client_of
+
     if (letter is None) == (key is None):
         fail("Say which one: --letter NUMBER or --key KEY.", code=2)
-    with httpx.Client(base_url=address_of(service), timeout=30, trust_env=False) as client:
+    with client_of(address_of(service), timeout=30) as client:
         try:
             number = _first_of(client, service, key) if key is not None else letter
             answer_of(

@@ -18,13 +18,16 @@ def archived_before(letter: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Return the records before a letter, the oldest first; None where no ledger is there, or it has not kept it."""
     import httpx
 
+    from cli.asking import client_of
+
     row = running_shop().rows.get(LEDGER)
     source = next((each["value"] for each in letter["headers"] if each["name"] == "ce_source"), None)
     if row is None or not row.address or not source or not letter["event"]:
         return None
     asked = {"event": letter["event"], "source": source}
     try:
-        response = httpx.get(f"{row.address}/records/before", params=asked, timeout=10, trust_env=False)
+        with client_of(row.address, timeout=10) as ledger:
+            response = ledger.get("/records/before", params=asked)
     except httpx.HTTPError:
         return None
     return list(response.json()["events"]) if response.status_code == 200 else None

@@ -125,9 +125,11 @@ def ends(service: str) -> Iterator[Ends]:
     """Open both ends; end the command when one of them is not there."""
     import httpx
 
-    given: dict[str, Any] = {"timeout": 120, "trust_env": False, "headers": ACTOR}
+    from cli.asking import client_of
+
+    given: dict[str, Any] = {"timeout": 120, "headers": ACTOR}
     ledger, to = address_of("ledger"), address_of(service)
-    with httpx.Client(base_url=ledger, **given) as archive, httpx.Client(base_url=to, **given) as client:
+    with client_of(ledger, **given) as archive, client_of(to, **given) as client:
         try:
             yield Ends(archive, client, service)
         except httpx.HTTPError as error:

@@ -34,7 +34,9 @@ def forget(
     """
     import httpx
 
-    with httpx.Client(timeout=30, trust_env=False) as client:
+    from cli.asking import client_of
+
+    with client_of(timeout=30) as client:
         try:
             keys = _known(client, customer)
             if not _tell(client, customer, keys):
@@ -98,10 +100,7 @@ def _tell(client: "httpx.Client", customer: str, keys: Keys) -> bool:
 
 
 def _orders(client: "httpx.Client", customer: str) -> list[dict[str, Any]]:
-    import httpx
-
-    with httpx.Client(base_url=address_of("orders"), timeout=client.timeout, trust_env=False) as orders:
-        return list(everything(orders, "/orders", customer=customer))
+    return list(everything(client, f"{address_of('orders')}/orders", customer=customer))
 
 
 def _living(keys: Keys) -> list[str]:

@@ -25,16 +25,18 @@ def order(
     """Place an order with the system that is up. What there is: GET /menu of the orders service."""
     import httpx
 
+    from cli.asking import client_of, for_curl
+
     lines = [parse_line(item) for item in items]
     address = address_of("orders")
-    with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+    with client_of(address, timeout=30) as client:
         try:
             placed = _place(client, _body(lines, customer, collection))
             console.print(f"Order {placed['id']}: {placed['status']}", highlight=False)
             if follow:
                 _follow(client, placed["id"])
             else:
-                console.print(f"Follow it: curl -N {address}/orders/{placed['id']}/stream", highlight=False)
+                console.print(f"Follow it: curl -N {for_curl()}{address}/orders/{placed['id']}/stream", highlight=False)
         except httpx.HTTPError as error:
             fail(f"The orders service does not answer ({str(error) or type(error).__name__}). See: ./sliceline status")
 
@@ -76,7 +78,9 @@ def explain(status: int, body: bytes) -> str:
 
 
 def _follow(client: "httpx.Client", order_id: str) -> None:
-    look = f"curl {str(client.base_url).rstrip('/')}/orders/{order_id}"
+    from cli.asking import for_curl
+
+    look = f"curl {for_curl()}{str(client.base_url).rstrip('/')}/orders/{order_id}"
     try:
         ended = _print_timeline(_documents(client, order_id))
     except KeyboardInterrupt:

@@ -22,8 +22,10 @@ def pause(
     """
     import httpx
 
+    from cli.asking import client_of
+
     what = wanted(service, key, jobs)
-    with httpx.Client(base_url=address_of(service), timeout=30, trust_env=False) as client:
+    with client_of(address_of(service), timeout=30) as client:
         try:
             answer_of(client.post("/pauses", json={**what, "reason": reason}, headers={"X-Actor": actor}))
         except httpx.HTTPError as error:

@@ -155,10 +155,11 @@ def _service_at(address: str) -> str:
 def _patterns(address: str, service: str) -> "list[Asking]":
     import httpx
 
+    from cli.asking import client_of
     from deployment.asking import LISTS, asking
 
     try:
-        with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
+        with client_of(address, timeout=PATIENCE) as client:
             return asking(service, everything(client, LISTS[service]))
     except httpx.HTTPError as error:
         fail(f"{service} at {address} does not say who asks for what ({LISTS[service]}): {error}")

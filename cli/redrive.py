@@ -27,7 +27,9 @@ def redrive(
     """
     import httpx
 
-    with httpx.Client(base_url=address_of(service), timeout=30, trust_env=False) as client:
+    from cli.asking import client_of
+
+    with client_of(address_of(service), timeout=30) as client:
         try:
             handled = _handle_again(client, service, key)
             published = answer_of(client.post("/refused-events/retry", json={"key": key}))["retried"]

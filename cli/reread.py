@@ -18,9 +18,11 @@ def reread(
     """
     import httpx
 
+    from cli.asking import client_of
+
     try:
-        url = f"{address_of(service)}/reread"
-        answer = httpx.post(url, json={"topic": topic}, timeout=30, trust_env=False)
+        with client_of(address_of(service), timeout=30) as client:
+            answer = client.post("/reread", json={"topic": topic})
     except httpx.HTTPError as error:
         fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
     if answer.is_error:

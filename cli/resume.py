@@ -19,8 +19,10 @@ def resume(
     """Let a service's consumer, one key of it or one kind of job go on after a pause; what waited is done, in order."""
     import httpx
 
+    from cli.asking import client_of
+
     what = wanted(service, key, jobs)
-    with httpx.Client(base_url=address_of(service), timeout=30, trust_env=False) as client:
+    with client_of(address_of(service), timeout=30) as client:
         try:
             paused = next((each for each in everything(client, "/pauses") if what.items() <= each.items()), None)
             if paused is None:

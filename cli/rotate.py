@@ -34,10 +34,11 @@ def rotate(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
     """
     import httpx
 
+    from cli.asking import client_of
     from deployment.master_key import KeyFile
 
     file = KeyFile(_path())
-    with httpx.Client(timeout=60, trust_env=False) as client:
+    with client_of(timeout=60) as client:
         try:
             if not file.next.exists():
                 _check(client, file)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,13 @@ from local import probes, processes, state
 from local.state import Row
 from services import CATALOGUE
 
-UNKNOWN = "what waits there is not known: /backlog does not answer"
+if TYPE_CHECKING:
+    import httpx
+
+UNKNOWN = "what waits there is not known: "
+SILENT = f"{UNKNOWN}/backlog does not answer"
+PATIENCE = 2.0
+"""Seconds that a service may take to say it."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,12 @@ def status(
 def _healths(shop: Shop | None) -> list[Health]:
     if shop is None:
         return []
+    from cli.asking import opened
+
     # The tables are a step of starting, not a process.
     rows = [row for name, row in shop.rows.items() if name != "tables"]
-    with ThreadPoolExecutor(len(rows) or 1) as pool:
-        return list(pool.map(lambda row: _health(row, shop.in_containers or _is_alive(row)), rows))
+    with ThreadPoolExecutor(len(rows) or 1) as pool, opened(timeout=PATIENCE) as client:
+        return list(pool.map(lambda row: _health(row, shop.in_containers or _is_alive(row), client), rows))
 
 
 def _is_alive(row: Row) -> bool:
@@ -81,17 +89,31 @@ def _is_alive(row: Row) -> bool:
     return identity is not None and processes.is_alive(identity)
 
 
-def _health(row: Row, alive: bool) -> Health:
+def _health(row: Row, alive: bool, client: "httpx.Client") -> Health:
     healthy = alive and row.state == "ready" and answers(row)
     shown = "unhealthy" if row.state == "ready" and not healthy else row.state
-    backlog = probes.get_json(row.port, "/backlog") if alive and row.port and row.name in CATALOGUE else None
-    unknown = [UNKNOWN] if healthy and row.name in CATALOGUE else []
+    backlog, silent = _backlog(row, client) if alive and row.port and row.name in CATALOGUE else (None, SILENT)
+    unknown = [silent] if healthy and row.name in CATALOGUE else []
     needs = backlog["needs"] if backlog else unknown
     parked = _parked(backlog) if backlog else None
     waiting = {} if healthy or row.state != "ready" or row.name not in CATALOGUE else _waiting(row)
     return Health(
         row.name, healthy, shown, row.address, row.port, row.pid, row.restarts, waiting, parked, needs, backlog
     )
+
+
+def _backlog(row: Row, client: "httpx.Client") -> tuple[dict[str, Any] | None, str]:
+    """Return what a service says that waits there, or None and why that is not known."""
+    import httpx
+
+    from cli.login import NotLetIn
+
+    try:
+        return client.get(f"{row.address}/backlog").raise_for_status().json(), ""
+    except NotLetIn as refused:
+        return None, f"{UNKNOWN}{refused}"
+    except (httpx.HTTPError, ValueError):
+        return None, SILENT
 
 
 def _waiting(row: Row) -> dict[str, str]:

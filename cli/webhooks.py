@@ -164,7 +164,9 @@ def _endpoint(receiver: Receiver, address: str, events: list[str], ordered: bool
     """Have an endpoint in the running shop for as long as the block runs."""
     import httpx
 
-    with httpx.Client(base_url=address_of("webhooks"), timeout=30, trust_env=False) as client:
+    from cli.asking import client_of
+
+    with client_of(address_of("webhooks"), timeout=30) as client:
         try:
             for left in _delete_ours(client, address):
                 console.print(f"Endpoint {left}, which a killed listener has left, is deleted.", highlight=False)

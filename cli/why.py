@@ -33,7 +33,9 @@ def why(
     """
     import httpx
 
-    with httpx.Client(base_url=address_of(LEDGER), timeout=30, trust_env=False) as client:
+    from cli.asking import client_of
+
+    with client_of(address_of(LEDGER), timeout=30) as client:
         try:
             response = client.get("/why", params={"order": order, "expected": expected})
         except httpx.HTTPError as error:

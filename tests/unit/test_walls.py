@@ -99,6 +99,15 @@ def reached(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
+HTTP = {f"httpx.{name}" for name in ("Client", "AsyncClient", "request", "stream", "get", "post", "put", "delete")}
+WITHOUT_IT = ["asking.py", "login.py", "readers.py"]
+"""Who sends tokens along, whom they are got from, and who reads what is open to everybody."""
+
+
+def test_commands_ask_services_by_the_one_client_that_sends_a_token() -> None:
+    assert [path.name for path in sorted((ROOT / "cli").rglob("*.py")) if HTTP & set(reached(path))] == WITHOUT_IT
+
+
 RUNNING = {
     path.relative_to(ROOT).as_posix(): set(reached(path))
     for folder in ("backbone", "services", "deployment")

@@ -1,0 +1,61 @@
+"""Logs people in at the identity provider of the sandbox, as a browser would: the code flow with PKCE (RFC 7636)."""
+
+import secrets
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from cli.running import Shop
+from deployment.people import COMMAND_LINE, REDIRECT
+from local.layout import layout_for
+
+PROVIDER = "identity"
+"""The process that knows people, in a shop that lets nobody in without a token."""
+PATIENCE = 10.0
+SEE = f"See: ./sliceline logs {PROVIDER}"
+
+
+class NotLetIn(Exception):
+    """Says why somebody gets no token, or is let in with none or not with this one, and what to do."""
+
+
+def token_of(shop: Shop, person: str) -> str:
+    """Return a new access token of one of the sandbox's people. Raises NotLetIn."""
+    address = shop.rows[PROVIDER].address
+    if not address:
+        raise NotLetIn("The identity provider is not there yet. See how far it is: ./sliceline status")
+    verifier = secrets.token_urlsafe(48)
+    form = {"grant_type": "authorization_code", "client_id": COMMAND_LINE, "redirect_uri": REDIRECT}
+    try:
+        with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as browser:
+            code = _code(browser, person, _password(shop, person), verifier)
+            answer = browser.post("/token", data={**form, "code": code, "code_verifier": verifier})
+            return str(answer.raise_for_status().json()["access_token"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise NotLetIn(f"The identity provider gives no token ({error}). {SEE}") from None
+
+
+def _password(shop: Shop, person: str) -> str:
+    path = layout_for(shop.port_offset).folder(PROVIDER) / "people" / person / "password"
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise NotLetIn(f"The password of {person} cannot be read: {path}: {error.strerror}") from None
+
+
+def _code(browser: httpx.Client, person: str, password: str, verifier: str) -> str:
+    """Send the form in which somebody logs in; return the code that the provider sends the client."""
+    challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    state = secrets.token_urlsafe(16)
+    asked = {"response_type": "code", "client_id": COMMAND_LINE, "redirect_uri": REDIRECT, "state": state}
+    pkce = {"code_challenge": challenge, "code_challenge_method": "S256"}
+    answer = browser.post("/authorize", data={**asked, **pkce, "username": person, "password": password})
+    location: str = answer.headers.get("location", "")
+    told = parse_qs(urlsplit(location).query)
+    if told.get("state") != [state] or "code" not in told:
+        wait = answer.headers.get("retry-after")
+        again = f"; try again in {wait} s" if wait else ""
+        raise NotLetIn(f"The identity provider does not log {person} in ({answer.status_code}{again}). {SEE}")
+    return told["code"][0]

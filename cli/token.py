@@ -1,0 +1,50 @@
+"""./sliceline token: print a token with which one is let in."""
+
+from typing import Annotated
+
+import typer
+
+from cli.console import fail
+from cli.running import Shop, running_shop
+from deployment import AUTH
+from local.layout import layout_for
+
+
+def token(
+    who: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="ROLE|NAME",
+            help="Whose: a role (customer, kitchen, courier, stock, reader, operator, admin), or a name (ada).",
+        ),
+    ] = "customer",
+) -> None:
+    """Print an access token of one of the sandbox's people, where the shop lets nobody in without one.
+
+    It is all that is printed: curl -H "Authorization: Bearer $(./sliceline token)" localhost:8001/orders. It lasts a
+    quarter of an hour. Commands log in by themselves, as an administrator; SLICELINE_TOKEN has them send another token.
+    """
+    from cli.login import PROVIDER, NotLetIn, token_of
+    from deployment.people import people, who_has
+
+    shop = running_shop()
+    if PROVIDER not in shop.rows:
+        fail(_why_none(shop))
+    person = who if who in people() else who_has(who)
+    if person is None:
+        roles = dict.fromkeys(role for theirs in people().values() for role in theirs)
+        fail(
+            f"Nobody is called '{who}', or has that role. Roles: {', '.join(roles)}. People: {', '.join(people())}.", 2
+        )
+    try:
+        typer.echo(token_of(shop, person))
+    except NotLetIn as refused:
+        fail(str(refused))
+
+
+def _why_none(shop: Shop) -> str:
+    issuer = layout_for(shop.port_offset).issuer_url
+    if issuer:
+        return f"Tokens are given by {issuer}: get one there, and commands send it from SLICELINE_TOKEN."
+    return f"This shop asks nobody for a token. {AUTH}=on ./sliceline up starts one that does."
