@@ -87,11 +87,11 @@ class Tokens:
         try:
             claims = jwt.decode(text, keys, algorithms=list(ALGORITHMS)).claims
             self._rules.validate(claims)
+            return _said(claims)
         except InvalidKeyIdError:
             return None
-        except (JoseError, ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise TokenRefused(f"It is not sound: {getattr(error, 'error', type(error).__name__)}.") from None
-        return _said(claims)
 
     @property
     def _rules(self) -> Any:
@@ -110,6 +110,7 @@ def _said(claims: dict[str, Any]) -> Token:
     subject, scope = claims["sub"], claims.get("scope", "")
     if not isinstance(subject, str) or not (is_line(subject) and 0 < len(subject) <= LONGEST_NAME):
         raise TokenRefused("Its `sub` is no name that could be written down.")
+    subject.encode()  # half a pair of surrogates is no text that anybody could store
     if holds_sealed(subject):
         raise TokenRefused("Its `sub` holds a sealed text.")
     if not isinstance(scope, str):

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from backbone.identity import issuer_keys, tokens
@@ -160,6 +160,12 @@ def _changed_afterwards(issuer: Issuer) -> str:
     return f"{head}.{_encoded(claims)}.{signature}"
 
 
+def _with(issuer: Issuer, more: bytes) -> str:
+    """Signed by the issuer, with members that no encoder of JSON would write."""
+    claims = json.dumps(issuer.claims("ada", "orders.read")).encode().removesuffix(b"}") + b", " + more + b"}"
+    return jws.serialize_compact({"alg": "ES256", "kid": issuer.keys[0].kid}, claims, issuer.keys[0])
+
+
 def saying(**changes: Any) -> Callable[[Issuer], str]:
     return lambda issuer: issuer.token("ada", "orders.read", **changes)
 
@@ -180,10 +186,13 @@ FORGED: dict[str, Callable[[Issuer], str]] = {
     "over": saying(exp=int(time.time()) - tokens.LEEWAY - 5),
     "without an end": saying(exp=None),
     "that ends in words": saying(exp="never"),
+    "that ends beyond all numbers": saying(exp=10**400),
+    "nested without end": lambda issuer: _with(issuer, b'"more": ' + b"[" * 2500 + b"]" * 2500),
     "not valid yet": saying(nbf=int(time.time()) + 3600),
     "made in the future": saying(iat=int(time.time()) + 3600),
     "about nobody": saying(sub=None),
     "about a number": saying(sub=7),
+    "about half a character": lambda issuer: _with(issuer, rb'"sub": "ada\ud800"'),
     "about several lines": saying(sub="ada\nX-Admin: yes"),
     "about what is sealed": saying(sub=f"sealed:orders.{'A' * 22}:{'A' * 38}:"),
     "with a list of scopes": saying(scope=["orders.read"]),
