@@ -143,6 +143,7 @@ async def test_a_page_follows_an_order(orders: Fed) -> None:
     ("path", "method", "headers"),
     [
         ("/orders", "POST", "content-type,idempotency-key"),
+        ("/orders", "POST", "authorization,content-type"),
         ("/orders/one/cancel", "POST", "content-type, x-actor, x-correlation-id"),
         ("/orders/one/refunds", "POST", "content-type,idempotency-key,x-actor"),
         ("/menu", "POST", "content-type,idempotency-key,x-actor"),
