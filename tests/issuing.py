@@ -22,6 +22,7 @@ class Issuer:
     def __init__(self) -> None:
         self.url = ""
         self.keys: list[ECKey] = []
+        self.others: list[dict[str, Any]] = []
         self.is_away = False
         self.asked = 0
         self.rotate()
@@ -41,8 +42,8 @@ class Issuer:
         return signed(self.claims(name, *scopes, **changes), self.keys[0])
 
     def told(self) -> dict[str, Any]:
-        """The public keys."""
-        return {"keys": [each.as_dict(private=False) for each in self.keys]}
+        """The public keys, behind those of others."""
+        return {"keys": [*self.others, *(each.as_dict(private=False) for each in self.keys)]}
 
 
 def signed(claims: dict[str, Any], key: Any, **header: Any) -> str:

@@ -92,13 +92,12 @@ class IssuerKeys:
     async def _told(self) -> "KeySet":
         import httpx
         from joserfc.errors import JoseError
-        from joserfc.jwk import KeySet
 
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 url = self._url or (await self._get(f"{self._issuer.rstrip('/')}{DISCOVERY}"))["jwks_uri"]
                 told = await self._get(url)
-            return KeySet.import_key_set({"keys": [each for each in told["keys"] if _signs(each)]})
+            return _readable([each for each in told["keys"] if _signs(each)])
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, msgspec.MsgspecError) as error:
             raise IssuerAway(f"{self._issuer} does not tell its keys ({type(error).__name__}).") from None
         except (KeyError, TypeError, AttributeError, ValueError, JoseError) as error:
@@ -112,3 +111,18 @@ class IssuerKeys:
 def _signs(key: Any) -> bool:
     """Tell whether a key is one of a pair, for signatures: no shared secret, nor one that encrypts."""
     return key.get("kty") in ("EC", "RSA", "OKP") and key.get("use", "sig") == "sig"
+
+
+def _readable(told: list[dict[str, Any]]) -> "KeySet":
+    """Read the keys; one that we cannot read may be for others, and is left out (RFC 7517 5). Raises where all are."""
+    from joserfc.errors import JoseError
+    from joserfc.jwk import JWKRegistry, KeySet
+
+    keys = []
+    for each in told:
+        try:
+            keys.append(JWKRegistry.import_key(each))
+        except (KeyError, TypeError, ValueError, JoseError):
+            if each is told[-1] and not keys:
+                raise
+    return KeySet(keys)

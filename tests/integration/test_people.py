@@ -246,6 +246,20 @@ async def test_a_new_key_counts_at_once_and_an_old_one_as_long_as_it_is_told(
             assert (await orders.client.get("/orders", headers=new)).status_code == 200
 
 
+async def test_a_key_that_we_cannot_read_is_nothing_to_the_others(database: NewDatabase) -> None:
+    with issuing() as issuer:
+        issuer.others = [
+            {"kty": "EC", "crv": "P-1024", "kid": "later", "x": "AA", "y": "AA"},
+            {"kty": "EC", "crv": "P-256", "kid": "off the curve", "x": "AA", "y": "AA"},
+            {"kty": "RSA", "kid": "half"},
+            {"kty": "OKP", "crv": "Ed999", "x": "AA"},
+            {"kty": "EC"},
+        ]
+        async with fed(SERVICE, database, issuer=issuer.url) as orders:
+            told = await orders.client.get("/orders", headers=bearing(issuer.token("ada", "orders.read")))
+            assert told.status_code == 200
+
+
 async def test_made_up_keys_have_the_issuer_asked_no_oftener(database: NewDatabase) -> None:
     with issuing() as issuer:
         async with fed(SERVICE, database, issuer=issuer.url) as orders:
