@@ -194,7 +194,7 @@ FORGED: dict[str, Callable[[Issuer], str]] = {
     "about a number": saying(sub=7),
     "about half a character": lambda issuer: _with(issuer, rb'"sub": "ada\ud800"'),
     "about several lines": saying(sub="ada\nX-Admin: yes"),
-    "about what is sealed": saying(sub=f"sealed:orders.{'A' * 22}:{'A' * 38}:"),
+    "about what is sealed": saying(sub=f"sealed:1:orders.{'A' * 22}:{'A' * 38};"),
     "with a list of scopes": saying(scope=["orders.read"]),
     "of half a token": lambda issuer: issuer.token("ada", "orders.read").rpartition(".")[0],
     "of no token at all": lambda _: "x",
