@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from joserfc import jwt
@@ -24,6 +24,8 @@ class Issuer:
         self.keys: list[ECKey] = []
         self.others: list[dict[str, Any]] = []
         self.is_away = False
+        self.answers = Event()
+        self.answers.set()
         self.asked = 0
         self.rotate()
 
@@ -65,6 +67,7 @@ def issuing() -> Iterator[Issuer]:
         def do_GET(self) -> None:
             documents = {DISCOVERY: {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"}, "/keys": issuer.told()}
             issuer.asked += 1
+            issuer.answers.wait()
             self.send_response(503 if issuer.is_away else 200)
             self.end_headers()
             self.wfile.write(json.dumps(documents[self.path]).encode())
@@ -79,5 +82,6 @@ def issuing() -> Iterator[Issuer]:
         try:
             yield issuer
         finally:
+            issuer.answers.set()
             server.shutdown()
             thread.join()

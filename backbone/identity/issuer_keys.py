@@ -19,6 +19,9 @@ KEPT = 300.0
 BETWEEN = 1.0
 """Seconds between two fetches, at least: whoever makes up key ids has the issuer asked no oftener."""
 CALL_SECONDS = 3.0
+NEWER_SECONDS = 0.5
+"""Seconds that a token with a key we do not know waits for newer ones, while the issuer may take longer: anybody can
+make up such a token, and whoever waits has a place among those who are let in (`admission.py`)."""
 
 
 class IssuerAway(OfOneAlone, ConnectionError):
@@ -51,10 +54,17 @@ class IssuerKeys:
         return self._keys
 
     async def newer(self) -> "KeySet | None":
-        """Return the keys fetched anew, for a token that names one which is not among them; None so soon after."""
+        """Return the keys fetched anew, for a token that names one which is not among them; None so soon after.
+
+        Raises IssuerAway where they are not there in a moment; the issuer is asked nevertheless.
+        """
         if time.monotonic() - self._asked_at < BETWEEN and self._asking is None:
             return None
-        await self._fetch()
+        try:
+            async with asyncio.timeout(NEWER_SECONDS):
+                await self._fetch()
+        except TimeoutError:
+            raise IssuerAway(f"{self._issuer} takes long to tell its newest keys.") from None
         return self._keys
 
     async def aclose(self) -> None:

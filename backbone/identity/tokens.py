@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("ES256", "RS256", "PS256")
 """Signatures by a key pair only: who knows a shared secret can make tokens, and a public key is no secret."""
+KINDS = ("at+jwt", "jwt")
 LEEWAY = 30
 """Seconds that the issuer's clock may differ from ours."""
 REMEMBERED = 60.0
@@ -85,7 +86,9 @@ class Tokens:
         from joserfc.errors import InvalidKeyIdError, JoseError
 
         try:
-            claims = jwt.decode(text, keys, algorithms=list(ALGORITHMS)).claims
+            token = jwt.decode(text, keys, algorithms=list(ALGORITHMS))
+            claims = token.claims
+            _check_kind(token.header)
             self._rules.validate(claims)
             return _said(claims)
         except InvalidKeyIdError:
@@ -106,6 +109,13 @@ class Tokens:
         )
 
 
+def _check_kind(header: dict[str, Any]) -> None:
+    """Refuse what the issuer signs for other ends, as logout tokens; some issuers call all by the one name "JWT"."""
+    kind = str(header.get("typ", "JWT")).lower().removeprefix("application/")
+    if kind not in KINDS:
+        raise TokenRefused("It is no access token (RFC 9068 4).")
+
+
 def _said(claims: dict[str, Any]) -> Token:
     subject, scope = claims["sub"], claims.get("scope", "")
     if not isinstance(subject, str) or not (is_line(subject) and 0 < len(subject) <= LONGEST_NAME):
@@ -115,4 +125,4 @@ def _said(claims: dict[str, Any]) -> Token:
         raise TokenRefused("Its `sub` holds a sealed text.")
     if not isinstance(scope, str):
         raise TokenRefused("Its `scope` is no text (RFC 8693 4.2).")
-    return Token(subject, frozenset(scope.split()), float(claims["exp"]))
+    return Token(subject, frozenset(scope.split(" ")) - {""}, float(claims["exp"]))

@@ -1,5 +1,6 @@
 """Who may do what, asked of a real service: by tokens of an issuer, each checked by its signature and its claims."""
 
+import asyncio
 import hmac
 import json
 import time
@@ -198,6 +199,7 @@ FORGED: dict[str, Callable[[Issuer], str]] = {
     "with a list of scopes": saying(scope=["orders.read"]),
     "of half a token": lambda issuer: issuer.token("ada", "orders.read").rpartition(".")[0],
     "of no token at all": lambda _: "x",
+    "of another kind": lambda issuer: signed(issuer.claims("ada", "orders.read"), issuer.keys[0], typ="logout+jwt"),
     "too long": saying(more="x" * tokens.LONGEST),
 }
 
@@ -227,6 +229,7 @@ async def test_a_new_key_counts_at_once_and_an_old_one_as_long_as_it_is_told(
     database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(issuer_keys, "BETWEEN", 0.0)
+    monkeypatch.setattr(tokens, "REMEMBERED", 0.0)
     with issuing() as issuer:
         async with fed(SERVICE, database, issuer=issuer.url) as orders:
             old = bearing(issuer.token("ada", "orders.read"))
@@ -237,7 +240,6 @@ async def test_a_new_key_counts_at_once_and_an_old_one_as_long_as_it_is_told(
             assert (await orders.client.get("/orders", headers=old)).status_code == 200
             issuer.keys.pop()
             monkeypatch.setattr(issuer_keys, "KEPT", 0.0)
-            monkeypatch.setattr(tokens, "REMEMBERED", 0.0)
 
             async def is_refused() -> bool:
                 return (await orders.client.get("/orders", headers=old)).status_code == 401
@@ -267,6 +269,32 @@ async def test_made_up_keys_have_the_issuer_asked_no_oftener(database: NewDataba
                 token = signed(issuer.claims("ada", "orders.read"), ECKey.generate_key("P-256", auto_kid=True))
                 assert (await orders.client.get("/orders", headers=bearing(token))).status_code == 401
             assert issuer.asked <= 2 + 2 * 2  # discovery and keys, for the first one and seldom after
+
+
+async def test_whoever_makes_up_a_key_holds_no_place_while_the_issuer_takes_long(
+    database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuer_keys, "BETWEEN", 0.0)
+    monkeypatch.setattr(issuer_keys, "CALL_SECONDS", 600.0)
+    with issuing() as issuer:
+        async with fed(SERVICE, database, issuer=issuer.url) as orders:
+            sent = bearing(issuer.token("ada", *OWN))
+            assert (await orders.client.get("/orders", headers=sent)).status_code == 200
+            issuer.answers.clear()
+            made_up = bearing(signed(issuer.claims("ada"), ECKey.generate_key("P-256", auto_kid=True)))
+            asked = [orders.client.post("/orders", json=_body("ada"), headers=made_up) for _ in range(80)]
+            async with asyncio.timeout(60):  # the issuer has not answered yet
+                told = {each.status_code for each in await asyncio.gather(*asked)}
+            assert told <= {429, 503}
+            assert (await orders.client.post("/orders", json=_body("ada"), headers=sent)).status_code == 202
+            issuer.rotate()
+            issuer.answers.set()
+            new = bearing(issuer.token("ada", *OWN))
+
+            async def is_let_in() -> bool:
+                return (await orders.client.get("/orders", headers=new)).status_code == 200
+
+            await eventually(is_let_in)
 
 
 async def test_an_issuer_that_is_away_is_a_moment_and_known_keys_go_on(
