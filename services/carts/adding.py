@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from backbone.decision import Decision, fold
 from backbone.http import Problem
+from backbone.http.problems import invalid
 from backbone.storage.database import Tx
 from backbone.storage.group_commit import PendingCommand
 from services.carts import decisions, store
@@ -26,6 +27,8 @@ async def write(tx: Tx, commands: Sequence[PendingCommand[Addition]]) -> None:
 def _add(cart: Cart, addition: Addition, tx: Tx) -> Decision[Cart]:
     if not addition.caller.may_touch(cart.customer.id if cart.customer else None):
         raise unknown(cart.id)
+    if addition.caller.only is not None and cart.customer is None and addition.customer is None:
+        raise invalid([{"field": "customer", "message": "is needed, so that nobody else gets at the cart"}])
     try:
         return decisions.add(cart, addition, tx.now)
     except Full as full:
