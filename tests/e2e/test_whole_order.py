@@ -132,8 +132,8 @@ async def test_the_staff_robot_finishes_what_it_finds(shop: Shop) -> None:
 
 
 async def test_a_step_that_takes_too_long_is_told_once(shop: Shop) -> None:
-    async with shop.told("orders", delay_after_seconds="1.5"):
-        await shop.moods(slow_seconds=3)
+    async with shop.told("orders", delay_after_seconds="3"):
+        await shop.moods(slow_seconds=6)
         order = await shop.place({"water": 1})
 
         async def delayed() -> bool:
