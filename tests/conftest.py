@@ -14,7 +14,6 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from backbone.storage import migrations
-from backbone.values.brokers import Brokers
 from deployment.doors import Doors
 from tests import processes, servers
 from tests.journal import Journal
@@ -79,12 +78,6 @@ def doors() -> Iterator[Doors]:
 
 
 @pytest.fixture(scope="session")
-def kafka(doors: Doors) -> Brokers:
-    """The same Kafka, as tests see it."""
-    return doors.user(servers.TESTS)
-
-
-@pytest.fixture(scope="session")
 def system(postgres: str, doors: Doors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.System]:
     """The services that an order passes and the world outside, as processes of their own."""
     with processes.running(postgres, doors, tmp_path_factory.mktemp("system")) as started:
@@ -92,9 +85,9 @@ def system(postgres: str, doors: Doors, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def journal(kafka: Brokers) -> Journal:
+def journal(doors: Doors) -> Journal:
     """What the topics carried."""
-    return Journal(kafka)
+    return Journal(doors.user(servers.TESTS))
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,12 @@ def doors() -> Iterator[Doors]:
         yield doors
 
 
+@pytest.fixture(scope="session")
+def kafka(doors: Doors) -> Brokers:
+    """The same broker, as tests see it."""
+    return doors.user(servers.TESTS)
+
+
 @pytest.fixture
 async def thing(
     new_database: NewDatabase, kafka: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
