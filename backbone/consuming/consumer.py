@@ -386,9 +386,19 @@ def _passes_in_the_database(error: Exception) -> bool:
 
 
 async def _close(client: AIOKafkaConsumer) -> None:
-    """Leave the group, and close the connections even if that fails: stop() lets its own cancellations escape."""
-    if not await ended_well(client.stop(), 5):
-        await ended_well(client._client.close(), 2)
+    """Leave the group, and close the connections even if that fails: stop() lets its own cancellations escape.
+
+    TLS would say goodbye and wait for an answer, and a broker reads nothing of a connection while a fetch waits there:
+    so we hang up.
+    """
+    parts = cast(Any, client)
+    if parts._coordinator is not None:  # it has come as far as that
+        await ended_well(parts._coordinator.close(), 3)
+    for connection in parts._client._conns.values():
+        if connection._writer is not None:
+            connection._writer.transport.abort()
+    if not await ended_well(client.stop(), 2):
+        await ended_well(parts._client.close(), 2)
 
 
 class _Rebalance(ConsumerRebalanceListener):

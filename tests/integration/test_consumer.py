@@ -209,3 +209,28 @@ async def test_a_client_whose_fetching_has_ended_is_replaced(thing: Things, monk
         await eventually(lambda: bool(failed))
         await thing.publish("key-0", 1)
         await eventually(lambda: has_effects(thing, 2))
+
+
+async def test_whoever_waits_for_news_leaves_without_waiting_for_them(
+    thing: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS says goodbye and waits for the broker's, who hears nothing on a connection while it holds a fetch there."""
+    fetched: list[object] = []
+    send: Any = AIOKafkaConnection.send
+
+    def noting(self: AIOKafkaConnection, request: Any, **given: Any) -> Any:
+        fetched.extend([request] if isinstance(request, FetchRequest) else [])
+        return send(self, request, **given)
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", noting)
+    monkeypatch.setattr(consumer, "FETCH_MS", 15_000)
+    reading = consumer_of(thing)
+    run = asyncio.create_task(reading.run())
+    async with running(relay_of(thing)):
+        await eventually(lambda: bool(fetched))
+        await publish_many(thing, keys=1, each=1)
+        await eventually(lambda: has_effects(thing, 1))
+        await eventually(lambda: len(fetched) > 1)
+    reading.stop()
+    async with asyncio.timeout(4):
+        await run
