@@ -7,9 +7,8 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from backbone.events.payload import Event, Payload
-from backbone.http import Db, Problem
+from backbone.http import Db, Problem, may
 from backbone.http.opening import OpeningRoute
-from backbone.http.permissions import may
 from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
