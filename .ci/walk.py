@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,22 @@ from typing import Any
 README = Path(__file__).resolve().parent.parent / "README.md"
 SECTION = re.compile(r"^## A walk\n(.*?)^## ", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+KEPT = ("ada", "sam", "rita", "order")
+"""The variables that blocks hand on: the tokens of people, and the order that is looked at."""
 LONGEST = 120
 """Seconds that a block may take."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a block printed, and its shell's variable `order` at the end."""
+    """What a block printed, and those of its shell's variables at the end that later blocks go on with."""
 
     text: str
-    order: str
+    kept: Mapping[str, str]
+
+    @property
+    def order(self) -> str:
+        return self.kept["order"]
 
     @property
     def documents(self) -> list[Any]:
@@ -50,6 +56,11 @@ def _documents(text: str) -> Iterator[Any]:
         document, end = decoder.raw_decode(text)
         text = text[end:]
         yield document
+
+
+def _has_tokens(said: Said) -> bool:
+    """A token is a JWT: three parts."""
+    return all(said.kept[name].count(".") == 2 for name in ("ada", "sam", "rita"))
 
 
 def _placed(said: Said) -> bool:
@@ -105,6 +116,7 @@ def _is_described(said: Said) -> bool:
 
 
 STEPS = (
+    Step("get tokens", _has_tokens),
     Step("place an order", _placed),
     Step("follow it to the door", _completed),
     Step("look up the points", _has_points, within=20),
@@ -121,11 +133,10 @@ STEPS = (
 
 def main() -> None:
     blocks = _blocks()
-    order = ""
+    kept: Mapping[str, str] = dict.fromkeys(KEPT, "")
     for step, block in zip(STEPS, blocks, strict=True):
         began = time.monotonic()
-        said = _do(step, block, order)
-        order = said.order
+        kept = _do(step, block, kept).kept
         print(f"  {time.monotonic() - began:5.1f} s  {step.name}", flush=True)  # noqa: T201
 
 
@@ -137,10 +148,10 @@ def _blocks() -> list[str]:
     return blocks
 
 
-def _do(step: Step, block: str, order: str) -> Said:
+def _do(step: Step, block: str, kept: Mapping[str, str]) -> Said:
     deadline = time.monotonic() + step.within
     while True:
-        said = _run(block, order)
+        said = _run(block, kept)
         if _is_right(step, said):
             return said
         if time.monotonic() > deadline:
@@ -148,17 +159,21 @@ def _do(step: Step, block: str, order: str) -> Said:
         time.sleep(0.5)
 
 
-def _run(block: str, order: str) -> Said:
-    script = f"{block}\nprintf '\\n%s' \"${{order-}}\""
+def _run(block: str, kept: Mapping[str, str]) -> Said:
+    told = " ".join(f'"${{{name}-}}"' for name in KEPT)
+    script = f"{block}\nprintf '\\n%s' {told}"
     done = subprocess.run(  # noqa: S603
         ["timeout", str(LONGEST), "bash", "-euo", "pipefail", "-c", script],  # noqa: S607
-        env={**os.environ, "order": order},
+        cwd=README.parent,
+        env={**os.environ, **kept},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
-    text, _, order = done.stdout.rpartition("\n")
-    return Said(text if done.returncode == 0 else f"{done.stdout}\n(exit code {done.returncode})", order)
+    if done.returncode != 0:
+        return Said(f"{done.stdout}\n(exit code {done.returncode})", dict.fromkeys(KEPT, ""))
+    text, *values = done.stdout.rsplit("\n", len(KEPT))
+    return Said(text, dict(zip(KEPT, values, strict=True)))
 
 
 def _is_right(step: Step, said: Said) -> bool:

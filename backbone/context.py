@@ -71,7 +71,7 @@ class Context(Generic[S]):
 
     @cached_property
     def tokens(self) -> Tokens | None:
-        """What checks the tokens of those who ask; None where no issuer is set, and everybody may do everything."""
+        """What checks the tokens of those who ask; None where everybody may do everything."""
         return Tokens(self.settings, lambda: self.http) if self.settings.issuer else None
 
     def client(self, make: Callable[[Context[S]], C]) -> C:

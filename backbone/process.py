@@ -84,6 +84,8 @@ def run(service: Service[Any]) -> None:
     objects.keep_in(settings.objects)
     _check_declared(service)
     logs.start(service.name, settings.log_level, settings.log_format)
+    if settings.auth == "off":
+        logger.warning("everybody who reaches the port may do everything (SLICELINE_AUTH=off)", action="doors-open")
     if service.keeps_keys and not settings.masters:
         logger.warning("nothing is sealed: there is no master key (SLICELINE_MASTER_KEY)", action="no-master-key")
     _allow_many_connections()

@@ -11,7 +11,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.events.buses import longest_retention
 from backbone.events.contracts import ORIGIN
-from backbone.values.addresses import LARGEST_PORT, Bootstrap, HttpUrl, ObjectsUrl, PostgresUrl, named_urls
+from backbone.values.addresses import (
+    LARGEST_PORT,
+    Bootstrap,
+    HttpUrl,
+    ObjectsUrl,
+    PostgresUrl,
+    is_loopback,
+    named_urls,
+)
 from backbone.values.brokers import Brokers, authorities_in
 from backbone.values.currencies import is_currency
 from backbone.values.passwords import password_in
@@ -76,8 +84,7 @@ class Settings(BaseSettings):
     master_key_file: Path | None = Field(None, description="A file that holds the master key, or both, instead")
     issuer: HttpUrl | None = Field(
         None,
-        description="Who signs the tokens that let people and services in, as they name it in `iss` (OpenID Connect). "
-        "None: everybody may do everything",
+        description="Who signs the tokens that let people and services in, as they name it in `iss` (OpenID Connect)",
     )
     issuer_keys: HttpUrl | None = Field(
         None, description="Where the issuer tells its keys, where that is not what its discovery document says"
@@ -90,6 +97,11 @@ class Settings(BaseSettings):
     )
     audience: str = Field("sliceline", min_length=1, description="Whom tokens must be for: their `aud`")
     host: str = Field("127.0.0.1", min_length=1, description="The address on which HTTP is served")
+    auth: Literal["on", "off"] = Field(
+        "on",
+        validate_default=True,
+        description="off: whoever reaches the port may do everything, without a token. On a loopback address alone",
+    )
     port: int = Field(0, ge=0, le=LARGEST_PORT, description="Where HTTP is served; 0: any that is free")
     roles: str = Field(",".join(ROLES), description="Which parts this process runs")
     currency: str = Field("GBP", description="What prices are in, by its code in ISO 4217")
@@ -228,6 +240,19 @@ class Settings(BaseSettings):
     @classmethod
     def _none_when_empty(cls, given: object) -> object:
         return given or None
+
+    @field_validator("auth")
+    @classmethod
+    def _closed_unless_nobody_else_comes_here(cls, given: str, told: ValidationInfo) -> str:
+        """Refuse to let everybody in by mistake: an open door is said aloud, and where only this machine passes it."""
+        issuer, host = told.data.get("issuer"), told.data.get("host", "")
+        if given == "on" and issuer is None and "issuer" in told.data:
+            raise ValueError("is on, so SLICELINE_ISSUER must say who signs the tokens that let people and services in")
+        if given == "off" and issuer is not None:
+            raise ValueError("is off, so nobody is asked for a token: leave out SLICELINE_ISSUER, or this")
+        if given == "off" and not is_loopback(host):
+            raise ValueError(f"can be off only where SLICELINE_HOST is a loopback address, not at {host}")
+        return given
 
     @field_validator("currency")
     @classmethod

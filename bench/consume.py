@@ -62,6 +62,7 @@ def ours(stage: Stage, url: str, shelf: str, env: Mapping[str, str] | None = Non
         "SLICELINE_DATABASE_URL": url,
         "SLICELINE_KAFKA": stage.bootstrap,
         "SLICELINE_PORT": str(free_port()),
+        "SLICELINE_AUTH": "off",
         "SHELF": shelf,
         **(env or {}),
     }

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from backbone.values.brokers import Brokers
 from bench.stage import Stage
+from deployment import people
 from local import ports, probes
 from local import programs as local_programs
 from local.layout import Layout
-from local.ports import free_port
+from local.ports import HOST, free_port
 from local.program import Program, python
 
 PLENTY = """
@@ -49,9 +50,29 @@ def service(
             "SLICELINE_KAFKA": stage.bootstrap,
             "SLICELINE_PORT": str(port),
             "SLICELINE_MASTER_KEY": MASTER_KEY,
+            "SLICELINE_AUTH": "off",
             **(env or {}),
         },
         port=port,
+    )
+
+
+def identity(folder: Path, callers: Mapping[str, tuple[str, ...]]) -> Program:
+    """Describe an identity provider that knows these callers, with the roles of each."""
+    port = free_port()
+    return Program(
+        name="identity",
+        command=python("-m", "sandbox.identity"),
+        ready=functools.partial(probes.http_ready, port),
+        env={
+            "SLICELINE_HOST": HOST,
+            "SLICELINE_IDENTITY_PORT": str(port),
+            "SLICELINE_ISSUER": f"http://{HOST}:{port}",
+            "SLICELINE_IDENTITY_FOLDER": str(folder),
+            "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder, callers)),
+        },
+        port=port,
+        address=f"http://{HOST}:{port}",
     )
 
 
@@ -94,7 +115,7 @@ def whole_shop(stage: Stage) -> Iterator[dict[str, Program]]:
 def free_layout(home: Path, *, postgres: str | None = None, kafka: str | None = None) -> Layout:
     """Make a layout of the catalogue's ports, moved to where none is taken. Servers that are named are used."""
     for offset in range(20_000, 40_000, 500):
-        layout = Layout(offset, postgres, Brokers(kafka) if kafka else None, home)
+        layout = Layout(offset, postgres, Brokers(kafka) if kafka else None, home, has_doors=False)
         if not ports.taken(layout.ports()):
             return layout
     raise RuntimeError("No free range of ports was found.")

@@ -169,7 +169,7 @@ async def _remind(database: Database, count: int) -> float:
         if told >= count:
             all_told.set()
 
-    settings = Settings(database_url="postgresql://unused")
+    settings = Settings(database_url="postgresql://unused", auth="off")
     worker = Worker(REMIND, replace(work, settle=settle), Context(settings, database))
     began, working = time.perf_counter(), asyncio.create_task(worker.run())
     async with asyncio.timeout(MINUTE):

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
@@ -24,18 +24,18 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @contextmanager
-def client_of(address: str = "", *, timeout: float, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Client]:
+def client_of(address: str = "", *, timeout: float) -> Iterator[httpx.Client]:
     """Open a client of a service, or of several; end the command where one does not let us in."""
     try:
-        with opened(address, timeout=timeout, headers=headers) as client:
+        with opened(address, timeout=timeout) as client:
             yield client
     except NotLetIn as refused:
         fail(str(refused))
 
 
-def opened(address: str = "", *, timeout: float, headers: Mapping[str, str] | None = None) -> httpx.Client:
+def opened(address: str = "", *, timeout: float) -> httpx.Client:
     """Open a client whose requests raise NotLetIn where a service does not let us in."""
-    return httpx.Client(base_url=address, timeout=timeout, headers=headers, auth=Bearer(), trust_env=False)
+    return httpx.Client(base_url=address, timeout=timeout, auth=Bearer(), trust_env=False)
 
 
 def for_curl() -> str:

@@ -28,7 +28,6 @@ def balance(
     event_type: Annotated[str | None, typer.Option("--type", help="Accept: only of this type of event.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Accept: why; it is kept, and shown.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Accept: without asking.")] = False,
-    actor: Annotated[str, typer.Option("--actor", help="Accept: who does it; it is kept.")] = "operator",
     as_json: Annotated[bool, typer.Option("--json", help="Show: the whole sheet on standard output.")] = False,
 ) -> None:
     """Show whether what became of events at every consumer adds up to what is archived, or accept what does not.
@@ -42,7 +41,7 @@ def balance(
 
     if service is not None:
         known_service(service)
-    with client_of(address_of(LEDGER), timeout=30, headers={"X-Actor": actor}) as client:
+    with client_of(address_of(LEDGER), timeout=30) as client:
         try:
             sheet = answer_of(client.get("/balance"))
             if action == Action.ACCEPT:

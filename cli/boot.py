@@ -27,6 +27,9 @@ class CannotStart(Exception):
     """`up` gave up; the message tells the person who called it why."""
 
 
+OPEN = "The doors are open (SLICELINE_AUTH=off): whoever reaches these ports may do everything, in anybody's name."
+
+
 class Run:
     """Starts everything and keeps it running; `state` tells at any time how far it is."""
 
@@ -34,6 +37,8 @@ class Run:
         """`robot_delay` is how many seconds the robot takes for a step; without it there is no robot."""
         self.layout = layout
         self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset)
+        if layout.issuer() is None:
+            self.state.notes.append(OPEN)
         self._robot_delay = robot_delay
         self._forks = Forks(programs.modules(layout), layout.logs / "parent.log") if forks.POSSIBLE else None
         self._supervisor = Supervisor(layout.logs, self._changed, forks=self._forks)

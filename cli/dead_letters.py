@@ -63,7 +63,6 @@ def dead_letters(
     reason: Annotated[str | None, typer.Option("--reason", help="Discard and edit: why; it is kept.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Edit: a file with the data as JSON.")] = None,
     to: Annotated[Path | None, typer.Option("--to", help="Reproduce: the file to write.")] = None,
-    actor: Annotated[str, typer.Option("--actor", help="Who does it; it is kept.")] = "operator",
 ) -> None:
     """Look at events that could not be handled: list, groups, show NUMBER; then act on NUMBER, --key or --group.
 
@@ -76,7 +75,7 @@ def dead_letters(
 
     which = {name: value for name, value in (("letter", number), ("key", key), ("group", group)) if value is not None}
     wanted = _Wanted(number, which, all_of_them, dry_run, yes, rate_of(rate), on_failure, reason, data, to)
-    with client_of(address_of(service), timeout=60, headers={"X-Actor": actor}) as client:
+    with client_of(address_of(service), timeout=60) as client:
         try:
             ACTIONS[action](_Asked(client, service, wanted))
         except httpx.HTTPError as error:

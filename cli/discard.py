@@ -17,7 +17,6 @@ def discard(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the event.")],
     letter: Annotated[int | None, typer.Option("--letter", help="The dead letter's number.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Instead: the first one of this key.")] = None,
-    actor: Annotated[str, typer.Option("--actor", help="Who gives it up.")] = "operator",
 ) -> None:
     """Give up one parked event that nothing can mend; what waited behind it goes on in order."""
     import httpx
@@ -29,9 +28,7 @@ def discard(
     with client_of(address_of(service), timeout=30) as client:
         try:
             number = _first_of(client, service, key) if key is not None else letter
-            answer_of(
-                client.post(f"/dead-letters/{number}/discard", json={"reason": reason}, headers={"X-Actor": actor})
-            )
+            answer_of(client.post(f"/dead-letters/{number}/discard", json={"reason": reason}))
         except httpx.HTTPError as error:
             fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
     console.print(f"{service}: letter {number} was discarded; it is kept in discarded_letters.")

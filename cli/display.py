@@ -24,6 +24,7 @@ ABOUT = {
     "postgres": "PostgreSQL",
     "kafka": "Kafka",
     "tables": "databases, topics, tables",
+    "identity": "who may come in (sandbox)",
     "provider": "payment provider (sandbox)",
     "mail": "mail sink (sandbox)",
     "robot": "kitchen staff and courier (sandbox)",
@@ -124,6 +125,7 @@ def addresses(state: State) -> Table:
 def first_steps(state: State) -> str:
     """Return the first commands to try, ready to be pasted."""
     orders = state.rows["orders"].address
+    let_in = '--oauth2-bearer "$(./sliceline token)" ' if "identity" in state.rows else ""
     body = (
         '{"customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"}, "currency": "GBP",\n'
         '       "fulfilment": "delivery", "address": "1 Mill Lane",\n'
@@ -131,6 +133,6 @@ def first_steps(state: State) -> str:
     )
     return (
         "Order two pizzas and watch them travel:\n\n"
-        f"  curl -i {orders}/orders -H 'content-type: application/json' \\\n    -d '{body}'\n\n"
+        f"  curl -i {let_in}{orders}/orders -H 'content-type: application/json' \\\n    -d '{body}'\n\n"
         "or, the same in one command:  ./sliceline order margherita:2 --follow"
     )

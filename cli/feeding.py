@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST = 500
 """Events that are handed over at once."""
-ACTOR = {"X-Actor": "operator"}
 PATIENCE = 60.0
 """Seconds for which a service that does not answer is asked again: to be fed twice has no second effect."""
 AGAIN = 1.0
@@ -127,9 +126,8 @@ def ends(service: str) -> Iterator[Ends]:
 
     from cli.asking import client_of
 
-    given: dict[str, Any] = {"timeout": 120, "headers": ACTOR}
     ledger, to = address_of("ledger"), address_of(service)
-    with client_of(ledger, **given) as archive, client_of(to, **given) as client:
+    with client_of(ledger, timeout=120) as archive, client_of(to, timeout=120) as client:
         try:
             yield Ends(archive, client, service)
         except httpx.HTTPError as error:

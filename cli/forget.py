@@ -24,7 +24,6 @@ Keys = dict[str, list[dict[str, Any]]]
 def forget(
     customer: Annotated[str, typer.Argument(help="The customer's id.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    actor: Annotated[str, typer.Option("--actor", help="Who asks for it.")] = "operator",
 ) -> None:
     """Make unreadable for good what the shop knows of a customer, by destroying the keys it is sealed with.
 
@@ -44,7 +43,7 @@ def forget(
             if not yes:
                 typer.confirm("Nobody can undo this. Forget this customer?", abort=True)
             url = f"{address_of('orders')}/customers/{quote(customer, safe='')}/forget"
-            answer_of(client.post(url, headers={"X-Actor": actor}))
+            answer_of(client.post(url))
             _await(client, customer)
         except httpx.HTTPError as error:
             fail(f"A service does not answer ({error}). See: ./sliceline status. Then say it again: that does no harm.")

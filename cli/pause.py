@@ -14,7 +14,6 @@ def pause(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept, and shown by status.")],
     key: Annotated[str | None, typer.Option("--key", help="Only events of this key (an order's id, a SKU).")] = None,
     jobs: Annotated[str | None, typer.Option("--jobs", help="Instead: its jobs of this kind.")] = None,
-    actor: Annotated[str, typer.Option("--actor", help="Who pauses it.")] = "operator",
 ) -> None:
     """Pause a service's consumer, one key of it or one kind of job, in all its processes, until it is resumed.
 
@@ -27,7 +26,7 @@ def pause(
     what = wanted(service, key, jobs)
     with client_of(address_of(service), timeout=30) as client:
         try:
-            answer_of(client.post("/pauses", json={**what, "reason": reason}, headers={"X-Actor": actor}))
+            answer_of(client.post("/pauses", json={**what, "reason": reason}))
         except httpx.HTTPError as error:
             fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
     again = f"./sliceline resume {service}{option(what)}"

@@ -14,7 +14,6 @@ def resume(
     service: Annotated[str, typer.Argument(help="The service; without an option its consumer is resumed.")],
     key: Annotated[str | None, typer.Option("--key", help="Only events of this key.")] = None,
     jobs: Annotated[str | None, typer.Option("--jobs", help="Instead: its jobs of this kind.")] = None,
-    actor: Annotated[str, typer.Option("--actor", help="Who lets it go on.")] = "operator",
 ) -> None:
     """Let a service's consumer, one key of it or one kind of job go on after a pause; what waited is done, in order."""
     import httpx
@@ -27,7 +26,7 @@ def resume(
             paused = next((each for each in everything(client, "/pauses") if what.items() <= each.items()), None)
             if paused is None:
                 fail(f"{service}: {named(what)} not paused.")
-            answer_of(client.delete(f"/pauses/{paused['id']}", headers={"X-Actor": actor}))
+            answer_of(client.delete(f"/pauses/{paused['id']}"))
         except httpx.HTTPError as error:
             fail(f"{service} does not answer ({error}). See: ./sliceline logs {service}")
     by = paused["paused_by"]

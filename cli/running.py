@@ -18,6 +18,8 @@ from services import CATALOGUE
 
 # What docker-compose.yml publishes beside the services; its robot has no port, so nobody can ask it.
 SERVERS = ("postgres", "kafka", "provider", "mail")
+IDENTITY = "identity"
+"""The process that knows people, in a shop that lets nobody in without a token."""
 ASK = {"postgres": probes.postgres, "kafka": probes.kafka}
 READY = {"mail": "/readyz"}
 
@@ -130,10 +132,16 @@ def _in_containers() -> Shop | None:
         alive = dict(zip(CATALOGUE, pool.map(lambda name: _is_ours(layout.port(name)), CATALOGUE), strict=True))
     if not any(alive.values()):
         return None
-    rows = [Row(name, "ready" if alive.get(name, True) else "stopped") for name in (*SERVERS, *CATALOGUE)]
+    servers = SERVERS if _takes_anothers_tokens(layout) else (IDENTITY, *SERVERS)
+    rows = [Row(name, "ready" if alive.get(name, True) else "stopped") for name in (*servers, *CATALOGUE)]
     for row in rows:
         row.port, row.address = layout.port(row.name), _address(layout, row.name)
     return Shop(state.RUNNING, {row.name: row for row in rows}, in_containers=True)
+
+
+def _takes_anothers_tokens(layout: Layout) -> bool:
+    """Tell whether people are not known by a provider of the shop's own: another one is named, or it has none."""
+    return bool(layout.issuer_url) or not probes.http_ready(layout.port(IDENTITY), "/health/live")
 
 
 def _is_ours(port: int) -> bool:

@@ -47,4 +47,4 @@ def _why_none(shop: Shop) -> str:
     issuer = layout_for(shop.port_offset).issuer_url
     if issuer:
         return f"Tokens are given by {issuer}: get one there, and commands send it from SLICELINE_TOKEN."
-    return f"This shop asks nobody for a token. {AUTH}=on ./sliceline up starts one that does."
+    return f"This shop was started with {AUTH}=off, and asks nobody for a token."

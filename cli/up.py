@@ -47,14 +47,16 @@ def up(
     """Start everything: Postgres, Kafka, the sandbox and every service. Ctrl-C stops it.
 
     Data is kept under .sliceline/ and found again by the next start. With SLICELINE_POSTGRES_URL (a superuser's
-    address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own. With
-    SLICELINE_AUTH=on nobody gets in without a token: of the identity provider that is started as well, or of the one
-    that SLICELINE_ISSUER names.
+    address) or SLICELINE_KAFKA (host:port) set, those servers are used instead of starting our own. Nobody gets in
+    without a token: of the identity provider that is started as well (./sliceline token prints one), or of the issuer
+    that SLICELINE_ISSUER names. For trying things out, SLICELINE_AUTH=off lets everybody on this machine do everything.
     """
     if old_events not in (None, *OLD_EVENTS_CHOICES):
         fail(f"--old-events takes {' or '.join(OLD_EVENTS_CHOICES)}, not {old_events}.", code=2)
-    if os.environ.get(AUTH, "off") not in ("on", "off"):
-        fail(f"{AUTH} takes on or off, not {os.environ[AUTH]}.", code=2)
+    if (auth := os.environ.get(AUTH, "on")) not in ("on", "off"):
+        fail(f"{AUTH} takes on or off, not {auth}.", code=2)
+    if auth == "off" and os.environ.get("SLICELINE_ISSUER"):
+        fail(f"{AUTH}=off asks nobody for a token, and SLICELINE_ISSUER says who gives them: leave one out.", code=2)
     if old_events:
         os.environ[OLD_EVENTS] = old_events  # migrate is told by it, in whatever process it runs
     layout = layout_for(port_offset or 0)

@@ -1,23 +1,29 @@
 """Says who there is, and what each may do, to an identity provider of our own: people.toml, in the provider's words.
 
 Programs are known by keys: each has a private one of its own, drawn once, and the provider is told the public one.
+`python -m deployment.people IDENTITY CLIENTS` prepares a provider in the one folder; private keys go into the other.
 """
 
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployment.drawing import draw_once, sync, written
 from services import CATALOGUE
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
 
 FILE = Path(__file__).with_name("people.toml")
 AUDIENCE = "sliceline"
 COMMAND_LINE = "sliceline-cli"
 REDIRECT = "http://127.0.0.1/callback"
 """Where the provider sends whoever logs in for the command line; the port may be any (RFC 8252 7.3)."""
+CLIENTS = "clients"
 INCLUDED = "+"
 NOBODY_ELSE: Mapping[str, tuple[str, ...]] = {}
 
@@ -61,21 +67,24 @@ def _named(told: Iterable[str]) -> Iterable[str]:
     return dict.fromkeys((*CATALOGUE, *told))
 
 
-def key_of(folder: Path, client: str) -> Path:
-    """Return the file with a program's private key, drawn where there is none; beside it is what issuers are told."""
-    private = folder / "clients" / client / "key.pem"
+def key_of(folder: Path, client: str, private_keys: Path | None = None) -> Path:
+    """Return the file with a program's private key, drawn where there is none; beside it is what issuers are told.
+
+    With a folder for `private_keys` those lie there instead, where a provider need not see them.
+    """
+    private = (private_keys or folder / CLIENTS) / client / "key.pem"
     _draw(private, folder / _public(client))
     return private
 
 
-def prepare(folder: Path, more: Mapping[str, tuple[str, ...]] = NOBODY_ELSE) -> Path:
+def prepare(folder: Path, more: Mapping[str, tuple[str, ...]] = NOBODY_ELSE, private_keys: Path | None = None) -> Path:
     """Draw the keys that are missing, and write down who there is; return the file that says so.
 
     `more` are other programs with the roles of each.
     """
     programs = {**clients(), **more}
     for client in programs:
-        key_of(folder, client)
+        key_of(folder, client, private_keys)
     register = folder / "register.json"
     written(register, json.dumps(_register(programs), indent=2)).replace(register)
     sync(folder)
@@ -83,7 +92,7 @@ def prepare(folder: Path, more: Mapping[str, tuple[str, ...]] = NOBODY_ELSE) -> 
 
 
 def _public(client: str) -> str:
-    return f"clients/{client}/public.jwks.json"
+    return f"{CLIENTS}/{client}/public.jwks.json"
 
 
 def _draw(private: Path, public: Path) -> None:
@@ -91,10 +100,12 @@ def _draw(private: Path, public: Path) -> None:
 
     if not private.exists():
         draw_once(private, ECKey.generate_key("P-256").as_pem(private=True).decode())
-    key = ECKey.import_key(private.read_text())
-    told = {**key.as_dict(private=False), "kid": key.thumbprint(), "use": "sig", "alg": "ES256"}
     if not public.exists():
-        draw_once(public, json.dumps({"keys": [told]}))
+        draw_once(public, json.dumps({"keys": [_told_of(ECKey.import_key(private.read_text()))]}))
+
+
+def _told_of(key: "ECKey") -> dict[str, Any]:
+    return {**key.as_dict(private=False), "kid": key.thumbprint(), "use": "sig", "alg": "ES256"}
 
 
 def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
@@ -108,3 +119,7 @@ def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
             *({"id": name, "roles": theirs, "keys": _public(name)} for name, theirs in programs.items()),
         ],
     }
+
+
+if __name__ == "__main__":
+    prepare(Path(sys.argv[1]), private_keys=Path(sys.argv[2]))

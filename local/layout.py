@@ -36,7 +36,7 @@ class Layout:
     home: Path = HOME
     objects_url: str | None = None
     issuer_url: str | None = None
-    has_doors: bool = False
+    has_doors: bool = True
     """Whether people and services are let in by tokens alone, those of an identity provider of ours if need be."""
 
     def port(self, name: str) -> int:
@@ -72,7 +72,7 @@ class Layout:
 
     def issuer(self) -> str | None:
         """Return who signs the tokens that let people and services in; None where everybody may do everything."""
-        return self.issuer_url or (self.url("identity") if self.has_doors else None)
+        return (self.issuer_url or self.url("identity")) if self.has_doors else None
 
     def ports(self) -> dict[int, str]:
         """Return every port that this run will listen on, with the name of the process that will."""
@@ -98,5 +98,5 @@ def layout_for(offset: int) -> Layout:
         told_by(os.environ),
         objects_url=os.environ.get("SLICELINE_OBJECTS") or None,
         issuer_url=os.environ.get("SLICELINE_ISSUER") or None,
-        has_doors=os.environ.get(AUTH) == "on",
+        has_doors=os.environ.get(AUTH) != "off",
     )

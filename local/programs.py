@@ -4,7 +4,7 @@ import functools
 import os
 from pathlib import Path
 
-from deployment import PASSWORDS, master_key, people
+from deployment import AUTH, PASSWORDS, master_key, people
 from deployment.addresses import database_url
 from deployment.passwords import Passwords
 from local import kafka, postgres, probes
@@ -103,10 +103,10 @@ def _identity(layout: Layout) -> Program:
 
 
 def _doors(layout: Layout, name: str) -> dict[str, str]:
-    """Tell a program who signs tokens, and by which key it gets its own; nothing where everybody may do everything."""
+    """Tell a program who signs tokens, and by which key it gets its own; or that everybody may do everything."""
     issuer = layout.issuer()
     if issuer is None:
-        return {}
+        return {AUTH: "off"}
     return {
         "SLICELINE_ISSUER": issuer,
         "SLICELINE_IDENTITY_KEY_FILE": str(people.key_of(layout.folder("identity"), name)),

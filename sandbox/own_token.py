@@ -16,10 +16,12 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class OwnToken(httpx.Auth):
     """Gives each request a token that is renewed before it ends. Raises httpx.HTTPError where none is given."""
 
-    def __init__(self, name: str, issuer: str, key_file: str) -> None:
+    def __init__(self, name: str, issuer: str, key_file: str, endpoint: str = "") -> None:
+        """`endpoint` is where tokens are given, where that is not what the issuer's discovery document says."""
         self._name = name
         self._issuer = issuer.rstrip("/")
         self._key_file = Path(key_file)
+        self._endpoint = endpoint
         self._token = ""
         self._renew_at = 0.0
         self._renewing = asyncio.Lock()
@@ -34,8 +36,7 @@ class OwnToken(httpx.Auth):
     async def _renew(self) -> None:
         asked_at = time.monotonic()
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            known = await client.get(f"{self._issuer}/.well-known/openid-configuration")
-            endpoint = known.raise_for_status().json()["token_endpoint"]
+            endpoint = self._endpoint or await self._discovered(client)
             form = {
                 "grant_type": "client_credentials",
                 "client_id": self._name,
@@ -45,6 +46,10 @@ class OwnToken(httpx.Auth):
             given = (await client.post(endpoint, data=form)).raise_for_status().json()
         self._token = given["access_token"]
         self._renew_at = asked_at + given["expires_in"] * 0.8
+
+    async def _discovered(self, client: httpx.AsyncClient) -> str:
+        known = await client.get(f"{self._issuer}/.well-known/openid-configuration")
+        return str(known.raise_for_status().json()["token_endpoint"])
 
     def _assertion(self) -> str:
         key = ECKey.import_key(self._key_file.read_text())

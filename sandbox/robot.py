@@ -99,7 +99,7 @@ class Worker:
         path = f"{self._room.path}/{button}"
         body = {"orders": [item["order"] for item in items]}
         try:
-            answer = await self._client.post(path, json=body, headers={"X-Actor": "robot"})
+            answer = await self._client.post(path, json=body)
         except httpx.HTTPError as error:
             log.debug("POST %s: %r", path, error)
             return
@@ -137,11 +137,13 @@ def main() -> None:
     parser.setting("--delivery", "SLICELINE_DELIVERY_URL", "http://127.0.0.1:8005", http_url)
     parser.setting("--delay", "SLICELINE_ROBOT_DELAY", "5", not_negative)
     parser.setting("--issuer", "SLICELINE_ISSUER", "")
+    parser.setting("--tokens", "SLICELINE_ISSUER_TOKENS", "")
     parser.setting("--key", "SLICELINE_IDENTITY_KEY_FILE", "")
     options = parser.parse_args()
     log_to_stderr()
     log.info("each step after %g s, kitchen %s, delivery %s", options.delay, options.kitchen, options.delivery)
-    own_token = OwnToken("robot", options.issuer, options.key) if options.issuer and options.key else None
+    known = options.issuer and options.key
+    own_token = OwnToken("robot", options.issuer, options.key, options.tokens) if known else None
     asyncio.run(run(options.kitchen, options.delivery, options.delay, own_token))
 
 

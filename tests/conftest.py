@@ -1,6 +1,7 @@
 """Fixtures that all tests share: one Postgres and one Kafka for each process, and a database for whoever asks."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cache
@@ -16,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 from backbone.storage import migrations
 from deployment.doors import Doors
 from tests import processes, servers
+from tests.issuing import BELIEVED
 from tests.journal import Journal
 from tests.progress import Progress
 from tests.system import Shop
@@ -34,7 +36,12 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Where tests are spread over processes, only the one that reports is told how far all of them are."""
+    """Close the doors, for all that reads settings; whoever is to be let in names an issuer that is there.
+
+    Where tests are spread over processes, only the one that reports is told how far all of them are.
+    """
+    os.environ.pop("SLICELINE_AUTH", None)
+    os.environ["SLICELINE_ISSUER"] = BELIEVED
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(reporter))

@@ -10,11 +10,12 @@ from backbone.context import Context
 from backbone.service import Service
 from backbone.storage.database import Database
 from tests.all_services import SERVICES
+from tests.issuing import BELIEVED
 
 
 def document_of(service: Service[Any]) -> dict[str, Any]:
     """The service's OpenAPI document, as it is served."""
-    settings = service.settings(database_url="postgresql://nobody@nowhere/nothing")
+    settings = service.settings(database_url="postgresql://nobody@nowhere/nothing", issuer=BELIEVED)
     context = Context(settings, Database(settings.database_url, service.name))
     return create_application(service, context).openapi()
 

@@ -2,18 +2,32 @@
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import parse_qs
 
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from backbone.identity.issuer_keys import DISCOVERY
+from deployment import people
 
 AUDIENCE = "sliceline"
+SOMEBODY = "somebody"
+EVERYTHING = sorted({scope for scopes in people.roles().values() for scope in scopes if not scope.endswith(".own")})
+BELIEVED, FAR_AWAY = "https://people.test", 4_000_000_000
+"""Whom services believe unless they are told of another issuer, and when its tokens end."""
+_KEY = ec.derive_private_key(0x51CE, ec.SECP256R1())
 
 
 class Issuer:
@@ -21,6 +35,7 @@ class Issuer:
 
     def __init__(self) -> None:
         self.url = ""
+        self.name: str | None = None
         self.keys: list[ECKey] = []
         self.others: list[dict[str, Any]] = []
         self.is_away = False
@@ -36,7 +51,14 @@ class Issuer:
     def claims(self, name: str, *scopes: str, **changes: Any) -> dict[str, Any]:
         """What a token says; a change to None leaves a claim out."""
         now = int(time.time())
-        usual = {"iss": self.url, "aud": AUDIENCE, "sub": name, "iat": now, "exp": now + 300, "scope": " ".join(scopes)}
+        usual = {
+            "iss": self.name or self.url,
+            "aud": AUDIENCE,
+            "sub": name,
+            "iat": now,
+            "exp": now + 300,
+            "scope": " ".join(scopes),
+        }
         return {claim: value for claim, value in {**usual, **changes}.items() if value is not None}
 
     def token(self, name: str, *scopes: str, **changes: Any) -> str:
@@ -58,6 +80,35 @@ def bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def by(name: str) -> dict[str, str]:
+    """The header by which somebody is let in who may do everything: the same text in each process, and at each time."""
+    claims = {"iss": BELIEVED, "aud": AUDIENCE, "sub": name, "exp": FAR_AWAY, "scope": " ".join(EVERYTHING)}
+    header = {"alg": "ES256", "kid": "tests", "typ": "at+jwt"}
+    text = b".".join(urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims))
+    der = _KEY.sign(text, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    signature = b"".join(each.to_bytes(32, "big") for each in decode_dss_signature(der))
+    return bearing(f"{text.decode()}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}")
+
+
+@contextmanager
+def believed(folder: Path) -> Iterator[None]:
+    """Tell by which key those tokens are signed while the block runs, also to other processes; commands send one.
+
+    Services that ask others get tokens there, by a key that lies in the folder.
+    """
+    with issuing() as issuer, pytest.MonkeyPatch.context() as changing:
+        changing.setenv("SLICELINE_ISSUER_KEYS", f"{issuer.url}/keys")
+        changing.setenv("SLICELINE_TOKEN", by(SOMEBODY)["Authorization"].removeprefix("Bearer "))
+        pem = _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        key_file = folder / "key.pem"
+        key_file.write_bytes(pem)
+        changing.setenv("SLICELINE_ISSUER_TOKENS", f"{issuer.url}/tokens")
+        changing.setenv("SLICELINE_IDENTITY_KEY_FILE", str(key_file))
+        issuer.name = BELIEVED
+        issuer.keys = [ECKey.import_key(pem, {"kid": "tests", "use": "sig", "alg": "ES256"})]
+        yield
+
+
 @contextmanager
 def issuing() -> Iterator[Issuer]:
     """An issuer that answers while the block runs."""
@@ -71,6 +122,14 @@ def issuing() -> Iterator[Issuer]:
             self.send_response(503 if issuer.is_away else 200)
             self.end_headers()
             self.wfile.write(json.dumps(documents[self.path]).encode())
+
+        def do_POST(self) -> None:
+            """Whoever asks gets a token: that assertions are checked, the tests of the sandbox's provider show."""
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            token = issuer.token(form["client_id"][0], *EVERYTHING)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"access_token": token, "expires_in": 300}).encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Say nothing."""

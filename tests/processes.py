@@ -286,7 +286,13 @@ class System:
     def doors(self, name: str) -> dict[str, str]:
         """Tell a program who signs tokens, and by which key it gets its own."""
         key = people.key_of(self.identity, name)
-        return {"SLICELINE_ISSUER": self.url("identity"), "SLICELINE_IDENTITY_KEY_FILE": str(key)}
+        return {
+            "SLICELINE_ISSUER": self.url("identity"),
+            # It tells that by itself, unlike the issuer whom the tests of one service believe.
+            "SLICELINE_ISSUER_KEYS": "",
+            "SLICELINE_ISSUER_TOKENS": "",
+            "SLICELINE_IDENTITY_KEY_FILE": str(key),
+        }
 
     def _identity(self) -> Program:
         register = people.prepare(self.identity, {VISITOR: ("admin",)})

@@ -88,7 +88,7 @@ class Shop:
     async def post_refund(self, order: str, amount: int | None = None, key: str | None = None) -> httpx.Response:
         """Ask for so much of an order's payment to be given back, or for all that is left."""
         part = {} if amount is None else {"amount": {"amount": amount, "currency": "GBP"}}
-        headers = {"X-Actor": "staff"} | ({"Idempotency-Key": key} if key else {})
+        headers = {"Idempotency-Key": key} if key else {}
         body = {"reason": "It came cold.", **part}
         return await self.http.post(self.url("orders", f"/orders/{order}/refunds"), json=body, headers=headers)
 
@@ -137,7 +137,7 @@ class Shop:
     async def push(self, order: str, button: str) -> httpx.Response:
         """Press a button once: prepared, baked, dispatched, delivered or collected."""
         service, path = ROOMS[button]
-        return await self.http.post(self.url(service, f"/{path}/{order}/{button}"), headers={"X-Actor": "staff"})
+        return await self.http.post(self.url(service, f"/{path}/{order}/{button}"))
 
     async def press(self, order: str, *buttons: str, within: float = WITHIN) -> None:
         """Press buttons one after the other, each as soon as it can be pressed."""

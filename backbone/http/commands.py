@@ -10,13 +10,13 @@ from fastapi import Depends, Header, Request, Response
 
 from backbone.context import Context
 from backbone.events.payload import Cause
-from backbone.http import actors, keys
+from backbone.http import keys
 from backbone.http.answers import CORRELATION, Answer
 from backbone.http.grouped import B, GroupedCommand
 from backbone.http.meaning import claim_of
 from backbone.http.problems import Problem, malformed
 from backbone.http.routing import template_of
-from backbone.identity.caller import NOBODY, Caller
+from backbone.identity.caller import Caller
 from backbone.ids import new_id
 from backbone.observing import telemetry
 from backbone.storage import idempotency
@@ -37,8 +37,12 @@ class CommandRequest:
 
     request: Request
     context: Context[Any]
-    actor: str
     key: str | None
+
+    @property
+    def actor(self) -> str:
+        """Who acts: the token's `sub`. Events, timelines and mails name them."""
+        return self.caller.name
 
     @property
     def caller(self) -> Caller:
@@ -140,27 +144,17 @@ class CommandRequest:
         return claim_of(self.request.method, url.path, url.query, body, parsed, key, self.caller.named)
 
 
-_Actor = Annotated[str, Header(description="Who acts, in UTF-8.", json_schema_extra=actors.SCHEMA)]
-
-
 async def _command(
     request: Request,
-    x_actor: _Actor = "anonymous",
     idempotency_key: Annotated[str | None, Header(description=keys.DESCRIPTION, json_schema_extra=keys.SCHEMA)] = None,
 ) -> CommandRequest:
     if len(request.headers.getlist("idempotency-key")) > 1:
         raise malformed("Send one Idempotency-Key.", keys.KEY)
-    return CommandRequest(request, request.app.state.context, _actor(request, x_actor), keys.key_of(idempotency_key))
+    return CommandRequest(request, request.app.state.context, keys.key_of(idempotency_key))
 
 
-async def _keyless_command(request: Request, x_actor: _Actor = "anonymous") -> CommandRequest:
-    return CommandRequest(request, request.app.state.context, _actor(request, x_actor), None)
-
-
-def _actor(request: Request, given: str) -> str:
-    """Return who acts: the token's `sub`; only where no token is asked for is a header believed."""
-    caller: Caller = request.state.caller
-    return actors.actor_of(given) if caller is NOBODY else caller.name
+async def _keyless_command(request: Request) -> CommandRequest:
+    return CommandRequest(request, request.app.state.context, None)
 
 
 Command = Annotated[CommandRequest, Depends(_command)]

@@ -7,14 +7,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backbone.http.actors import ACTOR
 from backbone.http.answers import CORRELATION
 from backbone.http.commands import REPLAYED
 from backbone.http.doors import AUTHORIZATION
 from backbone.http.keys import KEY
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_SENT = (AUTHORIZATION, "Content-Type", KEY, ACTOR, CORRELATION, "Last-Event-ID", "traceparent", "tracestate")
+_SENT = (AUTHORIZATION, "Content-Type", KEY, CORRELATION, "Last-Event-ID", "traceparent", "tracestate")
 _SHOWN = ("Location", "Retry-After", "Allow", "WWW-Authenticate", CORRELATION, REPLAYED)
 
 

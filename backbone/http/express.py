@@ -40,7 +40,7 @@ from backbone.storage.idempotency import Reply
 from backbone.values.tracecontext import begin, parse
 
 # Headers that change what a body is or how it arrives, or that the ordinary way looks at more closely.
-_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"x-correlation-id", b"x-actor", b"origin"))
+_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"x-correlation-id", b"origin"))
 _Headers = dict[bytes, bytes]
 
 TURNS = 4

@@ -22,7 +22,7 @@ class Caller:
 
 
 NOBODY = Caller("anonymous")
-"""Who sends no token: the caller of an open route, and of every route where no issuer is set."""
+"""Who sends no token: the caller of an open route, and of every route where nobody is asked for one."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Checks addresses that are settings: one that could never be reached is refused at the start, in plain words."""
 
+import ipaddress
 import re
 from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
@@ -37,6 +38,14 @@ def _objects(given: str) -> str:
     for endpoint in asked.get("endpoint", ()):
         http_url(endpoint)
     return given
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens at a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def named_urls(given: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from services import CATALOGUE
 from tests import servers
 from tests.conftest import NewDatabase
 from tests.integration.things import Things, create_topic, things
+from tests.issuing import believed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,6 +27,13 @@ def plain_logs() -> None:
     """The library's own tracebacks, with all local variables, take a second each."""
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, renderer])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nobody is let in without a token; those with which the tests come are believed."""
+    with believed(tmp_path_factory.mktemp("issuer")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from backbone.running.faults import is_passing
 from backbone.service import Service
 from backbone.storage.database import Database
 from tests.conftest import NewDatabase
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 Data = Mapping[str, Any]
@@ -123,13 +124,20 @@ async def until_a_lock_is_awaited(database: Database) -> None:
 
 @asynccontextmanager
 async def fed(service: Service[Any], new_database: NewDatabase, **settings: Any) -> AsyncIterator[Fed]:
-    """The service on a fresh database, with a client of its API."""
+    """The service on a fresh database, with a client of its API: somebody, unless another issuer is to be believed."""
     url = await asyncio.to_thread(new_database, service.name)
-    context = Context(service.settings(database_url=url, **settings), Database(url, service.name))
+    context = Context(_settings(service, url, settings), Database(url, service.name))
+    let_in = {} if "issuer" in settings else by(SOMEBODY)
     transport = httpx.ASGITransport(in_one_piece(create_application(service, context)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=let_in) as client:
         yield Fed(service, context.database, client)
     await context.close()
+
+
+def _settings(service: Service[Any], url: str, given: dict[str, Any]) -> Any:
+    """Another issuer than that of all tests tells by itself where it is asked."""
+    keys = {"issuer_keys": None, "issuer_tokens": None} if "issuer" in given else {}
+    return service.settings(database_url=url, **keys, **given)
 
 
 def in_one_piece(app: ASGIApp) -> ASGIApp:
@@ -149,7 +157,7 @@ def in_one_piece(app: ASGIApp) -> ASGIApp:
 def serving(service: Service[Any], url: str, **settings: Any) -> Iterator[str]:
     """The service's API on a port of its own, in a thread of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
-        given = service.settings(database_url=url, **settings)
+        given = _settings(service, url, settings)
         context = Context(given, Database(url, service.name))
         server = Server(create_application(service, context))
         thread = threading.Thread(target=lambda: asyncio.run(_serve(server, context, listening)))

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.issuing import SOMEBODY, by
+
 PATIENCE = 15.0
 
 
@@ -91,7 +93,8 @@ def placing(*headers: str) -> bytes:
 
 
 def request(target: str = "/health/live", *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
-    """A sound request, apart from what the caller makes of it."""
+    """A sound request of somebody who may do everything, apart from what the caller makes of it."""
     length = [f"Content-Length: {len(body)}"] if body else []
-    lines = [f"{method} {target} HTTP/1.1", "Host: shop.example", *length, *headers]
+    let_in = [f"{name}: {value}" for name, value in by(SOMEBODY).items()]
+    lines = [f"{method} {target} HTTP/1.1", "Host: shop.example", *let_in, *length, *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -15,6 +15,7 @@ from backbone.values.brokers import Brokers
 from local.ports import HOST, free_port
 from local.program import Program, python
 from tests.conftest import NewDatabase
+from tests.issuing import SOMEBODY, by
 from tests.processes import Process
 from tests.waiting import eventually
 
@@ -98,7 +99,7 @@ async def process_of(
     process = Process(program, log)
     process.launch()
     try:
-        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=10, headers=by(SOMEBODY)) as client:
             yield ServiceProcess(process, client)
     finally:
         await process.kill()

@@ -24,6 +24,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import fed, serving
 from tests.integration.service_process import NOWHERE, process_of
 from tests.integration.standing_in import standing_in
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 UNSURE = "ProviderUnsure: The payment provider did not say what happened."
@@ -87,7 +88,7 @@ class Tables:
 async def client_of(url: str) -> AsyncIterator[httpx.AsyncClient]:
     context: Context[Any] = Context(SERVICE.settings(database_url=url), Database(url, "payments", size=2))
     transport = httpx.ASGITransport(create_application(SERVICE, context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://payments", headers=by(SOMEBODY)) as client:
         yield client
     await context.close()
 

@@ -22,6 +22,7 @@ from services.carts.settings import Settings
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, in_one_piece, serving
+from tests.issuing import SOMEBODY, by
 from tests.roads import Road
 from tests.waiting import eventually
 
@@ -104,7 +105,8 @@ def orders_url(orders_database: str) -> Iterator[str]:
 @pytest.fixture
 async def till(new_database: NewDatabase, orders_url: str) -> AsyncIterator[Till]:
     url = await asyncio.to_thread(new_database, "carts")
-    async with fed(SERVICE, lambda _: url) as carts, httpx.AsyncClient(base_url=orders_url) as orders:
+    ours = httpx.AsyncClient(base_url=orders_url, headers=by(SOMEBODY))
+    async with fed(SERVICE, lambda _: url) as carts, ours as orders:
         context = Context(Settings(database_url=url, orders_url=orders_url), carts.database)
         yield Till(carts, orders, context)
         await context.http.aclose()
@@ -116,7 +118,7 @@ async def replica(till: Till) -> AsyncIterator[Till]:
     settings = till.context.settings
     context = Context(settings, Database(settings.database_url, "carts"))
     transport = httpx.ASGITransport(in_one_piece(create_application(SERVICE, context)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
         yield Till(replace(till.carts, database=context.database, client=client), till.orders, context)
     await context.close()
 

@@ -17,6 +17,7 @@ from tests.conftest import NewDatabase
 from tests.integration import test_carts
 from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
 from tests.integration.test_carts import ADA, TERMS
+from tests.issuing import SOMEBODY, by
 from tests.roads import Road
 from tests.waiting import eventually
 
@@ -62,7 +63,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 async def orders_of(customer: str, orders_url: str) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=orders_url) as client:
+    async with httpx.AsyncClient(base_url=orders_url, headers=by(SOMEBODY)) as client:
         answer = await client.get("/orders", params={"customer": customer, "limit": 100})
     found: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
     return found

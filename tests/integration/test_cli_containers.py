@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from backbone.values.brokers import Brokers
+from cli import login
 from cli.__main__ import app
+from cli.running import Shop, running_shop
 from deployment.roles import READER
 from local.layout import FIXED
 from local.ports import free_port
@@ -103,6 +105,39 @@ def test_a_password_is_asked_of_the_containers_that_have_it(
     (tmp_path / "docker").write_text(ASKED.replace("echo", "false && echo"))
     said = CliRunner().invoke(app, ["psql", "orders", "--url"])
     assert (said.exit_code, "do not tell it" in said.output) == (1, True)
+
+
+IDENTITY = """#!/bin/sh
+[ "$1 $2 $3 $4 $5 $6" = "compose exec -T identity python -c" ] && exec python3 -c 'print("of-ada")'
+exit 1
+"""
+
+
+def test_a_persons_password_is_read_in_the_container_that_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text(IDENTITY)
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    shop = Shop("running", {}, in_containers=True)
+    assert login._password(shop, "ada") == "of-ada"
+    (tmp_path / "docker").write_text("#!/bin/sh\necho no such container >&2; exit 1\n")
+    with pytest.raises(login.NotLetIn, match="in a volume of the containers: no such container"):
+        login._password(shop, "ada")
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(login.NotLetIn, match=r"no `docker` here .* Set SLICELINE_TOKEN"):
+        login._password(shop, "ada")
+
+
+def test_a_shop_in_containers_has_an_identity_provider_where_one_answers_and_no_other_is_named(
+    orders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLICELINE_ISSUER", raising=False)
+    assert "identity" not in running_shop().rows
+    monkeypatch.setitem(FIXED, "identity", CATALOGUE["orders"])  # something that is alive
+    assert running_shop().rows["identity"].address == orders
+    monkeypatch.setenv("SLICELINE_ISSUER", "https://id.test")
+    assert "identity" not in running_shop().rows
 
 
 def test_logs_are_those_of_the_shop_that_answers_and_not_of_an_old_run(

@@ -59,7 +59,12 @@ def processes(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabas
     }
     with ExitStack() as stack:
         for name, command in commands.items():
-            env = {**environments[name], "SLICELINE_HOST": HOST, "SLICELINE_ISSUER": addresses["identity"]}
+            told = {
+                "SLICELINE_ISSUER": addresses["identity"],
+                "SLICELINE_ISSUER_KEYS": "",
+                "SLICELINE_ISSUER_TOKENS": "",
+            }
+            env = {**environments[name], "SLICELINE_HOST": HOST, **told}
             ready = functools.partial(probes.http_ready, ports[name])
             server = run(Program(name, command, ready, env), logs / f"{name}.log")
             stack.callback(server.stop)

@@ -22,10 +22,11 @@ from tests.integration.raw_http import Reply, placing, request, wire
 from tests.integration.service_process import process_of
 from tests.integration.test_group_commit import ORDER
 from tests.integration.test_unknown_commit import LOOK_FIRST, ONCE_MORE
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
-KEY, ACTOR = "Idempotency-Key: k", "X-Actor: till"
-EXPRESS, ORDINARY = placing(), placing(ACTOR)
+KEY, UNUSUAL = "Idempotency-Key: k", "Content-Encoding: identity"
+EXPRESS, ORDINARY = placing(), placing(UNUSUAL)
 
 # A commit that takes longer than a stop waits for.
 SLOW = """
@@ -66,7 +67,7 @@ async def test_whoever_is_cut_off_is_told_whether_to_send_again(
         address = str(orders.client.base_url)
         known = (await ask(address, EXPRESS)).json()["id"]
         await database.execute(SLOW)
-        sent = (EXPRESS, ORDINARY, placing(KEY), placing(KEY, ACTOR), cancelling(known))
+        sent = (EXPRESS, ORDINARY, placing(KEY), placing(KEY, UNUSUAL), cancelling(known))
         async with AsyncExitStack() as stack:
             lines = [await stack.enter_async_context(wire(address)) for _ in sent]
             for line, each in zip(lines, sent, strict=True):
@@ -88,14 +89,14 @@ async def sleeps(database: "asyncpg.Connection[Any]", count: int) -> bool:
     return bool(await database.fetchval(SLEEPERS) == count)
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-Actor": "till"}], ids=["express", "ordinary"])
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "identity"}], ids=["express", "ordinary"])
 async def test_only_the_stop_makes_an_answer_of_a_cancelled_request(
     url: str, database: "asyncpg.Connection[Any]", headers: dict[str, str]
 ) -> None:
     context = Context(ORDERS.settings(database_url=url), Database(url, "orders"))
     transport = httpx.ASGITransport(in_one_piece(create_application(ORDERS, context)))
     count = observing.requests.labels("POST", "/orders", 503)
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
         await client.post("/orders", json=ORDER)  # the menu is read
         await database.execute(SLOW)
         stays, ends = (asyncio.create_task(client.post("/orders", json=ORDER, headers=headers)) for _ in range(2))

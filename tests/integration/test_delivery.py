@@ -10,6 +10,7 @@ from services.delivery.events import OrderCancellationRequested
 from services.delivery.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
+from tests.issuing import by
 
 CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
 Event = tuple[str, dict[str, Any]]
@@ -46,8 +47,8 @@ def cancelled(order: str) -> Event:
     return "sliceline.orders.order-cancelled.v1", {"order": order, "customer": CUSTOMER, "reason": "changed my mind"}
 
 
-async def press(delivery: Fed, order: str, button: str, by: str = "cem") -> int:
-    answer = await delivery.client.post(f"/deliveries/{order}/{button}", headers={"X-Actor": by})
+async def press(delivery: Fed, order: str, button: str, who: str = "cem") -> int:
+    answer = await delivery.client.post(f"/deliveries/{order}/{button}", headers=by(who))
     return answer.status_code
 
 

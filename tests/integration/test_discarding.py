@@ -11,6 +11,7 @@ from backbone.consuming.reread import reread
 from backbone.ids import new_id
 from tests.integration.test_parking import Faulty, Record, consumed, consumer_of, letters, record_of, redriven, send
 from tests.integration.things import Things, client_of, running
+from tests.issuing import by
 from tests.waiting import eventually
 
 REASON = {"reason": "It was never one of ours."}
@@ -36,7 +37,7 @@ async def test_a_foreign_record_is_set_aside_and_silences_no_key(thing: Things, 
         assert (key, offset) == ("@0:1", 1)
         assert said in (error or "")
         (shown,) = (await client.get("/dead-letters")).json()["items"]
-        answer = await client.post(f"/dead-letters/{shown['id']}/discard", json=REASON, headers={"X-Actor": "ann"})
+        answer = await client.post(f"/dead-letters/{shown['id']}/discard", json=REASON, headers=by("ann"))
         assert answer.status_code == 200, answer.text
         assert await letters(thing) == []
         (kept,) = (await client.get("/dead-letters/discarded")).json()["items"]

@@ -35,7 +35,7 @@ CLIENTS = [
     # What each sends, how long it pauses between an answer and the next request, and what it is answered.
     # Where orders are answered late on a busy machine, some are told to come again: an answer, too.
     (placing(), 0, {202, 429}),
-    (placing("X-Actor: somebody"), 0.1, {202, 429}),
+    (placing("Content-Encoding: identity"), 0.1, {202, 429}),
     (request("/menu"), 0, {200}),
     (request("/menu"), 0.4, {200}),
     (request("/nowhere"), 0.7, {404}),

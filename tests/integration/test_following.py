@@ -21,6 +21,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, serving
 from tests.integration.raw_http import request, wire
 from tests.integration.test_orders import confirmed, document, fact, placed
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 PATIENCE = 15
@@ -66,7 +67,7 @@ class Stream:
 async def followed(address: str, order: str, last: str | None = None) -> AsyncIterator[Stream]:
     headers = {} if last is None else {"Last-Event-ID": last}
     async with (
-        httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client,
+        httpx.AsyncClient(base_url=address, timeout=PATIENCE, headers=by(SOMEBODY)) as client,
         client.stream("GET", f"/orders/{order}/stream", headers=headers) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()
@@ -97,7 +98,7 @@ async def whole(address: str, order: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def again(address: str, order: str, last: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, headers=by(SOMEBODY)) as client:
         return await client.get(f"/orders/{order}/stream", headers={"Last-Event-ID": last})
 
 

@@ -14,6 +14,7 @@ from services.inventory.service import SERVICE as INVENTORY
 from services.orders.service import SERVICE as ORDERS
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.issuing import by
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -136,24 +137,13 @@ async def test_a_body_in_another_encoding_is_told_so(orders: Fed, body: bytes, s
     assert (refused.status_code, said in message, "surrogate" in message) == (400, True, False), message
 
 
-ACTORS: list[tuple[bytes, str]] = [
-    ("Zoë".encode(), "Zoë"),
-    ("Zoë".encode("latin-1"), "Zoë"),
-    ("שרה 🍕".encode(), "שרה 🍕"),
-    (b"ann", "ann"),
-    (("é" * 200).encode(), "é" * 200),
-    (b"", "anonymous"),
-]
-
-
-@pytest.mark.parametrize(("sent", "actor"), ACTORS)
-async def test_an_actor_is_kept_as_it_was_written(orders: Fed, sent: bytes, actor: str) -> None:
+@pytest.mark.parametrize("name", ["Zoë", "שרה 🍕", "ann", "é" * 200])
+async def test_who_acts_is_kept_as_the_token_tells_it(orders: Fed, name: str) -> None:
     order = (await orders.client.post("/orders", json=ORDER)).json()["id"]
-    cancelled = await orders.client.post(f"/orders/{order}/cancel", headers={b"X-Actor": sent})
-    assert cancelled.json()["reason"] == f"Cancelled on request of {actor}."
+    cancelled = await orders.client.post(f"/orders/{order}/cancel", headers=by(name))
+    assert cancelled.json()["reason"] == f"Cancelled on request of {name}."
 
 
-@pytest.mark.parametrize("sent", [("é" * 201).encode(), "a\x85b".encode(), b"a\x80b", "a\x9fb".encode()])
-async def test_an_actor_of_more_than_a_line_is_refused(orders: Fed, sent: bytes) -> None:
-    refused = await orders.client.post("/orders/any/cancel", headers={b"X-Actor": sent})
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "X-Actor")
+@pytest.mark.parametrize("name", ["é" * 201, "a\x85b", "a\x9fb", ""])
+async def test_a_name_of_more_than_a_line_lets_nobody_in(orders: Fed, name: str) -> None:
+    assert (await orders.client.post("/orders/any/cancel", headers=by(name))).status_code == 401

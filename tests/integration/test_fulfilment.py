@@ -23,6 +23,7 @@ from tests.copies import copy_of_the_project, environment
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
 from tests.integration.things import running
+from tests.issuing import SOMEBODY, by
 from tests.processes import Process
 from tests.waiting import eventually
 
@@ -96,7 +97,7 @@ async def test_one_command_runs_the_partner_with_a_postgres_of_its_own(postgres:
 
 async def _has_no_label(port: int) -> bool:
     try:
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=5, headers=by(SOMEBODY)) as client:
             return (await client.get(f"http://{HOST}:{port}/labels/none")).status_code == 404
     except httpx.TransportError:
         return False

@@ -23,6 +23,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import FakeRecord, Fed, fed, serving
 from tests.integration.standing_in import standing_in_for
 from tests.integration.test_replaying import completed
+from tests.issuing import by
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def test_a_database_from_an_older_backup_is_level_again_and_gives_no_number_twic
                 stopped = CliRunner().invoke(app, ["heal", "loyalty"])
             assert (stopped.exit_code, "Stopped" in stopped.output) == (130, True), stopped.output
             left_by_one_killed = {"what": "consumer", "name": "loyalty", "reason": PAUSE}
-            assert httpx.post(f"{loyalty}/pauses", json=left_by_one_killed).status_code == 201
+            assert httpx.post(f"{loyalty}/pauses", json=left_by_one_killed, headers=by("olga")).status_code == 201
             healed = CliRunner().invoke(app, ["heal", "loyalty"])
             assert healed.exit_code == 0, healed.output
             assert "Waiting until the ledger" in healed.output
@@ -106,7 +107,7 @@ def test_a_database_from_an_older_backup_is_level_again_and_gives_no_number_twic
         same = "SELECT points, balance, order_id FROM entries ORDER BY number"
         assert asyncio.run(_execute(restored, same)) == asyncio.run(_execute(live, same))
         assert asyncio.run(_execute(restored, "SELECT FROM outbox")) == []  # what it had published before
-        paused = "SELECT count(*), count(resumed_at), count(*) FILTER (WHERE paused_by = 'operator') FROM pauses"
+        paused = "SELECT count(*), count(resumed_at), count(*) FILTER (WHERE paused_by = 'somebody') FROM pauses"
         assert asyncio.run(_execute(restored, paused)) == [(3, 3, 2)]  # the consumer waited, and goes on
         asyncio.run(handle(restored, [_another(records)]))
         assert asyncio.run(_execute(restored, "SELECT sequence FROM outbox")) == [(7,)]

@@ -31,6 +31,7 @@ from backbone.storage import sql
 from backbone.storage.database import Database, Tx
 from backbone.storage.housekeeping import prune
 from backbone.storage.tables import metadata
+from tests.issuing import SOMEBODY, by
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # most tests share one server
 router = APIRouter()
@@ -158,7 +159,7 @@ async def serving(database_url: str, **settings: Any) -> AsyncIterator[tuple[htt
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait there until it serves
         task = asyncio.create_task(running.serve([listening]))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=address, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=address, timeout=20, headers=by(SOMEBODY)) as client:
             yield client, context
         running.should_exit = True
         await task
@@ -203,7 +204,7 @@ def told(response: httpx.Response, status: int) -> dict[str, Any]:
 
 async def test_a_command_answers_after_its_commit(client: httpx.AsyncClient) -> None:
     item = uuid4().hex
-    response = await client.post("/orders", json=order(item), headers={"X-Actor": "ada"})
+    response = await client.post("/orders", json=order(item), headers=by("ada"))
     assert response.status_code == 202
     assert response.headers["location"] == f"/orders/{response.json()['id']}"
     assert await count(client, item) == 1
@@ -378,7 +379,8 @@ async def test_a_target_is_decoded_once(client: httpx.AsyncClient) -> None:
 async def _raw(client: httpx.AsyncClient, line: str) -> httpx.Response:
     """Send exactly this: a client library would mend it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
-    writer.write(f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    let_in = f"Authorization: {client.headers['Authorization']}"
+    writer.write(f"{line}\r\nHost: localhost\r\n{let_in}\r\nConnection: close\r\n\r\n".encode("latin-1"))
     head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
     writer.close()
     status, *headers = head.decode("latin-1").split("\r\n")
@@ -498,7 +500,7 @@ async def test_dead_letters_are_listed_in_pages(database_url: str) -> None:
 async def test_the_description_tells_of_every_problem(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     place = document["paths"]["/orders"]["post"]
-    assert {each["name"].lower() for each in place["parameters"]} == {"idempotency-key", "x-actor"}
+    assert {each["name"].lower() for each in place["parameters"]} == {"idempotency-key"}
     for status in ("400", "413", "415", "422", "429", "500", "503"):
         assert list(place["responses"][status]["content"]) == ["application/problem+json"]
     assert "404" in document["paths"]["/orders/{order}"]["get"]["responses"]

@@ -18,6 +18,7 @@ from services.inventory.events import StockLine
 from services.inventory.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
+from tests.issuing import by
 
 PLACED = "sliceline.orders.order-placed.v1"
 CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -486,7 +487,7 @@ async def test_a_bad_recipe_is_refused_by_field(inventory: Fed, ingredients: lis
 
 async def add(inventory: Fed, key: str | None = None, **changes: Any) -> httpx.Response:
     body = {"sku": "capers", "on_hand": 40, "threshold": 5, "ceiling": 1000} | changes
-    headers = {"X-Actor": "ann"} | ({"Idempotency-Key": key} if key else {})
+    headers = by("ann") | ({"Idempotency-Key": key} if key else {})
     return await inventory.client.post("/stock", json=body, headers=headers)
 
 
@@ -580,11 +581,11 @@ async def changes(inventory: Fed, key: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def test_what_becomes_of_skus_and_recipes_is_told_with_who_did_it(inventory: Fed) -> None:
-    by = {"X-Actor": "ann"}
+    ann = by("ann")
     first, second = ({"ingredients": [{"sku": "dough", "quantity": number}]} for number in (1, 2))
     for recipe in (first, first, second):
-        assert (await inventory.client.put("/recipes/focaccia", json=recipe, headers=by)).status_code == 200
-    assert (await inventory.client.delete("/recipes/focaccia", headers=by)).status_code == 204
+        assert (await inventory.client.put("/recipes/focaccia", json=recipe, headers=ann)).status_code == 200
+    assert (await inventory.client.delete("/recipes/focaccia", headers=ann)).status_code == 204
     item = {"item": "focaccia", "by": "ann"}
     assert await changes(inventory, "focaccia") == [
         ("sliceline.inventory.recipe-changed.v1", {**item, "after": first}),
@@ -592,7 +593,7 @@ async def test_what_becomes_of_skus_and_recipes_is_told_with_who_did_it(inventor
         ("sliceline.inventory.recipe-changed.v1", {**item, "before": second}),
     ]
     await add(inventory, on_hand=0)
-    assert (await inventory.client.delete("/stock/capers", headers=by)).status_code == 204
+    assert (await inventory.client.delete("/stock/capers", headers=ann)).status_code == 204
     assert (await changes(inventory, "capers"))[1:] == [
         ("sliceline.inventory.sku-retired.v1", {"sku": "capers", "by": "ann"})
     ]

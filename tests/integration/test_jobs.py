@@ -25,6 +25,7 @@ from backbone.storage import backlog
 from backbone.storage.database import Tx
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.things import Things, running, running_until_killed
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 QUICK = RetryPolicy(first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200))
@@ -452,7 +453,7 @@ async def test_a_withdrawn_job_is_forgotten_and_one_of_the_same_name_can_follow(
 async def client_of(context: Context[Any], work: Work[Any]) -> AsyncIterator[httpx.AsyncClient]:
     service: Service[Any] = Service("things", Settings, APIRouter(), jobs={KIND: work})
     transport = httpx.ASGITransport(create_application(service, context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
         yield client
 
 

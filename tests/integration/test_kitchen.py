@@ -13,6 +13,7 @@ from services.kitchen.decisions import Ticket
 from services.kitchen.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, until_a_lock_is_awaited
+from tests.issuing import by
 
 CONFIRMED = "sliceline.orders.order-confirmed.v2"
 CANCEL = "sliceline.orders.order-cancellation-requested.v1"
@@ -72,8 +73,8 @@ async def test_an_order_of_drinks_never_comes_here(kitchen: Fed) -> None:
 
 async def test_both_buttons_are_told_with_who_pressed(kitchen: Fed) -> None:
     order = await waiting_ticket(kitchen)
-    await kitchen.client.post(f"/tickets/{order}/prepared", headers={"X-Actor": "ann"})
-    baked = await kitchen.client.post(f"/tickets/{order}/baked", headers={"X-Actor": "bob"})
+    await kitchen.client.post(f"/tickets/{order}/prepared", headers=by("ann"))
+    baked = await kitchen.client.post(f"/tickets/{order}/baked", headers=by("bob"))
     assert (baked.status_code, baked.json()["status"], baked.json()["by"]) == (200, "baked", "bob")
     assert await kitchen.published(order) == [
         ("sliceline.kitchen.pizza-prepared.v1", {"order": order, "by": "ann"}),
@@ -83,9 +84,7 @@ async def test_both_buttons_are_told_with_who_pressed(kitchen: Fed) -> None:
 
 async def test_a_button_pressed_by_ten_at_once_is_told_once(kitchen: Fed) -> None:
     order = await waiting_ticket(kitchen)
-    presses = (
-        kitchen.client.post(f"/tickets/{order}/prepared", headers={"X-Actor": f"cook-{number}"}) for number in range(10)
-    )
+    presses = (kitchen.client.post(f"/tickets/{order}/prepared", headers=by(f"cook-{number}")) for number in range(10))
     answers = await asyncio.gather(*presses)
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
@@ -165,9 +164,9 @@ async def test_pressing_and_cancelling_at_once_never_both_win(kitchen: Fed) -> N
 async def test_a_button_is_pressed_for_a_whole_oven_load_and_tells_which_it_does_not_move(kitchen: Fed) -> None:
     orders = [await waiting_ticket(kitchen) for _ in range(3)]
     unknown = new_id()
-    await kitchen.client.post(f"/tickets/{orders[0]}/prepared", headers={"X-Actor": "ann"})
+    await kitchen.client.post(f"/tickets/{orders[0]}/prepared", headers=by("ann"))
     body = {"orders": [*orders[:2], unknown, orders[1]]}
-    answer = await kitchen.client.post("/tickets/baked", json=body, headers={"X-Actor": "bob"})
+    answer = await kitchen.client.post("/tickets/baked", json=body, headers=by("bob"))
     assert answer.status_code == 200
     assert [(each["order"], each["status"], each["by"]) for each in answer.json()["items"]] == [
         (orders[0], "baked", "bob")

@@ -16,6 +16,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
 from tests.integration.raw_http import PATIENCE, Wire, placing, request, wire
 from tests.integration.service_process import ServiceProcess, orders_api
+from tests.issuing import SOMEBODY, by
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,7 +55,7 @@ async def test_a_client_that_sends_all_before_it_reads_learns_that_it_was_too_mu
 ) -> None:
     def post() -> int:
         client = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
-        headers = {"Content-Type": "application/json", "Connection": connection}
+        headers = {"Content-Type": "application/json", "Connection": connection, **by(SOMEBODY)}
         client.request("POST", "/orders", b"x" * 30_000_000, headers)
         answer = client.getresponse()
         answer.read()
@@ -115,7 +116,8 @@ async def test_http_1_0_is_told_nothing_before_its_answer(line: Wire) -> None:
 
 async def test_http_1_0_gets_a_stream_without_chunks(address: str, line: Wire) -> None:
     order = await an_order(address)
-    await line.send(f"GET /orders/{order}/stream HTTP/1.0\r\n\r\n".encode())
+    let_in = f"Authorization: {by(SOMEBODY)['Authorization']}"
+    await line.send(f"GET /orders/{order}/stream HTTP/1.0\r\n{let_in}\r\n\r\n".encode())
     reply = await line.reply()
     assert (reply.status, reply.is_last) == (200, True)
     assert "transfer-encoding" not in reply.headers

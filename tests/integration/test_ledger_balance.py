@@ -249,7 +249,7 @@ async def test_the_command_shows_a_difference_and_accepts_it(world: World, monke
         assert (code, f"loyalty: 1 missing of {COMPLETED}" in said, "may be" in said) == (1, True, True)
         assert "ledger has no sheet" in said
         assert (await run("accept", "loyalty"))[0] == 2
-        reason = ("--reason", "Deleted by hand.", "--actor", "ada", "--yes")
+        reason = ("--reason", "Deleted by hand.", "--yes")
         assert (await run("accept", "loyalty", "--type", PLACED, *reason))[0] == 1
         not_as_many = {"consumer": "loyalty", "missing": 2, "reason": "Deleted."}
         refused = await world.ledger.service.client.post("/balance/acceptances", json=not_as_many)

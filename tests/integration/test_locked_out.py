@@ -19,6 +19,7 @@ from tests.integration.one_service import Fed, fed, serving, until_a_lock_is_awa
 from tests.integration.test_delivery import confirmed
 from tests.integration.test_group_commit import ORDER
 from tests.integration.test_inventory import placed
+from tests.issuing import SOMEBODY, by
 
 AT_ONCE = 2.0
 """Seconds; without anybody in the way it takes some milliseconds, and the machine may be busy."""
@@ -128,7 +129,7 @@ async def test_whoever_holds_an_advisory_lock_is_not_waited_for_long(inventory: 
 
 async def test_a_twin_that_never_ends_is_not_waited_for_long(inventory: Fed, inventory_url: str) -> None:
     """Its Idempotency-Key is written, and neither committed nor rolled back."""
-    scope = "POST /stock/garlic/adjustments"
+    scope = "POST /stock/garlic/adjustments as somebody"
     claimed = f"INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('{scope}', 'k', '')"
     async with held(inventory_url, claimed):
         assert_told_to_wait(await adjust(inventory, "garlic", **{"Idempotency-Key": "k"}))
@@ -137,7 +138,7 @@ async def test_a_twin_that_never_ends_is_not_waited_for_long(inventory: Fed, inv
 
 
 async def test_an_order_whose_key_is_held_keeps_no_other_order_waiting(orders: Fed, orders_url: str) -> None:
-    held_key = "INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('POST /orders', 'held', '')"
+    held_key = "INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('POST /orders as somebody', 'held', '')"
     async with held(orders_url, held_key):
         began = time.monotonic()
         keys = ["held" if number == 30 else f"k{number}" for number in range(60)]
@@ -150,11 +151,11 @@ async def test_an_order_whose_key_is_held_keeps_no_other_order_waiting(orders: F
 
 async def test_who_comes_while_as_many_wait_as_may_is_told_to_come_again(orders: Fed, orders_url: str) -> None:
     with serving(ORDERS, orders_url, requests_in_flight=1) as address:
-        async with httpx.AsyncClient(base_url=address) as client:
+        async with httpx.AsyncClient(base_url=address, headers=by(SOMEBODY)) as client:
             async with held(orders_url, "LOCK TABLE orders IN EXCLUSIVE MODE"):
                 waiting = asyncio.create_task(client.post("/orders", json=ORDER))
                 await until_a_lock_is_awaited(orders.database)
-                for headers in ({}, {"X-Actor": "staff"}):  # the short way, and the ordinary one
+                for headers in ({}, {"Content-Encoding": "identity"}):  # the short way, and the ordinary one
                     refused = await client.post("/orders", json=ORDER, headers=headers)
                     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
             assert (await waiting).status_code == 202
@@ -165,7 +166,7 @@ async def test_who_comes_while_as_many_wait_as_may_is_told_to_come_again(orders:
 async def test_an_order_that_fails_is_logged_with_the_correlation_id_of_its_answer(
     orders: Fed, orders_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held_key = "INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('POST /orders', 'held', '')"
+    held_key = "INSERT INTO idempotency_keys (scope, key, fingerprint) VALUES ('POST /orders as somebody', 'held', '')"
     async with held(orders_url, held_key):
         answer = await order(orders, **{"Idempotency-Key": "held"})
     assert_told_to_wait(answer)

@@ -20,6 +20,7 @@ from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, Fed, fed, until_a_lock_is_awaited
 from tests.integration.test_orders import all_pages, body, confirmed, document, fact, placed
+from tests.issuing import by
 
 CHANGED = "sliceline.orders.menu-item-changed.v1"
 ADDED = "sliceline.orders.menu-item-added.v1"
@@ -52,16 +53,16 @@ async def refusing(one_database: NewDatabase) -> AsyncIterator[Fed]:
 
 
 async def add(orders: Fed, key: str | None = None, **changes: Any) -> httpx.Response:
-    headers = {"X-Actor": "ann"} | ({"Idempotency-Key": key} if key else {})
+    headers = by("ann") | ({"Idempotency-Key": key} if key else {})
     return await orders.client.post("/menu", json=CALZONE | changes, headers=headers)
 
 
 async def change(orders: Fed, item: str, **changes: Any) -> httpx.Response:
-    return await orders.client.patch(f"/menu/{item}", json=changes, headers={"X-Actor": "ann"})
+    return await orders.client.patch(f"/menu/{item}", json=changes, headers=by("ann"))
 
 
 async def retire(orders: Fed, item: str) -> httpx.Response:
-    return await orders.client.delete(f"/menu/{item}", headers={"X-Actor": "ann"})
+    return await orders.client.delete(f"/menu/{item}", headers=by("ann"))
 
 
 async def order(orders: Fed, *items: str) -> httpx.Response:

@@ -22,6 +22,7 @@ from services.orders.service import SERVICE
 from services.orders.settings import Settings
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Data, Fed, fed
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 CUSTOMER = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -348,7 +349,7 @@ async def test_before_confirmation_a_cancellation_is_the_end(orders: Fed) -> Non
 
 async def test_without_a_reason_the_actor_is_named(orders: Fed) -> None:
     order = await placed(orders)
-    answer = await orders.client.post(f"/orders/{order}/cancel", headers={"X-Actor": "ada"})
+    answer = await orders.client.post(f"/orders/{order}/cancel", headers=by("ada"))
     assert answer.json()["reason"] == "Cancelled on request of ada."
 
 
@@ -525,7 +526,7 @@ async def test_a_stream_ends_when_the_process_stops(orders: Fed) -> None:
     order = await placed(orders)
     async with watching(orders, 300) as context:
         transport = httpx.ASGITransport(create_application(SERVICE, context))
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
             streaming = asyncio.create_task(client.get(f"/orders/{order}/stream"))
             await asyncio.sleep(0.4)
             context.stopping.set()

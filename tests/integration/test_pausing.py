@@ -32,9 +32,10 @@ from tests.integration.one_service import serving
 from tests.integration.standing_in import standing_in
 from tests.integration.test_parking import Faulty, consumed, letters, reached, record_of, send
 from tests.integration.things import Things, client_of, running
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
-ANN = {"X-Actor": "ann"}
+ANN = by("ann")
 KIND = "bake"
 HOURS = timedelta(hours=1)
 
@@ -47,7 +48,7 @@ async def pause(client: httpx.AsyncClient, what: str, name: str) -> str:
 
 
 async def resume(client: httpx.AsyncClient, where: str) -> None:
-    answer = await client.delete(where, headers={"X-Actor": "bob"})
+    answer = await client.delete(where, headers=by("bob"))
     assert answer.status_code == 200, answer.text
 
 
@@ -256,7 +257,7 @@ async def baking(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     service = Service("bakery", Settings, router=APIRouter(), jobs={KIND: work})
     context = Context(Settings(database_url="postgresql://unused"), database)
     transport = httpx.ASGITransport(create_application(service, context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
         yield client
 
 
@@ -305,7 +306,7 @@ async def test_the_command_line_pauses_shows_and_resumes(
         with serving(PAYMENTS, url) as address, standing_in(tmp_path, "payments", address):
             for option in ([], ["--key", "order-1"], ["--jobs", "charge"]):
                 assert say("resume", "payments", *option)[0] == 1
-                code, said = say("pause", "payments", *option, "--reason", "a look", "--actor", "ann")
+                code, said = say("pause", "payments", *option, "--reason", "a look")
                 assert (code, f"./sliceline resume {' '.join(['payments', *option])}" in said) == (0, True), said
             shown = say("status")[1]
             for what in ("the consumer", "key order-1", "charge jobs"):

@@ -14,6 +14,7 @@ from backbone.http.routes.kinds import KINDS
 from backbone.storage.database import Database
 from local import ROOT
 from tests.all_services import SERVICES
+from tests.issuing import SOMEBODY, by
 
 
 def raised_in(folder: Path) -> Iterator[str]:
@@ -31,7 +32,7 @@ async def asked(name: str, *paths: str) -> list[httpx.Response]:
     url = "postgresql://nobody@127.0.0.1:9/nothing"
     context = Context(service.settings(database_url=url), Database(url, name))
     transport = httpx.ASGITransport(create_application(service, context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
         return [await client.get(path) for path in paths]
 
 

@@ -22,6 +22,7 @@ from backbone.values.brokers import Brokers
 from local import ROOT
 from tests.conftest import NewDatabase
 from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
+from tests.issuing import BELIEVED
 from tests.roads import Road
 from tests.throwaway import ThrowAway, throwaway
 from tests.waiting import eventually
@@ -62,7 +63,7 @@ def exits(*arguments: str, **environment: str) -> tuple[int, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLICELINE_")}
     done = subprocess.run(
         [sys.executable, "-m", LOYALTY, *arguments],
-        env={**clean, **environment},
+        env={**clean, "SLICELINE_ISSUER": BELIEVED, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,

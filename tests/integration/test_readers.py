@@ -13,6 +13,7 @@ from cli.readers import look
 from deployment.reading import Seen
 from tests.conftest import NewDatabase
 from tests.integration.service_process import ServiceProcess, process_of
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 V1, V2 = "sliceline.orders.order-confirmed.v1", "sliceline.orders.order-confirmed.v2"
@@ -39,7 +40,7 @@ async def answers(one: ServiceProcess) -> bool:
 
 
 async def told(address: str, path: str, body: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=address, trust_env=False, headers=by(SOMEBODY)) as client:
         answer = await client.post(path, json=body)
     assert answer.status_code == 201, answer.text
 

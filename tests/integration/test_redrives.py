@@ -30,9 +30,10 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import FakeRecord, Fed, fed
 from tests.integration.test_kitchen import cancel, confirmed
 from tests.integration.things import running
+from tests.issuing import by
 from tests.waiting import eventually
 
-ANN = {"X-Actor": "ann"}
+ANN = by("ann")
 
 
 class Oven:

@@ -13,6 +13,7 @@ from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.test_orders import CUSTOMER, confirmed, count, document, fact, messages, placed, told
+from tests.issuing import by
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def pounds(amount: int) -> dict[str, Any]:
 
 async def ask(orders: Fed, order: str, amount: int | None = None, key: str | None = None) -> httpx.Response:
     body = {"reason": "It came cold."} | ({} if amount is None else {"amount": pounds(amount)})
-    headers = {"X-Actor": "ann"} | ({"Idempotency-Key": key} if key else {})
+    headers = by("ann") | ({"Idempotency-Key": key} if key else {})
     return await orders.client.post(f"/orders/{order}/refunds", json=body, headers=headers)
 
 

@@ -20,6 +20,7 @@ from services.reviews.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.things import running
+from tests.issuing import by
 from tests.waiting import eventually
 
 ADA = {"id": "ada", "name": "Ada", "email": "ada@example.com"}
@@ -62,7 +63,7 @@ class Desk:
         return review
 
     async def resolve(self, case: str, key: str = "", actor: str = "grace", **body: Any) -> Any:
-        headers = {"X-Actor": actor} | ({"Idempotency-Key": key} if key else {})
+        headers = by(actor) | ({"Idempotency-Key": key} if key else {})
         sent = {"note": "Called her.", **body}
         return await self.service.client.post(f"/cases/{case}/resolve", json=sent, headers=headers)
 

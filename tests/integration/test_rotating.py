@@ -24,6 +24,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, serving
 from tests.integration.standing_in import standing_in_for
 from tests.integration.test_sealing import UNUSED, forget, is_shown, place
+from tests.issuing import SOMEBODY, by
 
 OLD, NEW = b"o" * 32, b"n" * 32
 
@@ -169,7 +170,7 @@ async def test_nothing_is_drawn_where_a_service_has_another_master_key(
         said = await run()
         assert (said.exit_code, "orders has another master key" in said.output) == (1, True), said.output
         assert not file.next.exists()
-        async with httpx.AsyncClient(base_url=address) as client:
+        async with httpx.AsyncClient(base_url=address, headers=by(SOMEBODY)) as client:
             answer = await client.post("/data-keys/rewrap", json={"under": "0" * 16})
             assert (answer.status_code, answer.json()["title"]) == (409, "Other master key")
 

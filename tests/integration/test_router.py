@@ -21,6 +21,7 @@ from services.router.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.things import Things, running
+from tests.issuing import by
 from tests.waiting import eventually
 
 PLACED = "sliceline.orders.order-placed.v1"
@@ -61,7 +62,7 @@ def body(**changed: Any) -> dict[str, Any]:
 
 async def rule(service: Fed, **changed: Any) -> str:
     """Make a rule; returns its id."""
-    answer = await service.client.post("/rules", json=body(**changed), headers={"X-Actor": "ada"})
+    answer = await service.client.post("/rules", json=body(**changed), headers=by("ada"))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
@@ -75,7 +76,7 @@ async def placed(service: Fed, **changed: Any) -> str:
 
 async def test_a_rule_is_made_and_shown(router: Fed) -> None:
     asked = body(targets=[{"webhook": "w", "input": {"pick": ["data.order"]}}, {"bus": "partners"}])
-    made = await router.client.post("/rules", json=asked, headers={"X-Actor": "ada"})
+    made = await router.client.post("/rules", json=asked, headers=by("ada"))
     assert made.status_code == 201
     found = (await router.client.get(made.headers["Location"])).json()
     assert found == made.json()
@@ -88,11 +89,11 @@ async def test_every_change_is_a_version_that_stays(router: Fed) -> None:
     made = await rule(router)
     changed = body(name="other")
     calls = [
-        router.client.put(f"/rules/{made}", json={**changed, "version": 1}, headers={"X-Actor": "bob"}),
+        router.client.put(f"/rules/{made}", json={**changed, "version": 1}, headers=by("bob")),
         router.client.post(f"/rules/{made}/disable"),
         router.client.post(f"/rules/{made}/disable"),
         router.client.post(f"/rules/{made}/enable"),
-        router.client.delete(f"/rules/{made}", headers={"X-Actor": "cy"}),
+        router.client.delete(f"/rules/{made}", headers=by("cy")),
     ]
     assert [(await call).status_code for call in calls] == [200, 200, 200, 200, 204]
     assert (await router.client.get(f"/rules/{made}")).status_code == 404
@@ -100,8 +101,8 @@ async def test_every_change_is_a_version_that_stays(router: Fed) -> None:
     assert [(each["version"], each["change"], each["changed_by"]) for each in versions] == [
         (1, "created", "ada"),
         (2, "changed", "bob"),
-        (3, "disabled", "anonymous"),
-        (4, "enabled", "anonymous"),
+        (3, "disabled", "somebody"),
+        (4, "enabled", "somebody"),
         (5, "deleted", "cy"),
     ]
     assert [each["content"]["name"] for each in versions][1:] == ["other"] * 4

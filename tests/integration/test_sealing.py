@@ -33,6 +33,7 @@ from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed, serving, until_a_lock_is_awaited
 from tests.integration.test_notifications import Choosy
 from tests.integration.things import running
+from tests.issuing import SOMEBODY, by
 from tests.processes import MASTER_KEY
 from tests.waiting import eventually
 
@@ -76,7 +77,7 @@ async def place(orders: Fed, canaries: Canaries, key: str = "", status: int = 20
 
 
 async def forget(orders: Fed, canaries: Canaries) -> int:
-    answer = await orders.client.post(f"/customers/{canaries.customer}/forget", headers={"X-Actor": "ann"})
+    answer = await orders.client.post(f"/customers/{canaries.customer}/forget", headers=by("ann"))
     assert answer.status_code == 202, answer.text
     return int(answer.json()["destroyed"])
 
@@ -251,7 +252,7 @@ async def test_a_cart_is_sealed_and_ordered_in_clear(new_database: NewDatabase, 
             cart = await _check_out(carts, canaries)
             async with working(carts, "place", orders_url=url):
                 order = await eventually(lambda: _order_of(carts, cart), 20)
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(headers=by(SOMEBODY)) as client:
                 assert is_shown((await client.get(f"{url}/orders/{order}")).json(), canaries)
         assert (await carts.client.get(f"/carts/{cart}")).json()["customer"] == canaries.person
         assert await in_clear(carts, canaries) == []

@@ -36,6 +36,7 @@ from backbone.values.brokers import Brokers
 from tests.conftest import NewDatabase
 from tests.integration.service_process import process_of
 from tests.integration.things import Things, running
+from tests.issuing import SOMEBODY, by
 from tests.waiting import eventually
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -64,7 +65,10 @@ async def spans(exporter: InMemorySpanExporter, thing: Things) -> Sequence[Reada
         Worker("bake", service.jobs["bake"], context),
     )
     transport = httpx.ASGITransport(create_application(service, context))
-    async with running(*parts), httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with (
+        running(*parts),
+        httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client,
+    ):
         assert (await client.post("/things", headers=TRACEPARENT)).status_code == 202
         await eventually(lambda: has_effect(thing))
     return exporter.get_finished_spans()

@@ -23,7 +23,7 @@ ORDER = {
     "fulfilment": "collection",
     "lines": [{"item": "cola", "quantity": 1}],
 }
-WAYS: dict[str, dict[str, str]] = {"express": {}, "ordinary": {"X-Actor": "somebody"}}
+WAYS: dict[str, dict[str, str]] = {"express": {}, "ordinary": {"Content-Encoding": "identity"}}
 
 
 @pytest.fixture(autouse=True)

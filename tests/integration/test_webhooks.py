@@ -16,6 +16,7 @@ from services.webhooks.endpoint import Recovery
 from services.webhooks.jobs import RECOVER
 from tests.conftest import NewDatabase
 from tests.integration.webhooks_world import BAKED, PLACED, Receiver, World, world
+from tests.issuing import by
 from tests.waiting import eventually
 
 REQUESTED = "sliceline.router.delivery-requested.v1"
@@ -537,7 +538,7 @@ async def test_an_endpoint_that_somebody_disables_keeps_what_it_is_owed(shop: Wo
     await shop.hear(*keys(2))
     await shop.until_idle()
     disabled = await shop.fed.client.patch(
-        f"/endpoints/{endpoint['id']}", json={"status": "disabled"}, headers={"X-Actor": "ada"}
+        f"/endpoints/{endpoint['id']}", json={"status": "disabled"}, headers=by("ada")
     )
     assert disabled.json()["reason"] == "ada has disabled it."
     calls = len(receiver.calls)

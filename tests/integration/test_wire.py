@@ -104,7 +104,7 @@ async def test_a_head_that_never_ends_is_refused_long_before_all_of_it_came(
 
 
 async def test_headers_just_within_the_limit_are_read(line: Wire) -> None:
-    await line.send(request("/health/live", "X-Long: " + "x" * 16_000))
+    await line.send(request("/health/live", "X-Long: " + "x" * (16_000 - len(request()))))
     assert (await line.reply()).status == 200
 
 

@@ -26,6 +26,7 @@ from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Database, Tx
 from backbone.values.brokers import Brokers
+from tests.issuing import SOMEBODY, by
 from tests.waiting import DEADLINE, eventually
 
 
@@ -156,7 +157,7 @@ async def client_of(thing: Things, handler: Handler) -> AsyncIterator[httpx.Asyn
     """A client of the service's operations."""
     context: Context[Settings] = Context(Settings(database_url="postgresql://unused"), thing.database)
     transport = httpx.ASGITransport(create_application(thing.service(handler), context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=by(SOMEBODY)) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from cli.boot import Run
+from cli.boot import OPEN, Run
 from cli.display import Display
 from local import state
 from local.layout import Layout
@@ -61,3 +61,22 @@ async def test_what_a_step_wants_to_be_read_is_shown_also_when_all_went_well(tmp
     shown = io.StringIO()
     Display(Console(file=shown, width=100), hint="").show(run.state)
     assert "\nthe tables of orders are ahead\n" in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"SLICELINE_AUTH": "none"}, "SLICELINE_AUTH takes on or off, not none."),
+        ({"SLICELINE_AUTH": "off", "SLICELINE_ISSUER": "https://id.example.com"}, "leave one out"),
+    ],
+)
+def test_up_does_not_guess_whether_anybody_may_come_in(told: dict[str, str], said: str) -> None:
+    refused = CliRunner().invoke(app, ["up"], env=told)
+    assert (refused.exit_code, said in " ".join(refused.output.split())) == (2, True), refused.output
+
+
+@pytest.mark.parametrize("has_doors", [True, False])
+async def test_open_doors_are_said_aloud_and_closed_ones_are_usual(has_doors: bool, tmp_path: Path) -> None:
+    run = Run(Layout(0, None, None, tmp_path, has_doors=has_doors), None)
+    assert run.state.notes == ([] if has_doors else [OPEN])
+    assert Layout() == Layout(has_doors=True)

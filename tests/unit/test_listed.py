@@ -1,5 +1,6 @@
 """The files that have to name every service name all of the catalogue, each in the same way."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,20 @@ import pytest
 
 from deployment.doors import Doors
 from deployment.passwords import Passwords
+from deployment.people import key_of
 from local import ROOT, kafka
+from local.layout import Layout
 from services import CATALOGUE
 from tests.servers import variable
 
 DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
 COMPOSE, VOLUMES = DOCUMENT["services"], DOCUMENT["volumes"]
-OTHERS = {"passwords", "certificates", "postgres", "kafka", "migrate", "provider", "mail", "robot"}
+SANDBOX = {"identity", "provider", "mail", "robot"}
+OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", *SANDBOX}
 ADDED = {"postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]}
 WIDE = ("privileged", "devices", "pid", "ipc", "uts", "userns_mode", "cgroup", "network_mode", "user", "volumes_from")
 URL, PASSWORD = "SLICELINE_DATABASE_URL", "SLICELINE_DATABASE_PASSWORD_FILE"
+IDENTITY_KEY = "SLICELINE_IDENTITY_KEY_FILE"
 KAFKA_PASSWORD, AUTHORITY = "SLICELINE_KAFKA_PASSWORD_FILE", "SLICELINE_KAFKA_CA_FILE"
 
 
@@ -42,7 +47,7 @@ def test_all_services_in_compose_have_one_shape(name: str) -> None:
     own = ("command", "environment", "ports")
     assert without(COMPOSE[name], *own) == without(COMPOSE["orders"], *own)
     assert (
-        without(COMPOSE["orders"]["environment"], URL, PASSWORD, KAFKA_PASSWORD).items()
+        without(COMPOSE["orders"]["environment"], URL, PASSWORD, KAFKA_PASSWORD, IDENTITY_KEY).items()
         <= COMPOSE[name]["environment"].items()
     )
 
@@ -69,6 +74,37 @@ def test_the_brokers_key_is_shown_to_those_alone_who_make_and_renew_it_and_to_th
     assert shown("broker-key") == {"certificates", "migrate", "kafka"}
 
 
+def test_what_the_identity_provider_keeps_is_shown_to_nobody_but_it_and_who_prepares_it() -> None:
+    assert shown("identity") == {"people", "identity"}
+    assert shown("robot-key") == {"people", "robot"}
+    volumes = COMPOSE["identity"]["volumes"]
+    assert volumes == ["identity:/identity"]  # it needs no private key of a service, nor a password
+
+
+@pytest.mark.parametrize("name", [*CATALOGUE, "robot"])
+def test_whoever_calls_services_in_compose_has_a_key_that_was_drawn_for_it(name: str, tmp_path: Path) -> None:
+    told = COMPOSE[name]["environment"]
+    identity, drawn = tmp_path / "identity", tmp_path / "clients"
+    key = key_of(identity, name, drawn)
+    shown = {volume.split(":")[0]: volume.split(":")[1] for volume in COMPOSE[name]["volumes"]}
+    makes = {volume.split(":")[0]: volume.split(":")[1] for volume in COMPOSE["people"]["volumes"]}
+    [volume] = [each for each in ("service-passwords", "robot-key") if each in shown]
+    assert Path(told[IDENTITY_KEY]).relative_to(shown[volume]) == (
+        Path("/clients") / key.relative_to(drawn)
+    ).relative_to(makes[volume])
+    assert COMPOSE["people"]["command"] == ["deployment.people", "/identity", "/clients"]
+    assert list(identity.rglob("key.pem")) == []
+
+
+@pytest.mark.parametrize("name", [*CATALOGUE, "robot"])
+def test_nobody_in_compose_is_let_in_without_a_token(name: str) -> None:
+    told = COMPOSE[name]["environment"]
+    ours = COMPOSE["identity"]["environment"]["SLICELINE_ISSUER"]
+    assert told["SLICELINE_ISSUER"] == f"${{SLICELINE_ISSUER:-{ours}}}"
+    assert ours == Layout().url("identity")
+    assert told["SLICELINE_ISSUER_TOKENS"] == "${SLICELINE_ISSUER_TOKENS-http://identity:8000/token}"
+
+
 def shown(volume: str) -> set[str]:
     return {
         name for name, block in COMPOSE.items() for each in block.get("volumes", ()) if each.startswith(f"{volume}:")
@@ -91,6 +127,27 @@ def test_no_container_is_shown_anything_of_the_machine_it_runs_on(name: str) -> 
     shown = {volume.split(":")[0] for volume in COMPOSE[name].get("volumes", ())}
     assert shown <= VOLUMES.keys()
     assert not [each for each in VOLUMES.values() if each]
+
+
+SECRET = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL")
+PLACES = ("/passwords", "/kafka", "/keys", "/clients")
+TOLD = {
+    "SLICELINE_POSTGRES_PASSWORD": "${SLICELINE_POSTGRES_PASSWORD:-}",  # of an older installation, for one start
+    "AWS_ACCESS_KEY_ID": None,
+    "AWS_SECRET_ACCESS_KEY": None,
+    "SLICELINE_ISSUER_KEYS": "${SLICELINE_ISSUER_KEYS-http://identity:8000/keys}",
+    "SLICELINE_ISSUER_TOKENS": "${SLICELINE_ISSUER_TOKENS-http://identity:8000/token}",
+}
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_no_secret_stands_in_compose(name: str) -> None:
+    """What sounds like one names the file or the folder that it is in, or where it is got."""
+    if COMPOSE[name]["image"] == "apache/kafka:4.3.1":  # its settings are held to those of this machine below
+        return
+    told = {each: said for each, said in COMPOSE[name].get("environment", {}).items() if SECRET.search(each)}
+    assert {each for each, said in told.items() if not str(said).startswith(PLACES)} <= TOLD.keys()
+    assert {each: said for each, said in told.items() if each in TOLD}.items() <= TOLD.items()
 
 
 @pytest.mark.parametrize("name", COMPOSE)

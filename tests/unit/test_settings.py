@@ -264,3 +264,25 @@ def test_a_password_for_kafka_belongs_to_an_authority_that_vouches_for_its_serve
 
 def test_without_a_password_kafka_is_asked_in_the_clear_and_by_nobody() -> None:
     assert Settings(database_url=URL).brokers("orders").client() == {"bootstrap_servers": "127.0.0.1:19092"}
+
+
+def test_without_an_issuer_nothing_starts_unless_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLICELINE_ISSUER")
+    assert "SLICELINE_ISSUER must say" in refusal(Settings, "auth", "on")
+    assert Settings(database_url=URL, auth="off").issuer is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "shop.example", "localhost.shop.example"])  # noqa: S104
+def test_doors_that_others_reach_cannot_stand_open(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLICELINE_ISSUER")
+    assert f"not at {host}" in refusal(Settings, "auth", "off", host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_doors_that_only_this_machine_reaches_can(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLICELINE_ISSUER")
+    assert Settings(database_url=URL, auth="off", host=host).auth == "off"
+
+
+def test_who_names_an_issuer_asks_for_its_tokens() -> None:
+    assert "leave out SLICELINE_ISSUER" in refusal(Settings, "auth", "off")
