@@ -9,6 +9,7 @@ customer, and so a new data key, for each order (all other orders are one custom
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from bench import programs
 from bench.result import Results, Row, figures
@@ -87,16 +88,20 @@ def limit(stage: Stage) -> float:
         return load(stage, [program]).value
 
 
-def contestant(stage: Stage, crew: Sequence[Program], *, newcomers: bool = False) -> Contestant:
+def contestant(stage: Stage, crew: Sequence[Program], **how: Any) -> Contestant:
+    """Make servers a contestant, under the load that `load` describes."""
+
     def measured() -> Sample:
         stage.settle()
-        load(stage, crew, seconds=stage.scale.of(2, 0.5), newcomers=newcomers)
-        return load(stage, crew, newcomers=newcomers)
+        load(stage, crew, seconds=stage.scale.of(2, 0.5), **how)
+        return load(stage, crew, **how)
 
     return measured
 
 
-def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None, newcomers: bool = False) -> Sample:
+def load(
+    stage: Stage, crew: Sequence[Program], *, seconds: float | None = None, newcomers: bool = False, token: str = ""
+) -> Sample:
     """Keep every connection busy for some seconds. Raises RuntimeError for an order neither accepted nor told 429."""
     answer, reading = stage.call(
         "bench.load",
@@ -107,6 +112,7 @@ def load(stage: Stage, crew: Sequence[Program], *, seconds: float | None = None,
             "connections": CONNECTIONS,
             "seconds": seconds or stage.scale.of(8, 1.5),
             "newcomers": newcomers,
+            "token": token,
         },
     )
     if not {"202"} <= set(answer["statuses"]) <= {"202", "429"}:

@@ -1,32 +1,40 @@
-"""Measures what Kafka's doors cost: TLS, a name and the broker's rules, beside a broker that lets in everybody.
+"""Measures what closed doors cost: tokens in HTTP; TLS, a name and the broker's rules in Kafka. Beside each, open ones.
 
-Both brokers run at once on the same machine, and everything else is the same: our relay from a full outbox, and our
-consumer, whose effects come once.
+Both run at once on the same machine, and everything else is the same: orders that are accepted, our relay from a full
+outbox, and our consumer, whose effects come once.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import httpx
+
 from backbone.values.brokers import Brokers
-from bench import consume, events, programs, relay
+from bench import accept, consume, events, programs, relay
 from bench.result import Results, Row, figures
 from bench.rounds import Contestant, Sample, Series, interleave
 from bench.stage import Stage
+from deployment import people
 from deployment.admitting import admit_guest
 from deployment.doors import GUEST
 from deployment.migrate import make_topics
 from deployment.rights import Rights, rules
 from local import kafka
+from sandbox.own_token import OwnToken
 
 GOAL = 0.85
 READER = f"{GUEST}shelf"
 """As whom the consumer comes, which is in no catalogue."""
+CUSTOMER = "bench"
+"""As whom orders come."""
 
 
 def run(stage: Stage) -> Results:
     results = Results()
     stage.migrate()
+    with ExitStack() as stack:
+        _judge(results, "accept", "one process", _accepting(stage, stack), unit="orders/s")
     with _closed(stage) as closed, ExitStack() as stack:
         _judge(results, "consume", "a handler of sets", _consuming(stage, closed.closed.user(READER), closed.admin))
         _judge(results, "relay", "full outbox", _relaying(stage, stack, closed.closed.user("orders"), closed.admin))
@@ -47,6 +55,28 @@ def _closed(stage: Stage) -> Iterator[kafka.Kafka]:
     finally:
         stage.pids.pop("kafka with doors", None)
         closed.stop()
+
+
+def _accepting(stage: Stage, stack: ExitStack) -> Series:
+    """Both write into one database; the closed one asks for the token that each order brings."""
+    folder = stage.folder / "identity"
+    identity = programs.identity(folder, {CUSTOMER: ("orderer",)})
+    stack.enter_context(stage.running(identity))
+    token = asyncio.run(_token(OwnToken(CUSTOMER, identity.address, str(people.key_of(folder, CUSTOMER)))))
+    told = {"open": {}, "closed": {"SLICELINE_AUTH": "on", "SLICELINE_ISSUER": identity.address}}
+    crews = {name: programs.service(stage, "orders", "api", label=name, env=env) for name, env in told.items()}
+    for program in crews.values():
+        stack.enter_context(stage.running(program))
+    contestants = {
+        name: accept.contestant(stage, [program], token=token if name == "closed" else "")
+        for name, program in crews.items()
+    }
+    return interleave(contestants, stage.scale.rounds, stage.tell, spare=stage.scale.spare)
+
+
+async def _token(auth: httpx.Auth) -> str:
+    request = await anext(auth.async_auth_flow(httpx.Request("GET", "http://anybody")))
+    return request.headers["Authorization"].removeprefix("Bearer ")
 
 
 def _consuming(stage: Stage, user: Brokers, admin: Brokers) -> Series:
@@ -84,9 +114,9 @@ def _relay(stage: Stage, stack: ExitStack, name: str, url: str, brokers: Brokers
     return measured
 
 
-def _judge(results: Results, bench: str, case: str, series: Series) -> None:
+def _judge(results: Results, bench: str, case: str, series: Series, unit: str = "events/s") -> None:
     ours, theirs = series.value("closed"), series.value("open")
-    results.add(Row(bench, case, ours, "without doors", theirs, "events/s", series.ratio("closed", "open"), GOAL))
+    results.add(Row(bench, case, ours, "open doors", theirs, unit, series.ratio("closed", "open"), GOAL))
     for name in series.names:
         results.note(f"{bench}, {name}: cores kept busy: {figures(series.cpu(name))}.")
     series.account(results, bench)

@@ -36,6 +36,8 @@ class Plan:
     rate: float = 0.0
     timeout: float = 30.0
     newcomers: bool = False
+    token: str = ""
+    """With what each request is let in; nothing where everybody is."""
 
 
 class Requests:
@@ -43,9 +45,10 @@ class Requests:
 
     def __init__(self, plan: Plan) -> None:
         body = json.dumps(_with_customer(plan.body, _NOBODY) if plan.newcomers else plan.body).encode()
+        let_in = f"Authorization: Bearer {plan.token}\r\n" if plan.token else ""
         head = (
             f"POST {plan.path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.ports[0]}\r\nAccept: application/json\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nIdempotency-Key: {uuid4().hex}"
+            f"{let_in}Content-Type: application/json\r\nContent-Length: {len(body)}\r\nIdempotency-Key: {uuid4().hex}"
         )
         self._head, self._tail = head.encode(), b"\r\n\r\n" + body
         self._newcomers = int(time.time()) % 10_000 * 10**8 if plan.newcomers else None
