@@ -2,10 +2,11 @@
 
 Programs are known by keys: each has a private one of its own, drawn once, and the provider is told the public one.
 `python -m deployment.people IDENTITY CLIENTS` prepares a provider in the one folder; private keys go into the other.
+With a name as well, it exchanges the key of that program.
 """
 
+import argparse
 import json
-import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -91,6 +92,18 @@ def prepare(folder: Path, more: Mapping[str, tuple[str, ...]] = NOBODY_ELSE, pri
     return register
 
 
+def exchange(folder: Path, client: str, private_keys: Path | None = None) -> None:
+    """Draw a program's next key. The issuer is told it first, and knows the one before until the next exchange."""
+    from joserfc.jwk import ECKey
+
+    private, public = key_of(folder, client, private_keys), folder / _public(client)
+    last, key = ECKey.import_key(private.read_text()), ECKey.generate_key("P-256")
+    written(public, json.dumps({"keys": [_told_of(key), _told_of(last)]})).replace(public)
+    sync(public.parent)
+    written(private, key.as_pem(private=True).decode()).replace(private)
+    sync(private.parent)
+
+
 def _public(client: str) -> str:
     return f"{CLIENTS}/{client}/public.jwks.json"
 
@@ -121,5 +134,21 @@ def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     }
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deployment.people")
+    parser.add_argument("identity", type=Path, help="the folder of the provider")
+    parser.add_argument("clients", type=Path, help="the folder of programs' private keys")
+    parser.add_argument(
+        "exchanged", nargs="?", help="whose key is exchanged for a new one (without: draw what is missing)"
+    )
+    asked = parser.parse_args()
+    if asked.exchanged not in (None, *clients()):
+        parser.error(f"name one of the programs: {', '.join(clients())}")
+    if asked.exchanged:
+        exchange(asked.identity, asked.exchanged, asked.clients)
+    else:
+        prepare(asked.identity, private_keys=asked.clients)
+
+
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), private_keys=Path(sys.argv[2]))
+    main()
