@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from backbone.identity.own_token import OwnToken
@@ -19,6 +19,8 @@ from backbone.storage.database import Database
 from backbone.storage.group_commit import GroupCommit, Write
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 S = TypeVar("S", bound=Settings)
@@ -117,7 +119,15 @@ class Context(Generic[S]):
 def _plain_client(_: Context[Any]) -> httpx.AsyncClient:
     import httpx  # a tenth of a process's start, and most services call nobody
 
-    return httpx.AsyncClient(timeout=10)
+    return httpx.AsyncClient(timeout=10, verify=_authorities())
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read whom TLS trusts, which takes longer than most calls: once for all contexts of a process."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 ServeMany = Callable[[Context[S], Sequence[T]], Awaitable[Sequence[R | Exception]]]
