@@ -49,7 +49,9 @@ def methods_at(scope: Scope) -> list[str]:
 def permission_at(scope: Scope) -> Permission | None:
     """Return who may do what a request asks for; None where there is no route for it. HEAD is as GET."""
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return next((route.permission for route in _at(scope) if method in route.methods), None)
+    path = scope["path"]
+    taken = (each for each in _all(scope) if method in each.methods and each.pattern.match(path))
+    return next((route.permission for route in taken), None)
 
 
 def permissions(application: Any) -> dict[tuple[str, str], Permission]:
