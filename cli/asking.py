@@ -11,8 +11,8 @@ import httpx
 
 from cli.answers import detail_of
 from cli.console import fail
-from cli.login import PROVIDER, NotLetIn, token_of
-from cli.running import find
+from cli.login import NotLetIn, token_of
+from cli.running import IDENTITY, find
 from deployment.people import who_has
 from services import CATALOGUE
 
@@ -43,7 +43,7 @@ def for_curl() -> str:
     if os.environ.get("SLICELINE_TOKEN"):
         return '-H "Authorization: Bearer $SLICELINE_TOKEN" '
     shop = find()
-    is_open = shop is None or PROVIDER not in shop.rows
+    is_open = shop is None or IDENTITY not in shop.rows
     return "" if is_open else '-H "Authorization: Bearer $(./sliceline token --as reader)" '
 
 
@@ -77,7 +77,7 @@ class Bearer(httpx.Auth):
 
     def _logs_in_for(self, url: httpx.URL) -> bool:
         """Tell whether a service is asked of a shop that has an identity provider of its own."""
-        if self._shop is None or PROVIDER not in self._shop.rows:
+        if self._shop is None or IDENTITY not in self._shop.rows:
             return False
         services = (row for name, row in self._shop.rows.items() if name in CATALOGUE)
         return any(httpx.URL(row.address).netloc == url.netloc for row in services if row.address)

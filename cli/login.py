@@ -14,9 +14,8 @@ from deployment.people import COMMAND_LINE, REDIRECT
 from local import ROOT
 from local.layout import layout_for
 
-PROVIDER = IDENTITY
 PATIENCE = 10.0
-SEE = f"See: ./sliceline logs {PROVIDER}"
+SEE = f"See: ./sliceline logs {IDENTITY}"
 
 
 class NotLetIn(Exception):
@@ -25,7 +24,7 @@ class NotLetIn(Exception):
 
 def token_of(shop: Shop, person: str) -> str:
     """Return a new access token of one of the sandbox's people. Raises NotLetIn."""
-    address = shop.rows[PROVIDER].address
+    address = shop.rows[IDENTITY].address
     if not address:
         raise NotLetIn("The identity provider is not there yet. See how far it is: ./sliceline status")
     verifier = secrets.token_urlsafe(48)
@@ -52,7 +51,7 @@ def _password_in_container(person: str) -> str:
             "password with. Set SLICELINE_TOKEN to a token that was got elsewhere."
         )
     read = f"import sys; sys.stdout.write(open('/identity/people/{person}/password').read())"
-    command = [docker, "compose", "exec", "-T", PROVIDER, "python", "-c", read]
+    command = [docker, "compose", "exec", "-T", IDENTITY, "python", "-c", read]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603 (the engine's own command)
     if done.returncode != 0 or not done.stdout.strip():
         raise NotLetIn(f"The password of {person} is in a volume of the containers: {done.stderr.strip() or 'none'}")
@@ -60,7 +59,7 @@ def _password_in_container(person: str) -> str:
 
 
 def _password_here(shop: Shop, person: str) -> str:
-    path = layout_for(shop.port_offset).folder(PROVIDER) / "people" / person / "password"
+    path = layout_for(shop.port_offset).folder(IDENTITY) / "people" / person / "password"
     try:
         return path.read_text().strip()
     except OSError as error:

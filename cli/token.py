@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.console import fail
-from cli.running import Shop, running_shop
+from cli.running import IDENTITY, Shop, running_shop
 from deployment import AUTH
 from local.layout import layout_for
 
@@ -25,11 +25,11 @@ def token(
     It is all that is printed: curl -H "Authorization: Bearer $(./sliceline token)" localhost:8001/orders. It lasts a
     quarter of an hour. Commands log in by themselves, as an administrator; SLICELINE_TOKEN has them send another token.
     """
-    from cli.login import PROVIDER, NotLetIn, token_of
+    from cli.login import NotLetIn, token_of
     from deployment.people import people, who_has
 
     shop = running_shop()
-    if PROVIDER not in shop.rows:
+    if IDENTITY not in shop.rows:
         fail(_why_none(shop))
     person = who if who in people() else who_has(who)
     if person is None:
