@@ -21,6 +21,8 @@ from deployment.doors import GUEST
 from deployment.migrate import make_topics
 from deployment.rights import Rights, rules
 from local import kafka
+from local import programs as local_programs
+from local.ports import free_port
 from sandbox.own_token import OwnToken
 
 GOAL = 0.85
@@ -60,7 +62,7 @@ def _closed(stage: Stage) -> Iterator[kafka.Kafka]:
 def _accepting(stage: Stage, stack: ExitStack) -> Series:
     """Both write into one database; the closed one asks for the token that each order brings."""
     folder = stage.folder / "identity"
-    identity = programs.identity(folder, {CUSTOMER: ("orderer",)})
+    identity = local_programs.identity(free_port(), folder, {CUSTOMER: ("orderer",)})
     stack.enter_context(stage.running(identity))
     token = asyncio.run(_token(OwnToken(CUSTOMER, identity.address, str(people.key_of(folder, CUSTOMER)))))
     told = {"open": {}, "closed": {"SLICELINE_AUTH": "on", "SLICELINE_ISSUER": identity.address}}

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from backbone.values.brokers import Brokers
 from bench.stage import Stage
-from deployment import people
 from local import ports, probes
 from local import programs as local_programs
 from local.layout import Layout
-from local.ports import HOST, free_port
+from local.ports import free_port
 from local.program import Program, python
 
 PLENTY = """
@@ -54,25 +53,6 @@ def service(
             **(env or {}),
         },
         port=port,
-    )
-
-
-def identity(folder: Path, callers: Mapping[str, tuple[str, ...]]) -> Program:
-    """Describe an identity provider that knows these callers, with the roles of each."""
-    port = free_port()
-    return Program(
-        name="identity",
-        command=python("-m", "sandbox.identity"),
-        ready=functools.partial(probes.http_ready, port),
-        env={
-            "SLICELINE_HOST": HOST,
-            "SLICELINE_IDENTITY_PORT": str(port),
-            "SLICELINE_ISSUER": f"http://{HOST}:{port}",
-            "SLICELINE_IDENTITY_FOLDER": str(folder),
-            "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder, callers)),
-        },
-        port=port,
-        address=f"http://{HOST}:{port}",
     )
 
 

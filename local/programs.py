@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from deployment import AUTH, PASSWORDS, master_key, people
@@ -37,8 +38,8 @@ def _kafka_ports(layout: Layout) -> kafka.Ports:
 
 def sandbox(layout: Layout) -> list[Program]:
     """Return what is outside the shop: who knows people, payment provider and mail server."""
-    identity = [_identity(layout)] if layout.has_own_issuer else []
-    return [*identity, _provider(layout), _mail(layout)]
+    ours = [identity(layout.port("identity"), layout.folder("identity"))] if layout.has_own_issuer else []
+    return [*ours, _provider(layout), _mail(layout)]
 
 
 def robot(layout: Layout, delay: float | None) -> list[Program]:
@@ -82,8 +83,9 @@ def master_key_file(layout: Layout) -> Path:
     return path
 
 
-def _identity(layout: Layout) -> Program:
-    port, folder = layout.port("identity"), layout.folder("identity")
+def identity(port: int, folder: Path, more: Mapping[str, tuple[str, ...]] = people.NOBODY_ELSE) -> Program:
+    """Return who knows people and programs, beside the shop's also `more` programs with the roles of each."""
+    address = f"http://{HOST}:{port}"
     return Program(
         name="identity",
         command=python("-m", "sandbox.identity"),
@@ -92,12 +94,12 @@ def _identity(layout: Layout) -> Program:
         env={
             "SLICELINE_HOST": HOST,
             "SLICELINE_IDENTITY_PORT": str(port),
-            "SLICELINE_ISSUER": layout.url("identity"),
+            "SLICELINE_ISSUER": address,
             "SLICELINE_IDENTITY_FOLDER": str(folder),
-            "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder)),
+            "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder, more)),
         },
         stage=SANDBOX,
-        address=layout.url("identity"),
+        address=address,
         port=port,
     )
 

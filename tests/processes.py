@@ -19,7 +19,7 @@ from deployment.addresses import database_url, in_database
 from deployment.doors import Doors
 from deployment.migrate import migrate
 from deployment.passwords import Passwords
-from local import ROOT, probes
+from local import ROOT, probes, programs
 from local.ports import HOST, free_port
 from local.program import Program, last_lines, python
 from sandbox.own_token import OwnToken
@@ -295,15 +295,8 @@ class System:
         }
 
     def _identity(self) -> Program:
-        register = people.prepare(self.identity, {VISITOR: ("admin",)})
-        env = {
-            "SLICELINE_HOST": HOST,
-            "SLICELINE_IDENTITY_PORT": str(self.ports["identity"]),
-            "SLICELINE_ISSUER": self.url("identity"),
-            "SLICELINE_IDENTITY_FOLDER": str(self.identity),
-            "SLICELINE_IDENTITY_REGISTER": str(register),
-        }
-        return self._sandbox("identity", env, functools.partial(probes.http_ready, self.ports["identity"]))
+        described = programs.identity(self.ports["identity"], self.identity, {VISITOR: ("admin",)})
+        return replace(described, stop_signal=signal.SIGKILL)
 
     def _provider(self) -> Program:
         env = {

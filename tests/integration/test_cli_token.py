@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from cli import asking, login
 from cli.__main__ import app
 from deployment import people
-from local import probes
+from local import probes, programs
 from local.layout import Layout
 from local.ports import HOST, free_port
 from local.program import Program, python, run
@@ -45,28 +45,19 @@ def processes(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabas
     logs.mkdir()
     ports = {name: free_port() for name in ("identity", "orders")}
     addresses = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
-    environments = {
-        "identity": {
-            "SLICELINE_IDENTITY_PORT": str(ports["identity"]),
-            "SLICELINE_IDENTITY_FOLDER": str(folder),
-            "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder)),
-        },
-        "orders": {"SLICELINE_PORT": str(ports["orders"]), "SLICELINE_DATABASE_URL": new_database("orders")},
+    env = {
+        "SLICELINE_HOST": HOST,
+        "SLICELINE_PORT": str(ports["orders"]),
+        "SLICELINE_DATABASE_URL": new_database("orders"),
+        "SLICELINE_ISSUER": addresses["identity"],
+        "SLICELINE_ISSUER_KEYS": "",
+        "SLICELINE_ISSUER_TOKENS": "",
     }
-    commands = {
-        "identity": python("-m", "sandbox.identity"),
-        "orders": python("-m", "services.orders.service", "--roles", "api"),
-    }
+    ready = functools.partial(probes.http_ready, ports["orders"])
+    orders = Program("orders", python("-m", "services.orders.service", "--roles", "api"), ready, env)
     with ExitStack() as stack:
-        for name, command in commands.items():
-            told = {
-                "SLICELINE_ISSUER": addresses["identity"],
-                "SLICELINE_ISSUER_KEYS": "",
-                "SLICELINE_ISSUER_TOKENS": "",
-            }
-            env = {**environments[name], "SLICELINE_HOST": HOST, **told}
-            ready = functools.partial(probes.http_ready, ports[name])
-            server = run(Program(name, command, ready, env), logs / f"{name}.log")
+        for program in (programs.identity(ports["identity"], folder), orders):
+            server = run(program, logs / f"{program.name}.log")
             stack.callback(server.stop)
         yield Closed(home, addresses, sorted(logs.iterdir()))
 

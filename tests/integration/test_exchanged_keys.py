@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import pytest
 from backbone.identity.own_token import OwnToken
 from backbone.settings import Settings
 from deployment import people
-from local import probes
-from local.ports import HOST, free_port
-from local.program import Program, python, run
+from local import programs
+from local.ports import free_port
+from local.program import run
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import serving
@@ -38,19 +38,11 @@ class Provider:
 
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Provider]:
-    port, folder = free_port(), tmp_path / "identity"
-    url = f"http://{HOST}:{port}"
-    env = {
-        "SLICELINE_HOST": HOST,
-        "SLICELINE_IDENTITY_PORT": str(port),
-        "SLICELINE_IDENTITY_FOLDER": str(folder),
-        "SLICELINE_IDENTITY_REGISTER": str(people.prepare(folder)),
-        "SLICELINE_ISSUER": url,
-        "SLICELINE_TOKEN_SECONDS": str(SECONDS),
-    }
-    ready = partial(probes.http_ready, port)
-    server = run(Program("identity", python("-m", "sandbox.identity"), ready, env), tmp_path / "identity.log")
-    yield Provider(url, folder)
+    folder = tmp_path / "identity"
+    described = programs.identity(free_port(), folder)
+    hurried = replace(described, env={**described.env, "SLICELINE_TOKEN_SECONDS": str(SECONDS)})
+    server = run(hurried, tmp_path / "identity.log")
+    yield Provider(described.address, folder)
     server.stop()
 
 
