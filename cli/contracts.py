@@ -40,13 +40,13 @@ def contracts(
     """Keep the contracts of events: write, check, diff, impact, release, readers, retire, catalogue or eventcatalog.
 
     write checks contracts against the code and, where nothing is wrong, writes schemas/consumers/, docs/events.md,
-    docs/reference.md and docs/asvs.md anew. check refuses what would break somebody: it compares each schema with all
-    its released forms and with what each reader takes. diff A B tells what differs between two versions (diff A: since
-    its release); impact EVENT FIELD who reads a field. release writes down the forms that are new
-    (schemas/released.jsonl). readers tells who reads which version, declared and seen in the running shop; retire EVENT
-    lets a version go that nobody reads. docs/changing-an-event.md walks through all of it. catalogue builds pages about
-    every event, and AsyncAPI for all topics, into docs/catalogue (or FOLDER); eventcatalog FOLDER writes the same for
-    EventCatalog.
+    docs/reference.md, docs/asvs.md and docs/permissions.md anew. check refuses what would break somebody: it
+    compares each schema with all its released forms and with what each reader takes. diff A B tells what differs
+    between two versions (diff A: since its release); impact EVENT FIELD who reads a field. release writes down the
+    forms that are new (schemas/released.jsonl). readers tells who reads which version, declared and seen in the
+    running shop; retire EVENT lets a version go that nobody reads. docs/changing-an-event.md walks through all of
+    it. catalogue builds pages about every event, and AsyncAPI for all topics, into docs/catalogue (or FOLDER);
+    eventcatalog FOLDER writes the same for EventCatalog.
     """
     if action is not Action.CHECK and (sarif or github):
         fail(f"--sarif and --github are for check, not for {action}.", code=2)

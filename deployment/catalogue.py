@@ -16,7 +16,7 @@ from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
-from deployment import asvs, kinds
+from deployment import asvs, kinds, permissions
 from deployment.reference import REFERENCE, reference
 from deployment.rights import FILE as RIGHTS
 from deployment.wired import written_down
@@ -105,14 +105,20 @@ def generated(services: Services) -> dict[Path, str]:
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
     }
-    pages = {EVENTS: _catalogue(services), REFERENCE: reference(services), asvs.ASVS: asvs.page()}
+    pages = {
+        EVENTS: _catalogue(services),
+        REFERENCE: reference(services),
+        asvs.ASVS: asvs.page(),
+        permissions.PERMISSIONS: permissions.page(services),
+    }
     rights = {RIGHTS: written_down(services)}
     return {**consumers, **rights, **{path: "\n".join(lines) for path, lines in pages.items()}}
 
 
 def committed() -> set[Path]:
     """List the generated files that exist."""
-    return {path for path in (EVENTS, REFERENCE, asvs.ASVS, RIGHTS, *CONSUMERS.rglob("*.json")) if path.exists()}
+    pages = (EVENTS, REFERENCE, asvs.ASVS, permissions.PERMISSIONS)
+    return {path for path in (*pages, RIGHTS, *CONSUMERS.rglob("*.json")) if path.exists()}
 
 
 def _pretty(schema: Schema) -> str:

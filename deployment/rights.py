@@ -4,7 +4,7 @@
 that a start has not.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -56,14 +56,13 @@ def every_right(services: Collection[str]) -> dict[str, Rights]:
     for service in services:
         if service not in found:
             raise Unwired(service)
-    of_services = {service: found[service] for service in services}
-    return {**of_services, OPERATOR: _of_the_operator(of_services.values())}
+    return with_the_operator({service: found[service] for service in services})
 
 
-def _of_the_operator(others: Iterable[Rights]) -> Rights:
-    """Let the operator read what anybody writes or reads, and see who does."""
-    topics = {topic for each in others for topic in (*each.writes, *each.reads)}
-    return Rights(reads=tuple(sorted(topics)), sees_groups=True)
+def with_the_operator(of_services: Mapping[str, Rights]) -> dict[str, Rights]:
+    """Return the rights of services and, beside them, of the operator, who reads what anybody writes or reads."""
+    topics = {topic for each in of_services.values() for topic in (*each.writes, *each.reads)}
+    return {**of_services, OPERATOR: Rights(reads=tuple(sorted(topics)), sees_groups=True)}
 
 
 def rules(user: str, rights: Rights) -> set[Rule]:

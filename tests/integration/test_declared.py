@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from backbone.declared import objections
 from backbone.events import contracts
 from cli.__main__ import app
-from deployment import catalogue
+from deployment import catalogue, permissions
 from services import CATALOGUE
 from tests.throwaway import ThrowAway, throwaway
 
@@ -133,6 +133,7 @@ def written(throwaway: ThrowAway, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(catalogue, "CONSUMERS", throwaway.schemas / "consumers")
     monkeypatch.setattr(catalogue, "EVENTS", tmp_path / "events.md")
     monkeypatch.setattr(catalogue, "RIGHTS", tmp_path / "rights.json")
+    monkeypatch.setattr(permissions, "PERMISSIONS", tmp_path / "permissions.md")
     return tmp_path / "events.md"
 
 

@@ -1,6 +1,5 @@
 """Every route of every service, asked in every role over HTTP: what is declared is let in, everything else is not."""
 
-import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -9,13 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from backbone.application import create_application
-from backbone.context import Context
-from backbone.http.routing import permissions
 from backbone.service import Service
-from backbone.storage.database import Database
 from deployment import people
+from deployment.permissions import routes_of
 from services import CATALOGUE
+from tests.all_services import SERVICES
 from tests.conftest import NewDatabase
 from tests.integration.one_service import fed
 from tests.issuing import Issuer, bearing, issuing
@@ -23,25 +20,17 @@ from tests.issuing import Issuer, bearing, issuing
 ROLES = people.roles()
 REFUSED = (401, 403)
 ONE = "orders"
-UNUSED = "postgresql://unused"
-
-
-def service_of(name: str) -> Service[Any]:
-    service: Service[Any] = importlib.import_module(f"services.{name}.service").SERVICE
-    return service
 
 
 def declared(service: Service[Any]) -> dict[tuple[str, str], tuple[str, ...]]:
     """The scopes of which each route takes one, by path and method; none where it is open."""
-    context = Context(service.settings(database_url=UNUSED), Database(UNUSED, service.name))
-    found = permissions(create_application(service, context))
-    return {(path, method): each.scopes for (path, method), each in found.items() if method != "HEAD"}
+    return {route: each.scopes for route, each in routes_of(service).items()}
 
 
 @cache
 def shared() -> dict[tuple[str, str], tuple[str, ...]]:
     """What is the same in each service, route and scopes: it is served by the same code, and asked of one."""
-    each = [declared(service_of(name)).items() for name in CATALOGUE]
+    each = [declared(service).items() for service in SERVICES.values()]
     found = dict(set(each[0]).intersection(*each[1:]))
     assert len(found) > 30
     return found
@@ -57,7 +46,7 @@ def issuer() -> Iterator[Issuer]:
 async def test_each_role_may_use_the_routes_that_are_declared_for_it_and_no_other(
     name: str, new_database: NewDatabase, issuer: Issuer
 ) -> None:
-    service = service_of(name)
+    service = SERVICES[name]
     routes = declared(service)
     assert routes.items() >= shared().items()
     if name != ONE:
@@ -84,7 +73,7 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[s
 
 
 def test_every_scope_that_a_route_takes_is_somebodys_and_none_is_for_nothing() -> None:
-    taken = {scope for name in CATALOGUE for scopes in declared(service_of(name)).values() for scope in scopes}
+    taken = {scope for name in CATALOGUE for scopes in declared(SERVICES[name]).values() for scope in scopes}
     given = {scope for scopes in ROLES.values() for scope in scopes}
     own = {scope for scope in taken if scope.endswith(".own")}
     assert {scope.removesuffix(".own") for scope in own} <= taken
