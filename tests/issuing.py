@@ -1,9 +1,9 @@
-"""An issuer of tokens as services see one: it tells its keys over HTTP, and signs."""
+"""An issuer of tokens as services see one: it tells its keys over HTTP, signs, and gives tokens to whoever asks."""
 
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,6 +42,11 @@ class Issuer:
         self.answers = Event()
         self.answers.set()
         self.asked = 0
+        self.before = b""
+        """What comes before each of its answers."""
+        self.gives: Sequence[str] = EVERYTHING
+        """The scopes of the tokens that it gives to programs."""
+        self.given = 0
         self.rotate()
 
     def rotate(self) -> None:
@@ -116,20 +121,22 @@ def issuing() -> Iterator[Issuer]:
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            documents = {DISCOVERY: {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"}, "/keys": issuer.told()}
+            endpoints = {"jwks_uri": f"{issuer.url}/keys", "token_endpoint": f"{issuer.url}/token"}
+            documents = {DISCOVERY: {"issuer": issuer.url, **endpoints}, "/keys": issuer.told()}
             issuer.asked += 1
             issuer.answers.wait()
             self.send_response(503 if issuer.is_away else 200)
             self.end_headers()
-            self.wfile.write(json.dumps(documents[self.path]).encode())
+            self.wfile.write(issuer.before + json.dumps(documents[self.path]).encode())
 
         def do_POST(self) -> None:
             """Whoever asks gets a token: that assertions are checked, the tests of the sandbox's provider show."""
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            token = issuer.token(form["client_id"][0], *EVERYTHING)
+            issuer.given += 1
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps({"access_token": token, "expires_in": 300}).encode())
+            token = issuer.token(form["client_id"][0], *issuer.gives)
+            self.wfile.write(json.dumps({"access_token": token, "expires_in": 900}).encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Say nothing."""

@@ -19,6 +19,8 @@ KEPT = 300.0
 BETWEEN = 1.0
 """Seconds between two fetches, at least: whoever makes up key ids has the issuer asked no oftener."""
 CALL_SECONDS = 3.0
+LONGEST_ANSWER = 1024 * 1024
+"""Bytes of an answer of the issuer's: whoever answers more in its place fills no memory of ours."""
 NEWER_SECONDS = 0.5
 """Seconds that a token with a key we do not know waits for newer ones, while the issuer may take longer: anybody can
 make up such a token, and whoever waits has a place among those who are let in (`admission.py`)."""
@@ -114,8 +116,21 @@ class IssuerKeys:
             raise IssuerAway(f"{self._issuer} tells keys that are none ({type(error).__name__}).") from None
 
     async def _get(self, url: str) -> Any:
-        answer = await self._http().get(url, timeout=CALL_SECONDS)
-        return msgspec.json.decode(answer.raise_for_status().content)
+        return msgspec.json.decode(await answer_of(self._http(), "GET", url))
+
+
+async def answer_of(http: "httpx.AsyncClient", method: str, url: str, **sent: Any) -> bytes:
+    """Return what the issuer answers. Raises httpx.HTTPError, also where it is too long, or no success."""
+    import httpx
+
+    plain = {"Accept-Encoding": "identity"}  # a packed answer could be short, and grow
+    found = bytearray()
+    async with http.stream(method, url, headers=plain, timeout=CALL_SECONDS, **sent) as answer:
+        async for part in answer.raise_for_status().aiter_raw():
+            found += part
+            if len(found) > LONGEST_ANSWER:
+                raise httpx.ReadError(f"more than {LONGEST_ANSWER} bytes")
+    return bytes(found)
 
 
 def _signs(key: Any) -> bool:

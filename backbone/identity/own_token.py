@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.identity.issuer_keys import CALL_SECONDS, DISCOVERY
+from backbone.identity.issuer_keys import CALL_SECONDS, DISCOVERY, answer_of
 from backbone.ids import new_id
 from backbone.observing.logs import logger
 from backbone.running.faults import OfOneAlone
@@ -21,6 +21,10 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 60
 RENEWED_AT = 0.8
 """The part of its life after which a token is renewed: whoever asks never waits for it, and none is sent too late."""
+
+BETWEEN = 5.0
+"""Seconds after which a token that somebody refuses is exchanged: who refuses all has the issuer asked no oftener."""
+UNAUTHORIZED = 401
 
 
 class NoToken(OfOneAlone, ConnectionError):
@@ -49,7 +53,7 @@ class OwnToken:
         self._key_file = settings.identity_key_file
         self._http = http
         self._token = ""
-        self._renew_at = self._ends_at = 0.0
+        self._given_at = self._renew_at = self._ends_at = 0.0
         self._asking = asyncio.Lock()
 
     async def headers(self) -> Mapping[str, str]:
@@ -59,6 +63,11 @@ class OwnToken:
         if time.monotonic() >= self._renew_at:
             await self._renewed(self._issuer, self._key_file)
         return {"Authorization": f"Bearer {self._token}"}
+
+    def heed(self, status: int) -> None:
+        """Have the next call get a new token where this answer says that ours counts no more: its key may be gone."""
+        if status == UNAUTHORIZED and time.monotonic() >= self._given_at + BETWEEN:
+            self._renew_at = 0.0
 
     async def _renewed(self, issuer: str, key_file: Path) -> None:
         async with self._asking:
@@ -85,19 +94,20 @@ class OwnToken:
                     "client_assertion_type": ASSERTION,
                     "client_assertion": _assertion(self._name, issuer, key_file),
                 }
-                answer = await self._http().post(endpoint, data=form, timeout=CALL_SECONDS)
-            given = msgspec.json.decode(answer.raise_for_status().content, type=_Given)
+                answer = await answer_of(self._http(), "POST", endpoint, data=form)
+            given = msgspec.json.decode(answer, type=_Given)
         except httpx.HTTPStatusError as error:
             raise NoToken(f"{issuer} gives {self._name} no token: {error.response.status_code}.") from None
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, msgspec.MsgspecError) as error:
             raise NoToken(f"{issuer} gives {self._name} no token ({type(error).__name__}).") from None
         self._token = given.access_token
+        self._given_at = asked_at
         self._ends_at = asked_at + given.expires_in
         self._renew_at = asked_at + given.expires_in * RENEWED_AT
 
     async def _discovered(self, issuer: str) -> str:
-        answer = await self._http().get(f"{issuer.rstrip('/')}{DISCOVERY}", timeout=CALL_SECONDS)
-        return msgspec.json.decode(answer.raise_for_status().content, type=_Discovered).token_endpoint
+        answer = await answer_of(self._http(), "GET", f"{issuer.rstrip('/')}{DISCOVERY}")
+        return msgspec.json.decode(answer, type=_Discovered).token_endpoint
 
 
 def _assertion(name: str, issuer: str, key_file: Path) -> str:

@@ -253,6 +253,7 @@ class Sealing:
             async with asyncio.timeout(CALL_SECONDS):
                 headers = await self._own_token.headers()
                 answer = await self._http().get(url, params=[("name", name) for name in names], headers=headers)
+            self._own_token.heed(answer.status_code)
             return msgspec.json.decode(answer.raise_for_status().content, type=StoredKeys)
         except NoToken as error:
             raise KeysAway(str(error)) from None

@@ -65,7 +65,9 @@ class Orders:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 headers |= await self._own_token.headers()
-                return _outcome(await self._http.post(f"{self._url}/orders", json=dict(order), headers=headers))
+                answer = await self._http.post(f"{self._url}/orders", json=dict(order), headers=headers)
+            self._own_token.heed(answer.status_code)
+            return _outcome(answer)
         except NoToken as error:
             return Unknown(str(error))
         except TimeoutError:

@@ -31,7 +31,7 @@ class Services:
     def _http(self) -> httpx.AsyncClient:
         import httpx  # only for who is asked for something that others know
 
-        return httpx.AsyncClient(timeout=CALL_SECONDS)
+        return httpx.AsyncClient(timeout=CALL_SECONDS, transport=httpx.AsyncHTTPTransport())  # by no proxy
 
     async def get(self, name: str, path: str, params: Mapping[str, Any] | None = None) -> Any | None:
         """Return what a service answers at a path; None where it does not, or answers that it has no such thing."""
@@ -67,7 +67,9 @@ class Services:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 headers = await self._own_token.headers()
-                return await self._http.request(method, f"{url}{path}", headers=headers, **sent)
+                answer = await self._http.request(method, f"{url}{path}", headers=headers, **sent)
+            self._own_token.heed(answer.status_code)
+            return answer
         except (NoToken, TimeoutError, httpx.HTTPError, httpx.InvalidURL):
             return None
 
