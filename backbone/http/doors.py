@@ -1,5 +1,6 @@
 """Asks each request who it comes from, before anything of its body is read, and lets in whom the route lets in."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -41,10 +42,11 @@ async def admitted(permission: Permission | None, given: Sequence[bytes], contex
         token = await context.tokens.read(_bearer(given))
     except TokenRefused as refused:
         raise _unauthorized(f"The token is refused. {refused}", "invalid_token") from None
+    over_at = asyncio.get_running_loop().time() + token.remaining
     if permission.scope in token.scopes:
-        return Caller(token.subject)
+        return Caller(token.subject, over_at=over_at)
     if permission.own and own(permission.scope) in token.scopes:
-        return Caller(token.subject, only=token.subject)
+        return Caller(token.subject, only=token.subject, over_at=over_at)
     needed = " or ".join(permission.scopes)
     raise Problem(
         403,

@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from backbone.context import Context
+from backbone.identity.caller import Caller
 from backbone.running.following import Following, Version
 
 HEARTBEAT = 15.0
@@ -40,19 +41,26 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-def stream(found: Version, following: Following, last_event_id: str | None, context: Context[Any]) -> Response:
-    """Answer with what is newer than the client's last version, and with all that comes until it is over."""
+def stream(
+    found: Version, following: Following, last_event_id: str | None, context: Context[Any], caller: Caller
+) -> Response:
+    """Answer with what is newer than the client's last version, and with all that comes until it is over.
+
+    It ends with the caller's token as well: whoever comes again shows a new one.
+    """
     had = _number(last_event_id)
-    if had == found.number and _remaining(found) <= 0:
+    if had == found.number and _remaining(found.over_at) <= 0:
         return Response(status_code=204, headers=_HEADERS)
-    return EventStream(_events(found, had, following, context), headers=_HEADERS)
+    return EventStream(_events(found, had, following, context, caller), headers=_HEADERS)
 
 
-async def _events(found: Version, had: int | None, following: Following, context: Context[Any]) -> AsyncIterator[bytes]:
+async def _events(
+    found: Version, had: int | None, following: Following, context: Context[Any], caller: Caller
+) -> AsyncIterator[bytes]:
     again = format_sse_event(retry=random.randint(*RETRY))  # noqa: S311  nobody has to be unable to guess it
     yield again if had == found.number else again + _event(found)
     with following.follow(found.key, found.number) as follower:
-        while (remaining := _remaining(found)) > 0 and not context.stopping.is_set():
+        while (remaining := _remaining(found.over_at, caller.over_at)) > 0 and not context.stopping.is_set():
             news = await follower.news(min(HEARTBEAT, remaining))
             yield _event(news) if news else KEEPALIVE_COMMENT
             found = news or found
@@ -62,11 +70,10 @@ def _event(version: Version) -> bytes:
     return format_sse_event(data_str=version.document.decode(), id=str(version.number))
 
 
-def _remaining(version: Version) -> float:
-    """Return for how many seconds news is to be expected."""
-    if version.over_at is None:
-        return float("inf")
-    return version.over_at - asyncio.get_running_loop().time()
+def _remaining(*ends: float | None) -> float:
+    """Return how many seconds are left until the first of these moments that is known."""
+    known = [each for each in ends if each is not None]
+    return min(known) - asyncio.get_running_loop().time() if known else float("inf")
 
 
 def _number(last_event_id: str | None) -> int | None:

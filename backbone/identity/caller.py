@@ -10,6 +10,8 @@ class Caller:
     name: str
     only: str | None = None
     """Whose things alone this request may touch, as a customer's: her own. None: everybody's."""
+    over_at: float | None = None
+    """When the token counts no more, on the event loop's clock: what is answered on and on ends then. None: never."""
 
     @property
     def named(self) -> str | None:

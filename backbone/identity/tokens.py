@@ -40,6 +40,11 @@ class Token:
     scopes: frozenset[str]
     ends_at: float
 
+    @property
+    def remaining(self) -> float:
+        """For how many seconds it counts."""
+        return self.ends_at + LEEWAY - time.time()
+
 
 class Tokens:
     """Checks tokens. The issuer is asked for its keys, never for each token."""
@@ -62,7 +67,7 @@ class Tokens:
             if len(self._known) >= MOST:
                 del self._known[next(iter(self._known))]
             self._known[text] = token, time.monotonic() + REMEMBERED
-        if token.ends_at + LEEWAY <= time.time():
+        if token.remaining <= 0:
             raise TokenRefused("It has ended: get a new one.")
         return token
 

@@ -126,7 +126,7 @@ async def follow_order(
     found = await context.coalesce(find).submit(order)
     if found is None:
         raise _unknown(order)
-    return stream(found, following(context), last_event_id, context)
+    return stream(found, following(context), last_event_id, context, caller)
 
 
 async def _cancel(tx: Tx, order_id: str, reason: str, command: CommandRequest) -> Answer:

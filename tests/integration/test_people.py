@@ -225,6 +225,16 @@ async def test_a_token_that_is_known_is_refused_once_it_is_over(orders: Fed, iss
     await eventually(is_over)
 
 
+async def test_a_stream_ends_with_the_token_that_it_was_asked_for_with(orders: Fed, issuer: Issuer) -> None:
+    order = await placed(orders, issuer, "ada")
+    sent = bearing(issuer.token("ada", *OWN, exp=int(time.time()) - tokens.LEEWAY + 2))
+    async with asyncio.timeout(10):  # its next heartbeat would be later
+        told = await orders.client.get(f"/orders/{order}/stream", headers=sent)
+    assert told.status_code == 200
+    assert '"status":"placed"' in told.text
+    assert (await orders.client.get(f"/orders/{order}/stream", headers=sent)).status_code == 401
+
+
 async def test_a_new_key_counts_at_once_and_an_old_one_as_long_as_it_is_told(
     database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
