@@ -51,3 +51,13 @@ def test_a_requirement_is_held_by_tests_that_there_are_or_says_why_or_what_is_mi
 def test_the_page_of_security_counts_as_the_table_does() -> None:
     assert summary() in (ASVS.parent / "security.md").read_text()
     assert summary() in ASVS.read_text()
+
+
+def test_each_of_the_ten_risks_of_an_api_is_met_by_tests_that_there_are() -> None:
+    text = (ASVS.parent / "security.md").read_text()
+    risks = re.findall(r"^\| (API\d+) .*\| (.*) \|$", text, re.MULTILINE)
+    assert [name for name, _ in risks] == [f"API{number}" for number in range(1, 11)]
+    for _, tests in risks:
+        named = re.findall(r"`(tests/\w+/test_\w+\.py)::(test_\w+)`", tests)
+        assert len(named) == tests.count("`") / 2 > 0
+        assert [f"{file}::{name}" for file, name in named if name not in names_in(file)] == []
