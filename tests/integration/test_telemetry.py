@@ -33,6 +33,7 @@ from backbone.service import Service
 from backbone.settings import Settings
 from backbone.storage.database import Tx
 from backbone.values.brokers import Brokers
+from tests.canaries import Canaries
 from tests.conftest import NewDatabase
 from tests.integration.service_process import process_of
 from tests.integration.things import Things, running
@@ -195,20 +196,18 @@ async def is_parked(thing: Things) -> bool:
         return bool(await tx.raw.fetchval("SELECT count(*) FROM dead_letters"))
 
 
-Received = list[tuple[str, str]]
+Received = list[ExportTraceServiceRequest]
 
 
 @contextmanager
 def collector() -> Iterator[tuple[str, Received]]:
-    """An OTLP/HTTP receiver: its address, and (service, span name) of what it got."""
+    """An OTLP/HTTP receiver: its address, and what it got."""
     received: Received = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                [service] = [each.value.string_value for each in resource.resource.attributes]
-                received.extend((service, span.name) for scope in resource.scope_spans for span in scope.spans)
+            received.append(ExportTraceServiceRequest.FromString(body))
             self.send_response(200)
             self.end_headers()
 
@@ -221,16 +220,19 @@ def collector() -> Iterator[tuple[str, Received]]:
         server.shutdown()
 
 
-async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told(
+async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told_and_nothing_of_a_customer_or_a_secret(
     tmp_path: Path, new_database: NewDatabase, kafka: Brokers, orders_topic: None
 ) -> None:
     url = await asyncio.to_thread(new_database, "orders")
+    canaries = Canaries()
     order = {
-        "customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"},
+        "customer": canaries.person,
         "currency": "GBP",
-        "fulfilment": "collection",
+        "fulfilment": "delivery",
+        "address": canaries.address,
         "lines": [{"item": "margherita", "quantity": 2}],
     }
+    secret = {"Idempotency-Key": canaries.word, "Cookie": canaries.word}
     with collector() as (endpoint, received):
         settings = {"database_url": url, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
         roles = ("--roles", "api,relay")
@@ -238,12 +240,18 @@ async def test_a_process_exports_its_spans_to_the_endpoint_it_is_told(
             "services.orders.service", tmp_path / "orders.log", *roles, kafka=kafka, **settings
         ) as orders:
             await orders.until_waiting_for()
-            assert (await orders.client.post("/orders", json=order)).status_code == 202
+            assert (await orders.client.post("/orders", json=order, headers=secret)).status_code == 202
+            wrong = {**order, "fulfilment": canaries.address}
+            assert (await orders.client.post("/orders", json=wrong, headers=secret)).status_code == 422
+            await orders.client.get("/orders", headers={"Authorization": f"Bearer {canaries.word}"})
             await eventually(lambda: relayed(orders.client))
             assert await orders.stop() == 0
-    assert {service for service, _ in received} == {"sliceline-orders"}
-    assert {"POST /orders", "create orders.events", "send orders.events"} <= {name for _, name in received}
-    assert not [name for _, name in received if "health" in name]
+    told = [each for request in received for each in request.resource_spans]
+    assert {each.resource.attributes[0].value.string_value for each in told} == {"sliceline-orders"}
+    names = {span.name for each in told for scope in each.scope_spans for span in scope.spans}
+    assert {"POST /orders", "create orders.events", "send orders.events"} <= names
+    assert not [name for name in names if "health" in name]
+    assert not [request for request in received if canaries.are_in(request.SerializeToString())]
 
 
 async def relayed(client: httpx.AsyncClient) -> bool:

@@ -1,6 +1,12 @@
 """What the image contains: every package of ours that its programs import, nothing of ./sliceline, and no secret."""
 
+import io
 import re
+import subprocess
+import sys
+import tarfile
+
+import pytest
 
 from local import ROOT
 from tests.unit.test_environment import OURS, imports
@@ -42,3 +48,46 @@ def test_the_image_needs_no_shell_once_it_has_none() -> None:
     commands = re.findall(r"^\s*(?:RUN|CMD|ENTRYPOINT) (.*)", after, re.MULTILINE)
     assert len(commands) >= 4
     assert [each for each in commands if not each.startswith('["python", ')] == ['["services.orders.service"]']
+
+
+KEY = b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("app/services/orders/api.py", b"TITLE = 1", ""),
+        ("app/of-a-test.pem", b"-----BEGIN PRIVATE KEY-----\n", ""),
+        ("app/.sliceline/passwords/postgres/password", b"x", "password in layer one.tar"),
+        ("app/anything", KEY, "app/anything in layer one.tar"),
+    ],
+)
+def test_a_secret_in_a_layer_is_found_also_where_a_later_one_hides_it(file: str, content: bytes, said: str) -> None:
+    layers = {"one.tar": archive({file: content}), "two.tar": archive({"app/.wh.anything": b""})}
+    image = archive({"config.json": b'{"Env": ["SLICELINE_PORT=8000"]}', **layers})
+    assert said in looked_through(image)
+    assert bool(said) == bool(looked_through(image))
+
+
+def test_a_secret_among_the_settings_of_an_image_is_found() -> None:
+    layers = {"one.tar": archive({"app/x": b""}), "two.tar": archive({"app/y": b""})}
+    image = archive({"config.json": b'{"Env": ["SLICELINE_PASSWORD=word"]}', **layers})
+    assert "SLICELINE_PASSWORD=word in config.json" in looked_through(image)
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        for name, content in files.items():
+            told = tarfile.TarInfo(name)
+            told.size = len(content)
+            tar.addfile(told, io.BytesIO(content))
+    return written.getvalue()
+
+
+def looked_through(image: bytes) -> str:
+    """What .ci/layers.py says of it, and that it fails with that; nothing where it finds none."""
+    done = subprocess.run([sys.executable, ROOT / ".ci" / "layers.py"], input=image, capture_output=True, check=False)
+    said = done.stderr.decode()
+    assert done.returncode == bool(said)
+    return said
