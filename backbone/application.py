@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from backbone.context import Context
 from backbone.errors import SlicelineError
+from backbone.http.auditing import Audited
 from backbone.http.bodies import Bodies, larger
 from backbone.http.browsers import OwnPages, Unkept
 from backbone.http.cors import Cors
@@ -25,6 +26,7 @@ from backbone.http.openapi import Application
 from backbone.http.permissions import open_to_all, said_at
 from backbone.http.problems import respond
 from backbone.http.routes import (
+    audit,
     data_keys,
     dead_letters,
     docs,
@@ -104,7 +106,8 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
         replays.routes(service.name, service.handlers, service.jobs),
         state.routes(service.name, service.rebuilds),
         handled.router,
-        *([data_keys.router] if service.keeps_keys else []),
+        data_keys.router,
+        audit.router,
         refused_events.router,
         jobs.router,
         docs.router,
@@ -119,6 +122,7 @@ def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middlewa
         Middleware(RequestMetrics),
         Middleware(Unkept),
         *([Middleware(Cors, origins=origins)] if origins else []),
+        Middleware(Audited, context=context),
         Middleware(ErrorsAsProblems),
         Middleware(OwnPages, origins=origins),
         Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),

@@ -13,6 +13,7 @@ from backbone.identity.tokens import Tokens
 from backbone.running.coalescer import Coalescer
 from backbone.running.following import Following, Look
 from backbone.running.shares import Turns
+from backbone.sealing.acts import Acts
 from backbone.sealing.sealing import Sealing
 from backbone.settings import Settings
 from backbone.storage.database import Database
@@ -70,6 +71,11 @@ class Context(Generic[S]):
     def sealing(self) -> Sealing:
         """What seals and opens what is a person's own."""
         return Sealing(self.settings, self.database, lambda: self.http, self.own_token)
+
+    @cached_property
+    def acts(self) -> Acts:
+        """What writes down what staff and operators do, and who was refused."""
+        return Acts(self.database, self.sealing)
 
     @cached_property
     def tokens(self) -> Tokens | None:

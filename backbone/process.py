@@ -26,6 +26,7 @@ from backbone.http.wording import in_plain_words
 from backbone.jobs.worker import Worker
 from backbone.observing import logs, telemetry
 from backbone.observing.logs import logger
+from backbone.publishing.chaining import Chaining
 from backbone.publishing.relay import Relay
 from backbone.running.pulse import Pulse
 from backbone.running.watchdog import Watchdog
@@ -155,8 +156,7 @@ async def serve(service: Service[Any], settings: Settings) -> None:
         context.checks[part.pulse.name] = _check(part.pulse)
     try:
         await sessions.look()
-        if service.keeps_keys:
-            await answered_at_once(context.sealing.check())
+        await answered_at_once(context.sealing.check())
         await _run_all(server, parts, context)
     finally:
         await context.close()
@@ -177,6 +177,7 @@ def _parts(service: Service[Any], context: Context[Any]) -> list[Part]:
         if service.handlers:
             parts.append(Worker(REDRIVE, redriving.work(service.name, service.handlers), context))
         parts.append(Housekeeping(database, settings))
+    parts.append(Chaining(context, service.tells_acts, chains=settings.has_role("relay")))
     return parts
 
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import APIRouter
 
 from backbone.consuming.handlers import Handlers
+from backbone.events.acts import ActsRecorded
 from backbone.events.payload import Payload
 from backbone.http.grouped import GroupedCommand
 from backbone.jobs.work import Work
@@ -37,7 +38,7 @@ class Service(Generic[S]):
     """How states of its own follow from events alone, one for each kind of thing."""
 
     keeps_keys: bool = False
-    """Whether it takes in what is a person's own, and so makes and keeps the data keys with which that is sealed."""
+    """Whether it takes in what is a customer's own. Data keys for its log of acts every service keeps."""
 
     reads_old_events: bool | None = None
     """Whether it reads, when its tables are new, what its topics hold already. None: unless it has jobs."""
@@ -46,6 +47,11 @@ class Service(Generic[S]):
     def skips_old_events(self) -> bool:
         """Whether it begins at the newest event: what has jobs acts outside, or later, and not on what is long past."""
         return bool(self.jobs) if self.reads_old_events is None else not self.reads_old_events
+
+    @property
+    def tells_acts(self) -> type[ActsRecorded] | None:
+        """The event in which it tells of the acts in its log."""
+        return next((each for each in self.publishes if issubclass(each, ActsRecorded)), None)
 
     @property
     def about(self) -> str:

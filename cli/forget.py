@@ -44,6 +44,8 @@ def forget(
                 typer.confirm("Nobody can undo this. Forget this customer?", abort=True)
             url = f"{address_of('orders')}/customers/{quote(customer, safe='')}/forget"
             answer_of(client.post(url))
+            for keeper in _living(keys):  # those who hear of it by an event, too: that does no harm
+                answer_of(client.post(f"{address_of(keeper)}/data-keys/forget", json={"person": customer}))
             _await(client, customer)
         except httpx.HTTPError as error:
             fail(f"A service does not answer ({error}). See: ./sliceline status. Then say it again: that does no harm.")
@@ -62,16 +64,9 @@ def _known(client: "httpx.Client", customer: str) -> Keys:
 
 def _keepers() -> list[str]:
     """Name the services of the running shop that keep data keys."""
-    from deployment.catalogue import service_of
-
-    rows = running_shop().rows
-    return [name for name in rows if name in _catalogue() and service_of(name).keeps_keys]
-
-
-def _catalogue() -> dict[str, int]:
     from services import CATALOGUE
 
-    return CATALOGUE
+    return [name for name in running_shop().rows if name in CATALOGUE]
 
 
 def _keys_of(client: "httpx.Client", service: str, customer: str) -> list[dict[str, Any]]:
@@ -110,14 +105,14 @@ def _await(client: "httpx.Client", customer: str) -> None:
     """Wait until all have destroyed their keys, and say what was done."""
     until = time.monotonic() + WITHIN
     keepers = _keepers()
-    while left := _living({name: _keys_of(client, name, customer) for name in keepers}):
+    while left := _living(keys := {name: _keys_of(client, name, customer) for name in keepers}):
         if time.monotonic() > until:
             fail(
                 f"{', '.join(left)} has not destroyed its key yet; it does as soon as it hears of it. "
                 f"What keeps it: ./sliceline status. Whether it has: ./sliceline forget {customer}"
             )
         time.sleep(0.2)
-    _say(f"The customer '{customer}' is forgotten: the keys of {', '.join(keepers)} are destroyed.")
+    _say(f"The customer '{customer}' is forgotten: the keys of {', '.join(filter(keys.get, keys))} are destroyed.")
     _say("Who has read one remembers it for five seconds at most.")
 
 

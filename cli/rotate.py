@@ -118,11 +118,10 @@ def _step(client: "httpx.Client", service: str, under: str, after: str | None) -
 
 
 def _keepers() -> list[str]:
-    """Name the services that keep data keys; each has to run, or what it keeps would be left behind."""
-    from deployment.catalogue import service_of
+    """Name the services, which all keep data keys; each has to run, or what it keeps would be left behind."""
     from services import CATALOGUE
 
-    return [name for name in CATALOGUE if service_of(name).keeps_keys]
+    return list(CATALOGUE)
 
 
 def _id_of(key: str) -> str:

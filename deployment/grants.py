@@ -1,8 +1,9 @@
 """Says who may do what with which table, and brings a database to it.
 
 The tables say it themselves, where they are described: what is `SECRET` is not for the role that reads, of what is
-`APPEND_ONLY` a service changes nothing. A function that works as its owner is the service's to call. What nobody
-declares nobody may: neither the service nor the reader makes, alters, drops or empties a table.
+`APPEND_ONLY` a service changes nothing, and to what is `READ_ONLY` it adds nothing either. A function that works as its
+owner is the service's to call. What nobody declares nobody may: neither the service nor the reader makes, alters, drops
+or empties a table.
 """
 
 from collections import defaultdict
@@ -17,7 +18,8 @@ from deployment.roles import READER
 Grants = frozenset[tuple[str, str, str]]
 """Table, role and privilege."""
 EVERYBODY = "public"
-ADDING = ("SELECT", "INSERT")
+READING = ("SELECT",)
+ADDING = (*READING, "INSERT")
 CHANGING = (*ADDING, "UPDATE", "DELETE")
 
 _TABLES = text("""
@@ -52,10 +54,16 @@ def _tables(service: str) -> Iterator[Table]:
 
 
 def _of(table: Table, service: str) -> Iterator[tuple[str, str, str]]:
-    for privilege in ADDING if table.info.get("append_only") else CHANGING:
+    for privilege in _privileges(table):
         yield table.name, service, privilege
     if not table.info.get("secret"):
         yield table.name, READER, "SELECT"
+
+
+def _privileges(table: Table) -> tuple[str, ...]:
+    if table.info.get("read_only"):
+        return READING
+    return ADDING if table.info.get("append_only") else CHANGING
 
 
 def bring_up_to_date(service: str, connection: Connection) -> None:

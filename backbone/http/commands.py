@@ -7,11 +7,13 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Header, Request, Response
+from msgspec.structs import replace
 
 from backbone.context import Context
 from backbone.events.payload import Cause
 from backbone.http import keys
 from backbone.http.answers import CORRELATION, Answer
+from backbone.http.auditing import act_of, is_act
 from backbone.http.grouped import B, GroupedCommand
 from backbone.http.meaning import claim_of
 from backbone.http.problems import Problem, malformed
@@ -19,6 +21,7 @@ from backbone.http.routing import template_of
 from backbone.identity.caller import Caller
 from backbone.ids import new_id
 from backbone.observing import telemetry
+from backbone.sealing.acts import Act, entry_of
 from backbone.storage import idempotency
 from backbone.storage.database import Tx
 from backbone.storage.group_commit import PendingCommand, Write
@@ -67,10 +70,28 @@ class CommandRequest:
         Whatever the effect raises rolls everything back, the key as well, so that the key can be used again. `turn`
         names what the effect may have to wait for, where that is not the resource that the path names.
         """
+        act = await self._act()
         async with self._transaction(turn or self._resource()) as tx:
-            if self.key is None:
-                return self._response(await effect(tx))
-            return await self._once(effect, tx, self.key)
+            response = await (self._once(effect, tx, self.key) if self.key else self._at_once(effect, tx))
+            if act and REPLAYED not in response.headers:
+                await self.context.acts.note(tx, replace(act, status=response.status_code))
+        self._noted(act)
+        return response
+
+    async def _at_once(self, effect: Effect, tx: Tx) -> Response:
+        return self._response(await effect(tx))
+
+    async def _act(self) -> Act | None:
+        """Make the act that this command is, where it is one of staff or operators."""
+        if not is_act(self.request.scope):
+            return None
+        return await self.context.acts.sealed(act_of(self.request.scope, self.context, 200))
+
+    def _noted(self, act: Act | None) -> None:
+        """Have an act that is committed get its place in the log."""
+        if act:
+            self.request.state.noted = True
+            self.context.acts.tell_chaining()
 
     @asynccontextmanager
     async def _transaction(self, turn: str | None) -> AsyncIterator[Tx]:
@@ -120,7 +141,10 @@ class CommandRequest:
     async def _write(self, write: Write[T], item: T, answer: Answer, key: str | None) -> Response:
         reply = _reply(self._response(answer))
         claim = await self._claim(key) if key else None
-        kept = await self.context.group_commit(write).commit(PendingCommand(item, self.cause, reply, claim))
+        act = await self._act()
+        told = entry_of(replace(act, status=reply.status)) if act else None
+        kept = await self.context.group_commit(write).commit(PendingCommand(item, self.cause, reply, claim, told))
+        self._noted(act)
         return _sent(kept, is_replay=kept.body != reply.body)
 
     async def _once(self, effect: Effect, tx: Tx, key: str) -> Response:
@@ -160,6 +184,15 @@ async def _keyless_command(request: Request) -> CommandRequest:
 Command = Annotated[CommandRequest, Depends(_command)]
 KeylessCommand = Annotated[CommandRequest, Depends(_keyless_command)]
 """A command that is judged each time it comes, as by its signature: no answer is kept that a key could bring back."""
+
+
+async def _begin(command: KeylessCommand) -> None:
+    if is_act(command.request.scope):
+        await command.context.acts.write(act_of(command.request.scope, command.context, 0, "begun"))
+
+
+Begun = Annotated[None, Depends(_begin)]
+"""Has a command that takes several transactions written down before the first; that it has ended is written as well."""
 
 
 def _reply(response: Response) -> Reply:

@@ -17,7 +17,7 @@ AUTHORIZATION = "Authorization"
 
 
 class Doors:
-    """ASGI: puts the `caller` into the request's state."""
+    """ASGI: puts the `caller`, and the route's `permission`, into the request's state."""
 
     def __init__(self, app: ASGIApp, context: Context[Any]) -> None:
         self.app = app
@@ -27,7 +27,9 @@ class Doors:
         """Let a request through that its route lets in. Raises Problem 401 and 403, and IssuerAway."""
         if scope["type"] == "http":
             given = [value for name, value in scope["headers"] if name == b"authorization"]
-            scope.setdefault("state", {})["caller"] = await admitted(permission_at(scope), given, self._context)
+            state = scope.setdefault("state", {})
+            state["permission"] = permission_at(scope)
+            state["caller"] = await admitted(state["permission"], given, self._context)
         await self.app(scope, receive, send)
 
 

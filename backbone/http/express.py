@@ -32,9 +32,10 @@ from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
 from backbone.http.problems import Problem
-from backbone.identity.caller import Permission
+from backbone.identity.caller import Caller, Permission
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
+from backbone.sealing.acts import Act, entry_of
 from backbone.storage.group_commit import PendingCommand
 from backbone.storage.idempotency import Reply
 from backbone.values.tracecontext import begin, parse
@@ -136,21 +137,40 @@ class _Lane:
             caller = await admitted(self._permission, given, self._context)
             parsed = check_json(body)
             item, answer = await self._lane.decide(self._lane.body.model_validate(parsed), self._context, caller)
+            cause = Cause(new_id(), None, _trace(self._lane.path, headers))
+            act = await self._act(caller, answer.status, cause) if self._permission.is_staffs(caller) else None
         except Exception:  # a refusal, or a database that is away: the ordinary way meets it again, and words it
             return None
-        cause = Cause(new_id(), None, _trace(self._lane.path, headers))
         reply = Reply(
             answer.status,
             {"content-type": JSON, CORRELATION: cause.correlationid, **answer.headers},
             to_json(answer.body),
         )
         claim = claim_of("POST", self._lane.path, "", body, parsed, key, caller.named) if key else None
-        return PendingCommand(item, cause, reply, claim)
+        return PendingCommand(item, cause, reply, claim, act)
+
+    async def _act(self, caller: Caller, status: int, cause: Cause) -> str:
+        """Say what the log of acts is to say of a command that somebody of the staff gives."""
+        return entry_of(
+            await self._context.acts.sealed(
+                Act(
+                    at=self._context.database.now(),
+                    actor=caller.name,
+                    what=f"POST {self._lane.path}",
+                    path=self._lane.path,
+                    outcome="done",
+                    status=status,
+                    correlationid=cause.correlationid,
+                )
+            )
+        )
 
     async def answer(self, pending: PendingCommand[Any], scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         try:
             reply = await self._group_commit.commit(pending)
+            if pending.act:
+                self._context.acts.tell_chaining()
             shown = await self._context.sealing.opened_json(reply.body)
         except (Exception, asyncio.CancelledError) as error:
             await self.refuse(error, pending.cause.correlationid, scope, receive, send)

@@ -38,6 +38,10 @@ class Permission:
     own: bool = False
     why: str = ""
 
+    def is_staffs(self, caller: Caller) -> bool:
+        """Tell whether what this caller may do here is done for the shop: by staff, and not for what is one's own."""
+        return self.scope is not None and not (self.own and (caller is NOBODY or caller.only is not None))
+
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes of which one is needed."""

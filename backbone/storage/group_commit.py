@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from backbone.events.payload import Cause
 from backbone.running.coalescer import PATIENCE, Coalescer
+from backbone.storage import audit
 from backbone.storage.database import Database, Tx
 from backbone.storage.idempotency import Claim, KeyReused, Name, Replied, Reply, StoredReply, claim_all
 
@@ -24,6 +25,8 @@ class PendingCommand(Generic[T]):
     cause: Cause
     reply: Reply
     claim: Claim | None
+    act: str | None = None
+    """What the log of acts says of it, where it is one of staff or operators."""
 
 
 Write = Callable[[Tx, Sequence[PendingCommand[T]]], Awaitable[None]]
@@ -52,6 +55,8 @@ class GroupCommit(Generic[T]):
             fresh = [each for each in first if each.claim is None or each.claim.name not in known]
             if fresh:
                 await self._write(tx, fresh)
+            if acts := [each.act for each in fresh if each.act]:
+                await audit.add(tx, acts)
         ours = {each.claim.name: _kept(each.claim, each.reply) for each in fresh if each.claim}
         return [_outcome(each, ours | known) for each in commands]
 

@@ -25,6 +25,8 @@ metadata = MetaData()
 
 APPEND_ONLY = {"append_only": True}
 """The `info` of a table to which a service adds rows that it neither changes nor deletes, and so may not."""
+READ_ONLY = {"read_only": True}
+"""The `info` of a table that a service only reads: a function that works as its owner writes it."""
 SECRET = {"secret": True}
 """The `info` of a table of which nobody reads a row but its service."""
 
@@ -430,4 +432,24 @@ retired_master_keys = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("retired_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# What staff and operators did and who was refused, not chained yet: a function moves it into `audit`, in this order.
+audit_waiting = Table(
+    "audit_waiting",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("entry", Text, nullable=False),
+    info=APPEND_ONLY,
+)
+
+# The same in its place: each row's hash follows from its number, its entry and the hash of the row before.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    info=READ_ONLY,
 )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 SLEEP = timedelta(seconds=5)
 """How long they sleep at most when nothing wakes them: what was told and not heard is found then."""
-_OUTBOX, _CONSUMER = "outbox", "consumer"
+_OUTBOX, _CONSUMER, _ACTS = "outbox", "consumer", "acts"
 
 
 class Wakeups:
@@ -30,6 +30,11 @@ class Wakeups:
         """The event that is set when the consumer may have been paused, or resumed; to be asked for by it alone."""
         return self._events.setdefault(_CONSUMER, asyncio.Event())
 
+    @property
+    def acts(self) -> asyncio.Event:
+        """The event that is set when acts wait for their places; to be asked for by who gives them alone."""
+        return self._events.setdefault(_ACTS, asyncio.Event())
+
     def jobs(self, kind: str) -> asyncio.Event:
         """Return the event that is set when a job of this kind is due, or soon; to be asked for by its worker alone."""
         return self._events.setdefault(_of_jobs(kind), asyncio.Event())
@@ -40,6 +45,10 @@ class Wakeups:
             self.ring(_OUTBOX, else_tell=True)
         for kind in kinds:
             self.ring(_of_jobs(kind), else_tell=True)
+
+    def noted(self) -> None:
+        """Wake who gives acts their places, here or in another process."""
+        self.ring(_ACTS, else_tell=True)
 
     def rouse(self, what: str, name: str) -> None:
         """Wake, here and in all other processes, the consumer, or the workers of this kind of job."""

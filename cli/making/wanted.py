@@ -16,8 +16,8 @@ NAME = re.compile("[a-z][a-z0-9]{2,23}")
 EVENT = re.compile("[a-z]+(-[a-z]+)+")
 LONGEST_EVENT = 40
 PATHS = (
-    *("acts", "backlog", "docs", "handled", "health", "jobs", "metrics", "openapi", "outcomes", "pauses", "problems"),
-    *("redrives", "replays", "reread", "schemas", "state"),
+    *("acts", "audit", "backlog", "docs", "handled", "health", "jobs", "metrics", "openapi", "outcomes", "pauses"),
+    *("problems", "redrives", "replays", "reread", "schemas", "state"),
 )
 """Where the backbone of every service answers, as far as a service could be called so."""
 TAKEN = (

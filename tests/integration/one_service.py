@@ -52,6 +52,7 @@ class Fed:
     service: Service[Any]
     database: Database
     client: httpx.AsyncClient
+    context: Context[Any]
     _sequence: int = 0
 
     async def feed(self, *events: tuple[str, Data]) -> None:
@@ -130,7 +131,7 @@ async def fed(service: Service[Any], new_database: NewDatabase, **settings: Any)
     let_in = {} if "issuer" in settings else by(SOMEBODY)
     transport = httpx.ASGITransport(in_one_piece(create_application(service, context)))
     async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=let_in) as client:
-        yield Fed(service, context.database, client)
+        yield Fed(service, context.database, client, context)
     await context.close()
 
 

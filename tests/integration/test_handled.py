@@ -68,7 +68,7 @@ async def test_an_event_that_a_new_handler_applies_is_not_ignored_any_more(reade
     service = reader.service
     reader.log.append(*(happened(service, COMPLETED, order) for order in "abc"))
     deaf: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers={ConfirmedOnce: NOTE})
-    await Reader(Fed(deaf, service.database, service.client), reader.log).read()
+    await Reader(Fed(deaf, service.database, service.client, service.context), reader.log).read()
     assert await reader.handled() == {COMPLETED: {"ignored": 3}}
     await reader.reread()
     assert await reader.handled() == {COMPLETED: {"applied": 3}}
@@ -131,9 +131,9 @@ async def test_what_was_skipped_or_ignored_counts_as_applied_once_it_is_replayed
     service = reader.service
     reader.log.append(*(happened(service, COMPLETED, order) for order in "ab"), *confirmed(service, "a"))
     deaf: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers={Completed: NOTE})
-    await Reader(Fed(deaf, service.database, service.client), reader.log).read(up_to=1)
+    await Reader(Fed(deaf, service.database, service.client, service.context), reader.log).read(up_to=1)
     await service.database.fetch("UPDATE consumer_offsets SET next_offset = 2")
-    await Reader(Fed(deaf, service.database, service.client), reader.log).read()
+    await Reader(Fed(deaf, service.database, service.client, service.context), reader.log).read()
     assert await reader.handled() == {COMPLETED: {"applied": 1}, V1: {"ignored": 1}, V2: {"ignored": 1}}
     made_up_for = "UPDATE handled_counts SET ignored = -1 WHERE type = $1"  # what was applied twice
     await service.database.fetch(made_up_for, COMPLETED)
@@ -151,7 +151,7 @@ async def test_what_a_replay_parks_counts_as_parked_and_then_by_what_came_of_it(
     deaf: Service[Any] = Service("loyalty", Settings, APIRouter(), handlers={Completed: NOTE})
     await reader.take(at=0)
     await service.database.fetch("UPDATE consumer_offsets SET next_offset = 1")
-    await Reader(Fed(deaf, service.database, service.client), reader.log).read()
+    await Reader(Fed(deaf, service.database, service.client, service.context), reader.log).read()
     assert await reader.handled() == {V1: {"ignored": 1}, V2: {"ignored": 1}}
     WRONG.add("a")
     replaying = Replaying(reader.name, LISTENS, service.database)

@@ -202,7 +202,7 @@ async def test_a_journey_tells_how_far_each_listener_is(
     with serving(LOYALTY, url) as address:
         monkeypatch.setenv("SLICELINE_SERVICES", f"loyalty={address},kitchen=http://127.0.0.1:1")
         async with fed(SERVICE, new_database) as ledger:
-            loyalty = Fed(LOYALTY, Database(url, "loyalty"), ledger.client)
+            loyalty = Fed(LOYALTY, Database(url, "loyalty"), ledger.client, ledger.context)
             sample = sample_of(COMPLETED)
             now = round(ledger.database.now().timestamp() * 1000)
             records = [replace(ledger.record(each, sample_of(each)), timestamp=now) for each in (V2, COMPLETED)]

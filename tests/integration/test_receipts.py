@@ -194,7 +194,7 @@ async def test_releases_that_stand_beside_each_other_owe_one_receipt_whoever_get
     database = Database(empty_database, "receipts")
     owed: dict[tuple[int, int], int] = {}
     for first, second in product(RELEASES, repeat=2):
-        of = {each: Fed(RELEASES[each], database, client=None) for each in (first, second)}  # type: ignore[arg-type]
+        of = {each: Fed(RELEASES[each], database, None, None) for each in (first, second)}  # type: ignore[arg-type]
         order = new_id()
         one, two = (of[first].record(V1, {**ONE, "order": order}), of[second].record(V2, {**TWO, "order": order}))
         occurrence = dict(one.headers)["ce_occurrenceid"]

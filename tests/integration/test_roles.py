@@ -246,7 +246,9 @@ def test_what_tables_say_of_themselves_is_what_is_declared() -> None:
             else:
                 assert (role, privilege) == (READER, "SELECT")
                 read.add((service, table))
+    assert {table for table, may in own.items() if may == {"SELECT"}} == {(service, "audit") for service in CATALOGUE}
     assert {table for table, may in own.items() if may == {"SELECT", "INSERT"}} == {
+        *((service, "audit_waiting") for service in CATALOGUE),
         ("ledger", "events"),
         ("ledger", "told_forms"),
         ("loyalty", "entries"),
@@ -255,7 +257,7 @@ def test_what_tables_say_of_themselves_is_what_is_declared() -> None:
         ("router", "rule_versions"),
         ("webhooks", "attempts"),
     }
-    assert {len(may) for may in own.values()} == {2, 4}
+    assert {len(may) for may in own.values()} == {1, 2, 4}
     secret = {(service, table) for service in CATALOGUE for table in ("data_keys", "idempotency_keys")}
     assert own.keys() - read == secret | {("partners", "partners"), ("webhooks", "endpoints")}
 
@@ -325,6 +327,15 @@ async def test_the_ledger_has_days_made_and_dropped_by_their_owner(installation:
     for call in ("events_drop_days('{}')", "events_forget_rest(now())"):
         said = await asyncio.to_thread(installation.refusal, reader, WRITING, f"SELECT {call}")
         assert said == "InsufficientPrivilegeError"
+
+
+def test_a_service_adds_acts_and_only_its_owners_function_chains_them(installation: Installation) -> None:
+    own, reader = installation.as_role("kitchen", "kitchen"), installation.as_role("kitchen", READER)
+    assert installation.run(own, "INSERT INTO audit_waiting (entry) VALUES ('{}')", "SELECT number FROM audit_chain(9)")
+    for said in ("INSERT INTO audit VALUES (9, '', '', '')", "UPDATE audit SET entry = ''", "DELETE FROM audit"):
+        assert installation.refusal(own, said) == "InsufficientPrivilegeError"
+    assert installation.refusal(own, "DELETE FROM audit_waiting") == "InsufficientPrivilegeError"
+    assert installation.refusal(reader, WRITING, "SELECT audit_chain(9)") == "InsufficientPrivilegeError"
 
 
 async def _days(database: Database) -> list[Any]:

@@ -1,5 +1,6 @@
 """Every route of every service, asked in every role over HTTP: what is declared is let in, everything else is not."""
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from backbone.service import Service
+from backbone.storage.database import Database
 from deployment import people
 from deployment.permissions import routes_of
 from services import CATALOGUE
@@ -60,6 +62,21 @@ async def test_each_role_may_use_the_routes_that_are_declared_for_it_and_no_othe
                 if ((answer := await ask(asked.client, method, path, sent)) in REFUSED) != is_refused(taken, scopes)
             ]
             assert not wrong, role
+        assert await without_row(asked.database, routes) == []
+
+
+async def without_row(database: Database, routes: dict[tuple[str, str], tuple[str, ...]]) -> list[str]:
+    """Name what was asked above and is not in the log: every refusal, and every command by somebody who may give it."""
+    entries = [json.loads(row["entry"]) for row in await database.fetch("SELECT entry FROM audit_waiting")]
+    refused = {(each["what"], each["status"]) for each in entries}
+    given = {each["what"] for each in entries if each["status"] not in REFUSED and each["actor"] == "ann"}
+    closed = {f"{method} {path}": (method, scopes) for (path, method), scopes in routes.items() if scopes}
+    return [
+        what
+        for what, (method, scopes) in closed.items()
+        if not {(what, status) for status in REFUSED} <= refused
+        or (method != "GET" and not scopes[0].endswith(".read") and what not in given)
+    ]
 
 
 def is_refused(taken: tuple[str, ...], scopes: frozenset[str] | None) -> bool:

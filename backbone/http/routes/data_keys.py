@@ -7,13 +7,15 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from backbone.http.answers import JSON, to_json
+from backbone.http.answers import JSON, Answer, to_json
+from backbone.http.commands import Begun, Command
 from backbone.http.context import Ctx, Db
 from backbone.http.permissions import may
 from backbone.http.problems import Problem
 from backbone.sealing import rewrapping, store
 from backbone.sealing.rewrapping import OtherMasterKey
 from backbone.sealing.sealing import AT_ONCE, Stored, StoredKeys
+from backbone.storage.database import Tx
 from backbone.values.fields import Key
 from backbone.values.sealed import BASE64URL, SERVICE
 
@@ -47,6 +49,20 @@ class KeysOfPerson(BaseModel):
     """Lists the data keys that were ever made for somebody, the oldest first."""
 
     items: list[KeyOfPerson]
+
+
+class Forgetting(BaseModel):
+    """Names who is to be forgotten here."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"person": "ada"}]})
+
+    person: Key
+
+
+class Forgotten(BaseModel):
+    """Tells how many data keys were destroyed."""
+
+    destroyed: int
 
 
 class Rewrapping(BaseModel):
@@ -86,9 +102,25 @@ async def get_keys_of_person(db: Db, person: Annotated[Key, Query(description="A
     return {"items": await store.list_of(db, person)}
 
 
+@router.post("/data-keys/forget", response_model=Forgotten)
+@may("customers.forget")
+async def forget_data_keys(body: Forgetting, command: Command) -> Response:
+    """Destroy the data keys of somebody here: what was sealed with them, the log of acts too, is never read again.
+
+    Of customers an event tells everybody who keeps more of theirs: POST /customers/{customer}/forget of orders.
+    """
+
+    async def effect(tx: Tx) -> Answer:
+        return Answer({"destroyed": await store.forget(tx, {body.person: tx.now})})
+
+    answer = await command.run(effect, turn=f"person {body.person}")
+    command.context.sealing.drop()
+    return answer
+
+
 @router.post("/data-keys/rewrap", response_model=Rewrapped, responses={409: {}})
 @may("keys.rewrap")
-async def rewrap_data_keys(body: Rewrapping, context: Ctx) -> Any:
+async def rewrap_data_keys(body: Rewrapping, context: Ctx, _begun: Begun) -> Any:
     """Wrap the next data keys anew with the first of our master keys, and no new one with another from then on.
 
     Repeated, it changes nothing. A 409 says that another master key comes first here.

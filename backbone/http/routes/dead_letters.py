@@ -12,7 +12,7 @@ from backbone.consuming.discarding import Which
 from backbone.consuming.handlers import Handlers
 from backbone.consuming.redrive import begin_at_once, begin_behind, go_on, redrive
 from backbone.http.answers import Answer
-from backbone.http.commands import Command, CommandRequest, KeylessCommand
+from backbone.http.commands import Begun, Command, CommandRequest, KeylessCommand
 from backbone.http.context import Db
 from backbone.http.pages import Page, Paging, number_below, number_of
 from backbone.http.permissions import may
@@ -144,7 +144,7 @@ def _add_pages(router: APIRouter, name: str, handlers: Handlers) -> None:
 def _add_redrive(router: APIRouter, name: str, handlers: Handlers) -> None:
     @router.post("/dead-letters/redrive")
     @may("operations.act")
-    async def redrive_dead_letters(body: Redrive, command: KeylessCommand) -> dict[str, int]:
+    async def redrive_dead_letters(body: Redrive, command: KeylessCommand, _begun: Begun) -> dict[str, int]:
         """Try parked events again, in order; tells how many were handled. What fails again stays parked.
 
         For many of them, or by a plan: POST /redrives.

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import StringConstraints
 from sqlalchemy import Select, select
 
+from backbone.http.commands import Begun
 from backbone.http.context import Ctx, Db
 from backbone.http.pages import Page, Paging, number_of
 from backbone.http.permissions import may
@@ -43,7 +44,7 @@ async def list_jobs(
 
 @router.post("/jobs/{job}/retry", status_code=202, responses={404: {}, 409: {}})
 @may("operations.act")
-async def retry_job(job: JobId, context: Ctx) -> dict[str, int]:
+async def retry_job(job: JobId, context: Ctx, _begun: Begun) -> dict[str, int]:
     """Start a parked job anew, its attempts counted from one, once whatever was wrong with it is mended."""
     async with context.turns.of(f"job {job}"), context.database.for_commands.transaction() as tx:
         kind = await sql.JOB_RESTART.fetchval(tx.raw, id=job)

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backbone.consuming import reread as rereading
+from backbone.http.commands import Begun
 from backbone.http.context import Ctx
 from backbone.http.permissions import may
 from backbone.http.problems import Problem
@@ -32,7 +33,7 @@ def routes(name: str) -> APIRouter:
 
     @router.post("/reread", responses={409: {"description": "Keys are parked, or the topic is not read"}})
     @may("operations.act")
-    async def read_topics_again(body: Reread, context: Ctx) -> dict[str, list[str]]:
+    async def read_topics_again(body: Reread, context: Ctx, _begun: Begun) -> dict[str, list[str]]:
         """Read topics from their beginning again; what was handled before has no second effect. Tells which ones."""
         try:
             async with context.turns.of(_TURN):
@@ -46,7 +47,7 @@ def routes(name: str) -> APIRouter:
 
     @router.post("/log-breaks/acknowledge")
     @may("operations.act")
-    async def acknowledge_log_breaks(context: Ctx) -> dict[str, int]:
+    async def acknowledge_log_breaks(context: Ctx, _begun: Begun) -> dict[str, int]:
         """Note that somebody has seen to the places that did not fit their topics; tells how many there were."""
         async with context.turns.of(_TURN):
             return {"acknowledged": len(await sql.LOG_BREAKS_ACKNOWLEDGE.fetch(context.database.for_commands))}

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from backbone.http.answers import Answer
-from backbone.http.commands import Command
+from backbone.http.commands import Begun, Command
 from backbone.http.context import Ctx, Db
 from backbone.http.pages import Paging, number_of
 from backbone.http.permissions import may
@@ -54,7 +54,7 @@ async def list_refused_events(db: Db, page: Paging, key: OfKey = None) -> dict[s
 
 @router.post("/refused-events/retry")
 @may("operations.act")
-async def retry_refused_events(body: Redrive, context: Ctx) -> dict[str, int]:
+async def retry_refused_events(body: Redrive, context: Ctx, _begun: Begun) -> dict[str, int]:
     """Publish them again, in their order, once the reason is gone; tells how many. What is refused again stays."""
     async with context.turns.of(_TURN):
         return {"retried": await refused.retry(context.database.for_commands, body.key)}

@@ -15,6 +15,7 @@ from backbone.consuming.replaying import Outcome, Replaying
 from backbone.consuming.settling import Settling
 from backbone.events.payload import Unread
 from backbone.http.bodies import takes_up_to
+from backbone.http.commands import Begun
 from backbone.http.context import Ctx, Db
 from backbone.http.permissions import may
 from backbone.http.problems import Problem
@@ -111,7 +112,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
     @router.post("/replays", response_model=Outcomes)
     @takes_up_to(_BYTES)
     @may("operations.act")
-    async def replay_events(body: Replay, context: Ctx) -> Any:
+    async def replay_events(body: Replay, context: Ctx, _begun: Begun) -> Any:
         """Handle archived events, in their order, as if they had just come; what is applied already is recognised.
 
         No place in a topic moves, and no other service hears of it. Sent again, it has no second effect.
@@ -132,7 +133,7 @@ def routes(name: str, handlers: Handlers, jobs: Mapping[str, Work[Any]]) -> APIR
     @router.post("/replays/sequences")
     @takes_up_to(_BYTES)
     @may("operations.act")
-    async def count_on(body: Counters, context: Ctx) -> dict[str, int]:
+    async def count_on(body: Counters, context: Ctx, _begun: Begun) -> dict[str, int]:
         """Count on from what the archive has of this service; tells for how many keys its tables had known less.
 
         For tables that came back from an older backup: else numbers of events would be given twice.
