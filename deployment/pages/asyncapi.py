@@ -8,10 +8,10 @@ import orjson
 
 from backbone.consuming.handlers import topic_of_view
 from backbone.events import buses, contracts
-from backbone.events.buses import Bus
+from backbone.events.buses import EVERYBODY, Bus
 from backbone.events.contracts import Schema, schema_of
 from backbone.events.envelope import name_without_version, parse_type
-from backbone.events.payload import Unread
+from backbone.events.payload import Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
 from backbone.version import VERSION
@@ -112,7 +112,13 @@ def _said(bus: Bus, topic: str, services: Services) -> list[str]:
     writers = [each for each in services.values() if bus.lets_publish(each.name) and bus.topic(each.name) == topic]
     if bus.is_many:
         writers = [each for each in services.values() if each.name in bus.publish]
-    return sorted((each.TYPE for service in writers for each in service.publishes), key=parse_type)
+    published = (each for service in writers for each in service.publishes)
+    return sorted((each.TYPE for each in published if _comes_to(bus, each)), key=parse_type)
+
+
+def _comes_to(bus: Bus, payload: type[Payload]) -> bool:
+    """Tell whether an event may come to a bus: to the one that it names, or to one where its service may say all."""
+    return bus.name == payload.BUS or (payload.BUS == DEFAULT_BUS and EVERYBODY not in bus.publish)
 
 
 def _channel(topic: str, bus: Bus, services: Services) -> dict[str, Any]:
@@ -144,7 +150,7 @@ def _channel(topic: str, bus: Bus, services: Services) -> dict[str, Any]:
 def _operations(service: Service[Any], channels: Document) -> Iterator[tuple[str, dict[str, Any]]]:
     for channel, described in channels.items():
         own = [key for each in service.publishes if (key := key_of(each.TYPE)) in described["messages"]]
-        if own and service.name in _writers(channel, described):
+        if own and _writes(service.name, channel, described):
             yield _operation(service.name, "send", channel, own)
     received: dict[str, list[str]] = defaultdict(list)
     for view in service.handlers:
@@ -157,8 +163,9 @@ def _operations(service: Service[Any], channels: Document) -> Iterator[tuple[str
     yield from (_operation(service.name, "receive", channel, keys) for channel, keys in received.items())
 
 
-def _writers(channel: str, described: dict[str, Any]) -> Iterable[str]:
-    return (channel,) if described["x-bus"] == DEFAULT_BUS else buses.known()[described["x-bus"]].publish
+def _writes(service: str, channel: str, described: dict[str, Any]) -> bool:
+    bus = described["x-bus"]
+    return service == channel if bus == DEFAULT_BUS else buses.known()[bus].lets_publish(service)
 
 
 def _operation(service: str, action: str, channel: str, keys: Iterable[str]) -> tuple[str, dict[str, Any]]:

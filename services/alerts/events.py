@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 Kind = Literal["low", "out", "over"]
@@ -27,7 +28,11 @@ class StockAlertCleared(Payload, frozen=True, kw_only=True):
     available: int
 
 
-PUBLISHES = (StockAlertRaised, StockAlertCleared)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.alerts.acts-recorded.v1"
+
+
+PUBLISHES = (StockAlertRaised, StockAlertCleared, ActsRecorded)
 
 
 class Availability(msgspec.Struct, frozen=True):

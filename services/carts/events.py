@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -56,7 +57,11 @@ class CartCheckedOut(Payload, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
 
 
-PUBLISHES = (ItemAddedToCart, ItemRemovedFromCart, CartCheckedOut)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.carts.acts-recorded.v1"
+
+
+PUBLISHES = (ItemAddedToCart, ItemRemovedFromCart, CartCheckedOut, ActsRecorded)
 
 
 class CustomerForgotten(Payload, frozen=True, kw_only=True):

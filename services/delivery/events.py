@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 Fulfilment = Literal["delivery", "collection"]
@@ -50,7 +51,11 @@ class CancellationRefused(Payload, frozen=True, kw_only=True):
     reason: str
 
 
-PUBLISHES = (OrderDispatched, OrderDelivered, OrderCollected, DeliveryCancelled, CancellationRefused)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.delivery.acts-recorded.v1"
+
+
+PUBLISHES = (OrderDispatched, OrderDelivered, OrderCollected, DeliveryCancelled, CancellationRefused, ActsRecorded)
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -104,6 +105,10 @@ class ItemShortageChanged(Payload, frozen=True, kw_only=True):
     short: bool
 
 
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.inventory.acts-recorded.v1"
+
+
 PUBLISHES: tuple[type[Payload], ...] = (
     StockReserved,
     StockRejected,
@@ -114,6 +119,7 @@ PUBLISHES: tuple[type[Payload], ...] = (
     SkuRetired,
     RecipeChanged,
     ItemShortageChanged,
+    ActsRecorded,
 )
 
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -40,7 +41,11 @@ class CancellationRefused(Payload, frozen=True, kw_only=True):
     reason: str
 
 
-PUBLISHES = (PizzaPrepared, PizzaBaked, TicketCancelled, CancellationRefused)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.kitchen.acts-recorded.v1"
+
+
+PUBLISHES = (PizzaPrepared, PizzaBaked, TicketCancelled, CancellationRefused, ActsRecorded)
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):

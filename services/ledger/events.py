@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -52,4 +53,8 @@ class ContractReleased(Payload, frozen=True, kw_only=True):
     reader_owner: str | UnsetType = UNSET
 
 
-PUBLISHES = (BalanceBroken, BalanceRestored, BalanceAccepted, ContractReleased)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.ledger.acts-recorded.v1"
+
+
+PUBLISHES = (BalanceBroken, BalanceRestored, BalanceAccepted, ContractReleased, ActsRecorded)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -28,7 +29,11 @@ class PointsGranted(Payload, frozen=True, kw_only=True):
     balance: int
 
 
-PUBLISHES = (PointsEarned, PointsGranted)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.loyalty.acts-recorded.v1"
+
+
+PUBLISHES = (PointsEarned, PointsGranted, ActsRecorded)
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):

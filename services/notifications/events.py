@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -37,7 +38,11 @@ class NotificationSentV1(Payload, frozen=True, kw_only=True):
     about: str
 
 
-PUBLISHES: tuple[type[Payload], ...] = (NotificationSentV1, NotificationSentV2, NotificationSent)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.notifications.acts-recorded.v1"
+
+
+PUBLISHES: tuple[type[Payload], ...] = (NotificationSentV1, NotificationSentV2, NotificationSent, ActsRecorded)
 
 
 class Money(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 Fulfilment = Literal["delivery", "collection"]
@@ -429,6 +430,10 @@ def _lacking(short: tuple[Shortage, ...]) -> str:
     return f"Not enough in stock: {', '.join(parts + more)}."
 
 
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.orders.acts-recorded.v1"
+
+
 PUBLISHES: tuple[type[Payload], ...] = (
     OrderPlaced,
     OrderBackordered,
@@ -447,4 +452,5 @@ PUBLISHES: tuple[type[Payload], ...] = (
     MenuItemChanged,
     MenuItemChangedV1,
     MenuItemRetired,
+    ActsRecorded,
 )

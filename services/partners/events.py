@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -17,4 +18,8 @@ class EventReceived(Payload, frozen=True, kw_only=True):
     body: msgspec.Raw
 
 
-PUBLISHES = (EventReceived,)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.partners.acts-recorded.v1"
+
+
+PUBLISHES = (EventReceived, ActsRecorded)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -74,6 +75,10 @@ class RefundFailed(Payload, frozen=True, kw_only=True):
     why: str
 
 
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.payments.acts-recorded.v1"
+
+
 PUBLISHES: tuple[type[Payload], ...] = (
     PaymentReceived,
     PaymentFailed,
@@ -81,6 +86,7 @@ PUBLISHES: tuple[type[Payload], ...] = (
     PaymentVoided,
     RefundPaid,
     RefundFailed,
+    ActsRecorded,
 )
 
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -32,7 +33,11 @@ class CartReminderDue(Payload, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
 
 
-PUBLISHES = (CartReminderDue,)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.reminders.acts-recorded.v1"
+
+
+PUBLISHES = (CartReminderDue, ActsRecorded)
 
 
 class ItemAddedToCart(Payload, frozen=True, kw_only=True):

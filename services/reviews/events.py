@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -60,7 +61,11 @@ class CaseResolved(Payload, frozen=True, kw_only=True):
     by: str
 
 
-PUBLISHES = (ReviewReceived, ReviewAnalysed, CaseOpened, CaseResolved)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.reviews.acts-recorded.v1"
+
+
+PUBLISHES = (ReviewReceived, ReviewAnalysed, CaseOpened, CaseResolved, ActsRecorded)
 
 
 class CustomerForgotten(Payload, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -51,4 +52,8 @@ class DeliveryRequested(Payload, frozen=True, kw_only=True):
     input: Any
 
 
-PUBLISHES = (RuleChanged, EventForwarded, DeliveryRequested)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.router.acts-recorded.v1"
+
+
+PUBLISHES = (RuleChanged, EventForwarded, DeliveryRequested, ActsRecorded)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from backbone.events import acts
 from backbone.events.payload import Payload
 
 
@@ -34,4 +35,8 @@ class DeliveryRequested(Payload, frozen=True, kw_only=True):
     input: msgspec.Raw
 
 
-PUBLISHES = (EndpointFailing, EndpointDisabled)
+class ActsRecorded(acts.ActsRecorded, frozen=True, kw_only=True):
+    TYPE: ClassVar[str] = "sliceline.webhooks.acts-recorded.v1"
+
+
+PUBLISHES = (EndpointFailing, EndpointDisabled, ActsRecorded)

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from backbone.events import buses
 from backbone.events.contracts import schema_of
-from backbone.events.envelope import parse_type, topic_of
+from backbone.events.envelope import parse_type
 from backbone.events.payload import Unread
 from cli.__main__ import app
 from deployment.catalogue import flows, readers
@@ -81,10 +82,11 @@ def test_the_document_refers_only_to_what_is_in_it() -> None:
 
 def test_every_published_type_is_in_the_channel_of_its_topic_with_its_contract_and_samples() -> None:
     addresses = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
+    on = {each.TYPE: each.BUS for service in SERVICES.values() for each in service.publishes}
     for event_type in PUBLISHED:
         key = event_type.removeprefix("sliceline.")
         message = DOCUMENT["components"]["messages"][key]
-        assert key in addresses[topic_of(event_type)]["messages"]
+        assert key in addresses[buses.find(on[event_type]).topic(parse_type(event_type).service)]["messages"]
         assert message["payload"]["properties"].keys() == schema_of(event_type)["properties"].keys()
         assert message["examples"][0]["name"] == "golden"
     assert len(DOCUMENT["components"]["messages"]) == len(PUBLISHED)
