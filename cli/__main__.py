@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from backbone.version import VERSION
+from cli.audit import audit
 from cli.balance import balance
 from cli.bench import bench
 from cli.chaos import chaos
@@ -64,6 +65,7 @@ ON_THE_SHOP = (
     order,
     why,
     balance,
+    audit,
     seed,
     webhooks,
     redrive,

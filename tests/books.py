@@ -57,7 +57,7 @@ OWNERS = {
 @dataclass
 class Books:
     """`tables`: rows of the services; `sequences`: the last sequence per service and key; `topics`: the events of each
-    partition with its topic's name, as they came."""
+    partition with its topic's name, as they came; `acts`: the log of each service."""
 
     tables: dict[str, list[Row]]
     sequences: dict[str, dict[str, int]]
@@ -67,6 +67,7 @@ class Books:
     mails: list[Document]
     mails_since: datetime
     topics: list[tuple[str, list[Envelope]]]
+    acts: dict[str, list[Row]]
 
     def by_id(self, table: str) -> dict[str, Row]:
         return {row["id"]: row for row in self.tables[table]}
@@ -110,8 +111,10 @@ async def _undone(shop: Shop, service: str) -> list[str]:
     """Jobs before the outbox: what a job's end publishes is then in one of both."""
     async with shop.database(service) as connection:
         jobs = await connection.fetch(WORK_LEFT)
+        acts = await connection.fetchval("SELECT count(*) FROM audit_waiting")
         waiting = await connection.fetchval("SELECT count(*) FROM outbox")
     left = [f"{service} has the job {job['kind']} {job['key']} ({job['error']})" for job in jobs]
+    left += [f"{service} has {acts} acts to chain"] if acts else []
     return left + ([f"{service} has {waiting} events to publish"] if waiting else [])
 
 
@@ -119,13 +122,14 @@ async def read_books(shop: Shop) -> Books:
     """Everything as it stands now; meant to be read at rest."""
     await shop.journal.read()
     tables = {name: await _table(shop, name) for name in QUERIES}
-    parked_events, parked_jobs, sequences = [], [], {}
+    parked_events, parked_jobs, sequences, acts = [], [], {}, {}
     for service in shop.system.services:
         async with shop.database(service) as connection:
             letters = await connection.fetch("SELECT topic, key, error FROM dead_letters ORDER BY id")
             parked_events += [(f"{service} of {row['topic']}", row["key"], row["error"]) for row in letters]
             jobs = await connection.fetch("SELECT kind, key, error FROM jobs WHERE parked_at IS NOT NULL")
             parked_jobs += [f"{service}: {dict(row)}" for row in jobs]
+            acts[service] = await connection.fetch("SELECT number, entry, previous, hash FROM audit ORDER BY number")
             sequences[service] = await _sequences(connection)
     started = shop.system["mail"].started
     assert started
@@ -138,6 +142,7 @@ async def read_books(shop: Shop) -> Books:
         mails=await shop.mails(),
         mails_since=started,
         topics=[(place.topic, list(events)) for place, events in shop.journal.envelopes.items()],
+        acts=acts,
     )
 
 

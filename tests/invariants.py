@@ -1,5 +1,6 @@
 """What must hold whatever was done to the shop: asked of all that happened in this run, once it has come to rest."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -8,6 +9,7 @@ from backbone.events import buses
 from backbone.events.envelope import Envelope, name_without_version
 from backbone.events.topics import DEFAULT_BUS
 from backbone.storage.outbox import counter
+from cli import audit
 from tests.books import Books, Row, come_to_rest, read_books
 from tests.system import ENDS, Shop
 
@@ -244,6 +246,19 @@ def _in_sequence(books: Books, spoilt: set[str]) -> Iterator[str]:
             yield f"{service} counted events of {key}, but its topic has none"
 
 
+def _acts_are_a_chain(books: Books, spoilt: set[str]) -> Iterator[str]:
+    """Whole, and as the events tell it."""
+    heads = defaultdict(list)
+    for each in (each for topic, envelopes in books.topics if topic == "audit.events" for each in envelopes):
+        told = json.loads(each.data)
+        heads[each.partitionkey].append(audit.Head(told["last"], told["hash"]))
+    for service, rows in books.acts.items():
+        try:
+            audit.check(rows, heads[service])
+        except audit.Broken as found:
+            yield f"the log of acts of {service}: {found}"
+
+
 def _counted_by(topic: str, first: Envelope) -> tuple[str, str]:
     """The service that says this, and the name under which it counts events of the key on the topic's bus."""
     bus = buses.bus_of(topic)
@@ -282,4 +297,5 @@ CHECKS: Sequence[Check] = (
     _mailed,
     _nothing_parked,
     _in_sequence,
+    _acts_are_a_chain,
 )

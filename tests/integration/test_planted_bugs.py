@@ -202,7 +202,7 @@ async def _placed(orders: Fed, customer: str) -> Told:
 def _books(**tables: Iterable[Any]) -> Books:
     """Books in which nothing else is written."""
     whole = defaultdict[str, list[Row]](list, {name: [dict(row) for row in rows] for name, rows in tables.items()})
-    return Books(whole, {}, [], [], [], [], datetime.now(UTC), [])
+    return Books(whole, {}, [], [], [], [], datetime.now(UTC), [], {})
 
 
 def _fail_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: Exception) -> None:
