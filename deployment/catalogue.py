@@ -16,7 +16,7 @@ from backbone.events.envelope import name_without_version, parse_type
 from backbone.events.payload import Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
-from deployment import asvs, kinds, permissions
+from deployment import asvs, front_door, kinds, permissions
 from deployment.reference import REFERENCE, reference
 from deployment.rights import FILE as RIGHTS
 from deployment.wired import written_down
@@ -100,7 +100,7 @@ def flows(services: Services) -> dict[tuple[str, str], list[str]]:
 
 
 def generated(services: Services) -> dict[Path, str]:
-    """Return the files that follow from the code, with their content: consumer contracts, rights and pages."""
+    """Return the files that follow from the code, with their content: consumer contracts, rights, front door, pages."""
     consumers = {
         CONSUMERS / reader / f"{view.TYPE.removeprefix('sliceline.')}.json": _pretty(consumer_schema(view))
         for reader, view in views(services)
@@ -111,14 +111,14 @@ def generated(services: Services) -> dict[Path, str]:
         asvs.ASVS: asvs.page(),
         permissions.PERMISSIONS: permissions.page(services),
     }
-    rights = {RIGHTS: written_down(services)}
-    return {**consumers, **rights, **{path: "\n".join(lines) for path, lines in pages.items()}}
+    told = {RIGHTS: written_down(services), front_door.FILE: front_door.caddyfile(services)}
+    return {**consumers, **told, **{path: "\n".join(lines) for path, lines in pages.items()}}
 
 
 def committed() -> set[Path]:
     """List the generated files that exist."""
-    pages = (EVENTS, REFERENCE, asvs.ASVS, permissions.PERMISSIONS)
-    return {path for path in (*pages, RIGHTS, *CONSUMERS.rglob("*.json")) if path.exists()}
+    single = (EVENTS, REFERENCE, asvs.ASVS, permissions.PERMISSIONS, RIGHTS, front_door.FILE)
+    return {path for path in (*single, *CONSUMERS.rglob("*.json")) if path.exists()}
 
 
 def _pretty(schema: Schema) -> str:

@@ -48,6 +48,11 @@ def _scopes(role: str) -> Iterable[str]:
             yield each
 
 
+def scopes_outside() -> frozenset[str]:
+    """Return the scopes of those who come in by the front door."""
+    return frozenset().union(*(roles()[role] for role in _told()["front_door"]["roles"]))
+
+
 def people() -> Mapping[str, tuple[str, ...]]:
     """Return the roles of each person of the sandbox, by name."""
     return {name: tuple(each["roles"]) for name, each in _told()["people"].items()}

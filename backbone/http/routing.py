@@ -17,14 +17,16 @@ UNKNOWN = "none"
 
 
 @dataclass(frozen=True)
-class _Route:
+class RoutePattern:
+    """Is a route as it is found by a path: its template, the expression that the path must match, who may use it."""
+
     template: str
     pattern: re.Pattern[str]
     methods: frozenset[str]
     permission: Permission | None
 
 
-_routes: WeakKeyDictionary[Any, Sequence[_Route]] = WeakKeyDictionary()
+_routes: WeakKeyDictionary[Any, Sequence[RoutePattern]] = WeakKeyDictionary()
 
 
 def template_of(scope: Scope) -> str:
@@ -58,7 +60,7 @@ def permissions(application: Any) -> dict[tuple[str, str], Permission]:
     """Return who may use what, by path and method, wherever it is said."""
     return {
         (route.template, method): route.permission
-        for route in _routes_of(application)
+        for route in routes_of(application)
         for method in route.methods
         if route.permission is not None
     }
@@ -68,26 +70,27 @@ def undeclared(application: Any) -> list[str]:
     """Name the routes at which nothing says who may use them."""
     return [
         f"{method} {route.template}"
-        for route in _routes_of(application)
+        for route in routes_of(application)
         for method in sorted(route.methods)
         if route.permission is None
     ]
 
 
-def _at(scope: Scope) -> list[_Route]:
-    return [route for route in _all(scope) if route.pattern.match(scope["path"])]
-
-
-def _all(scope: Scope) -> Sequence[_Route]:
-    application = scope["app"]
-    if application not in _routes:
-        _routes[application] = _routes_of(application)
-    return _routes[application]
-
-
-def _routes_of(application: Any) -> Sequence[_Route]:
+def routes_of(application: Any) -> Sequence[RoutePattern]:
+    """Return the routes of an application or a router, in the order in which they are tried."""
     return [
-        _Route(str(each.path_format), each.path_regex, frozenset(each.methods), permission_of(each.endpoint))
+        RoutePattern(str(each.path_format), each.path_regex, frozenset(each.methods), permission_of(each.endpoint))
         for each in iter_route_contexts(application.routes)
         if each.methods
     ]
+
+
+def _at(scope: Scope) -> list[RoutePattern]:
+    return [route for route in _all(scope) if route.pattern.match(scope["path"])]
+
+
+def _all(scope: Scope) -> Sequence[RoutePattern]:
+    application = scope["app"]
+    if application not in _routes:
+        _routes[application] = routes_of(application)
+    return _routes[application]
