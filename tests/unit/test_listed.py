@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from deployment.doors import Doors
+from deployment.front_door import FILE
 from deployment.passwords import Passwords
 from deployment.people import key_of
 from local import ROOT, kafka
@@ -18,8 +19,11 @@ from tests.servers import variable
 DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
 COMPOSE, VOLUMES = DOCUMENT["services"], DOCUMENT["volumes"]
 SANDBOX = {"identity", "provider", "mail", "robot"}
-OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", *SANDBOX}
-ADDED = {"postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]}
+OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", "front", *SANDBOX}
+ADDED = {
+    "postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
+    "front": ["NET_BIND_SERVICE"],
+}
 WIDE = ("privileged", "devices", "pid", "ipc", "uts", "userns_mode", "cgroup", "network_mode", "user", "volumes_from")
 URL, PASSWORD = "SLICELINE_DATABASE_URL", "SLICELINE_DATABASE_PASSWORD_FILE"
 IDENTITY_KEY = "SLICELINE_IDENTITY_KEY_FILE"
@@ -123,10 +127,18 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPOSE)
 def test_no_container_is_shown_anything_of_the_machine_it_runs_on(name: str) -> None:
-    """Nor the engine's socket: what is mounted are volumes of compose's own."""
+    """Nor the engine's socket: what is mounted are volumes of compose's own, and at the front door a file of ours."""
     shown = {volume.split(":")[0] for volume in COMPOSE[name].get("volumes", ())}
     assert shown <= VOLUMES.keys()
     assert not [each for each in VOLUMES.values() if each]
+    assert [each["source"] for each in COMPOSE[name].get("configs", ())] == (["front"] if name == "front" else [])
+    assert DOCUMENT["configs"] == {"front": {"file": FILE.relative_to(ROOT).as_posix()}}
+
+
+def test_outside_of_this_machine_nothing_is_reached_unless_somebody_says_so() -> None:
+    ports = {name: block["ports"] for name, block in COMPOSE.items() if "ports" in block}
+    assert ports.pop("front") == ["${SLICELINE_FRONT:-127.0.0.1:8443}:8443"]
+    assert not [each for every in ports.values() for each in every if not each.startswith("127.0.0.1:")]
 
 
 SECRET = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL")
