@@ -40,7 +40,7 @@ def state_of(requirement: Requirement) -> str:
     return state
 
 
-def summary() -> str:
+def _summary() -> str:
     """Count the requirements by state, in words."""
     counted = Counter(map(state_of, told()["requirements"].values()))
     states = ", ".join(f"{counted[state]} {state}" for state in STATES)
@@ -49,7 +49,7 @@ def summary() -> str:
 
 def page() -> Iterator[str]:
     """Return the page's lines."""
-    yield f"{INTRODUCTION}\n{summary()}\n"
+    yield f"{INTRODUCTION}\n{_summary()}\n"
     yield from _counts()
     for chapter, name in told()["chapters"].items():
         yield f"\n## {chapter} {name}\n"

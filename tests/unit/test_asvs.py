@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from deployment.asvs import ASVS, STATES, summary, told
+from deployment.asvs import ASVS, STATES, told
 from local import ROOT
 
 REQUIREMENTS = told()["requirements"]
@@ -46,11 +46,6 @@ def test_a_requirement_is_held_by_tests_that_there_are_or_says_why_or_what_is_mi
     else:
         assert re.fullmatch(r".{6,}\.", requirement[state])
         assert set(re.findall(r"\btest_\w+", requirement[state])) <= every_test()
-
-
-def test_the_page_of_security_counts_as_the_table_does() -> None:
-    assert summary() in (ASVS.parent / "security.md").read_text()
-    assert summary() in ASVS.read_text()
 
 
 def test_each_of_the_ten_risks_of_an_api_is_met_by_tests_that_there_are() -> None:
