@@ -8,9 +8,12 @@ from pathlib import Path
 from backbone.events.envelope import parse_type
 from cli.making.wanted import Unwanted, View, Wanted, class_of
 from deployment.catalogue import sample_of
+from local import ROOT
 
 TEMPLATES = Path(__file__).parent / "templates"
 LINE = 120
+LIKE, ACTS = "kitchen", "acts-recorded"
+"""Whose log of acts is told as that of each service is, and in which event."""
 _ONLY = re.compile(r"^%([+-])(?: (.*))?\n", re.MULTILINE)
 _GAP = re.compile(r"%\{(\w+)\}")
 
@@ -37,7 +40,8 @@ def files_of(wanted: Wanted) -> dict[str, str]:
     }
     gaps = _gaps(wanted)
     texts = {path: filled(template, gaps, bool(wanted.publishes)) for path, template in templates.items()}
-    return texts | {path: text for event in wanted.publishes for path, text in _contract(name, event).items()}
+    contracts = (_contract_of_acts(name), *(_contract(name, event) for event in wanted.publishes))
+    return texts | {path: text for contract in contracts for path, text in contract.items()}
 
 
 def filled(template: str, gaps: Mapping[str, str], publishes: bool = False) -> str:
@@ -67,6 +71,14 @@ def _contract(name: str, event: str) -> dict[str, str]:
     }
 
 
+def _contract_of_acts(name: str) -> dict[str, str]:
+    """Write the contract of the event that tells of the service's log of acts: it is that of any other service."""
+    folder = ROOT / "schemas" / LIKE
+    files = (path for path in folder.rglob(f"{ACTS}.*") if path.is_file())
+    said = re.compile(rf"\b{LIKE}\b")
+    return {f"schemas/{name}/{path.relative_to(folder)}": said.sub(name, path.read_text()) for path in files}
+
+
 def _gaps(wanted: Wanted) -> dict[str, str]:
     name, reads, publishes = wanted.name, wanted.reads, wanted.publishes
     events = f"services.{name}.events"
@@ -77,7 +89,7 @@ def _gaps(wanted: Wanted) -> dict[str, str]:
         "import_payloads": _imported(events, map(class_of, publishes)),
         "views": "\n\n".join(map(_view, reads)).rstrip("\n"),
         "payloads": "\n\n".join(_payload(name, event) for event in publishes) + "\n",
-        "published": _tuple("PUBLISHES", list(map(class_of, publishes))),
+        "published": _tuple("PUBLISHES", [*map(class_of, publishes), class_of(ACTS)]),
         "functions": "\n\n".join(map(_function, reads)) + "\n",
         "facts": "\n".join(f"    {view.class_name}: _{_snake(view.class_name)}," for view in reads),
         "cases": "\n".join(map(_case, reads)),

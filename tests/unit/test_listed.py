@@ -14,6 +14,7 @@ from deployment.people import key_of
 from local import ROOT, kafka
 from local.layout import Layout
 from services import CATALOGUE
+from tests.all_services import SERVICES
 from tests.servers import variable
 
 DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
@@ -32,6 +33,10 @@ KAFKA_PASSWORD, AUTHORITY = "SLICELINE_KAFKA_PASSWORD_FILE", "SLICELINE_KAFKA_CA
 
 def without(block: dict[str, Any], *keywords: str) -> dict[str, Any]:
     return {keyword: value for keyword, value in block.items() if keyword not in keywords}
+
+
+def test_every_service_tells_of_its_log_of_acts() -> None:
+    assert [name for name in CATALOGUE if SERVICES[name].tells_acts is None] == []
 
 
 def test_compose_runs_the_services_of_the_catalogue_and_a_worker_of_each() -> None:

@@ -122,7 +122,7 @@ def test_what_is_written_needs_no_linter(service: Wanted, tmp_path: Path) -> Non
 def test_the_classes_of_one_service_are_all_called_differently(service: Wanted) -> None:
     events = files_of(service)[f"services/{service.name}/events.py"]
     classes = [line.split("(")[0] for line in events.splitlines() if line.startswith("class ")]
-    assert len(set(classes)) == len(classes) == len(service.reads) + len(service.publishes)
+    assert len(set(classes)) == len(classes) == len(service.reads) + len(service.publishes) + 1
 
 
 def test_a_list_in_which_the_place_is_not_found_is_named(tmp_path: Path) -> None:
