@@ -5,16 +5,16 @@ import contextlib
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from deployment import NOTE, PASSWORDS
+from deployment import NOTE
 from deployment.pages.fresh import is_fresh
 from local import forks, ports, processes, programs, state
-from local.forks import Forks
+from local.forks import Forks, started
 from local.layout import Layout
-from local.processes import dies_with_parent, identity_of
+from local.processes import identity_of
 from local.program import Program, last_lines, python
 from local.state import Row, State
 from local.supervisor import StartFailed, Supervisor
@@ -112,19 +112,14 @@ class Run:
 
     async def _prepare_postgres(self) -> None:
         if not self.layout.postgres_url:
-            await self._step("postgres", python("-m", "local.postgres", str(self.layout.folder("postgres"))))
+            await self._step(programs.preparation(self.layout, "postgres"))
 
     async def _prepare_kafka(self) -> None:
         if not self.layout.kafka:
-            await self._step("kafka", python("-m", "local.kafka", str(self.layout.folder("kafka"))), "downloading")
+            await self._step(programs.preparation(self.layout, "kafka"), "downloading")
 
     async def _migrate(self) -> None:
-        addresses = {
-            "SLICELINE_POSTGRES_URL": programs.admin_url(self.layout),
-            **(self.layout.kafka or self.layout.doors()).environment(),
-            PASSWORDS: str(programs.passwords(self.layout).folder),
-        }
-        await self._step("tables", python("-m", "deployment.migrate"), env=addresses)
+        await self._step(programs.migration(self.layout))
         self.state.rows["tables"].state = "ready"
         self._changed()
 
@@ -132,16 +127,14 @@ class Run:
         """Build the catalogue that the ledger serves, where it is not as the code is. The shop runs without it."""
         if not is_fresh():
             with contextlib.suppress(CannotStart):  # what is wrong with a contract, ./sliceline contracts says
-                await run_step("catalogue", python("-m", "deployment.pages.build"), lambda _: None, {})
+                await run_step(Program("catalogue", python("-m", "deployment.pages.build")), lambda _: None)
 
     async def _run(self, program: Program) -> None:
         self._supervisor.start(program, self.state.rows[program.name])
         await self._supervisor.wait_ready(program.name, READY_SECONDS)
 
-    async def _step(
-        self, name: str, command: tuple[str, ...], doing: str = "", env: Mapping[str, str] | None = None
-    ) -> None:
-        row = self.state.rows[name]
+    async def _step(self, program: Program, doing: str = "") -> None:
+        row = self.state.rows[program.name]
 
         def show(line: str) -> None:
             if line.startswith(NOTE):
@@ -156,7 +149,7 @@ class Run:
 
         row.state = "working"
         self._changed()
-        await run_step(name, command, show, env or {})
+        await run_step(program, show, self._forks)
         row.detail, row.done, row.total = "", 0, 0
 
     def _explain(self, failures: BaseExceptionGroup[Exception]) -> CannotStart:
@@ -175,33 +168,33 @@ class Run:
         state.write(self.layout.home, self.state)
 
 
-async def run_step(name: str, command: tuple[str, ...], show: Callable[[str], None], env: Mapping[str, str]) -> None:
-    """Run a command to its end and `show` each line it prints. Raises CannotStart when it fails.
+async def run_step(program: Program, show: Callable[[str], None], forks: Forks | None = None) -> None:
+    """Run a program to its end and `show` each line it prints. Raises CannotStart when it fails.
 
-    Cancelling ends the command.
+    Cancelling ends the program.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
-        process_group=0,
-        preexec_fn=dies_with_parent(signal.SIGTERM),
-    )
-    said: deque[str] = deque(maxlen=30)
-    try:
-        assert process.stdout is not None  # noqa: S101 (it is a pipe)
-        async for raw in process.stdout:
-            said.append(raw.decode(errors="replace").rstrip())
-            show(said[-1])
-        code = await process.wait()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+    read, write = os.pipe()
+    lines = asyncio.StreamReader()
+    with os.fdopen(read, "rb") as output:
+        try:
+            process = await started(program, write, forks)
+        except OSError as error:
+            raise CannotStart(f"{program.name} cannot be started: {error}") from error
+        finally:
+            os.close(write)
+        said: deque[str] = deque(maxlen=30)
+        try:
+            await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), output)
+            async for raw in lines:
+                said.append(raw.decode(errors="replace").rstrip())
+                show(said[-1])
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.send_signal(program.stop_signal)
+                await process.wait()
     if code != 0:
-        raise CannotStart(f"{name} failed (exit code {code}):\n\n" + "\n".join(said))
+        raise CannotStart(f"{program.name} failed (exit code {code}):\n\n" + "\n".join(said))
 
 
 def with_log(reason: str, log: Path) -> str:

@@ -74,6 +74,9 @@ class Forked:
         self._ended.set()
 
 
+Process = asyncio.subprocess.Process | Forked
+
+
 @dataclass(frozen=True)
 class Parent:
     process: "subprocess.Popen[bytes]"
@@ -133,6 +136,13 @@ class Forks:
             _end(parent)
             raise
         return parent
+
+
+async def started(program: Program, output: int, forks: Forks | None) -> Process:
+    """Start a program, as a fork where it can be one, with its output to a file. Raises OSError."""
+    if program.forked and forks:
+        return await forks.start(program, output)
+    return await asyncio.create_subprocess_exec(*program.command, **options(program, output))
 
 
 def begin(modules: Sequence[str], log: Path, sources: Stamps) -> Parent:

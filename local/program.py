@@ -55,11 +55,11 @@ def python(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", *arguments)
 
 
-def options(program: Program, log: IO[bytes]) -> dict[str, Any]:
+def options(program: Program, output: IO[bytes] | int) -> dict[str, Any]:
     """Return Popen's arguments, for subprocess and asyncio alike: own process group, end with the parent."""
     return {
         "stdin": subprocess.DEVNULL,
-        "stdout": log,
+        "stdout": output,
         "stderr": subprocess.STDOUT,
         "cwd": program.cwd,
         "env": environment(program),

@@ -36,6 +36,25 @@ def _kafka_ports(layout: Layout) -> kafka.Ports:
     return kafka.Ports(layout.port("kafka"), layout.port("kafka admins"), layout.port("kafka controller"))
 
 
+def preparation(layout: Layout, server: str) -> Program:
+    """Return what prepares the folder of one of our servers, and prints how far it is."""
+    return Program(server, python("-m", f"local.{server}", str(layout.folder(server))))
+
+
+def migration(layout: Layout) -> Program:
+    """Return what makes databases, roles, topics and tables, once the servers are there."""
+    return Program(
+        name="tables",
+        command=python("-m", "deployment.migrate"),
+        forked=True,
+        env={
+            "SLICELINE_POSTGRES_URL": admin_url(layout),
+            **(layout.kafka or layout.doors()).environment(),
+            PASSWORDS: str(passwords(layout).folder),
+        },
+    )
+
+
 def sandbox(layout: Layout) -> list[Program]:
     """Return what is outside the shop: who knows people, payment provider and mail server."""
     ours = [identity(layout.port("identity"), layout.folder("identity"))] if layout.has_own_issuer else []
@@ -60,6 +79,8 @@ def modules(layout: Layout) -> list[str]:
         "sandbox.mail",
         "sandbox.robot",
         *(["sandbox.identity.server"] if layout.has_own_issuer else []),
+        "backbone.storage.migrations",
+        "deployment.migrate",
     ]
 
 

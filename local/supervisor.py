@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from local.forks import Forked, Forks
+from local.forks import Forks, Process, started
 from local.processes import identity_of
-from local.program import Program, options
+from local.program import Program
 from local.state import Row
 
 POLL_SECONDS = 0.1
@@ -22,9 +22,6 @@ LOG_BYTES = 10 * 1024 * 1024
 ROTATE_SECONDS = 5.0
 # This many deaths before it was ever ready, and a process is given up while starting.
 DEATHS_WHILE_STARTING = 3
-
-
-Process = asyncio.subprocess.Process | Forked
 
 
 class StartFailed(Exception):
@@ -158,9 +155,7 @@ class Supervisor:
 
     async def _begin(self, child: Child) -> Process:
         with child.log.open("ab") as log:
-            if child.program.forked and self._forks:
-                return await self._forks.start(child.program, log.fileno())
-            return await asyncio.create_subprocess_exec(*child.program.command, **options(child.program, log))
+            return await started(child.program, log.fileno(), self._forks)
 
     async def _watch_until_ready(self, child: Child) -> None:
         while not await asyncio.to_thread(child.program.ready):  # noqa: ASYNC110 (the other side tells nobody)

@@ -15,7 +15,7 @@ from cli.display import Display
 from local import state
 from local.layout import Layout
 from local.processes import identity_of
-from local.program import python
+from local.program import Program, python
 
 
 @pytest.fixture(params=[0, 1000])
@@ -55,7 +55,7 @@ async def test_what_a_step_wants_to_be_read_is_shown_also_when_all_went_well(tmp
     run = Run(layout, None)
     run.state.rows = {name: state.Row(name, "ready", address="http://127.0.0.1") for name in ("tables", "orders")}
     command = python("-c", "print('tables of orders'); print('note: the tables of orders are ahead')")
-    await run._step("tables", command)
+    await run._step(Program("tables", command))
     assert run.state.notes == ["the tables of orders are ahead"]
     run.state.phase = state.RUNNING
     shown = io.StringIO()
