@@ -147,7 +147,7 @@ def _loop_factory() -> Any:
 async def serve(service: Service[Any], settings: Settings) -> None:
     """Run the parts until a signal or until one of them ends by itself."""
     password_file = settings.database_password_file
-    context = Context(settings, Database(settings.database_url, service.name, settings.pool_size, password_file))
+    context = Context(settings, Database(settings.database_address, service.name, settings.pool_size, password_file))
     sessions = Sessions(context.database)
     parts: list[Part] = [sessions, Bell(context.database), *_parts(service, context)]
     application = create_application(service, context)

@@ -24,6 +24,7 @@ from backbone.values.brokers import Brokers, authorities_in
 from backbone.values.currencies import is_currency
 from backbone.values.passwords import password_in
 from backbone.values.sealed import KEY_BYTES
+from backbone.values.verified import verified
 
 # As browsers serialise it (RFC 6454 6.2): in lower case, and the usual port of http and https left out.
 _ORIGIN = re.compile(
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
     )
     database_password_file: Path | None = Field(
         None, description="A file that holds the role's password instead; it is read for each connection"
+    )
+    database_ca_file: Path | None = Field(
+        None,
+        description="A file with the certificates of the authorities that vouch for Postgres: it is asked over TLS "
+        "alone, by the name in its address. None: as the address says (sslmode)",
     )
     kafka: Bootstrap = Field("127.0.0.1:19092", description="Bootstrap servers, host:port[,host:port]")
     kafka_user: str | None = Field(
@@ -168,6 +174,13 @@ class Settings(BaseSettings):
             authorities_in(_content(given))
         return given
 
+    @field_validator("database_ca_file")
+    @classmethod
+    def _authorities_of_postgres(cls, given: Path | None) -> Path | None:
+        if given is not None:
+            authorities_in(_content(given))
+        return given
+
     @field_validator("master_key")
     @classmethod
     def _whole_key(cls, given: SecretStr | None) -> SecretStr | None:
@@ -224,6 +237,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "database_password_file",
+        "database_ca_file",
         "kafka_user",
         "kafka_password_file",
         "kafka_ca_file",
@@ -271,6 +285,11 @@ class Settings(BaseSettings):
                     " like http://localhost:5173, without a slash at the end"
                 )
         return given
+
+    @property
+    def database_address(self) -> str:
+        """The address of the database, with by whom its server has to be known."""
+        return verified(self.database_url, self.database_ca_file)
 
     def brokers(self, service: str) -> Brokers:
         """Return Kafka as the service comes there."""

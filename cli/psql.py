@@ -6,7 +6,7 @@ import shlex
 import shutil
 from enum import StrEnum
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
@@ -57,6 +57,7 @@ def _exported(address: str) -> str:
         "PGUSER": parts.username or "",
         "PGDATABASE": parts.path.strip("/"),
         "PGPASSWORD": apart(address)[1],
+        **{f"PG{name.upper()}": value for name, value in parse_qsl(parts.query) if name.startswith("ssl")},
     }
     return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in named.items())
 

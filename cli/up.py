@@ -10,6 +10,7 @@ import typer
 
 from cli.console import console, fail
 from deployment import AUTH, OLD_EVENTS, OLD_EVENTS_CHOICES
+from deployment.addresses import CA_FILE
 from local import ROOT, state
 from local.layout import HIGHEST_OFFSET, Layout, layout_for
 from local.program import last_lines, python
@@ -57,6 +58,8 @@ def up(
         fail(f"{AUTH} takes on or off, not {auth}.", code=2)
     if auth == "off" and os.environ.get("SLICELINE_ISSUER"):
         fail(f"{AUTH}=off asks nobody for a token, and SLICELINE_ISSUER says who gives them: leave one out.", code=2)
+    if os.environ.get(CA_FILE) and not os.environ.get("SLICELINE_POSTGRES_URL"):
+        fail(f"{CA_FILE} tells by whom the Postgres of SLICELINE_POSTGRES_URL is known: tell both, or neither.", code=2)
     if old_events:
         os.environ[OLD_EVENTS] = old_events  # migrate is told by it, in whatever process it runs
     layout = layout_for(port_offset or 0)

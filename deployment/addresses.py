@@ -1,8 +1,19 @@
 """Builds the addresses of the services' databases. Standard library only: the container image uses it too."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from backbone.values.passwords import with_password
+from backbone.values.verified import verified
+
+CA_FILE = "SLICELINE_DATABASE_CA_FILE"
+
+
+def superuser_told_by(environ: Mapping[str, str]) -> str | None:
+    """Return the superuser's address that the environment names; None where it names none."""
+    url, ca_file = environ.get("SLICELINE_POSTGRES_URL"), environ.get(CA_FILE)
+    return verified(url, Path(ca_file) if ca_file else None) if url else None
 
 
 def database_url(postgres_url: str, service: str, role: str, password: str | None = None) -> str:

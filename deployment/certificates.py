@@ -1,6 +1,7 @@
 """Makes the certificates of an installation, and renews them ahead of their end, at each start.
 
-`up` does so, and `python -m deployment.certificates FOLDER` in the container image, where the broker is another user.
+`up` does so for Kafka, and `python -m deployment.certificates FOLDER` in the container image for Postgres as well: the
+one that `up` starts has no TLS.
 
 A small authority of the installation's own signs them. Its key leaves its folder for nobody. Whoever it vouches for, is
 known by the name in the certificate: see `doors.py`.
@@ -8,6 +9,7 @@ known by the name in the certificate: see `doors.py`.
 
 import os
 import sys
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,43 +20,79 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deployment.doors import ADMIN, AUTHORITY, BROKER, CA, CERTIFICATE
+from deployment.doors import ADMIN, AUTHORITY, BROKER, CA, CERTIFICATE, SERVICES
 
 LIVES = timedelta(days=365)
 AUTHORITY_LIVES = timedelta(days=3650)
-_HOSTS = ("localhost", "kafka", "127.0.0.1", "::1")
-"""How the broker is called: on this machine, and by containers beside it."""
+POSTGRES = "postgres"
+POSTGRES_CERTIFICATE = Path(POSTGRES) / "postgres.pem"
+POSTGRES_CA = Path(SERVICES) / "postgres-ca.pem"
+"""By whom services know Postgres."""
+_HERE = ("localhost", "127.0.0.1", "::1")
+"""How a server is called on this machine; containers beside it call it by its name."""
+_CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 _SKEW = timedelta(hours=1)
 """How far a clock may be behind that reads a certificate of this moment."""
 
 
-def renew(keys: Path, *, for_the_group: bool = False) -> None:
-    """Make the certificates that are missing, and renew those with less than a third of their life before them.
+@dataclass(frozen=True)
+class _Issued:
+    """Describes a certificate with its key, and the file beside it by which its owner's peers are known."""
 
-    Who has one of an authority that goes, gets one of the next with it. `for_the_group` lets the group of the broker's
-    key read it as well, where the broker is another user.
+    name: str
+    certificate: Path
+    authority: Path
+    purposes: tuple[x509.ObjectIdentifier, ...]
+    hosts: tuple[str, ...] = ()
+    mode: int = 0o600
+
+
+_BROKER = _Issued(BROKER, Path(BROKER) / CERTIFICATE, Path(BROKER) / CA, (_CLIENT, _SERVER), (*_HERE, "kafka"))
+_ADMIN = _Issued(ADMIN, Path(ADMIN) / CERTIFICATE, Path(ADMIN) / CA, (_CLIENT,))
+# No client of anybody: at the broker's doors this one opens nothing.
+_POSTGRES = _Issued(POSTGRES, POSTGRES_CERTIFICATE, POSTGRES_CA, (_SERVER,), (*_HERE, POSTGRES))
+
+
+def renew(keys: Path) -> None:
+    """Make Kafka's certificates that are missing, and renew those with less than a third of their life before them.
+
+    Who has one of an authority that goes, gets one of the next with it.
     """
+    _renew(keys, _BROKER, _ADMIN)
+
+
+def renew_in_containers(keys: Path) -> None:
+    """Do the same, also for Postgres. The group of the broker's key may read it: the broker is another user there."""
+    _renew(keys, replace(_BROKER, mode=0o640), _ADMIN, _POSTGRES)
+
+
+def _renew(keys: Path, *wanted: _Issued) -> None:
     authority = keys / AUTHORITY
     if not _lasts(authority / CERTIFICATE, AUTHORITY_LIVES):
         key = _new_key()
-        certificate = _signed("sliceline", key, key, None, AUTHORITY_LIVES, ())
-        for name in (BROKER, ADMIN):
-            (keys / name / CERTIFICATE).unlink(missing_ok=True)
+        certificate = _signed("sliceline", key, key, None, AUTHORITY_LIVES, (), ())
+        for each in wanted:
+            (keys / each.certificate).unlink(missing_ok=True)
         _write(authority / CA, certificate.public_bytes(Encoding.PEM), 0o644)
         _write(authority / CERTIFICATE, _pem(key, certificate), 0o600)
-    for name, hosts in ((BROKER, _HOSTS), (ADMIN, ())):
-        if not _lasts(keys / name / CERTIFICATE, LIVES):
-            _issue(keys, name, hosts, 0o640 if for_the_group and name == BROKER else 0o600)
+    for each in wanted:
+        if not (_lasts(keys / each.certificate, LIVES) and _knows(keys / each.authority, authority / CA)):
+            _issue(keys, each)
 
 
-def _issue(keys: Path, name: str, hosts: tuple[str, ...], mode: int) -> None:
+def _issue(keys: Path, wanted: _Issued) -> None:
     told = (keys / AUTHORITY / CERTIFICATE).read_bytes()
     authority, signing = x509.load_pem_x509_certificate(told), load_pem_private_key(told, None)
     if not isinstance(signing, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{keys / AUTHORITY / CERTIFICATE} holds a key of another kind than ours")
     key = _new_key()
-    _write(keys / name / CA, (keys / AUTHORITY / CA).read_bytes(), 0o644)
-    _write(keys / name / CERTIFICATE, _pem(key, _signed(name, key, signing, authority, LIVES, hosts)), mode)
+    certificate = _signed(wanted.name, key, signing, authority, LIVES, wanted.hosts, wanted.purposes)
+    _write(keys / wanted.authority, (keys / AUTHORITY / CA).read_bytes(), 0o644)
+    _write(keys / wanted.certificate, _pem(key, certificate), wanted.mode)
+
+
+def _knows(path: Path, authority: Path) -> bool:
+    return path.exists() and path.read_bytes() == authority.read_bytes()
 
 
 def _lasts(path: Path, life: timedelta) -> bool:
@@ -73,6 +111,7 @@ def _signed(
     authority: x509.Certificate | None,
     life: timedelta,
     hosts: tuple[str, ...],
+    purposes: tuple[x509.ObjectIdentifier, ...],
 ) -> x509.Certificate:
     """Make a certificate; without an authority it is one, and vouches for itself."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -92,7 +131,6 @@ def _signed(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
     )
     if authority is not None:
-        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])]
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(each) for each in hosts]), critical=False)
@@ -128,4 +166,4 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 if __name__ == "__main__":
-    renew(Path(sys.argv[1]), for_the_group=True)
+    renew_in_containers(Path(sys.argv[1]))

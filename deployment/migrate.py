@@ -1,8 +1,9 @@
 """Makes databases, roles, topics and tables of every service: `python -m deployment.migrate`, before they run.
 
 It is harmless when run again, and when run twice at once. The environment tells it SLICELINE_POSTGRES_URL (a
-superuser's address; without a password in it, that is in the next), SLICELINE_PASSWORDS (the folder with the roles'
-passwords, drawn where there are none), SLICELINE_KAFKA and, where its doors are ours, SLICELINE_KAFKA_KEYS and
+superuser's address; without a password in it, that is in the next), SLICELINE_DATABASE_CA_FILE (by whom that server is
+known, where it is asked over TLS), SLICELINE_PASSWORDS (the folder with the roles' passwords, drawn where there are
+none), SLICELINE_KAFKA and, where its doors are ours, SLICELINE_KAFKA_KEYS and
 SLICELINE_KAFKA_ADMINS (the folder of the keys, and where the administrator comes: see `doors.py`),
 SLICELINE_KAFKA_REPLICATION, SLICELINE_OLD_EVENTS (read or skip), where tables and topics do not belong together (see
 `belonging.py`), and SLICELINE_MASTER_KEY_FILE, where a master key is drawn if there is none.
@@ -11,6 +12,7 @@ SLICELINE_KAFKA_REPLICATION, SLICELINE_OLD_EVENTS (read or skip), where tables a
 import asyncio
 import os
 import re
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,10 +30,11 @@ from backbone.events.buses import Bus
 from backbone.publishing.making import settings
 from backbone.running.gather_or_cancel import gather_or_cancel
 from backbone.values import shapes
-from backbone.values.brokers import Brokers, told_by
+from backbone.values.brokers import Brokers, authorities_in, told_by
 from backbone.values.passwords import with_password
+from backbone.values.verified import ca_file_of
 from deployment import NOTE, OLD_EVENTS, OLD_EVENTS_CHOICES, PASSWORDS, granting, scram, topics
-from deployment.addresses import database_url, without_password
+from deployment.addresses import database_url, superuser_told_by, without_password
 from deployment.admitting import admit
 from deployment.belonging import DoNotBelong, Kept, kept_by, settle
 from deployment.doors import Doors
@@ -106,7 +109,14 @@ def _replication(text: str) -> int:
 
 async def databases(postgres_url: str, passwords: Passwords, report: Report) -> None:
     """Make roles and databases, bring tables up to date, and grant what is declared. Raises as `migrate` does."""
-    url, connection = await _reach("Postgres", postgres_url, lambda: _superuser(postgres_url, passwords), report)
+    _check_authorities(postgres_url)
+    try:
+        url, connection = await _reach("Postgres", postgres_url, lambda: _superuser(postgres_url, passwords), report)
+    except ssl.SSLCertVerificationError as error:
+        raise NotMigrated(
+            f"Postgres at {without_password(postgres_url)} is not shown to be the server that is meant: "
+            f"{error.verify_message}. An authority in {ca_file_of(postgres_url)} has to vouch for it by that name."
+        ) from None
     try:
         # Held until the end of the session: a second migration waits here and then finds everything made.
         await connection.execute("SELECT pg_advisory_lock(hashtext('sliceline migrate'))")
@@ -117,6 +127,14 @@ async def databases(postgres_url: str, passwords: Passwords, report: Report) -> 
                 report(f"{NOTE}{said}")
     finally:
         await connection.close()
+
+
+def _check_authorities(postgres_url: str) -> None:
+    if file := ca_file_of(postgres_url):
+        try:
+            authorities_in(file.read_text())
+        except (OSError, ValueError) as error:
+            raise NotMigrated(f"What Postgres is known by cannot be read: {file}: {error}") from None
 
 
 def _as_owner(postgres_url: str, service: str, passwords: Passwords) -> str:
@@ -236,6 +254,8 @@ async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], r
     while True:
         try:
             return await connect()
+        except ssl.SSLCertVerificationError:
+            raise
         except AWAY as error:
             if time.monotonic() > deadline:
                 raise Unreachable(
@@ -248,7 +268,7 @@ async def _reach(name: str, address: str, connect: Callable[[], Awaitable[T]], r
 
 
 def main() -> None:
-    url, folder = os.environ.get("SLICELINE_POSTGRES_URL"), os.environ.get(PASSWORDS)
+    url, folder = superuser_told_by(os.environ), os.environ.get(PASSWORDS)
     kafka = Doors.told_by(os.environ) or told_by(os.environ)
     if not (url and kafka and folder):
         told = {"SLICELINE_POSTGRES_URL": url, "SLICELINE_KAFKA": kafka, PASSWORDS: folder}

@@ -1,7 +1,8 @@
 """Keeps the passwords of an installation's roles in Postgres: a file for each, drawn where nobody has written one.
 
 `python -m deployment.passwords` draws what is missing in the folder that SLICELINE_PASSWORDS names; with the name of a
-role it prints the password of that role, and with --renew the next `migrate` gives that role a new one.
+role it prints the password of that role, and in the next lines by whom the server is known (what the file holds that
+SLICELINE_DATABASE_CA_FILE names); with --renew the next `migrate` gives that role a new one.
 SLICELINE_POSTGRES_PASSWORD is the superuser's, where one was told before.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from backbone.values.passwords import password_in
 from deployment import PASSWORDS
+from deployment.addresses import CA_FILE
 from deployment.drawing import draw_once
 from deployment.roles import SUPERUSER, every_role, is_of_a_service
 from services import CATALOGUE
@@ -75,7 +77,7 @@ def main() -> None:
         if asked.renew:
             passwords.renew(asked.role)
         elif asked.role:
-            sys.stdout.write(f"{passwords.of(asked.role)}\n")
+            sys.stdout.write(f"{passwords.of(asked.role)}\n{_authorities()}")
         else:
             _draw(passwords)
     except UnfitPassword as error:
@@ -90,6 +92,13 @@ def _asked() -> argparse.Namespace:
     if asked.role not in (None, *roles) or (asked.renew and not asked.role):
         parser.error(f"name one of the roles: {', '.join(sorted(roles))}")
     return asked
+
+
+def _authorities() -> str:
+    try:
+        return Path(file).read_text() if (file := os.environ.get(CA_FILE)) else ""
+    except OSError as error:
+        sys.exit(f"{CA_FILE} names a file that cannot be read: {error}")
 
 
 def _draw(passwords: Passwords) -> None:

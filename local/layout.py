@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backbone.values.brokers import Brokers, told_by
 from deployment import AUTH
+from deployment.addresses import superuser_told_by
 from deployment.doors import KEYS, Doors
 from local import HOME
 from local.ports import HOST
@@ -94,7 +95,7 @@ def layout_for(offset: int) -> Layout:
     """Make the layout, with those servers and that object store which the environment names."""
     return Layout(
         offset,
-        os.environ.get("SLICELINE_POSTGRES_URL") or None,
+        superuser_told_by(os.environ),
         told_by(os.environ),
         objects_url=os.environ.get("SLICELINE_OBJECTS") or None,
         issuer_url=os.environ.get("SLICELINE_ISSUER") or None,

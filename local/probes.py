@@ -5,12 +5,14 @@ import json
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from local.ports import HOST, accepts
 
 TIMEOUT = 2.0
 POSTGRES_PROTOCOL_3 = 196608
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 KAFKA_API_VERSIONS = 18
 _API_VERSIONS = struct.pack("!ihhih", 10, KAFKA_API_VERSIONS, 0, 1, -1)
 # Who answers is of no interest here, and nothing is told him.
@@ -45,12 +47,14 @@ def get_json(port: int, path: str, expected: int = http.HTTPStatus.OK) -> Any:
 def postgres(port: int) -> bool:
     """Tell whether Postgres asks for a password yet; while it recovers it answers with an error instead."""
     fields = b"user\x00postgres\x00database\x00postgres\x00\x00"
-    return _ask(port, struct.pack("!ii", 8 + len(fields), POSTGRES_PROTOCOL_3) + fields)[:1] == b"R"
+    return (
+        _ask(port, struct.pack("!ii", 8 + len(fields), POSTGRES_PROTOCOL_3) + fields, _as_postgres_has_it)[:1] == b"R"
+    )
 
 
 def kafka(port: int) -> bool:
     """Tell whether the broker answers ApiVersions over TLS: every client asks this first, before it says who it is."""
-    return len(_ask(port, _API_VERSIONS, _ANYBODY)) > 0
+    return len(_ask(port, _API_VERSIONS, _over_tls)) > 0
 
 
 def open_kafka(port: int) -> bool:
@@ -68,11 +72,25 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _ask(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> bytes:
+def _plain(connection: socket.socket) -> socket.socket:
+    return connection
+
+
+def _over_tls(connection: socket.socket) -> socket.socket:
+    return _ANYBODY.wrap_socket(connection)
+
+
+def _as_postgres_has_it(connection: socket.socket) -> socket.socket:
+    """Go on over TLS with a server that has it: it may refuse whoever comes without."""
+    connection.sendall(_SSL_REQUEST)
+    return _over_tls(connection) if connection.recv(1) == b"S" else connection
+
+
+def _ask(port: int, request: bytes, secured: Callable[[socket.socket], socket.socket] = _plain) -> bytes:
     try:
         with socket.create_connection((HOST, port), TIMEOUT) as plain:
             plain.settimeout(TIMEOUT)
-            with tls.wrap_socket(plain) if tls else plain as connection:
+            with secured(plain) as connection:
                 connection.sendall(request)
                 return connection.recv(4096)
     except OSError:

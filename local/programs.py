@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployment import AUTH, PASSWORDS, master_key, people
-from deployment.addresses import database_url
+from deployment.addresses import CA_FILE, database_url
 from deployment.passwords import Passwords
 from local import kafka, postgres, probes
 from local.layout import Layout
@@ -195,6 +195,7 @@ def _service(name: str, layout: Layout) -> Program:
         env={
             "SLICELINE_DATABASE_URL": database_url(admin_url(layout), name, name),
             "SLICELINE_DATABASE_PASSWORD_FILE": str(passwords(layout).file(name)),
+            CA_FILE: "",  # the address has it
             **layout.brokers(name).environment(),
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),

@@ -126,9 +126,10 @@ class Database:
     transactions: type[Tx] = Tx
 
     def __init__(self, url: str, service: str, size: int = 12, password_file: Path | None = None) -> None:
-        """`url` is postgresql://role:password@host:port/name. No connection is made before the first use.
+        """`url` is postgresql://role:password@host:port/name; how it is secured stands in it as for libpq (sslmode, …).
 
-        `password_file` holds the password instead: a new one is there for the next connection.
+        No connection is made before the first use. `password_file` holds the password instead: a new one is there for
+        the next connection.
         """
         self.service = service
         self.wakeups = Wakeups()
@@ -138,18 +139,13 @@ class Database:
         # Autocommit towards SQLAlchemy: transactions are begun and ended by asyncpg, whoever runs the statements.
         self._engine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            async_creator=self._connect,
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,  # errors reach logs, where customers' data has no place
             pool_size=size,
             max_overflow=0,
             pool_timeout=CONNECTING,
             pool_use_lifo=True,
-            connect_args={
-                "async_creator_fn": self._connect,
-                "timeout": CONNECTING,
-                "command_timeout": STATEMENT,
-                "server_settings": {"application_name": f"sliceline-{service}"},
-            },
         )
         event.listen(self._engine.sync_engine, "connect", _set_up_session)
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
@@ -236,15 +232,21 @@ class Database:
 
     async def connect_aside(self, within: float) -> asyncpg.Connection[Any]:
         """Open a connection that is not of the pool, to be closed by whoever asked for it."""
-        settings = {"application_name": f"sliceline-{self.service}"}
-        return await self._connect(self._url, timeout=within, command_timeout=within, server_settings=settings)
+        return await self._connect(within, within)
 
-    async def _connect(self, *address: str, **named: Any) -> asyncpg.Connection[Any]:
+    async def _connect(self, within: float = CONNECTING, command_timeout: float = STATEMENT) -> asyncpg.Connection[Any]:
         """Open a connection, with the password that is in the file now."""
+        settings = {"application_name": f"sliceline-{self.service}"}
 
         def opened() -> Awaitable[asyncpg.Connection[Any]]:
-            told = {"password": password_in(self._password_file.read_text())} if self._password_file else {}
-            return asyncpg.connect(*address, **{**named, **told})
+            password = password_in(self._password_file.read_text()) if self._password_file else None
+            return asyncpg.connect(
+                self._url,
+                password=password,
+                timeout=within,
+                command_timeout=command_timeout,
+                server_settings=settings,
+            )
 
         if self._password_file is None:
             return await opened()

@@ -85,7 +85,8 @@ def test_a_command_says_that_nothing_runs_when_nobody_answers(nobody: None, comm
 
 
 ASKED = """#!/bin/sh
-[ "$*" = "compose run --rm --no-deps -T migrate deployment.passwords $8" ] && echo "of-$8" && exit
+[ "$*" = "compose run --rm --no-deps -T migrate deployment.passwords $8" ] && echo "of-$8
+authorities" && exit
 echo "no volume" >&2
 exit 1
 """
@@ -98,10 +99,14 @@ def test_a_password_is_asked_of_the_containers_that_have_it(
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     at = f"127.0.0.1:{FIXED['postgres']}/orders"
+    monkeypatch.setattr("cli.databases.CA_FILE", known := tmp_path / "known" / "ca.pem")
     said = CliRunner().invoke(app, ["psql", "orders", "--url"])
-    assert said.output.strip() == f"postgresql://{READER}:of-{READER}@{at}"
+    assert said.output.strip() == f"postgresql://{READER}:of-{READER}@{at}?sslmode=verify-full&sslrootcert={known}"
+    assert known.read_text() == "authorities\n"
     said = CliRunner().invoke(app, ["psql", "orders", "--url", "--as", "service"])
-    assert said.output.strip() == f"postgresql://orders:of-orders@{at}"
+    assert said.output.strip() == f"postgresql://orders:of-orders@{at}?sslmode=verify-full&sslrootcert={known}"
+    said = CliRunner().invoke(app, ["psql", "orders", "--env"])
+    assert f" PGSSLMODE=verify-full PGSSLROOTCERT={known}" in said.output
     (tmp_path / "docker").write_text(ASKED.replace("echo", "false && echo"))
     said = CliRunner().invoke(app, ["psql", "orders", "--url"])
     assert (said.exit_code, "do not tell it" in said.output) == (1, True)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from deployment import certificates
+from deployment.certificates import POSTGRES_CA, POSTGRES_CERTIFICATE
 from deployment.doors import ADMIN, AUTHORITY, BROKER, CA, CERTIFICATE, GUEST, OPERATOR, PASSWORD, SERVICES, Doors
 
 
@@ -26,6 +28,21 @@ def test_certificates_are_made_once_and_each_key_is_its_owners_alone(tmp_path: P
     assert {(tmp_path / name / CERTIFICATE).stat().st_mode & 0o777 for name in (AUTHORITY, BROKER, ADMIN)} == {0o600}
     certificates.renew(tmp_path)
     assert contents(tmp_path) == made
+
+
+def test_in_containers_postgres_has_one_that_is_a_servers_alone(tmp_path: Path) -> None:
+    certificates.renew_in_containers(tmp_path)
+    certificate = x509.load_pem_x509_certificate((tmp_path / POSTGRES_CERTIFICATE).read_bytes())
+    certificate.verify_directly_issued_by(of(tmp_path, AUTHORITY))
+    purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.SERVER_AUTH]  # Kafka takes no client by it
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(names.get_values_for_type(x509.DNSName)) == {"localhost", "postgres"}
+    assert set(map(str, names.get_values_for_type(x509.IPAddress))) == {"127.0.0.1", "::1"}
+    assert (tmp_path / POSTGRES_CERTIFICATE).stat().st_mode & 0o777 == 0o600
+    (tmp_path / POSTGRES_CA).unlink()
+    certificates.renew_in_containers(tmp_path)
+    assert (tmp_path / POSTGRES_CA).read_bytes() == (tmp_path / AUTHORITY / CA).read_bytes()
 
 
 def test_the_authority_vouches_for_the_broker_by_the_names_it_is_called_by(tmp_path: Path) -> None:
@@ -56,10 +73,10 @@ def test_an_authority_near_its_end_is_renewed_with_all_that_it_vouches_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificates, "AUTHORITY_LIVES", timedelta(days=1000))
-    certificates.renew(tmp_path)
+    certificates.renew_in_containers(tmp_path)
     before = contents(tmp_path)
     monkeypatch.undo()
-    certificates.renew(tmp_path)
+    certificates.renew_in_containers(tmp_path)
     after = contents(tmp_path)
     assert [file for file in after if after[file] == before[file]] == []
     of(tmp_path, ADMIN).verify_directly_issued_by(of(tmp_path, AUTHORITY))
@@ -99,7 +116,7 @@ def test_what_is_told_of_a_user_lets_him_in_from_elsewhere(tmp_path: Path) -> No
 
 
 def test_the_key_of_the_broker_alone_is_for_its_group_to_read_where_that_is_asked(tmp_path: Path) -> None:
-    certificates.renew(tmp_path, for_the_group=True)
+    certificates.renew_in_containers(tmp_path)
     modes = {name: (tmp_path / name / CERTIFICATE).stat().st_mode & 0o777 for name in (AUTHORITY, BROKER, ADMIN)}
     assert modes == {AUTHORITY: 0o600, BROKER: 0o640, ADMIN: 0o600}
 

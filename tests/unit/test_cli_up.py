@@ -66,6 +66,7 @@ async def test_what_a_step_wants_to_be_read_is_shown_also_when_all_went_well(tmp
 @pytest.mark.parametrize(
     ("told", "said"),
     [
+        ({"SLICELINE_DATABASE_CA_FILE": "ca.pem"}, "tell both, or neither"),
         ({"SLICELINE_AUTH": "none"}, "SLICELINE_AUTH takes on or off, not none."),
         ({"SLICELINE_AUTH": "off", "SLICELINE_ISSUER": "https://id.example.com"}, "leave one out"),
     ],

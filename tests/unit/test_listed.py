@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from deployment.addresses import CA_FILE
+from deployment.certificates import POSTGRES_CA, POSTGRES_CERTIFICATE
 from deployment.doors import Doors
 from deployment.front_door import FILE
 from deployment.passwords import Passwords
@@ -72,6 +74,10 @@ def test_a_service_in_compose_is_shown_its_password_and_none_of_an_owner_or_the_
     assert told[PASSWORD] == str(file)
     known = Doors(Path("/passwords"), told["SLICELINE_KAFKA"], "").user(name)
     assert (told[KAFKA_PASSWORD], told[AUTHORITY]) == (str(known.password_file), str(known.ca_file))
+    makes = {volume.split(":")[0]: volume.split(":")[1] for volume in COMPOSE["certificates"]["volumes"]}
+    assert told[CA_FILE] == str(
+        "/passwords/services" / (Path("/kafka") / POSTGRES_CA).relative_to(makes["service-passwords"])
+    )
 
 
 def test_the_passwords_of_owners_are_shown_to_those_alone_who_draw_and_set_them_and_to_the_server() -> None:
@@ -81,6 +87,12 @@ def test_the_passwords_of_owners_are_shown_to_those_alone_who_draw_and_set_them_
 
 def test_the_brokers_key_is_shown_to_those_alone_who_make_and_renew_it_and_to_the_broker() -> None:
     assert shown("broker-key") == {"certificates", "migrate", "kafka"}
+
+
+def test_the_key_of_postgres_is_shown_to_those_alone_who_make_it_and_show_it() -> None:
+    assert shown("postgres-key") == {"certificates", "postgres"}
+    makes = {volume.split(":")[0]: volume.split(":")[1] for volume in COMPOSE["certificates"]["volumes"]}
+    assert makes["postgres-key"] == str(Path("/kafka") / POSTGRES_CERTIFICATE.parent)
 
 
 def test_what_the_identity_provider_keeps_is_shown_to_nobody_but_it_and_who_prepares_it() -> None:
@@ -132,12 +144,14 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPOSE)
 def test_no_container_is_shown_anything_of_the_machine_it_runs_on(name: str) -> None:
-    """Nor the engine's socket: what is mounted are volumes of compose's own, and at the front door a file of ours."""
+    """Nor the engine's socket: what is mounted are volumes of compose's own, and two files of ours."""
     shown = {volume.split(":")[0] for volume in COMPOSE[name].get("volumes", ())}
     assert shown <= VOLUMES.keys()
     assert not [each for each in VOLUMES.values() if each]
-    assert [each["source"] for each in COMPOSE[name].get("configs", ())] == (["front"] if name == "front" else [])
-    assert DOCUMENT["configs"] == {"front": {"file": FILE.relative_to(ROOT).as_posix()}}
+    files = {"front": ["front"], "postgres": ["pg-hba"]}
+    assert [each["source"] for each in COMPOSE[name].get("configs", ())] == files.get(name, [])
+    ours = {"front": FILE.relative_to(ROOT).as_posix(), "pg-hba": "deployment/pg_hba.conf"}
+    assert DOCUMENT["configs"] == {name: {"file": file} for name, file in ours.items()}
 
 
 def test_outside_of_this_machine_nothing_is_reached_unless_somebody_says_so() -> None:

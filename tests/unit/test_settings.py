@@ -262,6 +262,25 @@ def test_a_password_for_kafka_belongs_to_an_authority_that_vouches_for_its_serve
     assert "one password" in wrong
 
 
+def test_by_whom_postgres_is_known_stands_in_the_address_that_is_connected_to(tmp_path: Path) -> None:
+    certificates.renew(tmp_path)
+    file = tmp_path / AUTHORITY / CA
+    known = f"sslmode=verify-full&sslrootcert={file}"
+    assert Settings(database_url=URL).database_address == URL
+    assert Settings(database_url=URL, database_ca_file=file).database_address == f"{URL}?{known}"
+    told = f"{URL}?application_name=a%20b&sslmode=disable"
+    told = Settings(database_url=told, database_ca_file=file).database_address
+    assert told == f"{URL}?application_name=a+b&{known}"
+    empty: Any = ""
+    assert Settings(database_url=URL, database_ca_file=empty).database_ca_file is None
+    for text in ("", "secret"):
+        (tmp_path / "none").write_text(text)
+        wrong = refusal(Settings, "database_ca_file", str(tmp_path / "none"))
+        assert "certificates in PEM" in wrong
+        assert "secret" not in wrong
+    assert "cannot be read" in refusal(Settings, "database_ca_file", str(tmp_path / "nowhere"))
+
+
 def test_without_a_password_kafka_is_asked_in_the_clear_and_by_nobody() -> None:
     assert Settings(database_url=URL).brokers("orders").client() == {"bootstrap_servers": "127.0.0.1:19092"}
 
