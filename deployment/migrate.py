@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +52,8 @@ T = TypeVar("T")
 
 REACHABLE_WITHIN = 150.0
 """Seconds; longer than `up` waits for a server, so that a server that does not start is told of as such."""
+ENDS_SOON = timedelta(days=120)
+"""A certificate of ours that has less before it was renewed: a server that shows it still has to be told."""
 AWAY = (OSError, TimeoutError, KafkaError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
 ONCE_EVERYBODYS = "sliceline"
@@ -120,6 +123,7 @@ async def databases(postgres_url: str, passwords: Passwords, report: Report) -> 
     try:
         # Held until the end of the session: a second migration waits here and then finds everything made.
         await connection.execute("SELECT pg_advisory_lock(hashtext('sliceline migrate'))")
+        await _say_when_it_ends(connection, report)
         await granting.make(connection, url, CATALOGUE, passwords)
         for service in CATALOGUE:
             report(f"tables of {service}")
@@ -127,6 +131,15 @@ async def databases(postgres_url: str, passwords: Passwords, report: Report) -> 
                 report(f"{NOTE}{said}")
     finally:
         await connection.close()
+
+
+async def _say_when_it_ends(connection: Any, report: Report) -> None:
+    """Report that the server goes on with a certificate that ends: it takes another one when it is told to."""
+    shown = connection._transport.get_extra_info("peercert")  # of a server that was verified
+    if shown:
+        left = await connection.fetchval("SELECT to_timestamp($1) - now()", ssl.cert_time_to_seconds(shown["notAfter"]))
+        if left < ENDS_SOON:
+            report(f"{NOTE}Postgres shows a certificate that ends in {left.days} days. Restart Postgres before that.")
 
 
 def _check_authorities(postgres_url: str) -> None:

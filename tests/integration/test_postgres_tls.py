@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from testcontainers.core.container import DockerContainer
 from backbone.storage.database import Database
 from backbone.storage.migrations import upgrade
 from backbone.values.verified import verified
-from deployment import certificates, migrate
+from deployment import NOTE, certificates, migrate
 from deployment.certificates import POSTGRES_CA, POSTGRES_CERTIFICATE
 from deployment.passwords import Passwords
 from deployment.roles import SUPERUSER
@@ -39,7 +41,6 @@ pytestmark = pytest.mark.skipif(
     reason="there is no container engine here, and no Postgres with OpenSSL; Debian's package has one",
 )
 SHOWN = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-RELOAD = "SELECT pg_reload_conf()"
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ def in_container(keys: Path, passwords: Passwords, _: Path) -> Iterator[Secured]
         .with_envs(**DECLARED["environment"])
         .with_kwargs(
             entrypoint=[each.replace("$$", "$") for each in DECLARED["entrypoint"]],
-            tmpfs={DECLARED["tmpfs"]: ""},
             **{each: DECLARED[each] for each in ("cap_drop", "cap_add", "security_opt")},
         )
         .with_volume_mapping(str(keys / POSTGRES_CERTIFICATE.parent), "/certificates", "ro")
         .with_volume_mapping(str(passwords.folder), "/passwords", "ro")
         .with_volume_mapping(str(ROOT / "deployment" / "pg_hba.conf"), "/etc/sliceline/pg_hba.conf", "ro")
+        .with_tmpfs_mount(DECLARED["tmpfs"])
         .with_bind_ports(5432, port)
     )
     with container:
@@ -206,25 +207,26 @@ async def test_migrate_says_at_once_that_it_cannot_know_the_server(server: Secur
         await migrate.databases(verified(server.url(), Path(told)), server.passwords, print)
 
 
-async def test_a_renewed_certificate_is_shown_without_a_connection_being_cut(server: Secured) -> None:
+async def test_a_renewed_certificate_is_shown_without_a_connection_being_cut(
+    server: Secured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = verified(server.url(), server.ca_file)
     connection = await asyncpg.connect(url)
-    before = _serial(connection)
-    (server.keys / POSTGRES_CERTIFICATE).unlink()
-    certificates.renew_in_containers(server.keys)
-    server.show_renewed()
-    await connection.execute(RELOAD)
-
-    async def is_shown() -> bool:
-        other = await asyncpg.connect(url)
-        shown = _serial(other)
-        await other.close()
-        return shown != before
-
-    await eventually(is_shown)
+    monkeypatch.setattr(certificates, "LIVES", timedelta(days=100))
+    for said in (["Postgres shows a certificate that ends in 99 days"], []):
+        (server.keys / POSTGRES_CERTIFICATE).unlink()
+        certificates.renew_in_containers(server.keys)
+        server.show_renewed()
+        await connection.execute("SELECT pg_reload_conf()")
+        await eventually(partial(_is_said_of_its_end, url, said))
+        monkeypatch.undo()
     assert await connection.fetchval("SELECT 1") == 1
     await connection.close()
 
 
-def _serial(connection: Any) -> str:
-    return str(connection._transport.get_extra_info("ssl_object").getpeercert()["serialNumber"])
+async def _is_said_of_its_end(url: str, expected: list[str]) -> bool:
+    reports: list[str] = []
+    connection = await asyncpg.connect(url)
+    await migrate._say_when_it_ends(connection, reports.append)
+    await connection.close()
+    return [each.removeprefix(NOTE).partition(".")[0] for each in reports] == expected

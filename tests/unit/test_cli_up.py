@@ -71,7 +71,7 @@ async def test_what_a_step_wants_to_be_read_is_shown_also_when_all_went_well(tmp
         ({"SLICELINE_AUTH": "off", "SLICELINE_ISSUER": "https://id.example.com"}, "leave one out"),
     ],
 )
-def test_up_does_not_guess_whether_anybody_may_come_in(told: dict[str, str], said: str) -> None:
+def test_up_does_not_guess_what_it_was_told(told: dict[str, str], said: str) -> None:
     refused = CliRunner().invoke(app, ["up"], env=told)
     assert (refused.exit_code, said in " ".join(refused.output.split())) == (2, True), refused.output
 
