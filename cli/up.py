@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import console, fail
-from deployment import AUTH, OLD_EVENTS, OLD_EVENTS_CHOICES
-from deployment.addresses import CA_FILE
+from deployment import AUTH, CA_FILE, OLD_EVENTS, OLD_EVENTS_CHOICES
 from local import ROOT, state
 from local.layout import HIGHEST_OFFSET, Layout, layout_for
 from local.program import last_lines, python

@@ -9,5 +9,7 @@ OLD_EVENTS_CHOICES = ("read", "skip")
 
 PASSWORDS = "SLICELINE_PASSWORDS"
 """The setting that names the folder with the passwords of the roles in Postgres."""
+CA_FILE = "SLICELINE_DATABASE_CA_FILE"
+"""Names the setting that names the file with the authorities that vouch for Postgres."""
 AUTH = "SLICELINE_AUTH"
 """Names the setting that says whether people and services are let in by tokens alone: on, or off."""

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from backbone.values.passwords import with_password
 from backbone.values.verified import verified
-
-CA_FILE = "SLICELINE_DATABASE_CA_FILE"
+from deployment import CA_FILE
 
 
 def superuser_told_by(environ: Mapping[str, str]) -> str | None:

@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 from backbone.values.passwords import password_in
-from deployment import PASSWORDS
-from deployment.addresses import CA_FILE
+from deployment import CA_FILE, PASSWORDS
 from deployment.drawing import draw_once
 from deployment.roles import SUPERUSER, every_role, is_of_a_service
 from services import CATALOGUE

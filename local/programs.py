@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployment import AUTH, PASSWORDS, master_key, people
-from deployment.addresses import CA_FILE, database_url
+from deployment import AUTH, CA_FILE, PASSWORDS, master_key, people
+from deployment.addresses import database_url
 from deployment.passwords import Passwords
 from local import kafka, postgres, probes
 from local.layout import Layout

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from deployment.addresses import CA_FILE
+from deployment import CA_FILE
 from deployment.certificates import POSTGRES_CA, POSTGRES_CERTIFICATE
 from deployment.doors import Doors
 from deployment.front_door import FILE
