@@ -7,15 +7,13 @@ name resolves to has to lie outside, unless a setting lets it.
 
 import re
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import idna
 import msgspec
 
 from backbone.errors import SlicelineError
-
-IP = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from backbone.values.networks import IP, Network
 
 LONGEST_URL = 2000
 _LONGEST_NAME = 253
@@ -124,11 +122,6 @@ def ports_of(text: str) -> frozenset[int]:
     if not ports or not all(1 <= port <= 65535 for port in ports):
         raise ValueError("must be ports between 1 and 65535, separated by commas")
     return frozenset(ports)
-
-
-def networks_of(text: str) -> tuple[Network, ...]:
-    """Read a list of networks, `10.0.0.0/8,fd00::/8`. Raises ValueError."""
-    return tuple(ip_network(each) for each in _listed(text))
 
 
 def is_public(ip: IP) -> bool:

@@ -4,7 +4,8 @@ from pydantic import Field, field_validator
 
 from backbone.settings import Seconds
 from backbone.settings import Settings as Common
-from services.webhooks.addresses import Rules, networks_of, ports_of
+from backbone.values.networks import networks_of
+from services.webhooks.addresses import Rules, ports_of
 
 
 class Settings(Common):

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import trustme
 
-from services.webhooks.addresses import Refused, Rules, networks_of
+from backbone.values.networks import networks_of
+from services.webhooks.addresses import Refused, Rules
 from services.webhooks.calling import Answer, Caller, Unreached
 from tests.integration.receivers import Listener, listening
 

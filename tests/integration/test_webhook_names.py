@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from backbone.values.networks import networks_of
 from services.webhooks import calling, names
-from services.webhooks.addresses import Rules, networks_of
+from services.webhooks.addresses import Rules
 from services.webhooks.calling import Caller, Unreached
 from tests.integration.receivers import listening
 from tests.waiting import eventually
