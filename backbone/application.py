@@ -25,6 +25,7 @@ from backbone.http.observing import Correlation, ErrorsAsProblems, RequestMetric
 from backbone.http.openapi import Application
 from backbone.http.permissions import open_to_all, said_at
 from backbone.http.problems import respond
+from backbone.http.rates import Rates
 from backbone.http.routes import (
     audit,
     data_keys,
@@ -52,6 +53,7 @@ from backbone.version import VERSION
 def create_application(service: Service[Any], context: Context[Any]) -> Application:
     """Make the application: the service's own routes, for the role `api`, and those every process has."""
     operations = _operations(service)
+    rates = Rates(context.settings)
     application = Application(
         title=f"Sliceline {service.name}",
         description=f"{service.about} Every error is a problem document (RFC 9457).",
@@ -61,7 +63,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
         servers=SERVERS,
         openapi_tags=tags(service.name, service.about),
         generate_unique_id_function=_operation_id,
-        middleware=_stack(context, [service.router, *operations]),
+        middleware=_stack(context, rates, [service.router, *operations]),
         exception_handlers={HTTPException: respond, RequestValidationError: respond},
         redirect_slashes=False,
         docs_url=None,
@@ -76,7 +78,7 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     if context.settings.has_role("api"):
         application.include_router(service.router, tags=[service.name])
         lanes = {lane: said_at(service.router, lane.path) for lane in service.grouped}
-        application.express = Express(application.ordinary, lanes, context)
+        application.express = Express(application.ordinary, lanes, context, rates)
     for router in operations:
         application.include_router(router, tags=[OPERATIONS])
     if routes := undeclared(application):
@@ -114,7 +116,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
     ]
 
 
-def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middleware]:
+def _stack(context: Context[Any], rates: Rates, routers: Iterable[APIRouter]) -> list[Middleware]:
     """List the middleware from the outside in; each one relies on those before it."""
     origins = context.settings.origins
     return [
@@ -125,9 +127,9 @@ def _stack(context: Context[Any], routers: Iterable[APIRouter]) -> list[Middlewa
         Middleware(Audited, context=context),
         Middleware(ErrorsAsProblems),
         Middleware(OwnPages, origins=origins),
-        Middleware(InFlight, most=context.settings.requests_in_flight, streams=context.settings.streams),
+        Middleware(InFlight, settings=context.settings, rates=rates),
         Middleware(RequestTarget),
-        Middleware(Doors, context=context),
+        Middleware(Doors, context=context, rates=rates),
         Middleware(Bodies, larger=larger(route for each in routers for route in each.routes)),
         Middleware(Heads),
     ]

@@ -22,6 +22,7 @@ from backbone.values.addresses import (
 )
 from backbone.values.brokers import Brokers, authorities_in
 from backbone.values.currencies import is_currency
+from backbone.values.networks import networks_and_hosts_of, networks_of
 from backbone.values.passwords import password_in
 from backbone.values.sealed import KEY_BYTES
 from backbone.values.verified import verified
@@ -37,6 +38,7 @@ LONGEST = timedelta(days=366)
 Seconds = Annotated[float, Field(gt=0, le=LONGEST.total_seconds(), allow_inf_nan=False)]
 """A span of time that ends: more than none, at most a year."""
 Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
+PerSecond = Annotated[float, Field(ge=0.001, le=1_000_000, allow_inf_nan=False)]
 
 ROLES = ("api", "relay", "consumers", "jobs")
 
@@ -122,6 +124,29 @@ class Settings(BaseSettings):
         description="Origins whose pages may use the API from a browser, http://localhost:5173,…; * is every origin",
     )
     streams: int = Field(2000, ge=1, le=1_000_000, description="Event streams at once; more are answered 429")
+    client_rate: PerSecond = Field(
+        200.0, description="Requests a second of one client, by its address, to a process; more are answered 429"
+    )
+    client_burst: int = Field(1000, ge=1, le=1_000_000, description="Requests of one client at once, after a pause")
+    principal_rate: PerSecond = Field(
+        50.0, description="Requests a second of one principal (`sub`) to a process; more are answered 429"
+    )
+    principal_burst: int = Field(
+        500, ge=1, le=1_000_000, description="Requests of one principal at once, after a pause"
+    )
+    principal_streams: int = Field(
+        20, ge=1, le=1_000_000, description="Event streams at once of one principal, or of one client without a token"
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies that are believed who a client is (X-Forwarded-For): front,10.1.0.0/16. A name is looked "
+        "up again and again. None: whoever is connected is the client",
+    )
+    unlimited_networks: str = Field(
+        "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        description="Networks within: clients that come from there by no trusted proxy have no rate, and principals "
+        "none where they act for the shop",
+    )
     stuck_after_seconds: Seconds = Field(60.0, description="A part that makes no progress so long ends the process")
     idempotency_days: int = Field(
         2, ge=1, le=3660, description="How long the answers under an Idempotency-Key are kept"
@@ -155,6 +180,18 @@ class Settings(BaseSettings):
     @classmethod
     def _sound_services(cls, given: str) -> str:
         named_urls(given)
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _sound_proxies(cls, given: str) -> str:
+        networks_and_hosts_of(given)
+        return given
+
+    @field_validator("unlimited_networks")
+    @classmethod
+    def _sound_networks(cls, given: str) -> str:
+        networks_of(given)
         return given
 
     @field_validator("database_password_file", "kafka_password_file")

@@ -22,7 +22,7 @@ MEANINGS = {
     "413": "The body is too large",
     "415": "The body is not JSON",
     "422": "A field is not acceptable",
-    "429": "Too many requests at once",
+    "429": "Too many requests at once, or of one client or principal",
     "500": "We failed",
     "503": "Temporarily unavailable",
 }

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backbone.context import Context
 from backbone.http.problems import Problem, malformed
+from backbone.http.rates import Rates
 from backbone.http.routing import permission_at
 from backbone.identity.caller import NOBODY, Caller, Permission, own
 from backbone.identity.tokens import TokenRefused
@@ -19,22 +20,24 @@ AUTHORIZATION = "Authorization"
 class Doors:
     """ASGI: puts the `caller`, and the route's `permission`, into the request's state."""
 
-    def __init__(self, app: ASGIApp, context: Context[Any]) -> None:
+    def __init__(self, app: ASGIApp, context: Context[Any], rates: Rates) -> None:
         self.app = app
         self._context = context
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through that its route lets in. Raises Problem 401 and 403, and IssuerAway."""
+        """Let a request through that its route lets in. Raises Problem 401, 403 and 429, and IssuerAway."""
         if scope["type"] == "http":
             given = [value for name, value in scope["headers"] if name == b"authorization"]
             state = scope.setdefault("state", {})
             state["permission"] = permission_at(scope)
             state["caller"] = await admitted(state["permission"], given, self._context)
+            self._rates.admit_principal(scope, state["caller"])
         await self.app(scope, receive, send)
 
 
 async def admitted(permission: Permission | None, given: Sequence[bytes], context: Context[Any]) -> Caller:
-    """Return who asks by the Authorization headers of a request. Raises as `Doors` does.
+    """Return who asks by the Authorization headers of a request. Raises Problem 401 and 403, and IssuerAway.
 
     Where there is no route there is nothing to refuse; whoever asks is told that there is none.
     """

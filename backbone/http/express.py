@@ -31,7 +31,8 @@ from backbone.http.doors import admitted
 from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
-from backbone.http.problems import Problem
+from backbone.http.problems import TooMany
+from backbone.http.rates import Rates
 from backbone.identity.caller import Caller, Permission
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
@@ -52,10 +53,11 @@ class Express:
     """ASGI: answers what is plain, and hands everything else to the application."""
 
     def __init__(
-        self, app: ASGIApp, lanes: Mapping[GroupedCommand[Any, Any], Permission], context: Context[Any]
+        self, app: ASGIApp, lanes: Mapping[GroupedCommand[Any, Any], Permission], context: Context[Any], rates: Rates
     ) -> None:
         """`lanes` says of each command who may give it."""
         self._app = app
+        self._rates = rates
         self._lanes = {lane.path: _Lane(lane, permission, context) for lane, permission in lanes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,8 +70,9 @@ class Express:
             await self._app(scope, receive, send)
             return
         try:
+            self._rates.admit_client(scope)
             lane.admission.enter()
-        except Problem as refusal:
+        except TooMany as refusal:
             await lane.refuse(refusal, new_id(), scope, receive, send)
             return
         arrival = _Arrival(receive)
@@ -83,13 +86,16 @@ class Express:
         if headers is None:
             await self._app(scope, receive, send)
             return
+        message = pending = None
         try:
-            message, pending = await lane.look_at(headers, receive)
-        except asyncio.CancelledError as error:
+            if caller := await lane.caller(headers):
+                self._rates.admit_principal(scope, caller)
+                message, pending = await lane.look_at(headers, caller, receive)
+        except (TooMany, asyncio.CancelledError) as error:
             await lane.refuse(error, new_id(), scope, receive, send)
             return
         if pending is None:
-            await self._app(scope, again(message, receive), send)
+            await self._app(scope, again(message, receive) if message else receive, send)
         else:
             await lane.answer(pending, scope, receive, send)
 
@@ -119,22 +125,30 @@ class _Lane:
         self._count = observing.requests.labels("POST", lane.path, 202)
         self._time = observing.durations.labels("POST", lane.path)
 
-    async def look_at(self, headers: _Headers, receive: Receive) -> tuple[Message, PendingCommand[Any] | None]:
+    async def caller(self, headers: _Headers) -> Caller | None:
+        """Return who asks; None of whom the ordinary way must refuse."""
+        given = [headers[b"authorization"]] if b"authorization" in headers else []
+        try:
+            return await admitted(self._permission, given, self._context)
+        except Exception:
+            return None
+
+    async def look_at(
+        self, headers: _Headers, caller: Caller, receive: Receive
+    ) -> tuple[Message, PendingCommand[Any] | None]:
         """Receive the body, wait for a turn, and make a pending command of it if it is for this lane."""
         message = await receive()
         async with self._turns:
             await asyncio.sleep(0)
-        return message, await self._pending(headers, message)
+        return message, await self._pending(headers, caller, message)
 
-    async def _pending(self, headers: _Headers, message: Message) -> PendingCommand[Any] | None:
+    async def _pending(self, headers: _Headers, caller: Caller, message: Message) -> PendingCommand[Any] | None:
         """Decide the request; None when it is not for this lane, and then nothing has happened yet."""
         body = message.get("body", b"")
         if message["type"] != "http.request" or message.get("more_body") or len(body) > LARGEST:
             return None
         try:
             key = key_of(headers[b"idempotency-key"].decode("latin-1")) if b"idempotency-key" in headers else None
-            given = [headers[b"authorization"]] if b"authorization" in headers else []
-            caller = await admitted(self._permission, given, self._context)
             parsed = check_json(body)
             item, answer = await self._lane.decide(self._lane.body.model_validate(parsed), self._context, caller)
             cause = Cause(new_id(), None, _trace(self._lane.path, headers))

@@ -16,6 +16,7 @@ from backbone.events.contracts import ContractBroken
 from backbone.http.answers import CORRELATION, to_json
 from backbone.http.routing import methods_at
 from backbone.http.wording import field_name, in_plain_words
+from backbone.observing.metrics import LIMITED
 from backbone.running.faults import is_locked_out, is_passing, is_unknown
 from backbone.running.shares import Full
 from backbone.storage.idempotency import KeyReused
@@ -68,6 +69,14 @@ class Problem(SlicelineError):
         said = {name: value for name, value in document.items() if value not in (None, "")}
         named = {CORRELATION: correlationid} if correlationid else {}
         return Response(to_json(said), self.status, {**named, **self.headers}, PROBLEM_JSON)
+
+
+class TooMany(Problem):
+    """Refuses what goes beyond a limit, counts that by the limit's name, and says when it may come again (seconds)."""
+
+    def __init__(self, limit: str, detail: str, retry_after: int) -> None:
+        super().__init__(429, "Too many requests", detail, headers={"Retry-After": str(retry_after)})
+        LIMITED.labels(limit).inc()
 
 
 def problem_of(error: Exception, scope: Scope) -> Problem:

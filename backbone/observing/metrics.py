@@ -24,4 +24,5 @@ LAG = Gauge(
 )
 LOG_BREAKS = Counter("sliceline_log_breaks_total", "Stored places that did not fit their topic", ["topic", "what"])
 UNREAD = Counter("sliceline_unread_events_total", "Records known to be gone before they were read", ["topic"])
+LIMITED = Counter("sliceline_http_limited_total", "Requests answered 429, by the limit that they met", ["limit"])
 JOBS_DONE = Counter("sliceline_jobs_total", "Job attempts by how they ended", ["kind", "outcome"])

@@ -24,8 +24,10 @@ from starlette.requests import ClientDisconnect
 
 from backbone.http.bodies import LARGEST
 from backbone.http.browsers import TOLD
+from backbone.http.clients import Clients
 from backbone.http.wire import connection
 from backbone.http.wire.server import Server
+from backbone.settings import Settings
 from deployment.front_door import Limits, caddyfile, is_outside, outside
 from local import probes
 from local.ports import HOST, free_port
@@ -60,6 +62,7 @@ class Behind:
     def application(self) -> FastAPI:
         application = FastAPI(openapi_url=None)
         application.state.context = None
+        clients = Clients(Settings(database_url="postgresql://a:b@127.0.0.1/a", trusted_proxies=HOST))
 
         @application.api_route("/{path:path}", methods=list(METHODS))
         async def answer(request: Request) -> Response:
@@ -69,7 +72,8 @@ class Behind:
                 return StreamingResponse(_long(), media_type="text/event-stream")
             with contextlib.suppress(ClientDisconnect):
                 self.bodies.append(await request.body())
-            return JSONResponse({"target": target, "headers": dict(request.headers)})
+            client = clients.of(request.scope).name
+            return JSONResponse({"target": target, "headers": dict(request.headers), "client": client})
 
         return application
 
@@ -420,6 +424,14 @@ async def test_the_door_alone_says_where_a_request_is_from(client: httpx.AsyncCl
         assert got["x-forwarded-proto"] == "https"
         assert got["x-forwarded-host"] == got["host"] == client.base_url.netloc.decode()
         assert "forwarded" not in got
+
+
+async def test_two_clients_behind_the_door_are_two(door: Door) -> None:
+    for address in ("127.0.0.2", "127.0.0.3"):
+        transport = httpx.AsyncHTTPTransport(local_address=address, verify=door.trust())
+        async with httpx.AsyncClient(base_url=door.url, transport=transport) as client:
+            got = (await client.get("/orders/7", headers={"X-Forwarded-For": "192.0.2.1"})).json()
+        assert got["client"] == address
 
 
 async def test_what_is_for_one_connection_is_not_told_on(client: httpx.AsyncClient) -> None:

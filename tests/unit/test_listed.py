@@ -126,6 +126,12 @@ def test_nobody_in_compose_is_let_in_without_a_token(name: str) -> None:
     assert told["SLICELINE_ISSUER_TOKENS"] == "${SLICELINE_ISSUER_TOKENS-http://identity:8000/token}"
 
 
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_service_in_compose_believes_the_front_door_alone_where_clients_are(name: str) -> None:
+    assert COMPOSE[name]["environment"]["SLICELINE_TRUSTED_PROXIES"] == "front"
+    assert "front" in COMPOSE
+
+
 def shown(volume: str) -> set[str]:
     return {
         name for name, block in COMPOSE.items() for each in block.get("volumes", ()) if each.startswith(f"{volume}:")

@@ -158,6 +158,13 @@ def test_what_was_discarded_is_remembered_longer_than_topics_keep_it() -> None:
         (Settings, "pool_size", "0"),
         (Settings, "pool_size", "100000"),
         (Settings, "requests_in_flight", "0"),
+        (Settings, "client_rate", "0"),
+        (Settings, "client_rate", "1e-300"),
+        (Settings, "client_rate", "inf"),
+        (Settings, "client_burst", "0"),
+        (Settings, "principal_rate", "-1"),
+        (Settings, "principal_burst", "0.5"),
+        (Settings, "principal_streams", "0"),
         (Settings, "otlp_endpoint", "collector:4318"),
         (OfPayments, "provider_rate", "inf"),
         (OfPayments, "provider_rate", "nan"),
@@ -173,6 +180,19 @@ def test_what_was_discarded_is_remembered_longer_than_topics_keep_it() -> None:
 def test_a_number_or_a_name_that_cannot_be_is_refused(of: type[Settings], name: str, value: str) -> None:
     alias = of.model_fields[name].validation_alias
     assert refusal(of, str(alias or name), value)
+
+
+@pytest.mark.parametrize(
+    "value", ["10.0.0.300", "10.0.0.1/8", "10.0.0.0/33", "fd00::/129", "a b", "front:8443", "http://front"]
+)
+def test_what_is_no_network_is_refused_by_what_it_is(value: str) -> None:
+    for name in ("trusted_proxies", "unlimited_networks"):
+        assert value in refusal(Settings, name, f"127.0.0.1,{value}")
+
+
+def test_a_proxy_may_be_a_network_or_a_host_and_a_network_no_host() -> None:
+    assert Settings(database_url=URL, trusted_proxies="front, 10.0.0.0/8,lb-1.example.com").trusted_proxies
+    assert "front" in refusal(Settings, "unlimited_networks", "front")
 
 
 @pytest.mark.parametrize(
