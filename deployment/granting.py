@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from backbone.running.retry import RetryPolicy, repeat
+from backbone.storage.confined import customers_of
 from backbone.storage.database import STATEMENT
 from backbone.storage.statement import Statement
 from deployment import scram
@@ -18,7 +19,7 @@ from deployment.addresses import in_database
 from deployment.passwords import Passwords
 from deployment.roles import READER, every_role, owner_of
 
-NOTHING_ELSE = "LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+NOTHING_ELSE = "NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 SERVICE_LIMITS = {
     "statement_timeout": f"{STATEMENT:.0f}s",
     "lock_timeout": "3s",
@@ -80,7 +81,8 @@ class InTheWay(Exception):
 
 async def make(connection: Any, postgres_url: str, services: Collection[str], passwords: Passwords) -> None:
     """Make and change what is not as it should be, as the superuser that `postgres_url` names. Raises InTheWay."""
-    kept = {row["rolname"]: row["rolpassword"] for row in await _KEPT.fetch(connection, roles=every_role(services))}
+    roles = [*every_role(services), *map(customers_of, services)]
+    kept = {row["rolname"]: row["rolpassword"] for row in await _KEPT.fetch(connection, roles=roles)}
     await connection.execute("; ".join(statements_of_roles(services, kept, passwords)))
     for role in every_role(services):
         passwords.settle(role)
@@ -102,7 +104,12 @@ def statements_of_roles(
             yield f'CREATE ROLE "{role}"'
         password = passwords.coming(role)
         changed = "" if scram.is_of(kept.get(role), password) else f" PASSWORD '{scram.verifier(password)}'"
-        yield f'ALTER ROLE "{role}" {NOTHING_ELSE}{changed}'
+        yield f'ALTER ROLE "{role}" LOGIN {NOTHING_ELSE}{changed}'
+    for service in services:
+        if (role := customers_of(service)) not in kept:
+            yield f'CREATE ROLE "{role}"'
+        yield f'ALTER ROLE "{role}" NOLOGIN {NOTHING_ELSE}'
+        yield f'GRANT "{role}" TO "{service}" WITH INHERIT FALSE, SET TRUE'
     for role, limits in (*((service, SERVICE_LIMITS) for service in services), (READER, READER_LIMITS)):
         for name, value in limits.items():
             yield f"ALTER ROLE \"{role}\" SET {name} = '{value}'"

@@ -10,6 +10,7 @@ from backbone.http.routing import permissions
 from backbone.identity.caller import Permission
 from backbone.service import Service
 from backbone.settings import ROLES
+from backbone.storage.confined import customers_of
 from backbone.storage.database import Database
 from backbone.storage.tables import metadata as of_the_backbone
 from deployment import grants, people
@@ -51,11 +52,14 @@ POSTGRES = f"""\
 ## In Postgres
 
 As the tables say it where they are described (`tables.py`), in the database of each service. A service is nobody in
-the databases of others; `{READER}` is `./sliceline psql`. Everything else, like making and emptying tables, is for
-their owner, who is `migrate`.
+the databases of others; during a customer's request it is the role `…_customers`, which sees *own* rows alone;
+`{READER}` is `./sliceline psql`. Everything else, like making and emptying tables, is for their owner, who is
+`migrate`.
 
-| in the database of | tables | the service | `{READER}` |
-| --- | --- | --- | --- |"""
+| in the database of | tables | the service | `…_customers` | `{READER}` |
+| --- | --- | --- | --- | --- |"""
+Row = tuple[str, str, str]
+"""What the roles may do with a table, in words and in the order of the columns."""
 VERBS = {"SELECT": "reads", "INSERT": "adds", "UPDATE": "changes", "DELETE": "deletes"}
 
 
@@ -153,22 +157,30 @@ def _postgres(services: Iterable[str]) -> Iterator[str]:
     yield ""
 
 
-def _by_table(service: str) -> dict[str, tuple[str, str]]:
-    """Return what a service's role and the reader may do with each table of its database, in words."""
+def _by_table(service: str) -> dict[str, Row]:
+    """Return what may be done with each table of a service's database."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for table, role, privilege in grants.declared(service):
         found[table][role].add(privilege)
-    return {table: (_in_words(found[table][service]), _in_words(found[table][READER])) for table in sorted(found)}
+    walled = grants.policies(service)
+    return {
+        table: (
+            _in_words(found[table][service]),
+            f"{_in_words(found[table][customers_of(service)])}{' own' if table in walled else ''}",
+            _in_words(found[table][READER]),
+        )
+        for table in sorted(found)
+    }
 
 
 def _in_words(privileges: set[str]) -> str:
     return ", ".join(verb for privilege, verb in VERBS.items() if privilege in privileges)
 
 
-def _tables(where: str, tables: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def _tables(where: str, tables: Mapping[str, Row]) -> Iterator[str]:
     """Write a line for all tables with which the same may be done."""
-    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    alike: dict[Row, list[str]] = defaultdict(list)
     for table, said in tables.items():
         alike[said].append(f"`{table}`")
-    for (service, reader), names in sorted(alike.items(), reverse=True):
-        yield f"| {where} | {', '.join(names)} | {service} | {reader} |"
+    for said, names in sorted(alike.items(), reverse=True):
+        yield f"| {where} | {', '.join(names)} | {' | '.join(said)} |"

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,10 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from backbone.storage import migrations
+from backbone.storage.confined import customers_of
+from deployment import grants
 from deployment.doors import Doors
+from deployment.roles import READER
 from tests import processes, servers
 from tests.issuing import BELIEVED
 from tests.journal import Journal
@@ -24,6 +27,9 @@ from tests.system import Shop
 
 UNIT = Path(__file__).parent / "unit"
 
+ROLE = """
+DO $$ BEGIN IF to_regrole('"{0}"') IS NULL THEN CREATE ROLE "{0}"; END IF; END $$
+"""
 NewDatabase = Callable[[str], str]
 
 SHARING = ("tests/e2e/", "tests/faults/")
@@ -144,8 +150,9 @@ def template(postgres: str) -> Callable[[str], str]:
     @cache
     def make(service: str) -> str:
         name = f"template_{service}_{uuid4().hex[:8]}"
-        _execute(postgres, f'CREATE DATABASE "{name}"')
-        migrations.upgrade(service, _url(postgres, name))
+        roles = (service, customers_of(service), READER)
+        _execute(postgres, *(ROLE.format(role) for role in roles), f'CREATE DATABASE "{name}"')
+        migrations.upgrade(service, _url(postgres, name), afterwards=partial(grants.bring_up_to_date, service))
         return name
 
     return make

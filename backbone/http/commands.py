@@ -79,7 +79,9 @@ class CommandRequest:
         return response
 
     async def _at_once(self, effect: Effect, tx: Tx) -> Response:
-        return self._response(await effect(tx))
+        async with tx.confined():
+            answer = await effect(tx)
+        return self._response(answer)
 
     async def _act(self) -> Act | None:
         """Make the act that this command is, where it is one of staff or operators."""
@@ -152,7 +154,7 @@ class CommandRequest:
         kept = await idempotency.claim(tx, claim)
         if kept is not None:
             return _sent(kept, is_replay=True)
-        response = self._response(await effect(tx))
+        response = await self._at_once(effect, tx)
         await idempotency.keep(tx, claim, _reply(response))
         return response
 

@@ -13,12 +13,16 @@ from backbone.http.rates import Rates
 from backbone.http.routing import permission_at
 from backbone.identity.caller import NOBODY, Caller, Permission, own
 from backbone.identity.tokens import TokenRefused
+from backbone.storage.confined import confined_to
 
 AUTHORIZATION = "Authorization"
 
 
 class Doors:
-    """ASGI: puts the `caller`, and the route's `permission`, into the request's state."""
+    """ASGI: puts the `caller`, and the route's `permission`, into the request's state.
+
+    Whoever is let in for one's own things alone is shown no others by the database either.
+    """
 
     def __init__(self, app: ASGIApp, context: Context[Any], rates: Rates) -> None:
         self.app = app
@@ -27,13 +31,16 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through that its route lets in. Raises Problem 401, 403 and 429, and IssuerAway."""
-        if scope["type"] == "http":
-            given = [value for name, value in scope["headers"] if name == b"authorization"]
-            state = scope.setdefault("state", {})
-            state["permission"] = permission_at(scope)
-            state["caller"] = await admitted(state["permission"], given, self._context)
-            self._rates.admit_principal(scope, state["caller"])
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        state = scope.setdefault("state", {})
+        state["permission"] = permission_at(scope)
+        state["caller"] = caller = await admitted(state["permission"], given, self._context)
+        self._rates.admit_principal(scope, caller)
+        with confined_to(caller.only):
+            await self.app(scope, receive, send)
 
 
 async def admitted(permission: Permission | None, given: Sequence[bytes], context: Context[Any]) -> Caller:

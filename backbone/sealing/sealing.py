@@ -21,6 +21,7 @@ from backbone.running.coalescer import Coalescer
 from backbone.running.faults import OfOneAlone, is_passing
 from backbone.sealing import store
 from backbone.settings import Settings
+from backbone.storage.confined import confined_to
 from backbone.storage.database import Database
 from backbone.values.sealed import FORGOTTEN, SEALED, UNREADABLE
 
@@ -240,7 +241,8 @@ class Sealing:
     async def _own(self, names: Sequence[str]) -> Mapping[str, bytes | None]:
         """Look up keys of our own; what has been committed is answered, also where that cannot be done now."""
         try:
-            return await store.find(self._database.for_queries, names)
+            with confined_to(None):  # which key a text needs says the text; no customer may look for others
+                return await store.find(self._database.for_queries, names)
         except Exception as error:
             if is_passing(error):
                 raise KeysAway(f"Our own keys cannot be looked up ({type(error).__name__}).") from error

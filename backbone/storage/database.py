@@ -23,6 +23,7 @@ from backbone.running.retry import RetryPolicy, repeat
 from backbone.running.shares import Share, shared_out
 from backbone.storage import job_rows, outbox
 from backbone.storage.clock import Clock
+from backbone.storage.confined import AS_BEFORE, confining
 from backbone.storage.wakeups import SLEEP, Wakeups
 from backbone.values.passwords import password_in
 
@@ -113,6 +114,15 @@ class Tx:
             if row is None or row.kind not in kinds or (row.causationid, row.key) not in done
         }
 
+    @asynccontextmanager
+    async def confined(self) -> AsyncIterator[None]:
+        """Run the block as the customer whose request this is, if it is one's; what it raises ends the transaction."""
+        if confined := confining(self.service):
+            await self.raw.execute(confined)
+        yield
+        if confined:
+            await self.raw.execute(AS_BEFORE)
+
     async def flush(self) -> tuple[bool, frozenset[str]]:
         """Write what was collected; return whether events go out, and the kinds of jobs that are due, or soon."""
         kinds = await job_rows.write(self.raw, self._jobs, self.now + SLEEP)
@@ -192,7 +202,7 @@ class Database:
         """
         async with self._lent(fresh=fresh) as (connection, raw):
             tx = self.transactions(connection, raw, self.service, cause or Cause(new_id()), self.now())
-            async with _begun(raw, patience):
+            async with _begun(raw, _limiting(patience) if patience else None):
                 yield tx
                 woken = await tx.flush()
         self.wakeups.committed(*woken)
@@ -200,16 +210,16 @@ class Database:
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return the rows of one statement that commits by itself: a third of the round trips of a transaction.
 
-        Cut off, it may have committed.
+        Cut off, it may have committed. Of a customer's request it takes a transaction, as `reading` does.
         """
-        async with self._lent() as (_, raw):
+        async with self._lent() as (_, raw), self._confined(raw):
             rows: list[asyncpg.Record] = await raw.fetch(statement, *arguments)
             return rows
 
     @asynccontextmanager
     async def _lent(self, *, fresh: bool = False) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection[Any]]]:
         """Lend a connection of the pool, for SQLAlchemy and for asyncpg. One that was cut off does not go back."""
-        async with self.reading() as connection:
+        async with self._pooled() as connection:
             if fresh:
                 await connection.invalidate()
             raw = await _driver(connection)
@@ -224,7 +234,23 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for queries; each statement sees the newest committed state. Raises Full."""
+        """Lend a connection for queries; each statement sees the newest committed state. Raises Full.
+
+        During a customer's request no row is there but what is the customer's own (see `confined.py`).
+        """
+        if confining(self.service) is None:
+            async with self._pooled() as connection:
+                yield connection
+            return
+        async with self._lent() as (connection, raw), self._confined(raw):
+            yield connection
+
+    def _confined(self, raw: asyncpg.Connection[Any]) -> AbstractAsyncContextManager[None]:
+        confined = confining(self.service)
+        return _begun(raw, confined) if confined else nullcontext()
+
+    @asynccontextmanager
+    async def _pooled(self) -> AsyncIterator[AsyncConnection]:
         async with self._turn(), self._engine.connect() as connection:
             if self._clock.is_doubtful():
                 await self._clock.ask(await _driver(connection))
@@ -260,11 +286,14 @@ class Database:
         await self._engine.dispose()
 
 
+def _limiting(patience: timedelta) -> str:
+    return f"SET LOCAL lock_timeout = {patience // timedelta(milliseconds=1)}"
+
+
 @asynccontextmanager
-async def _begun(raw: asyncpg.Connection[Any], patience: timedelta | None) -> AsyncIterator[None]:
-    """Run the block in a transaction; how long it waits for locks is said in the message that begins it."""
-    limit = f"; SET LOCAL lock_timeout = {patience // timedelta(milliseconds=1)}" if patience else ""
-    await raw.execute(f"BEGIN{limit}")
+async def _begun(raw: asyncpg.Connection[Any], said: str | None) -> AsyncIterator[None]:
+    """Run the block in a transaction; what is to be said first goes in the message that begins it."""
+    await raw.execute(f"BEGIN; {said}" if said else "BEGIN")
     try:
         yield
     except BaseException:

@@ -1,5 +1,7 @@
 """Describes the tables that every service's database has beside its own."""
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -23,12 +25,24 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
+READING = ("SELECT",)
 APPEND_ONLY = {"append_only": True}
 """The `info` of a table to which a service adds rows that it neither changes nor deletes, and so may not."""
 READ_ONLY = {"read_only": True}
 """The `info` of a table that a service only reads: a function that works as its owner writes it."""
 SECRET = {"secret": True}
 """The `info` of a table of which nobody reads a row but its service."""
+FOR_CUSTOMERS = {"customers": READING}
+"""The `info` of a table that a customer's request may read, every row of it."""
+
+
+def own(whose: str, *changes: str) -> dict[str, Any]:
+    """Make the `info` of a table of customers' own rows: `whose` says in SQL whose a row is.
+
+    A customer's request may read these rows alone, and do with them what `changes` names: "INSERT", "UPDATE", "DELETE".
+    """
+    return {"customers": (*READING, *changes), "whose": whose}
+
 
 SOUND_TYPE = "length(type) <= 512"
 """What is longer than a type may be is none (see `envelope.LONGEST_ATTRIBUTE`), and would not fit into an index."""

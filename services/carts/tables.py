@@ -3,6 +3,9 @@
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from backbone.storage.confined import ASKING
+from backbone.storage.tables import own
+
 metadata = MetaData()
 
 # A cart is one row: whatever happens to it is one lock and one write.
@@ -15,4 +18,6 @@ carts = Table(
     Column("customer", JSONB),
     Column("checkout", JSONB),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    # One that is nobody's yet is for whoever knows its id.
+    info=own(f"coalesce(customer ->> 'id', {ASKING})", "UPDATE"),
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, MetaData, Table, Text
 
-from backbone.storage.tables import APPEND_ONLY
+from backbone.storage.tables import APPEND_ONLY, own
 
 metadata = MetaData()
 
@@ -12,6 +12,7 @@ accounts = Table(
     Column("customer_id", Text(collation="C"), primary_key=True),
     Column("points", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("points >= 0", name="accounts_points"),
+    info=own("customer_id"),
 )
 
 # The history of an account in the order in which it was credited.
@@ -26,5 +27,5 @@ entries = Table(
     Column("points", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
     Column("earned_at", DateTime(timezone=True), nullable=False),
-    info=APPEND_ONLY,
+    info=APPEND_ONLY | own("customer_id"),
 )

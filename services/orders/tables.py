@@ -16,12 +16,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from backbone.storage.tables import APPEND_ONLY
+from backbone.storage.tables import APPEND_ONLY, FOR_CUSTOMERS, own
 
 metadata = MetaData()
 
 # Ids are UUIDv7 in lower case: compared byte by byte, their order is the order of placement.
 ID = Text(collation="C")
+
+OF_ITS_ORDER = "(SELECT o.customer_id FROM orders AS o WHERE o.id = order_id)"
 
 orders = Table(
     "orders",
@@ -45,6 +47,7 @@ orders = Table(
     Column("correlationid", Text),
     Index("orders_by_status", "status", "id"),
     Index("orders_by_customer", "customer_id", "id"),
+    info=own("customer_id", "UPDATE"),
 )
 
 # No foreign key: a fact about an unknown order is kept too, without a status.
@@ -57,7 +60,7 @@ timeline = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("event", Text, nullable=False),
     Column("text", Text, nullable=False),
-    info=APPEND_ONLY,
+    info=APPEND_ONLY | own(OF_ITS_ORDER, "INSERT"),
 )
 
 # Written while their order is locked.
@@ -74,6 +77,7 @@ refunds = Table(
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("settled_at", DateTime(timezone=True)),
     Column("failure", Text),
+    info=own(OF_ITS_ORDER),
 )
 
 menu = Table(
@@ -89,6 +93,7 @@ menu = Table(
     Column("sold_out", Boolean, nullable=False, server_default=false()),
     Column("back_orderable", Boolean, nullable=False, server_default=false()),
     Column("retired", Boolean, nullable=False, server_default=false()),
+    info=FOR_CUSTOMERS,
 )
 
 # What inventory tells: of which items one piece cannot be made, for want of which SKU. No foreign key: inventory knows
@@ -98,4 +103,5 @@ shortages = Table(
     metadata,
     Column("item", ID, primary_key=True),
     Column("sku", ID, primary_key=True),
+    info=FOR_CUSTOMERS,
 )

@@ -2,6 +2,8 @@
 
 from sqlalchemy import CheckConstraint, Column, DateTime, Double, Index, Integer, MetaData, Table, Text
 
+from backbone.storage.tables import own
+
 metadata = MetaData()
 
 # A review and its case are one row: whatever happens to it is one lock and one write.
@@ -29,6 +31,7 @@ reviews = Table(
     Column("resolved_at", DateTime(timezone=True)),
     CheckConstraint("stars BETWEEN 1 AND 5", name="reviews_stars"),
     CheckConstraint("case_status IN ('open', 'resolved')", name="reviews_case_status"),
+    info=own("customer_id", "INSERT"),
 )
 # A customer says once how an order was.
 Index("reviews_once", reviews.c.order_id, reviews.c.customer_id, unique=True)

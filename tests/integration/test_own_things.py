@@ -7,14 +7,24 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from copy import copy
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from fastapi import Response
 from sqlalchemy import text
 
+from backbone.http import Answer, Command, Db
+from backbone.http.context import Ctx
+from backbone.http.permissions import may
+from backbone.identity.caller import Caller
 from backbone.ids import new_id
+from backbone.service import Service
+from backbone.storage.database import Tx
+from deployment import grants
 from deployment.catalogue import sample_of
 from deployment.permissions import routes_of
 from tests.all_services import SERVICES
@@ -63,7 +73,23 @@ BODIES: Mapping[tuple[str, str], Callable[[str], Body | None]] = {
 }
 """What somebody sends in this name who writes."""
 CHOSEN = ("POST", "/carts/{cart}/items")
-"""Where whoever asks chooses the id, and one that nobody has is a new cart's."""
+"""Where whoever asks chooses the id, and one that nobody has is a new cart's. Many of them are written together."""
+ROWS = {
+    ("orders", "orders"): ("order", "id"),
+    ("orders", "timeline"): ("order", "order_id"),
+    ("orders", "refunds"): ("order", "order_id"),
+    ("carts", "carts"): ("cart", "id"),
+    ("reviews", "reviews"): ("review", "id"),
+    ("loyalty", "accounts"): ("customer", "customer_id"),
+    ("loyalty", "entries"): ("customer", "customer_id"),
+}
+"""Of which thing a row is in tables of customers' own rows, and what it has its id in."""
+REFUND = """
+INSERT INTO refunds (order_id, id, amount, currency, reason, by, status, requested_at)
+SELECT id, id, 1, 'GBP', 'Cold.', 'olga', 'requested', now() FROM orders
+"""
+LOOK = 'SELECT to_jsonb(t) AS row FROM "{}" AS t'
+CHANGE = 'UPDATE "{}" AS t SET version = version + 1 RETURNING to_jsonb(t) AS row'
 
 
 class Shop:
@@ -98,12 +124,37 @@ class Shop:
         }
 
     async def rows(self) -> dict[str, list[str]]:
-        """All that stands in the tables."""
+        """All that stands in the tables, but for refusals, which are for staff to see."""
         return {
             f"{name}.{table}": await _rows(service, table)
             for name, service in self.services.items()
             for table in await _tables(service)
+            if table != "audit_waiting"
         }
+
+
+def with_careless(service: Service[Any]) -> Service[Any]:
+    """The service with routes whose statements have no condition, such as might be forgotten in its own ones."""
+    router = copy(service.router)
+    router.routes = [*router.routes]
+
+    @router.get("/careless/{table}")
+    @may("orders.read", own=True)
+    async def look(table: str, db: Db, context: Ctx) -> dict[str, list[Any]]:
+        async with db.reading() as connection:
+            listed = (await connection.execute(text(LOOK.format(table)))).scalars().all()
+        found = await context.database.fetch(LOOK.format(table))
+        return {"listed": list(listed), "found": [row["row"] for row in found]}
+
+    @router.post("/careless/{table}")
+    @may("orders.cancel", own=True)
+    async def change(table: str, said: str, command: Command) -> Response:
+        async def effect(tx: Tx) -> Answer:
+            return Answer([row["row"] for row in await tx.raw.fetch(said.format(table))])
+
+        return await command.run(effect)
+
+    return replace(service, router=router)
 
 
 async def _tables(service: Fed) -> list[str]:
@@ -127,7 +178,7 @@ def issuer() -> Iterator[Issuer]:
 async def shop(new_database: NewDatabase, issuer: Issuer) -> AsyncIterator[Shop]:
     async with AsyncExitStack() as stack:
         services = {
-            name: await stack.enter_async_context(fed(SERVICES[name], new_database, issuer=issuer.url))
+            name: await stack.enter_async_context(fed(with_careless(SERVICES[name]), new_database, issuer=issuer.url))
             for name in sorted({name for name, _, _ in OWN})
         }
         shop = Shop(services, issuer)
@@ -202,3 +253,52 @@ async def test_the_same_requests_are_answered_to_whom_it_is(shop: Shop) -> None:
         body = BODIES[method, path](name) if method != "GET" else None
         told = await shop.ask(name, service, method, filled(path, shop.things[kind_of(path), name]), body)
         assert told.status_code in ((200,) if method == "GET" else (202, 409)), told.text
+
+
+def own_rows(service: str) -> Iterator[str]:
+    """The tables of a service in which there are customers' own rows."""
+    assert {*grants.policies(service)} == {table for name, table in ROWS if name == service}
+    yield from grants.policies(service)
+
+
+def things(service: str, table: str, rows: list[dict[str, Any]]) -> set[str]:
+    """Of which things these rows are."""
+    return {row[ROWS[service, table][1]] for row in rows}
+
+
+def test_every_service_with_routes_for_ones_own_things_says_whose_its_rows_are() -> None:
+    assert {name for name, _, _ in OWN} == {name for name in SERVICES if grants.policies(name)}
+
+
+async def test_a_statement_without_a_condition_meets_the_rows_of_whoever_asks_alone(shop: Shop) -> None:
+    await shop.services["orders"].database.fetch(REFUND)
+    for name, service in itertools.product(CUSTOMERS, shop.services):
+        for table in own_rows(service):
+            own = {shop.things[ROWS[service, table][0], name]}
+            seen = (await shop.ask(name, service, "GET", f"/careless/{table}")).json()
+            assert things(service, table, seen["listed"]) == things(service, table, seen["found"]) == own
+            met = await shop.ask(name, service, "POST", f"/careless/{table}?said={quote(LOOK)}")
+            assert things(service, table, met.json()) == own
+    for service, table in (("orders", "orders"), ("carts", "carts")):
+        for name in CUSTOMERS:
+            changed = await shop.ask(name, service, "POST", f"/careless/{table}?said={quote(CHANGE)}")
+            assert things(service, table, changed.json()) == {shop.things[ROWS[service, table][0], name]}
+
+
+async def test_where_no_route_looks_whose_a_thing_is_what_is_anothers_is_still_not_there(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Caller, "may_touch", lambda *_: True)
+    before = await shop.rows()
+    unused = {"customer": "nobody-at-all", "order": new_id(), "cart": f"cart-{new_id()}", "review": new_id()}
+    for owner, other in itertools.permutations(CUSTOMERS[:3], 2):
+        for service, method, path in sorted({*NAMED} - {("carts", *CHOSEN)}):
+            body = BODIES[method, path](other) if method != "GET" else None
+            thing, nothing = shop.things[kind_of(path), owner], unused[kind_of(path)]
+            told = await shop.ask(other, service, method, filled(path, thing), body)
+            absent = await shop.ask(other, service, method, filled(path, nothing), body)
+            assert said(told, thing, path) == said(absent, nothing, path)
+            assert told.status_code == (200 if kind_of(path) == "customer" else 404)
+        listed = await shop.ask(other, "orders", "GET", f"/orders?customer={quote(owner, safe='')}")
+        assert listed.json()["items"] == []
+    assert await shop.rows() == before

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import pytest
 
+from backbone.storage.confined import ASKING, confined_to, confining
 from backbone.storage.database import Database
 from backbone.storage.sessions import SharedSessions, refuse_shared
 from backbone.values.brokers import Brokers
@@ -31,7 +32,7 @@ ORDERS = "services.orders.service"
 
 
 @contextmanager
-def pooler(directory: Path, database_url: str, mode: str) -> Iterator[str]:
+def pooler(directory: Path, database_url: str, mode: str, sessions: int = 40) -> Iterator[str]:
     """The database's address behind a PgBouncer of that pool_mode."""
     assert PROGRAM, "pgbouncer is missing: install Debian's package of that name"
     server, port, account = urlsplit(database_url), free_port(), accounts.server_account()
@@ -45,7 +46,7 @@ def pooler(directory: Path, database_url: str, mode: str) -> Iterator[str]:
         unix_socket_dir =
         auth_type = any
         pool_mode = {mode}
-        default_pool_size = 40
+        default_pool_size = {sessions}
     """)
     accounts.give(directory, account)
     accounts.give(file, account)
@@ -125,3 +126,34 @@ async def test_a_pooler_that_others_use_as_well_is_found_out(url: str, tmp_path:
 async def keep_asking(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     while True:
         await connection.execute("SELECT pg_sleep(0.001)")
+
+
+async def test_a_session_is_confined_to_a_customer_for_one_transaction(url: str, tmp_path: Path) -> None:
+    """Also where the pooler gives each transaction another session, as services refuse to be served."""
+    direct = await asyncpg.connect(url)
+    await direct.execute(f"""
+        CREATE TABLE whose AS SELECT unnest('{{ada,ben}}'::text[]) AS id; GRANT SELECT ON whose TO orders_customers;
+        ALTER TABLE whose ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON whose TO orders_customers USING (id = {ASKING})
+    """)
+
+    async def seen(connection: "asyncpg.Connection[asyncpg.Record]", customer: str | None) -> list[str]:
+        with confined_to(customer):
+            said = confining("orders")
+        async with connection.transaction():
+            if said:
+                await connection.execute(said)
+            return [row["id"] for row in await connection.fetch("SELECT id FROM whose ORDER BY id")]
+
+    async def seen_in_turn(names: Sequence[str | None]) -> list[list[str]]:
+        connection = await asyncpg.connect(pooled, statement_cache_size=0)
+        found = [await seen(connection, name) for name in names]
+        await connection.close()
+        return found
+
+    own = {"ada": ["ada"], "ben": ["ben"], "carl": [], None: ["ada", "ben"]}
+    asked = [[*own][at:] + [*own][:at] for at in range(len(own))]
+    with pooler(tmp_path, url, "transaction", sessions=2) as pooled:
+        found = await asyncio.gather(*(seen_in_turn(names * 5) for names in asked))
+    assert found == [[own[name] for name in names * 5] for names in asked]
+    await direct.close()

@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from backbone.consuming.shadow import SCHEMA
 from backbone.context import Context
 from backbone.storage import migrations
+from backbone.storage.confined import confined_to, customers_of
 from backbone.storage.database import Database
 from backbone.storage.statement import Statement
 from backbone.storage.tables import metadata as of_the_backbone
@@ -136,8 +138,10 @@ class Installation:
 
     def able(self, service: str, role: str) -> set[tuple[str, str]]:
         """What a role is able to do with which table; one that only reads by default tries to write all the same."""
-        url = self.as_role(service, role)
-        tried = self.run(url, WRITING, TRYING, "SELECT current_setting('tried.able')")
+        login = service if role == customers_of(service) else role
+        url = self.as_role(service, login)
+        becoming = f"SET ROLE {role if role != login else 'NONE'}"
+        tried = self.run(url, WRITING, becoming, TRYING, "SELECT current_setting('tried.able')")
         return {(name, kind) for line in tried.splitlines() for name, kind in [line.split(" ")]}
 
 
@@ -182,11 +186,13 @@ def test_with_every_table_a_service_and_the_reader_can_do_what_is_declared_and_n
 ) -> None:
     wanted = declared(service)
     assert {name for name, _, _ in wanted} > of_the_backbone.tables.keys()
-    for role in (service, READER):
+    for role in (service, customers_of(service), READER):
         allowed = {(name, privilege) for name, of, privilege in wanted if of == role}
         # Whoever may change rows may lock them, all of them as well.
         locked = {(name, "LOCK") for name, privilege in allowed if privilege in ("UPDATE", "DELETE")}
-        assert installation.able(service, role) == allowed | locked
+        # A row that is nobody's, as the one that is tried, is no customer's to add.
+        others = {(name, "INSERT") for name in grants.policies(service)} if role == customers_of(service) else set()
+        assert installation.able(service, role) == (allowed | locked) - others
 
 
 @pytest.mark.parametrize("service", CATALOGUE)
@@ -238,11 +244,13 @@ async def _planned(url: str, statements: Iterable[str]) -> tuple[dict[str, str],
 
 
 def test_what_tables_say_of_themselves_is_what_is_declared() -> None:
-    own, read = defaultdict(set), set()
+    own, customers, read = defaultdict(set), defaultdict(set), set()
     for service in CATALOGUE:
         for table, role, privilege in declared(service):
             if role == service:
                 own[service, table].add(privilege)
+            elif role == customers_of(service):
+                customers[service, table].add(privilege)
             else:
                 assert (role, privilege) == (READER, "SELECT")
                 read.add((service, table))
@@ -260,6 +268,141 @@ def test_what_tables_say_of_themselves_is_what_is_declared() -> None:
     assert {len(may) for may in own.values()} == {1, 2, 4}
     secret = {(service, table) for service in CATALOGUE for table in ("data_keys", "idempotency_keys")}
     assert own.keys() - read == secret | {("partners", "partners"), ("webhooks", "endpoints")}
+    assert customers == {
+        ("carts", "carts"): {"SELECT", "UPDATE"},
+        ("loyalty", "accounts"): {"SELECT"},
+        ("loyalty", "entries"): {"SELECT"},
+        ("orders", "menu"): {"SELECT"},
+        ("orders", "orders"): {"SELECT", "UPDATE"},
+        ("orders", "refunds"): {"SELECT"},
+        ("orders", "shortages"): {"SELECT"},
+        ("orders", "timeline"): {"SELECT", "INSERT"},
+        ("reviews", "reviews"): {"SELECT", "INSERT"},
+    }
+    walled = {(service, table) for service in CATALOGUE for table in grants.policies(service)}
+    assert customers.keys() - walled == {("orders", "menu"), ("orders", "shortages")}
+
+
+@pytest.mark.parametrize("service", sorted({name for name in CATALOGUE if grants.policies(name)}))
+def test_a_table_that_names_a_customer_or_an_order_says_whose_its_rows_are(service: str) -> None:
+    named = {
+        table.name
+        for table in grants._tables(service)
+        if table.name not in of_the_backbone.tables
+        and any(column.name == "order_id" or column.name.startswith("customer") for column in table.columns)
+    }
+    assert named == grants.policies(service).keys()
+
+
+def own_rows(installation: Installation, *customers: str) -> None:
+    """Have each of these customers have an order that bears the customer's name, with a timeline."""
+    for name in customers:
+        installation.whole(
+            "orders",
+            f"""
+            INSERT INTO orders SELECT '{name}', '{name}', '', '', 'collection', NULL, '[]', 'GBP', 1, 'placed', NULL,
+                   '{{}}', now(), now(), false, 1 ON CONFLICT DO NOTHING
+            """,
+            f"""
+            INSERT INTO timeline (order_id, at, event, text)
+            SELECT '{name}', now(), '', '' WHERE NOT EXISTS (SELECT FROM timeline WHERE order_id = '{name}')
+            """,
+            "SELECT 1",
+        )
+
+
+SEEN = "SELECT array(SELECT id FROM orders UNION ALL SELECT order_id FROM timeline ORDER BY 1)"
+NAMES = ("ada", "ben", "o'hara' OR true --", "")
+
+
+async def test_a_customer_sees_own_rows_and_whoever_asks_next_on_the_connection_all(
+    installation: Installation,
+) -> None:
+    await asyncio.to_thread(own_rows, installation, "ada", "ben")
+    database = Database(installation.as_role("orders", "orders"), "orders", size=1)
+
+    async def seen(customer: str | None) -> list[str]:
+        with confined_to(customer):
+            [[found]] = await database.fetch(SEEN)
+            async with database.reading() as connection:
+                assert (await connection.execute(text(SEEN))).scalar_one() == found
+            async with database.transaction() as tx:
+                async with tx.confined():
+                    assert await tx.raw.fetchval(SEEN) == found
+                assert await tx.raw.fetchval(SEEN) == ["ada", "ada", "ben", "ben"]
+        return list(found)
+
+    try:
+        asked = [*NAMES, None] * 3
+        found = await asyncio.gather(*map(seen, asked))
+        own = {name: [name, name] if name in ("ada", "ben") else [] for name in NAMES}
+        assert found == [["ada", "ada", "ben", "ben"] if name is None else own[name] for name in asked]
+        with confined_to("ada"), pytest.raises(asyncpg.DivisionByZeroError):
+            await database.fetch("SELECT 1 / 0 FROM orders")
+        assert await seen(None) == ["ada", "ada", "ben", "ben"]
+    finally:
+        await database.close()
+
+
+def test_where_no_customer_is_named_there_is_nothing(installation: Installation) -> None:
+    own_rows(installation, "ada", "ben")
+    own = installation.as_role("orders", "orders")
+    becoming = f"SET ROLE {customers_of('orders')}"
+    assert installation.run(own, becoming, SEEN) == []
+    named = "SELECT set_config('sliceline.customer', 'ada', false)"
+    assert installation.run(own, named, becoming, SEEN) == ["ada", "ada"]
+    assert installation.run(own, named, becoming, "RESET sliceline.customer", SEEN) == []
+    reader = installation.as_role("orders", READER)
+    assert installation.run(reader, SEEN) == installation.run(own, named, SEEN) == ["ada", "ada", "ben", "ben"]
+    for role in (READER, "payments"):
+        login = installation.as_role("orders" if role == READER else role, role)
+        assert installation.refusal(login, becoming) == "InsufficientPrivilegeError"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "SELECT FROM outbox",
+        "SELECT FROM data_keys",
+        "SELECT FROM idempotency_keys",
+        "DELETE FROM orders",
+        "UPDATE orders SET customer_id = 'ben'",
+        "INSERT INTO timeline (order_id, at, event, text) VALUES ('ben', now(), '', '')",
+        "INSERT INTO orders SELECT * FROM orders",
+    ],
+)
+def test_a_customer_takes_nothing_gives_nothing_away_and_looks_into_nothing_else(
+    installation: Installation, said: str
+) -> None:
+    own_rows(installation, "ada", "ben")
+    confined = ("SELECT set_config('sliceline.customer', 'ada', false)", f"SET ROLE {customers_of('orders')}")
+    assert installation.refusal(installation.as_role("orders", "orders"), *confined, said) == (
+        "InsufficientPrivilegeError"
+    )
+
+
+def test_a_wall_that_was_taken_down_stands_after_the_next_migration_and_one_that_stands_takes_no_lock(
+    installation: Installation, alone: None
+) -> None:
+    own_rows(installation, "ada", "ben")
+    policies = "polrelid::regclass || ' ' || polname ORDER BY polrelid::regclass::text, polname"
+    there = f"SELECT array_agg({policies}) FROM pg_policy"
+    walls = installation.whole("orders", there)
+    assert len(walls) == 6
+    [dropped] = (each.split()[1] for each in walls if each.startswith("orders own"))
+    installation.whole(
+        "orders",
+        f"DROP POLICY {dropped} ON orders",
+        "CREATE POLICY mine ON orders USING (true)",
+        "CREATE POLICY mine ON menu USING (true)",
+        "ALTER TABLE timeline DISABLE ROW LEVEL SECURITY",
+        "SELECT 1",
+    )
+    installation.migrate()
+    assert installation.whole("orders", there) == walls
+    test_where_no_customer_is_named_there_is_nothing(installation)
+    with held(in_database(installation.url, "orders"), "SELECT FROM orders"):
+        installation.migrate()
 
 
 @pytest.mark.parametrize("role", ["orders", READER])

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from backbone.settings import Settings
+from backbone.storage.confined import customers_of
 from backbone.values.passwords import apart, with_password
 from deployment import scram
 from deployment.addresses import database_url, in_database
@@ -121,6 +122,7 @@ def test_what_the_server_is_told_holds_no_password_and_is_said_again_only_for_a_
     assert len([each for each in first if " PASSWORD 'SCRAM-SHA-256$" in each]) == len(every_role(["orders"]))
     assert not [role for role in every_role(["orders"]) if passwords.of(role) in "; ".join(first)]
     kept: dict[str, str | None] = {role: scram.verifier(passwords.of(role)) for role in every_role(["orders"])}
+    kept[customers_of("orders")] = None
     again = list(statements_of_roles(["orders"], kept, passwords))
     assert not [each for each in again if each.startswith("CREATE") or " PASSWORD " in each]
 
