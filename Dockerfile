@@ -10,11 +10,11 @@ ENV PATH=/venv/bin:$PATH \
     SLICELINE_PORT=8000
 
 # /data is the only place to write to that lasts, beside /keys for the master key and /passwords for those of roles in
-# Postgres, /kafka for whatever lets in there and what Postgres shows, /identity and /clients for who may come in over
-# HTTP: a volume mounted there belongs to the same user.
+# Postgres, /kafka for whatever lets in there and what Postgres shows, /identity, /realm and /clients for who may come in
+# over HTTP: a volume mounted there belongs to the same user.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /app --shell /usr/sbin/nologin sliceline \
- && mkdir -p /data /keys /passwords/services /kafka/services /kafka/broker /kafka/postgres /identity /clients/robot \
- && chown -R sliceline:sliceline /data /keys /passwords /kafka /identity /clients
+ && mkdir -p /data /keys /passwords/services /kafka/services /kafka/broker /kafka/postgres /identity /realm /clients/robot \
+ && chown -R sliceline:sliceline /data /keys /passwords /kafka /identity /realm /clients
 
 WORKDIR /app
 

@@ -58,6 +58,11 @@ def people() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(each["roles"]) for name, each in _told()["people"].items()}
 
 
+def names() -> Mapping[str, str]:
+    """Return how each person of the sandbox is called."""
+    return {name: each["name"] for name, each in _told()["people"].items()}
+
+
 def who_has(role: str) -> str | None:
     """Return the first person with a role; None where nobody has it."""
     return next((name for name, theirs in people().items() if role in theirs), None)
@@ -81,6 +86,13 @@ def key_of(folder: Path, client: str, private_keys: Path | None = None) -> Path:
     private = (private_keys or folder / CLIENTS) / client / "key.pem"
     _draw(private, folder / _public(client))
     return private
+
+
+def told_of(private_keys: Path, client: str) -> str:
+    """Return what issuers are told of a program's key, a JWKS. Raises FileNotFoundError where none was drawn."""
+    from joserfc.jwk import ECKey
+
+    return json.dumps({"keys": [_told_of(ECKey.import_key((private_keys / client / "key.pem").read_text()))]})
 
 
 def prepare(folder: Path, more: Mapping[str, tuple[str, ...]] = NOBODY_ELSE, private_keys: Path | None = None) -> Path:
@@ -127,11 +139,10 @@ def _told_of(key: "ECKey") -> dict[str, Any]:
 
 
 def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    named = {name: each["name"] for name, each in _told()["people"].items()}
     return {
         "audience": AUDIENCE,
         "roles": {role: sorted(scopes) for role, scopes in roles().items()},
-        "users": [{"sub": name, "name": named[name], "roles": theirs} for name, theirs in people().items()],
+        "users": [{"sub": name, "name": names()[name], "roles": theirs} for name, theirs in people().items()],
         "clients": [
             {"id": COMMAND_LINE, "redirects": [REDIRECT]},
             *({"id": name, "roles": theirs, "keys": _public(name)} for name, theirs in programs.items()),

@@ -21,7 +21,7 @@ from tests.servers import variable
 
 DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
 COMPOSE, VOLUMES = DOCUMENT["services"], DOCUMENT["volumes"]
-SANDBOX = {"identity", "provider", "mail", "robot"}
+SANDBOX = {"identity", "realm", "keycloak", "provider", "mail", "robot"}
 OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", "front", *SANDBOX}
 ADDED = {
     "postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
@@ -97,9 +97,16 @@ def test_the_key_of_postgres_is_shown_to_those_alone_who_make_it_and_show_it() -
 
 def test_what_the_identity_provider_keeps_is_shown_to_nobody_but_it_and_who_prepares_it() -> None:
     assert shown("identity") == {"people", "identity"}
-    assert shown("robot-key") == {"people", "robot"}
+    assert shown("robot-key") == {"people", "realm", "robot"}
     volumes = COMPOSE["identity"]["volumes"]
     assert volumes == ["identity:/identity"]  # it needs no private key of a service, nor a password
+
+
+def test_keycloak_is_run_where_somebody_asks_for_it_and_shown_the_realm_alone() -> None:
+    assert {name for name, block in COMPOSE.items() if "profiles" in block} == {"realm", "keycloak"}
+    assert [COMPOSE[name]["profiles"] for name in ("realm", "keycloak")] == [["keycloak"]] * 2
+    assert shown("realm") == {"realm", "keycloak"}
+    assert COMPOSE["keycloak"]["volumes"] == ["realm:/opt/keycloak/data/import:ro"]
 
 
 @pytest.mark.parametrize("name", [*CATALOGUE, "robot"])

@@ -13,8 +13,10 @@ DOCKERFILES = sorted(STANDINS.glob("*/Dockerfile"))
 
 
 def _named() -> set[str]:
-    """The images that compose, the Dockerfile and the tests pull."""
-    compose = re.findall(r"^    image: (\S+)", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    """The images that compose, where it is told no profile, the Dockerfile and the tests pull."""
+    compose = re.findall(
+        r"^    image: (\S+).*\n(?!    profiles:)", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE
+    )
     base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     return {*compose, *base, POSTGRES_IMAGE, KAFKA_IMAGE}
 
