@@ -6,7 +6,7 @@ finds how fast a network is: a few more as long as answers come soon, half as ma
 is.
 """
 
-from backbone.http.problems import TooMany
+from backbone.http.problems import too_many
 
 SOON = 0.2
 """Seconds; less than half of what an answer may take, for those let in last wait longest."""
@@ -28,10 +28,10 @@ class Admission:
         self._cut_at = 0.0
 
     def enter(self) -> None:
-        """Take a place, to be given back by `leave`. Raises TooMany when there is none."""
+        """Take a place, to be given back by `leave`. Raises Problem 429 when there is none."""
         if self.under_way >= self.allowed:
             detail = f"{self.under_way} requests are under way, as many as are answered soon. Try again in a moment."
-            raise TooMany("admission", detail, 1)
+            raise too_many("admission", detail, 1)
         self.under_way += 1
 
     def leave(self, came: float, now: float) -> None:

@@ -31,7 +31,7 @@ from backbone.http.doors import admitted
 from backbone.http.grouped import GroupedCommand
 from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
-from backbone.http.problems import TooMany
+from backbone.http.problems import Problem
 from backbone.http.rates import Rates
 from backbone.identity.caller import Caller, Permission
 from backbone.ids import new_id
@@ -72,7 +72,7 @@ class Express:
         try:
             self._rates.admit_client(scope)
             lane.admission.enter()
-        except TooMany as refusal:
+        except Problem as refusal:
             await lane.refuse(refusal, new_id(), scope, receive, send)
             return
         arrival = _Arrival(receive)
@@ -91,7 +91,7 @@ class Express:
             if caller := await lane.caller(headers):
                 self._rates.admit_principal(scope, caller)
                 message, pending = await lane.look_at(headers, caller, receive)
-        except (TooMany, asyncio.CancelledError) as error:
+        except (Problem, asyncio.CancelledError) as error:
             await lane.refuse(error, new_id(), scope, receive, send)
             return
         if pending is None:

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backbone.http.bodies import text_objection
-from backbone.http.problems import TooMany, instance_of, malformed
+from backbone.http.problems import instance_of, malformed, too_many
 from backbone.http.rates import Rates, held_to
 from backbone.http.wording import field_name
 from backbone.settings import Settings
@@ -29,7 +29,7 @@ class InFlight:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Admit the request. Raises TooMany."""
+        """Admit the request. Raises Problem 429."""
         if scope["type"] != "http" or scope["path"].startswith(("/health/", "/metrics")):
             await self.app(scope, receive, send)
             return
@@ -62,7 +62,7 @@ class _Places:
         self._taken_by: Counter[Hashable] = Counter()
 
     def take(self, whose: Hashable = None) -> None:
-        """Take a place; whoever has a name has only `of_one`. Raises TooMany."""
+        """Take a place; whoever has a name has only `of_one`. Raises Problem 429."""
         if self._taken >= self._most:
             self._refuse(self._limit, self._most, "")
         if whose is not None and self._taken_by[whose] >= self._of_one:
@@ -77,7 +77,7 @@ class _Places:
             del self._taken_by[whose]
 
     def _refuse(self, limit: str, most: int, who: str) -> None:
-        raise TooMany(limit, f"{most} {self._what}{who}. Try again in a moment.", self._retry_after)
+        raise too_many(limit, f"{most} {self._what}{who}. Try again in a moment.", self._retry_after)
 
 
 class RequestTarget:

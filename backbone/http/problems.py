@@ -71,14 +71,6 @@ class Problem(SlicelineError):
         return Response(to_json(said), self.status, {**named, **self.headers}, PROBLEM_JSON)
 
 
-class TooMany(Problem):
-    """Refuses what goes beyond a limit, counts that by the limit's name, and says when it may come again (seconds)."""
-
-    def __init__(self, limit: str, detail: str, retry_after: int) -> None:
-        super().__init__(429, "Too many requests", detail, headers={"Retry-After": str(retry_after)})
-        LIMITED.labels(limit).inc()
-
-
 def problem_of(error: Exception, scope: Scope) -> Problem:
     """Make the problem a client may know of an error; of an unforeseen one it tells only where to look it up."""
     if isinstance(error, Problem):
@@ -110,6 +102,12 @@ async def respond(request: Request, error: Exception) -> Response:
 def unavailable(detail: str, **extensions: Any) -> Problem:
     """Make a 503: the same request may succeed in a moment."""
     return Problem(503, "Temporarily unavailable", detail, headers={"Retry-After": "1"}, **extensions)
+
+
+def too_many(limit: str, detail: str, retry_after: int) -> Problem:
+    """Make a 429 for what goes beyond a limit, and count it by the limit's name; `retry_after` are seconds."""
+    LIMITED.labels(limit).inc()
+    return Problem(429, "Too many requests", detail, headers={"Retry-After": str(retry_after)})
 
 
 def malformed(detail: str, field: str = "body") -> Problem:

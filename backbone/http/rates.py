@@ -11,7 +11,7 @@ from math import ceil
 from starlette.types import Scope
 
 from backbone.http.clients import Client, Clients
-from backbone.http.problems import TooMany
+from backbone.http.problems import too_many
 from backbone.identity.caller import NOBODY, Caller
 from backbone.settings import Settings
 
@@ -57,7 +57,7 @@ class Rates:
         self._rates = {limit: Rate(*told) for limit, told in self._limits.items()}
 
     def admit_client(self, scope: Scope) -> None:
-        """Count a request for its client, before anything of it is looked at. Raises TooMany."""
+        """Count a request for its client, before anything of it is looked at. Raises Problem 429."""
         state = scope.setdefault("state", {})
         if "client" not in state:
             client = self._clients.of(scope)
@@ -66,7 +66,7 @@ class Rates:
             state["client"] = client
 
     def admit_principal(self, scope: Scope, caller: Caller) -> None:
-        """Count a request for who asks, before anything of its body is read. Raises TooMany."""
+        """Count a request for who asks, before anything of its body is read. Raises Problem 429."""
         state = scope["state"]
         if caller is NOBODY or "principal" in state:
             return
@@ -78,7 +78,7 @@ class Rates:
         if wait := self._rates[limit].take(name, time.monotonic_ns()):
             rate, burst = self._limits[limit]
             detail = f"One {limit} may send {rate:g} requests a second, and after a pause {burst} at once."
-            raise TooMany(limit, f"{detail} Try again in {wait} s.", wait)
+            raise too_many(limit, f"{detail} Try again in {wait} s.", wait)
 
 
 def held_to(scope: Scope) -> tuple[str, str] | None:

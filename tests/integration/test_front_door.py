@@ -62,7 +62,7 @@ class Behind:
     def application(self) -> FastAPI:
         application = FastAPI(openapi_url=None)
         application.state.context = None
-        clients = Clients(Settings(database_url="postgresql://a:b@127.0.0.1/a", trusted_proxies=HOST))
+        clients = Clients(Settings(database_url="postgresql://orders:secret@127.0.0.1/orders", trusted_proxies=HOST))
 
         @application.api_route("/{path:path}", methods=list(METHODS))
         async def answer(request: Request) -> Response:

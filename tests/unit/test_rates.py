@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backbone.http import rates
 from backbone.http.clients import Client, Clients
-from backbone.http.problems import TooMany
+from backbone.http.problems import Problem
 from backbone.http.rates import SECOND, Rate, Rates
 from backbone.identity.caller import NOBODY, Caller
 from backbone.settings import Settings
@@ -181,7 +181,7 @@ def test_a_request_is_counted_once_whichever_ways_it_goes() -> None:
     for _ in range(3):
         limits.admit_client(request)
         limits.admit_principal(request, Caller("ada", only="ada"))
-    with pytest.raises(TooMany):
+    with pytest.raises(Problem):
         limits.admit_client(asked(ELSEWHERE))
 
 
@@ -209,7 +209,7 @@ def test_a_principal_has_a_rate_unless_he_acts_for_the_shop_and_from_within(
     if not is_limited:
         ask()
         return
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(Problem) as refused:
         ask()
     assert refused.value.headers == {"Retry-After": "2"}
     assert refused.value.detail == (

@@ -25,7 +25,7 @@ KINDS: Mapping[str, str] = {
     "Headers too large": "The headers, or what surrounds the chunks of a body, are more than is read.",
     "Unsupported media type": "Bodies are JSON in UTF-8; the headers of the answer say what is accepted.",
     "Idempotency key reused": "The Idempotency-Key came with another request before. Take a new key.",
-    "Too many requests": "As many are under way as can be served well. Send it again after Retry-After seconds.",
+    "Too many requests": "More than can be served well, or than your share. Send it again after Retry-After seconds.",
     "Internal error": "We failed, and nothing was changed. Name the correlation id when you report it.",
     "Contract broken": "What was to be published does not fit its contract: our fault, and nothing was done.",
     "Temporarily unavailable": "Something that is needed is away; `detail` says whether to send it again.",
