@@ -34,7 +34,8 @@ class Audited:
             return
 
         async def send_noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            # What is cut off has no time left, and is written down with what it has done, if it has.
+            if message["type"] == "http.response.start" and not scope["state"].get("cut_off"):
                 await self._note(scope, message["status"])
             await send(message)
 

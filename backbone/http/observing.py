@@ -93,6 +93,7 @@ class ErrorsAsProblems:
         except (Exception, asyncio.CancelledError) as error:
             if started or scope["type"] != "http":
                 raise
+            scope.setdefault("state", {})["cut_off"] = isinstance(error, asyncio.CancelledError)
             await refuse(answerable(error, scope["app"].state.context), scope, receive, send)
 
 
