@@ -12,6 +12,7 @@ import pytest
 
 import services
 from backbone.declared import objections
+from backbone.events import contracts
 from backbone.ids import new_id
 from backbone.service import Service
 from local import ROOT
@@ -43,7 +44,8 @@ def _succeed(tree: Path, command: list[str]) -> None:
 
 @pytest.fixture
 def listener(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service[Any]]:
-    """The README's service, beside our own."""
+    """The README's service, beside our own, with the contracts there."""
+    monkeypatch.setattr(contracts, "SCHEMAS", tree / "schemas")
     monkeypatch.setattr(services, "__path__", [*services.__path__, str(tree / "services")])
     yield importlib.import_module("services.bestsellers.service").SERVICE
     for name in [name for name in sys.modules if name.startswith("services.bestsellers")]:

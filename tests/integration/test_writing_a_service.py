@@ -150,4 +150,4 @@ def test_what_it_reads_and_publishes_has_contracts(surveys: Service[Any]) -> Non
 def test_the_page_shows_every_file_of_the_service(surveys: Service[Any], tree: Path) -> None:
     files = {path.relative_to(tree).as_posix() for path in (tree / "services" / "surveys").rglob("*.py")}
     assert files <= BLOCKS.keys()
-    assert contracts.schemas_of("surveys") == [DUE]
+    assert contracts.schemas_of("surveys") == ["sliceline.surveys.acts-recorded.v1", DUE]
