@@ -3,7 +3,7 @@
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,14 +85,19 @@ def bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def by(name: str) -> dict[str, str]:
+def by(name: str, scopes: Iterable[str] = EVERYTHING) -> dict[str, str]:
     """The header by which somebody is let in who may do everything: the same text in each process, and at each time."""
-    claims = {"iss": BELIEVED, "aud": AUDIENCE, "sub": name, "exp": FAR_AWAY, "scope": " ".join(EVERYTHING)}
+    claims = {"iss": BELIEVED, "aud": AUDIENCE, "sub": name, "exp": FAR_AWAY, "scope": " ".join(scopes)}
     header = {"alg": "ES256", "kid": "tests", "typ": "at+jwt"}
     text = b".".join(urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims))
     der = _KEY.sign(text, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
     signature = b"".join(each.to_bytes(32, "big") for each in decode_dss_signature(der))
     return bearing(f"{text.decode()}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}")
+
+
+def as_customer(name: str) -> dict[str, str]:
+    """The header by which a customer is let in, for what is hers alone."""
+    return by(name, sorted(people.roles()["customer"]))
 
 
 @contextmanager

@@ -33,7 +33,13 @@ def issuer() -> Iterator[Issuer]:
 
 
 def settings(issuer: Issuer, folder: Path) -> Settings:
-    return Settings(database_url=UNUSED, issuer=issuer.url, identity_key_file=people.key_of(folder, "carts"))
+    return Settings(
+        database_url=UNUSED,
+        issuer=issuer.url,
+        issuer_keys=None,
+        issuer_tokens=None,
+        identity_key_file=people.key_of(folder, "carts"),
+    )
 
 
 async def test_a_service_whose_token_is_refused_gets_a_new_one(

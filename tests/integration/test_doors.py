@@ -263,9 +263,9 @@ async def test_a_new_password_takes_the_place_of_the_old_one_and_cuts_nobody_off
     assert orders.password_file is not None
     shutil.copy(orders.password_file, tmp_path / "old")
     async with connected(orders) as client:
-        assert await may_write(client) == {"orders.events"}
+        assert await may_write(client) == {"orders.events", "audit.events"}
         orders.password_file.unlink()
         await admit(admitted, every_right(CATALOGUE))
         async with connected(orders):
             await _is_refused(replace(orders, password_file=tmp_path / "old"))
-        assert await may_write(client) == {"orders.events"}
+        assert await may_write(client) == {"orders.events", "audit.events"}

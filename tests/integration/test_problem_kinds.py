@@ -21,10 +21,12 @@ def raised_in(folder: Path) -> Iterator[str]:
     """The titles of the problems that the code of a folder makes."""
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Problem":
-                title = node.args[1]
-                if isinstance(title, ast.Constant):
-                    yield str(title.value)
+            match node:
+                case ast.Call(ast.Name("Problem"), [_, ast.Constant(title), *_]) | ast.Call(
+                    ast.Attribute(ast.Call(ast.Name("super")), "__init__"),
+                    [ast.Constant(int()), ast.Constant(title), *_],
+                ):
+                    yield str(title)
 
 
 async def asked(name: str, *paths: str) -> list[httpx.Response]:

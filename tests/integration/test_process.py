@@ -146,7 +146,7 @@ async def test_a_signal_stops_all_parts_in_good_order(
 async def test_a_signal_is_heard_also_while_nothing_answers(log: Path) -> None:
     nowhere = f"postgresql://loyalty@{NOWHERE}/loyalty"
     async with process_of(LOYALTY, log, database_url=nowhere, kafka=NOWHERE) as loyalty:
-        await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database")
+        await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database", "audit")
         assert await loyalty.stop() == 0
 
 
@@ -175,7 +175,7 @@ async def test_the_relay_alone_publishes_what_another_process_accepted_and_has_n
     relay_log = tmp_path / "relay.log"
     async with process_of(ORDERS, relay_log, "--roles", "relay", database_url=orders_url, kafka=kafka) as relay:
         await relay.until_waiting_for()
-        await eventually(lambda: has_relayed(relay, 1))
+        await eventually(lambda: has_relayed(relay, 2))  # the order, and that staff has placed one
         assert (await relay.client.post("/orders", json=ORDER)).status_code == 404
         assert (await relay.client.get("/dead-letters")).status_code == 200
 
@@ -199,7 +199,7 @@ async def test_readiness_tells_what_is_away_and_recovers(
             kafka=replace(kafka, bootstrap=to_kafka.address),
         ) as loyalty,
     ):
-        await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database")
+        await loyalty.until_waiting_for("relay", "consumer", "jobs redrive", "database", "audit")
         await to_postgres.open()
         await loyalty.until_waiting_for("relay", "consumer")
         assert "Kafka" in str((await loyalty.waiting_for() or {})["relay"])
