@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,14 +103,16 @@ def _is_whole(client: "httpx.Client", service: str) -> bool:
 
 def check(found: Iterable[Mapping[str, Any]], heads: Iterable[Head]) -> int:
     """Go over the rows of a log, by their numbers, and return how many there are. Raises Broken."""
-    told = {head.number: head.hash for head in heads}
+    told = defaultdict[int, set[str]](set)
+    for head in heads:
+        told[head.number].add(head.hash)
     number, previous = 0, BEGINNING
     for row in found:
         _check_number(row, number + 1)
         if row["previous"] != previous:
             raise Broken(f"Row {row['number']} follows another row {number} than the one there: that was replaced.")
         number, previous = row["number"], row["hash"]
-        if told.get(number, previous) != previous:
+        if told.get(number, {previous}) != {previous}:
             raise Broken(f"Row {number} is not the one that was published: it, or one before, was made anew.")
     if (last := max(told, default=0)) > number:
         raise Broken(f"The end is cut off: {last} rows were published, {number} are there.")

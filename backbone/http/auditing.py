@@ -69,13 +69,14 @@ def act_of(scope: Scope, context: Context[Any], status: int, outcome: str | None
         actor=state.get("actor", caller.name),
         what=f"{scope['method']} {template_of(scope)}",
         path=instance_of(scope)[:_LONGEST_PATH],
-        outcome=outcome or _outcome(status),
+        outcome=outcome or outcome_of(status),
         status=status,
         correlationid=state["correlationid"],
     )
 
 
-def _outcome(status: int) -> str:
+def outcome_of(status: int) -> str:
+    """Say what came of an act by its status."""
     if status < 400:
         return "done"
     return "refused" if status < 500 else "failed"

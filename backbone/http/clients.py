@@ -39,7 +39,7 @@ class Clients:
         self._within = networks_of(settings.unlimited_networks)
         self._has_proxies = bool(self._networks or self._hosts)
         self._place = lru_cache(REMEMBERED)(self._read)
-        self._found: set[str] = set()
+        self._found: dict[str, set[str]] = {}
         self._looked_up = -LOOKED_UP_AGAIN
         self._looking: asyncio.Task[None] | None = None
 
@@ -58,12 +58,15 @@ class Clients:
             self._looked_up = now
             self._looking = asyncio.create_task(self._look_up())
         place = self._place(address)
-        return place.is_proxys or place.written in self._found
+        return place.is_proxys or any(place.written in found for found in self._found.values())
 
     async def _look_up(self) -> None:
+        """Ask where the proxies are; one that nobody knows of at the moment is where it was."""
         ask = asyncio.get_running_loop().getaddrinfo
         answers = await asyncio.gather(*(ask(host, None) for host in self._hosts), return_exceptions=True)
-        self._found = {str(each[4][0]) for known in answers if isinstance(known, list) for each in known}
+        for host, known in zip(self._hosts, answers, strict=True):
+            if isinstance(known, list):
+                self._found[host] = {str(each[4][0]) for each in known}
 
     def _read(self, address: str) -> _Place:
         """Return what there is to know of an address; nobody is at what is none."""

@@ -24,6 +24,7 @@ from backbone.events.payload import Cause
 from backbone.http import observing
 from backbone.http.admission import Admission
 from backbone.http.answers import CORRELATION, JSON, to_json
+from backbone.http.auditing import outcome_of
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.browsers import UNKEPT
 from backbone.http.commands import REPLAYED
@@ -33,7 +34,7 @@ from backbone.http.keys import key_of
 from backbone.http.meaning import claim_of
 from backbone.http.problems import Problem
 from backbone.http.rates import Rates
-from backbone.identity.caller import Caller, Permission
+from backbone.identity.caller import NOBODY, Caller, Permission
 from backbone.ids import new_id
 from backbone.observing.telemetry import is_recording, span, traceparent_of
 from backbone.sealing.acts import Act, entry_of
@@ -97,7 +98,7 @@ class Express:
         if pending is None:
             await self._app(scope, again(message, receive) if message else receive, send)
         else:
-            await lane.answer(pending, scope, receive, send)
+            await lane.answer(pending, caller or NOBODY, scope, receive, send)
 
 
 class _Arrival:
@@ -165,21 +166,32 @@ class _Lane:
 
     async def _act(self, caller: Caller, status: int, cause: Cause) -> str:
         """Say what the log of acts is to say of a command that somebody of the staff gives."""
-        return entry_of(
-            await self._context.acts.sealed(
-                Act(
-                    at=self._context.database.now(),
-                    actor=caller.name,
-                    what=f"POST {self._lane.path}",
-                    path=self._lane.path,
-                    outcome="done",
-                    status=status,
-                    correlationid=cause.correlationid,
-                )
-            )
+        return entry_of(await self._context.acts.sealed(self._act_of(caller, status, cause)))
+
+    def _act_of(self, caller: Caller, status: int, cause: Cause) -> Act:
+        return Act(
+            at=self._context.database.now(),
+            actor=caller.name,
+            what=f"POST {self._lane.path}",
+            path=self._lane.path,
+            outcome=outcome_of(status),
+            status=status,
+            correlationid=cause.correlationid,
         )
 
-    async def answer(self, pending: PendingCommand[Any], scope: Scope, receive: Receive, send: Send) -> None:
+    def _noting(self, caller: Caller, cause: Cause, send: Send) -> Send:
+        """Have what staff was refused written down before the answer begins, as the ordinary way would."""
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._context.acts.refuse(self._act_of(caller, message["status"], cause))
+            await send(message)
+
+        return send_noted
+
+    async def answer(
+        self, pending: PendingCommand[Any], caller: Caller, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         began = time.perf_counter()
         try:
             reply = await self._group_commit.commit(pending)
@@ -187,6 +199,8 @@ class _Lane:
                 self._context.acts.tell_chaining()
             shown = await self._context.sealing.opened_json(reply.body)
         except (Exception, asyncio.CancelledError) as error:
+            if pending.act and isinstance(error, Exception):
+                send = self._noting(caller, pending.cause, send)
             await self.refuse(error, pending.cause.correlationid, scope, receive, send)
         else:
             await _send(reply, shown, reply.body != pending.reply.body, send)

@@ -102,7 +102,7 @@ class Acts:
         """Count a refusal, and write down the first of its kind in this minute."""
         self._turn(act.at)
         if act.kind not in self._more and len(self._more) >= MOST_KINDS:
-            act = msgspec.structs.replace(act, actor=NOBODY, what="", path="")
+            act = msgspec.structs.replace(act, what="", path="")
         if act.kind in self._more:
             before = self._more[act.kind]
             self._more[act.kind] = msgspec.structs.replace(act, count=before.count + 1 if before else 1)

@@ -4,7 +4,7 @@ asyncpg and all programs of Postgres take it from there, so it holds for whoever
 """
 
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 _ASKED, _FILE = "sslmode", "sslrootcert"
 
@@ -18,7 +18,7 @@ def verified(url: str, ca_file: Path | None) -> str:
         return url
     parts = urlsplit(url)
     asked = {**dict(parse_qsl(parts.query)), _ASKED: "verify-full", _FILE: str(ca_file.absolute())}
-    return parts._replace(query=urlencode(asked, safe="/")).geturl()
+    return parts._replace(query=urlencode(asked, safe="/", quote_via=quote)).geturl()
 
 
 def ca_file_of(url: str) -> Path | None:

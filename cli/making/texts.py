@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from backbone.events.acts import hash_of
 from backbone.events.envelope import parse_type
 from cli.making.wanted import Unwanted, View, Wanted, class_of
 from deployment.catalogue import sample_of
@@ -76,7 +77,11 @@ def _contract_of_acts(name: str) -> dict[str, str]:
     folder = ROOT / "schemas" / LIKE
     files = (path for path in folder.rglob(f"{ACTS}.*") if path.is_file())
     said = re.compile(rf"\b{LIKE}\b")
-    return {f"schemas/{name}/{path.relative_to(folder)}": said.sub(name, path.read_text()) for path in files}
+    texts = {f"schemas/{name}/{path.relative_to(folder)}": said.sub(name, path.read_text()) for path in files}
+    sample = json.loads(texts[golden := f"schemas/{name}/samples/{ACTS}.v1.json"])
+    [entry] = sample["acts"]
+    sample["hash"] = hash_of(sample["previous"], sample["last"], entry)
+    return texts | {golden: json.dumps(sample, indent=2) + "\n"}
 
 
 def _gaps(wanted: Wanted) -> dict[str, str]:

@@ -31,7 +31,7 @@ from tests.integration.one_service import Fed, fed, serving
 from tests.integration.standing_in import standing_in_for
 from tests.integration.test_kitchen import confirmed
 from tests.integration.test_orders import body
-from tests.issuing import Issuer, bearing, issuing
+from tests.issuing import Issuer, bearing, by, issuing
 from tests.processes import MASTER_KEY
 
 TOLD = "sliceline.kitchen.acts-recorded.v1"
@@ -250,6 +250,32 @@ async def test_whatever_a_superuser_does_to_the_chain_is_found(kitchen: Fed, mon
         rows = await rows_of(kitchen)
         for said, seen in ((broken(rows, []), by_rows), (broken(rows, await heads(kitchen)), by_events)):
             assert (said.startswith(seen), bool(said)) == (True, bool(seen)), done
+
+
+async def test_what_is_published_of_a_log_afterwards_hides_nothing(
+    kitchen: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chaining, "MOST", 1)
+    await noted(kitchen, 5)
+    await rows_of(kitchen)
+    await kitchen.database.fetch("DELETE FROM audit WHERE number = 5")
+    await noted(kitchen, 1)
+    rows = await rows_of(kitchen)
+    assert broken(rows, await heads(kitchen)).startswith("Row 5 is not the one that was published")
+    async with kitchen.database.transaction() as tx:
+        await tx.raw.execute(f"{CHANGED}; {REMADE}")
+    rows = await rows_of(kitchen)
+    told = [*await heads(kitchen), *(Head(row["number"], row["hash"]) for row in rows)]
+    assert broken(rows, told).startswith("Row 3 is not the one that was published")
+
+
+async def test_what_staff_is_refused_on_the_short_way_is_a_row_as_well(new_database: NewDatabase) -> None:
+    async with fed(ORDERS, new_database) as orders:
+        for lines, status in (([{"item": "cola", "quantity": 1}], 202), ([{"item": "cola", "quantity": 2}], 422)):
+            sent = {**by("ann"), "Idempotency-Key": "twice"}
+            answer = await orders.client.post("/orders", json=body(lines=lines), headers=sent)
+            assert answer.status_code == status, answer.text
+        assert await acts(orders) == [("POST /orders", "done", 202, 1), ("POST /orders", "refused", 422, 1)]
 
 
 def broken(rows: Rows, told: list[Head]) -> str:

@@ -170,6 +170,11 @@ async def test_a_proxy_may_be_named_and_is_found_anew_when_it_has_moved(monkeypa
     where["front"] = "10.1.0.6"
     await eventually(lambda: believes("10.1.0.6"), 5)
     assert not await believes("10.1.0.5")
+    del where["front"]
+    for _ in range(3):
+        assert await believes("10.1.0.6")
+        assert clients._looking is not None
+        await clients._looking
 
 
 # What is counted

@@ -290,7 +290,7 @@ def test_by_whom_postgres_is_known_stands_in_the_address_that_is_connected_to(tm
     assert Settings(database_url=URL, database_ca_file=file).database_address == f"{URL}?{known}"
     told = f"{URL}?application_name=a%20b&sslmode=disable"
     told = Settings(database_url=told, database_ca_file=file).database_address
-    assert told == f"{URL}?application_name=a+b&{known}"
+    assert told == f"{URL}?application_name=a%20b&{known}"
     empty: Any = ""
     assert Settings(database_url=URL, database_ca_file=empty).database_ca_file is None
     for text in ("", "secret"):
