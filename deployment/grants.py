@@ -91,9 +91,10 @@ def bring_up_to_date(service: str, connection: Connection) -> None:
     surplus = {each for each in granted if each[0] in known and each[1] in ours} - wanted
     for said in (*_said("REVOKE", "FROM", surplus), *_said("GRANT", "TO", wanted - granted)):
         connection.exec_driver_sql(said)
+    walls = policies(service)
     for row in connection.execute(_WALLS).all():
         if row.name in known:
-            _wall_off(connection, row, policies(service).get(row.name, {}))
+            _wall_off(connection, row, walls.get(row.name, {}))
     for row in connection.execute(_FUNCTIONS, {"role": service}).all():
         connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {row.name} FROM PUBLIC")
         connection.exec_driver_sql(f'GRANT EXECUTE ON FUNCTION {row.name} TO "{service}"')
