@@ -22,7 +22,7 @@ from backbone.values.addresses import (
 )
 from backbone.values.brokers import Brokers, authorities_in
 from backbone.values.currencies import is_currency
-from backbone.values.networks import networks_and_hosts_of, networks_of
+from backbone.values.networks import Networks, NetworksAndHosts
 from backbone.values.passwords import password_in
 from backbone.values.sealed import KEY_BYTES
 from backbone.values.verified import verified
@@ -137,12 +137,12 @@ class Settings(BaseSettings):
     principal_streams: int = Field(
         20, ge=1, le=1_000_000, description="Event streams at once of one principal, or of one client without a token"
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: NetworksAndHosts = Field(
         "",
         description="Proxies that are believed who a client is (X-Forwarded-For): front,10.1.0.0/16. A name is looked "
         "up again and again. None: whoever is connected is the client",
     )
-    unlimited_networks: str = Field(
+    unlimited_networks: Networks = Field(
         "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="Networks within: clients that come from there by no trusted proxy have no rate, and principals "
         "none where they act for the shop",
@@ -182,18 +182,6 @@ class Settings(BaseSettings):
         named_urls(given)
         return given
 
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _sound_proxies(cls, given: str) -> str:
-        networks_and_hosts_of(given)
-        return given
-
-    @field_validator("unlimited_networks")
-    @classmethod
-    def _sound_networks(cls, given: str) -> str:
-        networks_of(given)
-        return given
-
     @field_validator("database_password_file", "kafka_password_file")
     @classmethod
     def _password_in_file(cls, given: Path | None) -> Path | None:
@@ -203,17 +191,15 @@ class Settings(BaseSettings):
 
     @field_validator("kafka_ca_file")
     @classmethod
-    def _known_authorities(cls, given: Path | None, info: ValidationInfo) -> Path | None:
+    def _told_with_its_password(cls, given: Path | None, info: ValidationInfo) -> Path | None:
         """Refuse one without the other: a password travels neither in the clear nor to somebody else."""
         if "kafka_password_file" in info.data and (info.data["kafka_password_file"] is None) != (given is None):
             raise ValueError("belongs to SLICELINE_KAFKA_PASSWORD_FILE: tell both of them, or neither")
-        if given is not None:
-            authorities_in(_content(given))
         return given
 
-    @field_validator("database_ca_file")
+    @field_validator("kafka_ca_file", "database_ca_file")
     @classmethod
-    def _authorities_of_postgres(cls, given: Path | None) -> Path | None:
+    def _authorities_in_file(cls, given: Path | None) -> Path | None:
         if given is not None:
             authorities_in(_content(given))
         return given

@@ -1,7 +1,11 @@
 """Reads lists of networks, and of hosts beside them."""
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 IP = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -23,3 +27,17 @@ def networks_and_hosts_of(text: str) -> tuple[tuple[Network, ...], tuple[str, ..
 
 def _listed(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _read_by(read: Callable[[str], object]) -> AfterValidator:
+    def check(given: str) -> str:
+        read(given)
+        return given
+
+    return AfterValidator(check)
+
+
+Networks = Annotated[str, _read_by(networks_of)]
+"""A setting that is a list of networks."""
+NetworksAndHosts = Annotated[str, _read_by(networks_and_hosts_of)]
+"""A setting that is a list of networks and names of hosts."""

@@ -22,7 +22,7 @@ class Settings(Common):
 
     @field_validator("ledger_days")
     @classmethod
-    def _longer_than_topics(cls, given: int) -> int:
+    def _archived_for_longer_than_topics(cls, given: int) -> int:
         longest = longest_retention().days
         if given <= longest:
             raise ValueError(

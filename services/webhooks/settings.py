@@ -4,7 +4,7 @@ from pydantic import Field, field_validator
 
 from backbone.settings import Seconds
 from backbone.settings import Settings as Common
-from backbone.values.networks import networks_of
+from backbone.values.networks import Networks, networks_of
 from services.webhooks.addresses import Rules, ports_of
 
 
@@ -12,7 +12,7 @@ class Settings(Common):
     """Adds to the common settings which addresses may be called, how long one is waited for, what is kept how long."""
 
     webhook_ports: str = Field("80,443", description="Ports that webhooks may be called at, separated by commas")
-    webhook_networks: str = Field(
+    webhook_networks: Networks = Field(
         "", description="Networks that webhooks may lead to although they are not public: 10.1.0.0/16,127.0.0.1"
     )
     webhook_timeout_seconds: Seconds = Field(
@@ -24,12 +24,6 @@ class Settings(Common):
     @classmethod
     def _sound_ports(cls, given: str) -> str:
         ports_of(given)
-        return given
-
-    @field_validator("webhook_networks")
-    @classmethod
-    def _sound_networks(cls, given: str) -> str:
-        networks_of(given)
         return given
 
     @property

@@ -21,6 +21,7 @@ from services.ledger.settings import Settings as OfLedger
 from services.notifications.settings import Settings as OfNotifications
 from services.orders.settings import Settings as OfOrders
 from services.payments.settings import Settings as OfPayments
+from tests.all_services import SERVICES
 
 URL = "postgresql://orders:secret@127.0.0.1:5432/orders"
 
@@ -280,6 +281,20 @@ def test_a_password_for_kafka_belongs_to_an_authority_that_vouches_for_its_serve
     wrong = refusal(Settings, "kafka_password_file", str(tmp_path / "two"), kafka_ca_file=tmp_path / AUTHORITY / CA)
     assert "secret" not in wrong
     assert "one password" in wrong
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_service_refuses_what_every_service_refuses(name: str) -> None:
+    """A validator that is called as one of the common settings would take its place, and nobody would notice."""
+    own = SERVICES[name].settings
+    for setting, given in (
+        ("unlimited_networks", "10.0.0.0/8,nowhere"),
+        ("trusted_proxies", "10.1/16"),
+        ("roles", "x"),
+    ):
+        assert refusal(own, setting, given) == refusal(Settings, setting, given)
+    common = Settings.__pydantic_decorators__.field_validators.keys()
+    assert own is Settings or common.isdisjoint(vars(own))
 
 
 def test_by_whom_postgres_is_known_stands_in_the_address_that_is_connected_to(tmp_path: Path) -> None:
