@@ -64,19 +64,5 @@ def act_of(scope: Scope, context: Context[Any], status: int, outcome: str | None
     """Describe what a request does, or did."""
     state = scope["state"]
     caller: Caller = state.get("caller", NOBODY)
-    return Act(
-        at=context.database.now(),
-        actor=state.get("actor", caller.name),
-        what=f"{scope['method']} {template_of(scope)}",
-        path=instance_of(scope)[:_LONGEST_PATH],
-        outcome=outcome or outcome_of(status),
-        status=status,
-        correlationid=state["correlationid"],
-    )
-
-
-def outcome_of(status: int) -> str:
-    """Say what came of an act by its status."""
-    if status < 400:
-        return "done"
-    return "refused" if status < 500 else "failed"
+    what, path = f"{scope['method']} {template_of(scope)}", instance_of(scope)[:_LONGEST_PATH]
+    return context.acts.act(caller.name, what, path, status, state["correlationid"], outcome)

@@ -24,7 +24,6 @@ from backbone.events.payload import Cause
 from backbone.http import observing
 from backbone.http.admission import Admission
 from backbone.http.answers import CORRELATION, JSON, to_json
-from backbone.http.auditing import outcome_of
 from backbone.http.bodies import LARGEST, again, check_json
 from backbone.http.browsers import UNKEPT
 from backbone.http.commands import REPLAYED
@@ -169,15 +168,8 @@ class _Lane:
         return entry_of(await self._context.acts.sealed(self._act_of(caller, status, cause)))
 
     def _act_of(self, caller: Caller, status: int, cause: Cause) -> Act:
-        return Act(
-            at=self._context.database.now(),
-            actor=caller.name,
-            what=f"POST {self._lane.path}",
-            path=self._lane.path,
-            outcome=outcome_of(status),
-            status=status,
-            correlationid=cause.correlationid,
-        )
+        path = self._lane.path
+        return self._context.acts.act(caller.name, f"POST {path}", path, status, cause.correlationid)
 
     def _noting(self, caller: Caller, cause: Cause, send: Send) -> Send:
         """Have what staff was refused written down before the answer begins, as the ordinary way would."""

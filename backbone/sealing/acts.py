@@ -52,6 +52,12 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
         return self.actor, self.what, self.status
 
 
+def _outcome(status: int) -> str:
+    if status < 400:
+        return "done"
+    return "refused" if status < 500 else "failed"
+
+
 def entry_of(sealed: Act) -> str:
     """Write an act as it is kept, hashed and told."""
     return msgspec.json.encode(sealed).decode()
@@ -66,6 +72,18 @@ class Acts:
         self._minute = 0
         self._more: dict[Kind, Act | None] = {}
         self._late: list[Act] = []
+
+    def act(self, actor: str, what: str, path: str, status: int, correlationid: str, outcome: str | None = None) -> Act:
+        """Describe what is done at this moment. What comes of it its status says, where nothing else does."""
+        return Act(
+            at=self._database.now(),
+            actor=actor,
+            what=what,
+            path=path,
+            outcome=outcome or _outcome(status),
+            status=status,
+            correlationid=correlationid,
+        )
 
     async def sealed(self, act: Act) -> Act:
         """Return the act with its actor sealed. Raises KeysAway."""
