@@ -35,9 +35,8 @@ tests ask real servers for it: [security](security.md).
 HTTP = """\
 ## Over HTTP
 
-Where an issuer is set. What a route takes stands at the route (`@may`), which scopes a role has in
-[people.toml](../deployment/people.toml). *own*: what is the caller's own, and a 404 for anything else. A role without
-a column may do nothing there.
+What a route takes stands at the route (`@may`), which scopes a role has in [people.toml](../deployment/people.toml).
+*own*: what is the caller's own, and a 404 for anything else. A role without a column may do nothing there.
 """
 WHO = "| role | in the sandbox |\n| --- | --- |"
 KAFKA = """\
