@@ -16,6 +16,7 @@ PAID, CONFIRMED = "payments.payment-received.v1", "orders.order-confirmed.v2"
 PREPARED, BAKED = "kitchen.pizza-prepared.v1", "kitchen.pizza-baked.v1"
 DISPATCHED, DELIVERED = "delivery.order-dispatched.v1", "delivery.order-delivered.v1"
 COLLECTED, COMPLETED = "delivery.order-collected.v1", "orders.order-completed.v1"
+DELAYED = "orders.order-delayed.v1"
 
 
 async def test_a_delivery_travels_from_the_click_to_the_loyalty_points(shop: Shop) -> None:
@@ -137,16 +138,19 @@ async def test_a_step_that_takes_too_long_is_told_once(shop: Shop) -> None:
         order = await shop.place({"water": 1})
 
         async def delayed() -> bool:
-            events = [entry["event"] for entry in (await shop.order(order))["timeline"]]
-            return "sliceline.orders.order-delayed.v1" in events
+            return DELAYED in [event for _, event in _steps(await shop.order(order))]
 
         await eventually(delayed, what="order-delayed")
         document = await shop.wait_for_status(order, "confirmed")
         await shop.complete(order)
 
-    texts = [entry["text"] for entry in document["timeline"] if entry["event"].endswith("order-delayed.v1")]
-    assert len([text for text in texts if text.startswith("Still placed")]) == 1
-    assert "waiting for payment" in texts[0]
+    entries = document["timeline"]
+    delays = [entry for entry in entries if entry["event"].endswith(DELAYED)]
+    assert len([entry for entry in delays if entry["text"].startswith("Still placed")]) == 1
+    heard = [event for _, event in _steps(document)][: entries.index(delays[0])]
+    lacking = [name for event, name in ((RESERVED, "stock"), (PAID, "payment")) if event not in heard]
+    assert "payment" in lacking
+    assert delays[0]["text"].endswith(f", waiting for {' and '.join(lacking)}."), "on a slow day, stock is late as well"
     await assert_sound(shop)
 
 
