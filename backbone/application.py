@@ -45,7 +45,7 @@ from backbone.http.routes import (
     schemas,
     state,
 )
-from backbone.http.routing import undeclared
+from backbone.http.routing import include, undeclared
 from backbone.service import Service
 from backbone.version import VERSION
 
@@ -76,11 +76,11 @@ def create_application(service: Service[Any], context: Context[Any]) -> Applicat
     application.state.context = context
     application.origins = context.settings.origins
     if context.settings.has_role("api"):
-        application.include_router(service.router, tags=[service.name])
+        include(application, service.router, service.name)
         lanes = {lane: said_at(service.router, lane.path) for lane in service.grouped}
         application.express = Express(application.ordinary, lanes, context, rates)
     for router in operations:
-        application.include_router(router, tags=[OPERATIONS])
+        include(application, router, OPERATIONS)
     if routes := undeclared(application):
         raise Undeclared(service.name, routes)
     return application
