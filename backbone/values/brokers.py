@@ -1,10 +1,14 @@
 """Says where Kafka is and as whom it is asked; what each of its clients is told follows from that."""
 
+import hashlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from aiokafka.conn import ScramAuthenticator
 
 from backbone.values.passwords import password_in
 
@@ -65,6 +69,20 @@ class Brokers:
             "SLICELINE_KAFKA_CA_FILE": self.ca_file,
         }
         return {name: str(value) for name, value in told.items() if value is not None}
+
+
+@lru_cache(maxsize=8)
+def _salted(hash_name: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+    return hashlib.pbkdf2_hmac(hash_name, password, salt, iterations)
+
+
+def _salt(scram: ScramAuthenticator, salt: bytes, iterations: int) -> None:
+    scram._salted_password = _salted(scram._hashname, scram._sasl_plain_password, salt, iterations)
+
+
+# A client has a connection for each purpose, and for each aiokafka would hash the password some thousand times again:
+# of what a service does at its start, a tenth. A client may remember the result (RFC 5802, section 3).
+ScramAuthenticator.create_salted_password = _salt  # type: ignore[method-assign]
 
 
 def authorities_in(text: str) -> None:
