@@ -19,7 +19,7 @@ from backbone.storage.confined import customers_of
 from deployment import grants
 from deployment.doors import Doors
 from deployment.roles import READER
-from tests import goodbyes, processes, servers
+from tests import goodbyes, once, processes, servers
 from tests.issuing import BELIEVED
 from tests.journal import Journal
 from tests.progress import Progress
@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Where tests are spread over processes, only the one that reports is told how far all of them are.
     """
     goodbyes.say()
+    once.make()
     os.environ.pop("SLICELINE_AUTH", None)
     os.environ["SLICELINE_ISSUER"] = BELIEVED
     reporter = config.pluginmanager.get_plugin("terminalreporter")
