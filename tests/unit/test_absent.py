@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,14 @@ def imported(file: Path) -> Iterator[str]:
             yield from (f"{each.name}." for each in node.names)
 
 
-IMPORTS = {
-    str(file.relative_to(ROOT)): {each for each in imported(file) if each.startswith("services.")}
-    for folder in OTHERS
-    for file in (ROOT / folder).rglob("*.py")
-}
+@cache
+def imports() -> dict[str, set[str]]:
+    """What each module imports of services."""
+    return {
+        str(file.relative_to(ROOT)): {each for each in imported(file) if each.startswith("services.")}
+        for folder in OTHERS
+        for file in (ROOT / folder).rglob("*.py")
+    }
 
 
 def test_an_order_passes_services_that_there_are() -> None:
@@ -38,7 +42,7 @@ def test_an_order_passes_services_that_there_are() -> None:
 
 @pytest.mark.parametrize("service", BESIDE)
 def test_nobody_imports_a_service_that_may_go(service: str) -> None:
-    others = {file: names for file, names in IMPORTS.items() if not file.startswith(f"services/{service}/")}
+    others = {file: names for file, names in imports().items() if not file.startswith(f"services/{service}/")}
     found = {file for file, names in others.items() if any(each.startswith(f"services.{service}.") for each in names)}
     assert found == MADE_FOR_IT.get(service, set())
 

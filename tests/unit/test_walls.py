@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -108,20 +109,23 @@ def test_commands_ask_services_by_the_one_client_that_sends_a_token() -> None:
     assert [path.name for path in sorted((ROOT / "cli").rglob("*.py")) if HTTP & set(reached(path))] == WITHOUT_IT
 
 
-RUNNING = {
-    path.relative_to(ROOT).as_posix(): set(reached(path))
-    for folder in ("backbone", "services", "deployment")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-}
+@cache
+def running() -> dict[str, set[str]]:
+    """What each module of a shop reaches."""
+    return {
+        path.relative_to(ROOT).as_posix(): set(reached(path))
+        for folder in ("backbone", "services", "deployment")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
 
 
 @pytest.mark.parametrize("what", [EVALUATING, STARTING, BROKEN], ids=["evaluates", "starts a program", "breaks"])
 def test_a_shop_evaluates_no_text_starts_no_program_and_uses_no_broken_hash(what: set[str]) -> None:
-    assert {name: found for name, words in RUNNING.items() if (found := words & what)} == {}
+    assert {name: found for name, words in running().items() if (found := words & what)} == {}
 
 
 def test_only_what_anybody_may_guess_is_drawn_by_random() -> None:
-    assert [name for name, words in RUNNING.items() if "random" in words] == GUESSED
+    assert [name for name, words in running().items() if "random" in words] == GUESSED
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: f"{path.parent.name}-{path.stem}")
