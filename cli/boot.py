@@ -36,7 +36,7 @@ class Run:
     def __init__(self, layout: Layout, robot_delay: float | None) -> None:
         """`robot_delay` is how many seconds the robot takes for a step; without it there is no robot."""
         self.layout = layout
-        self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset)
+        self.state = State(state.STARTING, identity_of(os.getpid()), layout.offset, issuer=layout.issuer_url)
         if layout.issuer() is None:
             self.state.notes.append(OPEN)
         self._robot_delay = robot_delay

@@ -125,7 +125,8 @@ def addresses(state: State) -> Table:
 def first_steps(state: State) -> str:
     """Return the first commands to try, ready to be pasted."""
     orders = state.rows["orders"].address
-    let_in = '--oauth2-bearer "$(./sliceline token)" ' if "identity" in state.rows else ""
+    token = "$SLICELINE_TOKEN" if state.issuer else "$(./sliceline token)" if "identity" in state.rows else ""
+    let_in = f'--oauth2-bearer "{token}" ' if token else ""
     body = (
         '{"customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"}, "currency": "GBP",\n'
         '       "fulfilment": "delivery", "address": "1 Mill Lane",\n'

@@ -32,12 +32,14 @@ class Shop:
     rows: Mapping[str, Row]
     port_offset: int = 0
     in_containers: bool = False
+    issuer: str | None = None
+    """Who gives the tokens that let people in, where that is no provider of the shop's own; None also if unknown."""
 
 
 def find() -> Shop | None:
     """Return the shop of this folder, else the one whose services answer on the usual ports, else None."""
     if state.is_running(HOME) and (now := state.read(HOME)):
-        return Shop(now.phase, now.rows, now.port_offset)
+        return Shop(now.phase, now.rows, now.port_offset, issuer=now.issuer)
     return _in_containers()
 
 
@@ -136,7 +138,7 @@ def _in_containers() -> Shop | None:
     rows = [Row(name, "ready" if alive.get(name, True) else "stopped") for name in (*servers, *CATALOGUE)]
     for row in rows:
         row.port, row.address = layout.port(row.name), _address(layout, row.name)
-    return Shop(state.RUNNING, {row.name: row for row in rows}, in_containers=True)
+    return Shop(state.RUNNING, {row.name: row for row in rows}, in_containers=True, issuer=layout.issuer_url)
 
 
 def _takes_anothers_tokens(layout: Layout) -> bool:

@@ -7,7 +7,6 @@ import typer
 from cli.console import fail
 from cli.running import IDENTITY, Shop, running_shop
 from deployment import AUTH
-from local.layout import layout_for
 
 
 def token(
@@ -44,7 +43,6 @@ def token(
 
 
 def _why_none(shop: Shop) -> str:
-    issuer = layout_for(shop.port_offset).issuer_url
-    if issuer:
-        return f"Tokens are given by {issuer}: get one there, and commands send it from SLICELINE_TOKEN."
+    if shop.issuer:
+        return f"Tokens are given by {shop.issuer}: get one there, and commands send it from SLICELINE_TOKEN."
     return f"This shop was started with {AUTH}=off, and asks nobody for a token."

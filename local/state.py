@@ -45,6 +45,8 @@ class State:
     phase: str
     supervisor: Identity
     port_offset: int = 0
+    issuer: str | None = None
+    """Who gives the tokens that let people in, where that is no provider of the shop's own."""
     error: str = ""
     notes: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)

@@ -51,9 +51,10 @@ async def admitted(permission: Permission | None, given: Sequence[bytes], contex
     if context.tokens is None or permission is None or permission.scope is None:
         return NOBODY
     try:
-        token = await context.tokens.read(_bearer(given))
+        token = await context.tokens.read(_bearer(given, context.tokens.issuer))
     except TokenRefused as refused:
-        raise _unauthorized(f"The token is refused. {refused}", "invalid_token") from None
+        wanted = f"Tokens are those of {context.tokens.issuer}."
+        raise _unauthorized(f"The token is refused. {refused} {wanted}", "invalid_token") from None
     over_at = asyncio.get_running_loop().time() + token.remaining
     if permission.scope in token.scopes:
         return Caller(token.subject, over_at=over_at)
@@ -68,13 +69,15 @@ async def admitted(permission: Permission | None, given: Sequence[bytes], contex
     )
 
 
-def _bearer(given: Sequence[bytes]) -> str:
+def _bearer(given: Sequence[bytes], issuer: str) -> str:
     """Return the token of a request (RFC 6750 2.1). Raises Problem."""
     if len(given) > 1:
         raise malformed("Send one Authorization.", AUTHORIZATION)
     scheme, _, token = (given[0] if given else b"").decode("latin-1").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise _unauthorized("Send a token: Authorization: Bearer … (./sliceline token prints one).")
+        raise _unauthorized(
+            f"Send a token of {issuer}: Authorization: Bearer … (./sliceline token prints one of the sandbox's)."
+        )
     return token.strip()
 
 

@@ -53,7 +53,7 @@ class Tokens:
         """`http` gives the client with which the issuer is asked. Raises ValueError where no issuer is set."""
         if settings.issuer is None:
             raise ValueError("no issuer is set")
-        self._issuer = settings.issuer
+        self.issuer = settings.issuer
         self._audience = settings.audience
         self._keys = IssuerKeys(settings.issuer, settings.issuer_keys, http)
         self._known: dict[str, tuple[Token, float]] = {}
@@ -107,7 +107,7 @@ class Tokens:
 
         return jwt.JWTClaimsRegistry(
             leeway=LEEWAY,
-            iss={"essential": True, "value": self._issuer},
+            iss={"essential": True, "value": self.issuer},
             aud={"essential": True, "value": self._audience},
             exp={"essential": True},
             sub={"essential": True},

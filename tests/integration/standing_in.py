@@ -18,12 +18,12 @@ def standing_in(home: Path, service: str, address: str) -> Iterator[None]:
 
 
 @contextmanager
-def standing_in_for(home: Path, addresses: Mapping[str, str]) -> Iterator[None]:
+def standing_in_for(home: Path, addresses: Mapping[str, str], issuer: str | None = None) -> Iterator[None]:
     """The state that a run with these services would have written."""
     identity = identity_of(os.getpid())
     rows = {service: _row(service, address, identity) for service, address in addresses.items()}
     with state.hold(home):
-        state.write(home, state.State(state.RUNNING, identity, rows=rows))
+        state.write(home, state.State(state.RUNNING, identity, issuer=issuer, rows=rows))
         yield
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from joserfc import jws, jwt
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from backbone.identity import issuer_keys, tokens
 from backbone.ids import new_id
@@ -53,7 +53,7 @@ def _body(name: str) -> dict[str, Any]:
     return body(customer={"id": name, "name": name.title(), "email": f"{name}@example.com"})
 
 
-async def test_without_a_token_nothing_is_read_and_the_answer_says_what_it_takes(orders: Fed) -> None:
+async def test_without_a_token_nothing_is_read_and_the_answer_says_what_it_takes(orders: Fed, issuer: Issuer) -> None:
     for sent in (
         {},
         {"Authorization": "Basic YWRhOmFkYQ=="},
@@ -63,6 +63,7 @@ async def test_without_a_token_nothing_is_read_and_the_answer_says_what_it_takes
         told = await orders.client.get("/orders", headers=sent)
         assert (told.status_code, told.headers["WWW-Authenticate"]) == (401, 'Bearer realm="sliceline"')
         assert told.json()["type"] == "/problems/not-authorized"
+        assert f"a token of {issuer.url}: " in told.json()["detail"]
     refused = await orders.client.post("/orders", content=b"{" * 10, headers={"Content-Type": "application/json"})
     assert refused.status_code == 401  # before the body is looked at
 
@@ -270,6 +271,27 @@ async def test_a_key_that_we_cannot_read_is_nothing_to_the_others(database: NewD
         async with fed(SERVICE, database, issuer=issuer.url) as orders:
             told = await orders.client.get("/orders", headers=bearing(issuer.token("ada", "orders.read")))
             assert told.status_code == 200
+
+
+async def test_of_what_keycloak_signs_access_tokens_alone_let_in(database: NewDatabase) -> None:
+    """Header and claims are as Keycloak 26.7.3 sent them: it calls all of them "JWT", and signs with RS256."""
+    with issuing() as issuer:
+        key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+        encrypts = RSAKey.generate_key(2048, {"use": "enc", "alg": "RSA-OAEP"}, auto_kid=True)
+        issuer.others = [each.as_dict(private=False) for each in (encrypts, key)]
+        both = {"azp": "sliceline-cli", "sid": "V7cirtU7ATS_6FiRzdK7yfHo"}
+        access = {**both, "typ": "Bearer", "jti": "onrtac:a0f223e9-7af9-83d4-e6e5-5fdb64b50950"}
+        knowing = {**both, "typ": "ID", "jti": "c45aaec9-a581-f73b-0b15-d5921c4f2e7a", "aud": "sliceline-cli"}
+        async with fed(SERVICE, database, issuer=issuer.url) as orders:
+            for told, status in ((access, 200), (knowing, 401)):
+                claims = issuer.claims("ada", "openid", "orders.read.own", **told)
+                sent = bearing(signed(claims, key, alg="RS256", typ="JWT"))
+                assert (await orders.client.get("/orders", headers=sent)).status_code == status
+            refresh = {**both, "typ": "Refresh", "aud": issuer.url, "aud_x": "sliceline", "prov": "default"}
+            shared = OctKey.generate_key(512, auto_kid=True)
+            claims = issuer.claims("ada", "openid", "orders.read.own", **refresh)
+            sent = bearing(jwt.encode({"alg": "HS512", "kid": shared.kid}, claims, shared, algorithms=["HS512"]))
+            assert (await orders.client.get("/orders", headers=sent)).status_code == 401
 
 
 async def test_made_up_keys_have_the_issuer_asked_no_oftener(database: NewDatabase) -> None:

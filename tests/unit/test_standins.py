@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,18 +13,27 @@ STANDINS = ROOT / ".ci/standins"
 DOCKERFILES = sorted(STANDINS.glob("*/Dockerfile"))
 
 
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+
+
 def _named() -> set[str]:
     """The images that compose, where it is told no profile, the Dockerfile and the tests pull."""
-    compose = re.findall(
-        r"^    image: (\S+).*\n(?!    profiles:)", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE
-    )
+    compose = re.findall(r"^    image: (\S+).*\n(?!    profiles:)", COMPOSE, re.MULTILINE)
     base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     return {*compose, *base, POSTGRES_IMAGE, KAFKA_IMAGE}
 
 
+def _built(dockerfile: Path) -> str:
+    return dockerfile.read_text().splitlines()[0].removeprefix("# image: ")
+
+
 def test_each_image_that_is_pulled_has_a_stand_in() -> None:
-    built = {dockerfile.read_text().splitlines()[0].removeprefix("# image: ") for dockerfile in DOCKERFILES}
-    assert built == _named()
+    assert set(map(_built, DOCKERFILES)) == _named()
+
+
+def test_each_image_that_a_profile_pulls_has_one_that_is_built_when_asked_for() -> None:
+    pulled = re.findall(r"^    image: (\S+)\n    profiles: \[(\S+)\]", COMPOSE, re.MULTILINE)
+    assert {(_built(each), each.parent.name) for each in STANDINS.glob("profiles/*/Dockerfile")} == {*pulled}
 
 
 @pytest.mark.parametrize("program", ["build", "stop", "kafka/run", "postgres/docker-entrypoint.sh"])
