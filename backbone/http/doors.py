@@ -37,10 +37,27 @@ class Doors:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         state = scope.setdefault("state", {})
         state["permission"] = permission_at(scope)
-        state["caller"] = caller = await admitted(state["permission"], given, self._context)
+        try:
+            state["caller"] = caller = await admitted(state["permission"], given, self._context)
+        except NotAllowed as refused:
+            state["caller"] = refused.caller  # so that the log of acts tells who it was
+            raise
         self._rates.admit_principal(scope, caller)
         with confined_to(caller.only):
             await self.app(scope, receive, send)
+
+
+class NotAllowed(Problem):
+    """Somebody who is known may not do what was asked."""
+
+    def __init__(self, caller: Caller, permission: Permission) -> None:
+        super().__init__(
+            403,
+            "Not allowed",
+            f"This takes a token with the scope {' or '.join(permission.scopes)}, and yours is without.",
+            headers={"WWW-Authenticate": _challenge("insufficient_scope", permission.scopes[-1])},
+        )
+        self.caller = caller
 
 
 async def admitted(permission: Permission | None, given: Sequence[bytes], context: Context[Any]) -> Caller:
@@ -60,13 +77,7 @@ async def admitted(permission: Permission | None, given: Sequence[bytes], contex
         return Caller(token.subject, over_at=over_at)
     if permission.own and own(permission.scope) in token.scopes:
         return Caller(token.subject, only=token.subject, over_at=over_at)
-    needed = " or ".join(permission.scopes)
-    raise Problem(
-        403,
-        "Not allowed",
-        f"This takes a token with the scope {needed}, and yours is without.",
-        headers={"WWW-Authenticate": _challenge("insufficient_scope", permission.scopes[-1])},
-    )
+    raise NotAllowed(Caller(token.subject), permission)
 
 
 def _bearer(given: Sequence[bytes], issuer: str) -> str:

@@ -76,6 +76,13 @@ async def acts(service: Fed) -> list[tuple[str, str, int, int]]:
     return [(each["what"], each["outcome"], each["status"], each["count"]) for each in entries]
 
 
+async def shown(service: Fed, issuer: Issuer) -> Rows:
+    """What the API tells of the chain."""
+    answer = await service.client.get("/audit", headers=bearing(issuer.token("rita", "operations.read")))
+    items: Rows = answer.json()["items"]
+    return items
+
+
 async def ticket(kitchen: Fed) -> str:
     order = new_id()
     await kitchen.feed(confirmed(order))
@@ -97,10 +104,16 @@ async def test_an_act_is_a_row_with_its_effect_and_an_event_tells_of_it(kitchen:
     assert holds_sealed(entry["actor"])
     [(type_, told)] = await kitchen.published("kitchen")
     assert (type_, told["acts"], told["hash"]) == (TOLD, [row["entry"]], row["hash"])
-    [shown] = (await kitchen.client.get("/audit", headers=bearing(issuer.token("rita", "operations.read")))).json()[
-        "items"
-    ]
-    assert (shown["actor"], shown["entry"]) == ("kim", row["entry"])
+    assert [(each["actor"], each["entry"]) for each in await shown(kitchen, issuer)] == [("kim", row["entry"])]
+
+
+async def test_who_may_not_do_what_was_asked_is_named(kitchen: Fed, issuer: Issuer) -> None:
+    wrong = bearing(issuer.token("ada", "orders.read.own"))
+    assert (await kitchen.client.get("/tickets", headers=wrong)).status_code == 403
+    assert (await kitchen.client.get("/tickets")).status_code == 401
+    await rows_of(kitchen)
+    told = {json.loads(each["entry"])["status"]: each["actor"] for each in await shown(kitchen, issuer)}
+    assert told == {403: "ada", 401: "anonymous"}
 
 
 async def test_what_was_not_done_leaves_no_row_that_says_so(kitchen: Fed, issuer: Issuer) -> None:
