@@ -1,4 +1,4 @@
-"""Writes the page that says who may do what over HTTP, in Kafka and in Postgres, from where each of it is declared."""
+"""Writes the page that says who may do what: over HTTP, in Kafka, in Postgres, and which container reaches which."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from backbone.settings import ROLES
 from backbone.storage.confined import customers_of
 from backbone.storage.database import Database
 from backbone.storage.tables import metadata as of_the_backbone
-from deployment import grants, people
+from deployment import grants, networks, people
 from deployment.reference import REFERENCE
 from deployment.rights import Rights, with_the_operator
 from deployment.roles import READER
@@ -57,6 +57,15 @@ the databases of others; during a customer's request it is the role `…_custome
 
 | in the database of | tables | the service | `…_customers` | `{READER}` |
 | --- | --- | --- | --- | --- |"""
+CONTAINERS = """\
+## Between containers
+
+Who shares a network reaches each other, whoever it is that asks, and nobody reaches anybody else. What a service calls
+follows from its settings and its wiring, who calls it beside services from its routes. A worker only calls.
+Those in `published` and `egress` do not even reach each other there.
+
+| network | in it | who is in it | leads out |
+| --- | --- | --- | --- |"""
 Row = tuple[str, str, str]
 """What the roles may do with a table, in words and in the order of the columns."""
 VERBS = {"SELECT": "reads", "INSERT": "adds", "UPDATE": "changes", "DELETE": "deletes"}
@@ -77,6 +86,9 @@ def page(services: Mapping[str, Service[Any]]) -> Iterator[str]:
     yield from _kafka(with_the_operator({name: rights_of(service) for name, service in services.items()}))
     yield POSTGRES
     yield from _postgres(services)
+    yield CONTAINERS
+    yield from networks.table(services)
+    yield ""
 
 
 def _http(routes: Mapping[str, Routes]) -> Iterator[str]:

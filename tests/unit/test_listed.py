@@ -27,7 +27,8 @@ ADDED = {
     "postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
     "front": ["NET_BIND_SERVICE"],
 }
-WIDE = ("privileged", "devices", "pid", "ipc", "uts", "userns_mode", "cgroup", "network_mode", "user", "volumes_from")
+WIDE = ("privileged", "devices", "pid", "ipc", "uts", "userns_mode", "cgroup", "user", "volumes_from")
+PROXIES = "SLICELINE_TRUSTED_PROXIES"
 URL, PASSWORD = "SLICELINE_DATABASE_URL", "SLICELINE_DATABASE_PASSWORD_FILE"
 IDENTITY_KEY = "SLICELINE_IDENTITY_KEY_FILE"
 KAFKA_PASSWORD, AUTHORITY = "SLICELINE_KAFKA_PASSWORD_FILE", "SLICELINE_KAFKA_CA_FILE"
@@ -55,10 +56,10 @@ def test_a_service_in_compose_has_its_own_module_database_and_port(name: str) ->
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_all_services_in_compose_have_one_shape(name: str) -> None:
-    own = ("command", "environment", "ports")
+    own = ("command", "environment", "ports", "networks")
     assert without(COMPOSE[name], *own) == without(COMPOSE["orders"], *own)
     assert (
-        without(COMPOSE["orders"]["environment"], URL, PASSWORD, KAFKA_PASSWORD, IDENTITY_KEY).items()
+        without(COMPOSE["orders"]["environment"], URL, PASSWORD, KAFKA_PASSWORD, IDENTITY_KEY, PROXIES).items()
         <= COMPOSE[name]["environment"].items()
     )
 
@@ -135,7 +136,9 @@ def test_nobody_in_compose_is_let_in_without_a_token(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_service_in_compose_believes_the_front_door_alone_where_clients_are(name: str) -> None:
-    assert COMPOSE[name]["environment"]["SLICELINE_TRUSTED_PROXIES"] == "front"
+    """And no door at all where it does not see it: whoever is called so elsewhere would be believed."""
+    sees_it = "front" in COMPOSE[name]["networks"]
+    assert COMPOSE[name]["environment"].get(PROXIES) == ("front" if sees_it else None)
     assert "front" in COMPOSE
 
 
@@ -153,6 +156,7 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
     # Nothing beside it, so no profile of the engine's is turned off, that of seccomp either.
     assert block["security_opt"] == ["no-new-privileges:true"]
     assert not [word for word in block if word in WIDE]
+    assert block.get("network_mode", "none") == "none"
 
 
 @pytest.mark.parametrize("name", COMPOSE)
@@ -208,8 +212,9 @@ def test_a_container_of_ours_needs_no_shell_and_writes_to_nothing_but_its_volume
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_worker_in_compose_is_its_service_without_a_port(name: str) -> None:
     roles = ["--roles", "consumers,jobs"]
-    service = without(COMPOSE[name], "ports")
-    assert COMPOSE[f"{name}-worker"] == {**service, "command": [*service["command"], *roles], "scale": 0}
+    service = without(COMPOSE[name], "ports", "networks")
+    worker = without(COMPOSE[f"{name}-worker"], "networks")
+    assert worker == {**service, "command": [*service["command"], *roles], "scale": 0}
 
 
 @pytest.mark.parametrize(("name", "port"), CATALOGUE.items())
