@@ -13,7 +13,10 @@ from tests.copies import copy_of_the_project, environment, files, run
 from tests.waiting import wait_until
 
 ARGUMENTS = ("ratings", "--reads", "order-completed", "stock-level-changed", "--publishes", "rating-given")
-WHOLE = ("unit/test_listed", "unit/test_catalogue", "unit/test_ratings_decisions", "integration/test_ratings")
+WHOLE = (
+    *("unit/test_listed", "unit/test_networks", "unit/test_catalogue", "unit/test_ratings_decisions"),
+    "integration/test_ratings",
+)
 IN_PART = ("unit/test_contracts", "unit/test_openapi", "integration/test_sets", "integration/test_migrations")
 """Tests of what every service has to be, of which those about the new one are run."""
 TESTS = [f"tests/{name}.py" for name in (*WHOLE, *IN_PART)]

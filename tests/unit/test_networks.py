@@ -49,9 +49,9 @@ def test_the_networks_in_compose_are_made_as_they_are_declared() -> None:
 
 
 def test_a_new_service_in_compose_is_in_the_networks_of_whatever_it_calls_and_so_is_its_worker() -> None:
-    text = edited(ROOT, wanted("ratings", ["order-completed"], ["rating-given"]))["docker-compose.yml"]
+    text = edited(ROOT, wanted("moods", ["order-completed"], ["mood-told"]))["docker-compose.yml"]
     found = networks_in(msgspec.yaml.decode(text))
-    assert found["ratings"] == found["ratings-worker"] == {"postgres", "kafka", "services"}
+    assert found["moods"] == found["moods-worker"] == {"postgres", "kafka", "services"}
 
 
 def test_nobody_reaches_postgres_or_kafka_who_has_no_business_there() -> None:
