@@ -15,7 +15,6 @@ from deployment import people
 from deployment.front_door import outside
 from deployment.rights import Rights
 from deployment.wired import rights_of
-from services import CATALOGUE
 
 Networks = Mapping[str, frozenset[str]]
 """The networks that each container is in."""
@@ -106,9 +105,8 @@ def called(service: Service[Any]) -> frozenset[str]:
 
 
 def _is_for_staff(service: Service[Any]) -> bool:
-    """Tell whether a program that is no service may use a route of a service."""
-    programs = (theirs for name, theirs in people.clients().items() if name not in CATALOGUE)
-    scopes = frozenset().union(*(people.roles()[role] for theirs in programs for role in theirs))
+    """Tell whether the robot may use a route of a service."""
+    scopes = frozenset().union(*(people.roles()[role] for role in people.clients()["robot"]))
     return any(each.permission and not scopes.isdisjoint(each.permission.scopes) for each in routes_of(service.router))
 
 
