@@ -127,11 +127,11 @@ def _plain_client(_: Context[Any]) -> httpx.AsyncClient:
 
     # A transport of its own keeps out the proxies that the environment names: calls carry tokens, and the shop's own
     # addresses mean nothing to a proxy.
-    return httpx.AsyncClient(timeout=10, transport=httpx.AsyncHTTPTransport(verify=_authorities()))
+    return httpx.AsyncClient(timeout=10, transport=httpx.AsyncHTTPTransport(verify=authorities()))
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
+def authorities() -> ssl.SSLContext:
     """Read whom TLS trusts, which takes longer than most calls: once for all contexts of a process."""
     import httpx
 

@@ -74,6 +74,7 @@ def modules(layout: Layout) -> list[str]:
     """Return what our own programs run, and what they import when they run: the parent of all imports it."""
     return [
         "uvloop",
+        "local.beforehand",
         *(f"services.{name}.service" for name in CATALOGUE),
         "sandbox.provider",
         "sandbox.mail",
