@@ -138,7 +138,7 @@ class PriceBody(Body):
 Title = Annotated[Line, StringConstraints(max_length=200)]
 Description = Annotated[Annotated[Line, StringConstraints(max_length=500)] | None, Field(examples=["Ice cold."])]
 Category = Annotated[Annotated[Line, StringConstraints(max_length=40)] | None, Field(examples=["drinks"])]
-Hidden = Annotated[bool, Field(strict=True, description="Shown to nobody but the staff, and not to be ordered.")]
+Hidden = Annotated[bool, Field(strict=True, description="Left off the menu, and not to be ordered; no secret.")]
 BackOrderable = Annotated[
     bool,
     Field(strict=True, description="An order waits for it when stock is short, instead of being rejected."),

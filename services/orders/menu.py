@@ -18,9 +18,10 @@ from services.orders.events import (
 class MenuItem(msgspec.Struct, frozen=True):
     """Describes what can be ordered, at which price, and whether it has to be baked.
 
-    A hidden item is shown to nobody but the staff, one that is sold out is shown as such; neither can be ordered. One
-    that is out of stock is shown as such too, but inventory decides about its orders: what is shown is a moment old.
-    Orders wait for what is back-orderable. A retired item is kept for its name in old orders; the menu has it no more.
+    A hidden item is left off the menu, but is no secret; one that is sold out is shown as such; neither can be ordered.
+    One that is out of stock is shown as such too, but inventory decides about its orders: what is shown is a moment
+    old. Orders wait for what is back-orderable. A retired item is kept for its name in old orders; the menu has it no
+    more.
     """
 
     item: str

@@ -52,7 +52,7 @@ async def get_menu(
     db: Db,
     page: Paging,
     context: Ctx,
-    hidden: Annotated[bool, Query(description="Also what is hidden, for the staff.")] = False,
+    hidden: Annotated[bool, Query(description="Also what is left off the menu; it is no secret.")] = False,
 ) -> Any:
     """Lists what is on the menu, and at which price."""
     items = await store.list_menu(db, context.settings.currency, page, hidden=hidden)
