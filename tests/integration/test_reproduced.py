@@ -88,5 +88,5 @@ def run(folder: Path) -> "subprocess.CompletedProcess[str]":
         "asyncio_mode=auto",
         "test_letter.py",
     ]
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"}
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{ROOT}", "PYTEST_DEBUG_TEMPROOT": str(folder)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

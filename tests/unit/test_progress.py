@@ -33,7 +33,11 @@ def _run(folder: Path, every: float, extra: list[str]) -> str:
         "import pytest\n@pytest.mark.parametrize('n', range(3))\ndef test_three(n): pass\n"
     )
     command = [sys.executable, "-P", "-m", "pytest", "-p", "xdist", "--rootdir", str(folder), *extra, str(folder)]
-    env = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # loading all of them takes longest
+    env = {
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # loading all of them takes longest
+        "PYTEST_DEBUG_TEMPROOT": str(folder),  # as that of copies.environment
+    }
     run = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
     assert run.returncode == 0, run.stdout
     return str(run.stdout)
