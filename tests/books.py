@@ -118,6 +118,24 @@ async def _undone(shop: Shop, service: str) -> list[str]:
     return left + ([f"{service} has {waiting} events to publish"] if waiting else [])
 
 
+async def books_at_rest(shop: Shop, within: float = 90.0) -> Books:
+    """Read everything as it stands once nothing is left to do.
+
+    What a process remembers, as that somebody was refused, it writes down a moment later: in the middle of reading, the
+    books would have half of it, and are read again.
+    """
+    read: list[Books] = []
+
+    async def whole() -> bool:
+        await come_to_rest(shop, within)
+        ends = await shop.journal.ends()
+        read[:] = [await read_books(shop)]
+        return not await what_is_left(shop) and await shop.journal.ends() == ends
+
+    await eventually(whole, 2 * within, what="books that are read while nothing happens")
+    return read[0]
+
+
 async def read_books(shop: Shop) -> Books:
     """Everything as it stands now; meant to be read at rest."""
     await shop.journal.read()

@@ -10,7 +10,7 @@ from backbone.events.envelope import Envelope, name_without_version
 from backbone.events.topics import DEFAULT_BUS
 from backbone.storage.outbox import counter
 from cli import audit
-from tests.books import Books, Row, come_to_rest, read_books
+from tests.books import Books, Row, books_at_rest
 from tests.system import ENDS, Shop
 
 OPEN_TICKETS = ("waiting", "prepared")
@@ -29,8 +29,7 @@ async def assert_sound(shop: Shop, *, within: float = 90.0, mails_may_repeat: bo
     `mails_may_repeat`: a process that was killed may have handed over a mail twice, with one Message-ID. Keys in
     `shop.spoilt` are left out.
     """
-    await come_to_rest(shop, within)
-    books = await read_books(shop)
+    books = await books_at_rest(shop, within)
     problems = list(broken_promises(books, shop.spoilt))
     if not mails_may_repeat:
         problems += _mailed_once(books)
