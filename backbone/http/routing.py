@@ -43,7 +43,7 @@ def template_of(scope: Scope) -> str:
 
 def methods_at(scope: Scope) -> list[str]:
     """Return the methods that a request's path has, over all routes; those of the whole service for the target *."""
-    routes = _all(scope) if scope["path"] == "*" else _at(scope)
+    routes = _known(scope["app"]) if scope["path"] == "*" else _at(scope)
     named = set().union(*(route.methods for route in routes))
     also = {"OPTIONS"} | ({"HEAD"} if "GET" in named else set())
     return sorted(named | also) if named else []
@@ -53,7 +53,7 @@ def permission_at(scope: Scope) -> Permission | None:
     """Return who may do what a request asks for; None where there is no route for it. HEAD is as GET."""
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     path = scope["path"]
-    taken = (each for each in _all(scope) if method in each.methods and each.pattern.match(path))
+    taken = (each for each in _known(scope["app"]) if method in each.methods and each.pattern.match(path))
     return next((route.permission for route in taken), None)
 
 
@@ -98,11 +98,7 @@ def routes_of(application: Any) -> Sequence[RoutePattern]:
 
 
 def _at(scope: Scope) -> list[RoutePattern]:
-    return [route for route in _all(scope) if route.pattern.match(scope["path"])]
-
-
-def _all(scope: Scope) -> Sequence[RoutePattern]:
-    return _known(scope["app"])
+    return [route for route in _known(scope["app"]) if route.pattern.match(scope["path"])]
 
 
 def _known(application: Any) -> Sequence[RoutePattern]:
