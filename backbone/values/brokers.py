@@ -4,13 +4,14 @@ import hashlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
-
-from aiokafka.conn import ScramAuthenticator
+from typing import TYPE_CHECKING, Any
 
 from backbone.values.passwords import password_in
+
+if TYPE_CHECKING:
+    from aiokafka.conn import ScramAuthenticator
 
 MECHANISM = "SCRAM-SHA-512"
 
@@ -44,6 +45,7 @@ class Brokers:
         told["ssl_context"] = self.tls()
         if self.user is None or self.password_file is None:
             return {**told, "security_protocol": "SSL"}
+        _hash_passwords_once()
         return {
             **told,
             "security_protocol": "SASL_SSL",
@@ -76,13 +78,20 @@ def _salted(hash_name: str, password: bytes, salt: bytes, iterations: int) -> by
     return hashlib.pbkdf2_hmac(hash_name, password, salt, iterations)
 
 
-def _salt(scram: ScramAuthenticator, salt: bytes, iterations: int) -> None:
+def _salt(scram: "ScramAuthenticator", salt: bytes, iterations: int) -> None:
     scram._salted_password = _salted(scram._hashname, scram._sasl_plain_password, salt, iterations)
 
 
-# A client has a connection for each purpose, and for each aiokafka would hash the password some thousand times again:
-# of what a service does at its start, a tenth. A client may remember the result (RFC 5802, section 3).
-ScramAuthenticator.create_salted_password = _salt  # type: ignore[method-assign]
+@cache
+def _hash_passwords_once() -> None:
+    """Have all connections of this process share what a password is hashed to, as RFC 5802 (section 3) allows.
+
+    A client has a connection for each purpose, and for each aiokafka would hash the password some thousand times again:
+    of what a service does at its start, a tenth.
+    """
+    from aiokafka.conn import ScramAuthenticator  # a quarter of what a command imports, and most ask no Kafka
+
+    ScramAuthenticator.create_salted_password = _salt  # type: ignore[method-assign]
 
 
 def authorities_in(text: str) -> None:
