@@ -1,34 +1,33 @@
-"""Fetches Kafka's jars once from Maven Central, and checks them against the recorded hashes.
-
-`python -m local.jars` fetches what is missing and prints its progress as `DONE TOTAL` lines.
-"""
+"""Fetches Kafka's jars once from Maven Central, and checks them against the recorded hashes."""
 
 import fcntl
 import hashlib
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local import HOME
 
-VERSION = "4.3.1"
-# "!": the logging library's parent POM would otherwise impose its own, older Kafka client.
-ENDPOINT = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
-# Ciphers in machine code, for those systems that it is made for. Java's own are as fast only where the better of its
-# two compilers has come to them, which a broker of a laptop does without.
-CIPHERS = "software.amazon.cryptools:AmazonCorrettoCryptoProvider:2.5.0"
+if TYPE_CHECKING:
+    from jgo.maven import Artifact, MavenContext
+
+# "sha256  group:artifact:version" of every jar, with a fourth part where it is made for one system. What was reviewed
+# is what runs, a torn download is noticed, and nobody asks what depends on what, which took longer than the download.
+# .ci/kafka-jars writes it.
+LOCK = Path(__file__).with_name("kafka-jars.lock")
 SYSTEMS = {
     ("Linux", "x86_64"): "linux-x86_64",
     ("Linux", "aarch64"): "linux-aarch_64",
     ("Darwin", "x86_64"): "osx-x86_64",
     ("Darwin", "arm64"): "osx-aarch_64",
 }
-# "sha256  file name" of every jar: what was reviewed is what runs, and a torn download is noticed.
-HASHES = Path(__file__).with_name("kafka-jars.sha256")
+# Each of them mostly waits for an answer.
+HANDS = 12
 
 Report = Callable[[int, int], None]
 
@@ -49,16 +48,30 @@ def classpath(report: Report) -> list[Path]:
         return paths
 
 
+@dataclass(frozen=True)
+class Jar:
+    """Names a jar by its Maven coordinates, and says what is in it."""
+
+    sha256: str
+    group: str
+    artifact: str
+    version: str
+    system: str = ""
+
+    def of(self, maven: "MavenContext") -> "Artifact":
+        return maven.project(self.group, self.artifact).at_version(self.version).artifact(classifier=self.system)
+
+
 def silently(_done: int, _total: int) -> None:
     """Ignore the progress: a `report` for callers that show none."""
 
 
 def _list_file() -> Path:
-    return HOME / f"kafka-{VERSION}.json"
+    return HOME / "kafka-jars.json"
 
 
 def _wanted() -> str:
-    return hashlib.sha256(HASHES.read_bytes()).hexdigest()
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
 
 
 def _remembered() -> list[Path]:
@@ -76,19 +89,23 @@ def _remember(paths: Iterable[Path]) -> None:
     unfinished.replace(_list_file())
 
 
-def _endpoints() -> list[str]:
-    system = SYSTEMS.get((platform.system(), platform.machine()))
-    return [ENDPOINT, f"{CIPHERS}:{system}"] if system else [ENDPOINT]
+def locked() -> list[Jar]:
+    """Return what the lock file names: all jars, of all systems."""
+    lines = map(str.split, LOCK.read_text().splitlines())
+    return [Jar(sha256, *coordinates.split(":")) for sha256, coordinates in lines]
+
+
+def _ours() -> list[Jar]:
+    return [jar for jar in locked() if jar.system in ("", SYSTEMS.get((platform.system(), platform.machine())))]
 
 
 def _fetch(report: Report) -> list[Path]:
-    # jgo keeps what it downloads in a Maven repository; ours is our own, so that it goes with the project.
-    os.environ["M2_REPO"] = str(HOME / "jars")
-    import jgo
+    from jgo.maven import MavenContext
 
+    # A Maven repository of our own, so that it goes with the project.
+    maven = MavenContext(repo_cache=HOME / "jars")
     try:
-        artifacts = [artifact for endpoint in _endpoints() for artifact in jgo.resolve(endpoint)]
-        return _download([artifact.resolve for artifact in artifacts], report)
+        return _download([(jar, jar.of(maven)) for jar in _ours()], report)
     except Exception as error:
         raise RuntimeError(
             f"Kafka's jars could not be fetched from Maven Central: {error}\n"
@@ -96,11 +113,10 @@ def _fetch(report: Report) -> list[Path]:
         ) from error
 
 
-def _download(resolvers: list[Callable[[], Path]], report: Report) -> list[Path]:
-    hashes = {name: value for value, name in map(str.split, HASHES.read_text().splitlines())}
-    report(0, len(resolvers))
-    with ThreadPoolExecutor(6) as pool:
-        futures = [pool.submit(_verified, resolver, hashes) for resolver in resolvers]
+def _download(jars: list[tuple[Jar, "Artifact"]], report: Report) -> list[Path]:
+    report(0, len(jars))
+    with ThreadPoolExecutor(HANDS) as pool:
+        futures = [pool.submit(verified, *each) for each in jars]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -110,21 +126,22 @@ def _download(resolvers: list[Callable[[], Path]], report: Report) -> list[Path]
     return [future.result() for future in futures]
 
 
-def _verified(resolver: Callable[[], Path], hashes: dict[str, str]) -> Path:
-    path = resolver()
-    if _matches(path, hashes):
+def verified(jar: Jar, artifact: "Artifact") -> Path:
+    """Return the jar's file, downloaded where it is missing or torn. Raises RuntimeError where it is another's."""
+    path = artifact.resolve()
+    if _is(jar, path):
         return path
     # An interrupted download leaves a torn file, which jgo takes for a whole one.
     path.unlink()
-    path = resolver()
-    if _matches(path, hashes):
+    path = artifact.resolve()
+    if _is(jar, path):
         return path
     path.unlink()
-    raise RuntimeError(f"{path.name} is not the file recorded in {HASHES.name}")
+    raise RuntimeError(f"{path.name} is not the file recorded in {LOCK.name}")
 
 
-def _matches(path: Path, hashes: dict[str, str]) -> bool:
-    return hashlib.sha256(path.read_bytes()).hexdigest() == hashes.get(path.name)
+def _is(jar: Jar, path: Path) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
 
 
 def print_progress(done: int, total: int) -> None:

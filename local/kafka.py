@@ -27,8 +27,8 @@ CLUSTER_ID = "c2xpY2VsaW5lLWxvY2FsLQ"
 JAVA_OPTIONS = (
     "-Xmx256m",
     "-XX:+UseSerialGC",
-    # Everything is compiled quickly rather than well. So ciphers come in machine code (jars.CIPHERS) where there is
-    # some: in Java they would take ten times as long.
+    # Everything is compiled quickly rather than well. So ciphers come in machine code (Corretto's provider) where
+    # there is some: in Java they would take ten times as long.
     "-XX:TieredStopAtLevel=1",
     f"-Djava.security.properties={Path(__file__).with_name('kafka.security')}",
     "--enable-native-access=ALL-UNNAMED",
