@@ -8,6 +8,7 @@ from backbone.version import VERSION
 from cli.audit import audit
 from cli.balance import balance
 from cli.bench import bench
+from cli.browse import browse
 from cli.chaos import chaos
 from cli.contracts import contracts
 from cli.dead_letters import dead_letters
@@ -63,6 +64,7 @@ ON_THE_SHOP = (
     export,
     psql,
     order,
+    browse,
     why,
     balance,
     audit,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deployment import NOTE
 from deployment.pages.fresh import is_fresh
+from deployment.people import CONSOLE
 from local import forks, ports, processes, programs, state
 from local.forks import Forks, started
 from local.layout import Layout
@@ -94,7 +95,7 @@ class Run:
     def _add_rows(self) -> None:
         names = [] if self.layout.postgres_url else ["postgres"]
         names += [] if self.layout.kafka else ["kafka"]
-        names += ["tables", *(program.name for program in programs.sandbox(self.layout)), *CATALOGUE]
+        names += ["tables", *(program.name for program in programs.sandbox(self.layout)), *CATALOGUE, CONSOLE]
         names += [] if self._robot_delay is None else ["robot"]
         self.state.rows = {name: Row(name) for name in names}
         self._changed()

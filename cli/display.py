@@ -1,6 +1,7 @@
 """Shows a run of `up`: as a table in a terminal, and line by line where there is none."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -27,6 +28,7 @@ ABOUT = {
     "identity": "who may come in (sandbox)",
     "provider": "payment provider (sandbox)",
     "mail": "mail sink (sandbox)",
+    "console": "the shop in a browser",
     "robot": "kitchen staff and courier (sandbox)",
 }
 
@@ -34,10 +36,11 @@ ABOUT = {
 class Display:
     """Shows a state whenever told to: as a live table on a terminal, else one line per change."""
 
-    def __init__(self, console: Console, hint: str) -> None:
-        """`hint` is printed below the addresses once all is ready."""
+    def __init__(self, console: Console, hint: str, look: Callable[[State], str] | None = None) -> None:
+        """`hint` is printed below the addresses once all is ready, and before it what `look` says of the state."""
         self._console = console
         self._hint = hint
+        self._look = look
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._seen: dict[str, str] = {}
         self._announced = self._stopping = False
@@ -75,6 +78,8 @@ class Display:
         self._console.print(addresses(state))
         for note in state.notes:
             self._console.print(f"\n{note}", highlight=False, markup=False, soft_wrap=True)
+        if self._look:
+            self._console.print(f"\n{self._look(state)}", highlight=False, markup=False, soft_wrap=True)
         self._console.print(f"\n{first_steps(state)}\n\n{self._hint}", highlight=False, soft_wrap=True)
 
     def _progress(self, state: State) -> RenderableType:

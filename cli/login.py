@@ -4,8 +4,10 @@ import secrets
 import shutil
 import subprocess
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
@@ -15,6 +17,7 @@ from local import ROOT
 from local.layout import layout_for
 
 PATIENCE = 10.0
+SEE_OTHER = 303
 SEE = f"See: ./sliceline logs {IDENTITY}"
 
 
@@ -22,11 +25,30 @@ class NotLetIn(Exception):
     """Says why somebody gets no token, or is let in with none or not with this one, and what to do."""
 
 
-def token_of(shop: Shop, person: str) -> str:
-    """Return a new access token of one of the sandbox's people. Raises NotLetIn."""
+@contextmanager
+def logged_in(shop: Shop, console: str, person: str) -> Iterator[httpx.Client]:
+    """Give a browser in which one of the sandbox's people has logged in to the console. Raises NotLetIn, HTTPError."""
+    with httpx.Client(base_url=console, timeout=PATIENCE, trust_env=False) as browser:
+        begun = browser.get("/login").headers.get("location", "")
+        asked = dict(parse_qsl(urlsplit(begun).query))
+        form = {**asked, "username": person, "password": _password(shop, person)}
+        answer = browser.post(f"{_issuer(shop)}/authorize", data=form)
+        if answer.status_code != SEE_OTHER:
+            raise NotLetIn(_not_let_in(person, answer))
+        browser.get(answer.headers["location"]).raise_for_status()
+        yield browser
+
+
+def _issuer(shop: Shop) -> str:
     address = shop.rows[IDENTITY].address
     if not address:
         raise NotLetIn("The identity provider is not there yet. See how far it is: ./sliceline status")
+    return address
+
+
+def token_of(shop: Shop, person: str) -> str:
+    """Return a new access token of one of the sandbox's people. Raises NotLetIn."""
+    address = _issuer(shop)
     verifier = secrets.token_urlsafe(48)
     form = {"grant_type": "authorization_code", "client_id": COMMAND_LINE, "redirect_uri": REDIRECT}
     try:
@@ -76,7 +98,11 @@ def _code(browser: httpx.Client, person: str, password: str, verifier: str) -> s
     location: str = answer.headers.get("location", "")
     told = parse_qs(urlsplit(location).query)
     if told.get("state") != [state] or "code" not in told:
-        wait = answer.headers.get("retry-after")
-        again = f"; try again in {wait} s" if wait else ""
-        raise NotLetIn(f"The identity provider does not log {person} in ({answer.status_code}{again}). {SEE}")
+        raise NotLetIn(_not_let_in(person, answer))
     return told["code"][0]
+
+
+def _not_let_in(person: str, answer: httpx.Response) -> str:
+    wait = answer.headers.get("retry-after")
+    again = f"; try again in {wait} s" if wait else ""
+    return f"The identity provider does not log {person} in ({answer.status_code}{again}). {SEE}"

@@ -17,7 +17,7 @@ from local.state import Row
 from services import CATALOGUE
 
 # What docker-compose.yml publishes beside the services; its robot has no port, so nobody can ask it.
-SERVERS = ("postgres", "kafka", "provider", "mail")
+SERVERS = ("postgres", "kafka", "provider", "mail", "console")
 IDENTITY = "identity"
 """The process that knows people, in a shop that lets nobody in without a token."""
 ASK = {"postgres": probes.postgres, "kafka": probes.kafka}

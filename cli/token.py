@@ -25,12 +25,12 @@ def token(
     quarter of an hour. Commands log in by themselves, as an administrator; SLICELINE_TOKEN has them send another token.
     """
     from cli.login import NotLetIn, token_of
-    from deployment.people import people, who_has
+    from deployment.people import people, person_of
 
     shop = running_shop()
     if IDENTITY not in shop.rows:
         fail(_why_none(shop))
-    person = who if who in people() else who_has(who)
+    person = person_of(who)
     if person is None:
         roles = dict.fromkeys(role for theirs in people().values() for role in theirs)
         fail(

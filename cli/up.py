@@ -10,6 +10,7 @@ import typer
 
 from cli.console import console, fail
 from deployment import AUTH, CA_FILE, OLD_EVENTS, OLD_EVENTS_CHOICES
+from deployment.people import CONSOLE
 from local import ROOT, state
 from local.layout import HIGHEST_OFFSET, Layout, layout_for
 from local.program import last_lines, python
@@ -108,13 +109,27 @@ async def _run(layout: Layout, delay: float | None) -> None:
     from cli.display import Display
 
     run = Run(layout, delay)
-    with Display(console, hint="Ctrl-C stops everything; the data is kept.") as display:
+    with Display(console, hint="Ctrl-C stops everything; the data is kept.", look=_look) as display:
         showing = asyncio.create_task(_show(run.state, display))
         try:
             await run.until_stopped()
         finally:
             display.show(run.state)
             showing.cancel()
+
+
+def _look(now: state.State) -> str:
+    """Say where the shop is in a browser, with an address that is logged in."""
+    from cli.browse import entrance
+    from cli.login import NotLetIn
+    from cli.running import Shop
+
+    row = now.rows.get(CONSOLE)
+    try:
+        url = entrance(Shop(now.phase, now.rows, now.port_offset), row.address if row else "", "admin")
+    except NotLetIn:
+        return "See the shop in a browser:  ./sliceline browse"
+    return f"See the shop in a browser, logged in by this address, once (./sliceline browse gives another):\n\n  {url}"
 
 
 async def _show(now: state.State, display: "Display") -> None:
@@ -128,7 +143,8 @@ def _in_background(layout: Layout, delay: float | None) -> None:
 
     process = _start_supervisor(layout, delay)
     try:
-        with Display(console, hint="It goes on in the background: ./sliceline status, logs SERVICE, down.") as display:
+        hint = "It goes on in the background: ./sliceline status, logs SERVICE, down."
+        with Display(console, hint, _look) as display:
             now = _follow(layout, process, display)
     except KeyboardInterrupt:
         process.terminate()

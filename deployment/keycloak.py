@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deployment.drawing import draw_once, sync, written
-from deployment.people import AUDIENCE, COMMAND_LINE, REDIRECT, clients, names, people, roles, told_of
+from deployment.people import AUDIENCE, COMMAND_LINE, REDIRECT, clients, comes_back, names, people, roles, told_of
 
 REALM = "sliceline"
 TOKEN_SECONDS = 900
@@ -88,12 +88,14 @@ def _program(name: str, keys: str, scopes: Iterable[str]) -> dict[str, Any]:
     return {
         "clientId": name,
         "serviceAccountsEnabled": True,
-        "standardFlowEnabled": False,
+        "standardFlowEnabled": bool(redirects := comes_back(name)),
+        "redirectUris": redirects,
         "clientAuthenticatorType": "client-jwt",
         "attributes": {
             "use.jwks.string": "true",
             "jwks.string": keys,
             "token.endpoint.auth.signing.alg": "ES256",
+            **({"pkce.code.challenge.method": "S256"} if redirects else {}),
         },
         **_may(scopes),
     }

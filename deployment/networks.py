@@ -71,6 +71,7 @@ OTHERS: Networks = {
     "provider": frozenset({"provider", "published"}),
     "mail": frozenset({"mail", "published"}),
     "robot": frozenset({"staff"}),
+    "console": frozenset({"services"}),
     # What draws secrets, or writes files, calls nobody.
     "passwords": frozenset(),
     "certificates": frozenset(),

@@ -7,6 +7,7 @@ With a name as well, it exchanges the key of that program.
 
 import argparse
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -24,6 +25,10 @@ AUDIENCE = "sliceline"
 COMMAND_LINE = "sliceline-cli"
 REDIRECT = "http://127.0.0.1/callback"
 """Where the provider sends whoever logs in for the command line; the port may be any (RFC 8252 7.3)."""
+CONSOLE = "console"
+CONSOLE_BACK = "/login/back"
+"""Where the provider sends whoever logs in for the console, at whatever address browsers reach that."""
+CONSOLE_URL = "SLICELINE_CONSOLE_URL"
 CLIENTS = "clients"
 INCLUDED = "+"
 NOBODY_ELSE: Mapping[str, tuple[str, ...]] = {}
@@ -68,6 +73,11 @@ def who_has(role: str) -> str | None:
     return next((name for name, theirs in people().items() if role in theirs), None)
 
 
+def person_of(name: str) -> str | None:
+    """Return the person of a name, or the first with a role of that name; None where there is neither."""
+    return name if name in people() else who_has(name)
+
+
 def clients() -> dict[str, tuple[str, ...]]:
     """Return the roles of each program that calls services: of every service, and of those outside."""
     told = _told()["clients"]
@@ -76,6 +86,12 @@ def clients() -> dict[str, tuple[str, ...]]:
 
 def _named(told: Iterable[str]) -> Iterable[str]:
     return dict.fromkeys((*CATALOGUE, *told))
+
+
+def comes_back(client: str) -> list[str]:
+    """Return where people may be sent who have logged in for a program; nowhere unless it shows pages."""
+    url = os.environ.get(CONSOLE_URL) or "http://127.0.0.1"  # with any port, as a loopback address may have
+    return [url.rstrip("/") + CONSOLE_BACK] if client == CONSOLE else []
 
 
 def key_of(folder: Path, client: str, private_keys: Path | None = None) -> Path:
@@ -145,9 +161,16 @@ def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
         "users": [{"sub": name, "name": names()[name], "roles": theirs} for name, theirs in people().items()],
         "clients": [
             {"id": COMMAND_LINE, "redirects": [REDIRECT]},
-            *({"id": name, "roles": theirs, "keys": _public(name)} for name, theirs in programs.items()),
+            *(
+                {"id": name, "roles": theirs, "keys": _public(name), "redirects": comes_back(name)}
+                for name, theirs in programs.items()
+            ),
         ],
     }
+
+
+def _program(name: str, theirs: tuple[str, ...]) -> dict[str, Any]:
+    return {"id": name, "roles": theirs, "keys": _public(name), "redirects": comes_back(name)}
 
 
 def main() -> None:

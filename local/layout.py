@@ -13,6 +13,7 @@ from local.ports import HOST
 from services import CATALOGUE
 
 FIXED = {
+    "console": 8000,
     "provider": 8090,
     "identity": 8092,
     "mail": 8025,
@@ -77,7 +78,7 @@ class Layout:
 
     def ports(self) -> dict[int, str]:
         """Return every port that this run will listen on, with the name of the process that will."""
-        names = [*CATALOGUE, "provider", "mail", "smtp"]
+        names = [*CATALOGUE, "console", "provider", "mail", "smtp"]
         names += ["identity"] if self.has_own_issuer else []
         names += [] if self.postgres_url else ["postgres"]
         names += [] if self.kafka else ["kafka", "kafka controller", "kafka admins"]

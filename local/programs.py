@@ -67,7 +67,30 @@ def robot(layout: Layout, delay: float | None) -> list[Program]:
 
 
 def services(layout: Layout) -> list[Program]:
-    return [_service(name, layout) for name in CATALOGUE]
+    """Return the services, and the console, which asks them."""
+    return [*(_service(name, layout) for name in CATALOGUE), console(layout)]
+
+
+def console(layout: Layout) -> Program:
+    """Return what shows the shop in a browser."""
+    port = layout.port(people.CONSOLE)
+    return Program(
+        name=people.CONSOLE,
+        command=python("-m", "services.console.service"),
+        forked=True,
+        ready=functools.partial(probes.http_ready, port),
+        env={
+            "SLICELINE_HOST": HOST,
+            "SLICELINE_PORT": str(port),
+            people.CONSOLE_URL: layout.url(people.CONSOLE),
+            "SLICELINE_SERVICES": ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE),
+            **_doors(layout, people.CONSOLE),
+        },
+        stage=SERVICES,
+        stands_back=STANDS_BACK,
+        address=layout.url(people.CONSOLE),
+        port=port,
+    )
 
 
 def modules(layout: Layout) -> list[str]:
@@ -76,6 +99,7 @@ def modules(layout: Layout) -> list[str]:
         "uvloop",
         "local.beforehand",
         *(f"services.{name}.service" for name in CATALOGUE),
+        "services.console.service",
         "sandbox.provider",
         "sandbox.mail",
         "sandbox.robot",

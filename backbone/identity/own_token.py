@@ -92,7 +92,7 @@ class OwnToken:
                     "grant_type": "client_credentials",
                     "client_id": self._name,
                     "client_assertion_type": ASSERTION,
-                    "client_assertion": _assertion(self._name, issuer, key_file),
+                    "client_assertion": assertion(self._name, issuer, key_file),
                 }
                 answer = await answer_of(self._http(), "POST", endpoint, data=form)
             given = msgspec.json.decode(answer, type=_Given)
@@ -110,7 +110,7 @@ class OwnToken:
         return msgspec.json.decode(answer, type=_Discovered).token_endpoint
 
 
-def _assertion(name: str, issuer: str, key_file: Path) -> str:
+def assertion(name: str, issuer: str, key_file: Path) -> str:
     """Sign who we are, with the key as the file holds it now: so it is exchanged without a restart. Raises NoToken."""
     from joserfc import jwt
     from joserfc.errors import JoseError

@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from backbone.errors import SlicelineError
 from backbone.identity.issuer_keys import IssuerKeys
-from backbone.settings import Settings
 from backbone.values.sealed import holds_sealed
 from backbone.values.texts import is_line
 
@@ -46,10 +45,26 @@ class Token:
         return self.ends_at + LEEWAY - time.time()
 
 
+class KnownIssuer(Protocol):
+    """Says whose tokens are taken: the settings of a service do."""
+
+    @property
+    def issuer(self) -> str | None:
+        """Who signs them."""
+
+    @property
+    def issuer_keys(self) -> str | None:
+        """Where the issuer tells its keys, where discovery does not say so."""
+
+    @property
+    def audience(self) -> str:
+        """Whom they must be for."""
+
+
 class Tokens:
     """Checks tokens. The issuer is asked for its keys, never for each token."""
 
-    def __init__(self, settings: Settings, http: "Callable[[], httpx.AsyncClient]") -> None:
+    def __init__(self, settings: KnownIssuer, http: "Callable[[], httpx.AsyncClient]") -> None:
         """`http` gives the client with which the issuer is asked. Raises ValueError where no issuer is set."""
         if settings.issuer is None:
             raise ValueError("no issuer is set")

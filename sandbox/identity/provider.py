@@ -21,9 +21,11 @@ from sandbox.identity.keys import ALGORITHM, Clock, SigningKeys
 from sandbox.identity.pages import login_page
 from sandbox.identity.people import Attempts, Passwords
 from sandbox.identity.register import Client, ClientKeys, read_register
+from sandbox.identity.renewing import Logins
 from sandbox.identity.tokens import Tokens, written
 
 log = logging.getLogger("identity")
+GRANTS = ("authorization_code", "client_credentials", "refresh_token")
 FAILURE_PAUSE = 0.25
 WRONG = "That name and that password do not belong together."
 
@@ -49,6 +51,7 @@ class IdentityProvider:
         self.passwords.draw(self.register.people)
         self.attempts = Attempts(clock)
         self.codes = Codes(clock)
+        self.logins = Logins(clock)
         keys = ClientKeys(settings.register.parent)
         self.clients = Clients(self.register, keys, [self.issuer, f"{self.issuer}/token"], clock)
         self.tokens = Tokens(self.issuer, self.register, self.keys, settings.seconds, clock)
@@ -65,7 +68,7 @@ class IdentityProvider:
             "scopes_supported": ["openid", *sorted(scopes)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", "client_credentials"],
+            "grant_types_supported": list(GRANTS),
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [ALGORITHM],
             "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
@@ -123,13 +126,15 @@ class IdentityProvider:
             raise OAuthError("invalid_request", "a parameter came more than once")
         if "grant_type" not in values:
             raise OAuthError("invalid_request", "grant_type is required")
-        if values["grant_type"] not in ("authorization_code", "client_credentials"):
-            raise OAuthError("unsupported_grant_type", "grant_type is authorization_code or client_credentials")
+        if values["grant_type"] not in GRANTS:
+            raise OAuthError("unsupported_grant_type", f"grant_type is {', '.join(GRANTS[:-1])} or {GRANTS[-1]}")
         client, shown = self.clients.calling(values)
         if values["grant_type"] == "authorization_code":
             return self._for_code(client, values)
         if not shown:
-            raise Unauthenticated("client_credentials takes a client_assertion (private_key_jwt)")
+            raise Unauthenticated(f"{values['grant_type']} takes a client_assertion (private_key_jwt)")
+        if values["grant_type"] == "refresh_token":
+            return self._renewed(client, values)
         return self._for_client(client, values)
 
     def _for_code(self, client: Client, values: Mapping[str, str]) -> dict[str, Any]:
@@ -139,7 +144,17 @@ class IdentityProvider:
         if grant is None or not _fits(grant, client, values):
             raise OAuthError("invalid_grant", "the code was used, is too old, or came with another client or verifier")
         answer = self._answer(grant.user.sub, client, grant.user.roles, grant.scopes)
+        if client.keys is not None:
+            answer["refresh_token"] = self.logins.give(client, grant.user, grant.scopes)
         return answer | ({"id_token": self.tokens.identity(grant)} if "openid" in grant.scopes else {})
+
+    def _renewed(self, client: Client, values: Mapping[str, str]) -> dict[str, Any]:
+        if "refresh_token" not in values:
+            raise OAuthError("invalid_request", "refresh_token is required")
+        login = self.logins.find(values["refresh_token"], client)
+        if login is None:
+            raise OAuthError("invalid_grant", "the refresh token is unknown, too old, or another client's")
+        return self._answer(login.user.sub, client, login.user.roles, login.scopes)
 
     def _for_client(self, client: Client, values: Mapping[str, str]) -> dict[str, Any]:
         asked = frozenset(values["scope"].split()) - {"openid"} if "scope" in values else None

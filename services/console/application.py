@@ -1,0 +1,302 @@
+"""Makes the console's application: routes from pages, who is logged in, and what browsers are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import htpy as h
+import httpx
+from htpy import Node
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
+
+from backbone.http.browsers import Unkept
+from backbone.identity.issuer_keys import IssuerAway
+from services.console import assets, live
+from services.console.asking import Ask, MayNot, NotLoggedIn, Refused, Services
+from services.console.elements import WRONG, address, notice
+from services.console.guard import Guarded
+from services.console.login import BACK, Login, NotLetIn
+from services.console.pages import ALL
+from services.console.routing import Act, Pages, Part, View
+from services.console.session import ANYBODY, Seal, Session
+from services.console.settings import ConsoleSettings
+from services.console.shell import Page, document
+
+COOKIE, BEGUN = "sliceline", "sliceline-login"
+LARGEST_FORM = 200_000
+SEE_OTHER = 303
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Console:
+    """Answers requests for pages."""
+
+    def __init__(self, settings: ConsoleSettings, http: httpx.AsyncClient, services: Services, pages: Pages) -> None:
+        self.settings = settings
+        self.services = services
+        self.feeds = live.Feeds()
+        self._pages = pages
+        self._http = http
+        self._login = Login(settings, http, Seal(settings.identity_key_file)) if settings.issuer else None
+        self._is_secret = urlsplit(settings.console_url).scheme == "https"
+
+    def routes(self) -> list[Route]:
+        """List the routes, pages and what is beside them."""
+        pages = self._pages
+        return [
+            Route("/static/{digest}/{name}", assets.serve),
+            Route("/health/live", _health),
+            Route("/health/ready", _health),
+            Route("/login", self._answering(self._begin)),
+            Route(BACK, self._answering(self._end)),
+            Route("/logout", self._answering(self._leave), methods=["POST"]),
+            Route("/enter", self._answering(self._enter)),
+            Route("/enter", self._ticket, methods=["POST"]),
+            *(Route(f"/live{path}", self._following(*each)) for path, each in pages.parts.items()),
+            *(Route(path, self._answering(self._showing(view))) for path, view in pages.views.items()),
+            *(Route(path, self._answering(self._doing(*each)), methods=["POST"]) for path, each in pages.acts.items()),
+        ]
+
+    async def session(self, request: Request) -> Session | None:
+        """Return who asks; None where nobody is logged in."""
+        if self._login is None:
+            return ANYBODY
+        return await self._login.of_cookie(request.cookies.get(COOKIE))
+
+    async def aclose(self) -> None:
+        """End what goes on, and close all connections."""
+        self.feeds.stop()
+        if self._login is not None:
+            await self._login.aclose()
+        await self._http.aclose()
+
+    def _showing(self, view: View) -> Callable[[Ask], Awaitable[Response]]:
+        async def show(ask: Ask) -> Response:
+            if not view.is_open:
+                ask.need(*view.scopes)
+            page = await view.show(ask)
+            if view.is_live:
+                page = replace(page, body=_kept_fresh(ask, page.body))
+            return self._page(page, ask)
+
+        return show
+
+    def _doing(self, act: Act, scopes: tuple[str, ...]) -> Callable[[Ask], Awaitable[Response]]:
+        async def do(ask: Ask) -> Response:
+            ask.need(*scopes)
+            done = await act(ask)
+            return self._page(done, ask) if isinstance(done, Page) else RedirectResponse(done, SEE_OTHER)
+
+        return do
+
+    def _following(self, part: Part, scopes: tuple[str, ...]) -> Handler:
+        """Make the stream of a live part. Who is not let in is told so in it: a browser comes again otherwise."""
+
+        async def look(ask: Ask) -> str:
+            return str(h.fragment[await part(ask)])
+
+        async def follow(request: Request) -> Response:
+            ask = await self._ask(request)
+            if not ask.may(*scopes) if scopes else ask.session is None:
+                return _stream(_gone())
+            try:
+                return _stream(self.feeds.follow(ask, look))
+            except live.TooMany as error:
+                return PlainTextResponse(str(error), 503, {"Retry-After": "10"})
+
+        return follow
+
+    def _answering(self, answer: Callable[[Ask], Awaitable[Response]]) -> Handler:
+        """Answer with a page whatever happens."""
+
+        async def handle(request: Request) -> Response:
+            ask = await self._ask(request)
+            try:
+                response = await answer(ask)
+            except NotLoggedIn:
+                response = self._to_login(ask, request)
+            except MayNot as refused:
+                response = self._page(_not_for(ask, refused), ask)
+            except Refused as refused:
+                response = self._page(refusal(refused), ask)
+            except (NotLetIn, IssuerAway) as refused:
+                response = self._page(_not_in(str(refused)), ask)
+            self._renew_cookie(request, ask, response)
+            return response
+
+        return handle
+
+    async def _ask(self, request: Request) -> Ask:
+        path = request.url.path.removeprefix("/live")
+        place = f"{path}?{request.url.query}" if request.url.query else path
+        form = {}
+        if request.method == "POST" and not request.url.path.startswith("/enter"):
+            if int(request.headers.get("content-length") or 0) > LARGEST_FORM:
+                raise HTTPException(413)
+            form = {name: str(value) for name, value in (await request.form()).items()}
+        try:
+            session = await self.session(request)
+        except IssuerAway:
+            session = None
+        query = dict(request.query_params)
+        return Ask(session, self.services, request.path_params, query, form, request.cookies, place)
+
+    def _page(self, page: Page, ask: Ask) -> Response:
+        text = "<!doctype html>" + str(document(page, ask, self._pages.sections))
+        return HTMLResponse(text, page.status)
+
+    def _to_login(self, ask: Ask, request: Request) -> Response:
+        if request.method != "GET":
+            return self._page(_over(), ask)
+        return RedirectResponse(address("/login", {"to": ask.address}), SEE_OTHER)
+
+    async def _begin(self, ask: Ask) -> Response:
+        if self._login is None:
+            return RedirectResponse("/", SEE_OTHER)
+        to = ask.query.get("to", "/")
+        where, kept = await self._login.begin(to if _is_ours(to) else "/")
+        response = RedirectResponse(where, SEE_OTHER)
+        self._keep(response, BEGUN, kept, path="/login", lax=True)
+        return response
+
+    async def _end(self, ask: Ask) -> Response:
+        if self._login is None:
+            return RedirectResponse("/", SEE_OTHER)
+        session, to = await self._login.end(ask.query, ask.cookies.get(BEGUN))
+        return self._logged_in(session, to)
+
+    async def _enter(self, ask: Ask) -> Response:
+        """Log in whoever comes with an address that was made for it."""
+        session = await self._login.of_ticket(ask.query.get("ticket", "")) if self._login else ANYBODY
+        if session is None:
+            raise NotLetIn("This address logs nobody in any more. ./sliceline browse makes another; or log in by hand.")
+        to = ask.query.get("to", "/")
+        return self._logged_in(session, to if _is_ours(to) else "/")
+
+    async def _ticket(self, request: Request) -> Response:
+        """Make such an address for whoever is logged in: the command line is, for a browser that is not yet."""
+        url = self.settings.console_url.rstrip("/")
+        if self._login is None:
+            return JSONResponse({"url": f"{url}/"})
+        session = await self.session(request)
+        if session is None:
+            return JSONResponse({"title": "Not logged in", "status": 401}, 401)
+        return JSONResponse({"url": f"{url}/enter?ticket={self._login.ticket(session)}"})
+
+    async def _leave(self, ask: Ask) -> Response:  # noqa: ARG002  whoever it is
+        response = RedirectResponse("/", SEE_OTHER)
+        response.delete_cookie(COOKIE)
+        return response
+
+    def _logged_in(self, session: Session, to: str) -> Response:
+        # By a page of ours, not by a redirect: what an address elsewhere has led to, a strict cookie is not sent with.
+        onward = h.meta(http_equiv="refresh", content=f"0;url={to}")
+        page = h.html(lang="en")[h.head[h.title["Logged in"], onward], h.body[h.a(href=to)["Go on"]]]
+        response = HTMLResponse("<!doctype html>" + str(page))
+        if self._login is not None:
+            self._keep(response, COOKIE, self._login.cookie(session))
+        response.delete_cookie(BEGUN, path="/login")
+        return response
+
+    def _renew_cookie(self, request: Request, ask: Ask, response: Response) -> None:
+        """Have the browser keep a session that was renewed."""
+        if self._login is None or ask.session is None or "set-cookie" in response.headers:
+            return
+        if ask.session.refresh and not self._login.is_kept(request.cookies.get(COOKIE), ask.session):
+            self._keep(response, COOKIE, self._login.cookie(ask.session))
+
+    def _keep(self, response: Response, name: str, value: str, *, path: str = "/", lax: bool = False) -> None:
+        response.set_cookie(
+            name, value, httponly=True, secure=self._is_secret, samesite="lax" if lax else "strict", path=path
+        )
+
+
+def create_application(settings: ConsoleSettings, http: httpx.AsyncClient, services: Services) -> Starlette:
+    """Make the application of all pages."""
+    console = Console(settings, http, services, ALL)
+    application = Starlette(
+        routes=console.routes(),
+        middleware=[Middleware(Unkept), Middleware(Guarded, settings=settings)],
+        exception_handlers={HTTPException: _failed(console), Exception: _failed(console)},
+    )
+    application.state.console = console
+    return application
+
+
+def refusal(refused: Refused) -> Page:
+    """Make the page of what a service has refused."""
+    body = [notice(refused.detail or refused.title, WRONG), h.p[f"{refused.service} answered {refused.status}."]]
+    return Page(refused.title, body, status=refused.status)
+
+
+def _failed(console: Console) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        session = await console.session(request) if status != 500 else None
+        ask = Ask(session, console.services, address=request.url.path)
+        title = {404: "There is no such page", 405: "This is not done so", 413: "That is too much"}
+        body = (
+            notice("This page fails. What happened is in the console's log.", WRONG)
+            if status == 500
+            else h.p["The address may be mistyped. ", h.a(href="/")["To the first page"]]
+        )
+        return console._page(Page(title.get(status, "This page fails"), body, status=status), ask)
+
+    return answer
+
+
+def _kept_fresh(ask: Ask, body: Node) -> Node:
+    return h.div("#live", {"hx-sse:connect": f"/live{ask.address}", "hx-swap": "innerMorph"})[body]
+
+
+def _stream(events: AsyncIterator[bytes]) -> Response:
+    return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _gone() -> AsyncIterator[bytes]:
+    yield b"event: gone\ndata: gone\n\n"
+    await asyncio.sleep(30)  # who comes again at once would only be told the same
+
+
+def _not_for(ask: Ask, refused: MayNot) -> Page:
+    who = ask.session.name if ask.session else "nobody"
+    body = [
+        notice(f"{who} may not see or do this: it takes {' or '.join(refused.scopes)}.", WRONG),
+        h.p[h.a(href=address("/login", {"to": ask.address}))["Log in as somebody else"]],
+    ]
+    return Page("This is for others", body, ("./sliceline token --as operator",), status=403)
+
+
+def _not_in(why: str) -> Page:
+    body = [notice(why, WRONG), h.p[h.a(href="/login")["Log in"]]]
+    return Page("Not logged in", body, ("./sliceline browse --as operator",), status=401)
+
+
+def _over() -> Page:
+    body = [
+        notice("You are not logged in any more, so nothing was done.", WRONG),
+        h.p["Log in, go back and send it again. ", h.a(href="/login")["Log in"]],
+    ]
+    return Page("Not logged in", body, status=401)
+
+
+def _is_ours(to: str) -> bool:
+    """Tell whether an address leads to a page of ours, and nowhere else."""
+    return to.startswith("/") and not to.startswith(("//", "/\\")) and not any(each < " " for each in to)
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})

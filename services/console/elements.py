@@ -1,0 +1,194 @@
+"""Makes what pages have in common: times, ids, marks, tables, and the forms that change something."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import htpy as h
+from htpy import Node
+
+from backbone.values.currencies import in_words
+
+WELL, WAITS, WRONG, OVER = "well", "waits", "wrong", "over"
+"""How something is: its colour, and always a sign as well."""
+SIGNS = {WELL: "✓", WAITS: "…", WRONG: "!", OVER: "–"}
+KINDS = {
+    "completed": WELL,
+    "delivered": WELL,
+    "collected": WELL,
+    "running": WELL,
+    "active": WELL,
+    "rejected": WRONG,
+    "failed": WRONG,
+    "parked": WRONG,
+    "cancelled": OVER,
+    "discarded": OVER,
+}
+
+
+def moment(when: str | datetime | None, otherwise: str = "never") -> Node:
+    """Show a time as how long ago it is; hovering tells the moment. Browsers keep it fresh, in UTC or local time."""
+    if when is None:
+        return otherwise
+    text = when if isinstance(when, str) else when.astimezone(UTC).isoformat()
+    return h.time(datetime=text, title=text, data_relative=True)[text[:19].replace("T", " ")]
+
+
+def seconds(value: float | None) -> str:
+    """Say how long something takes, with as many parts as help: 350 ms, 4.2 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    if value is None:
+        return "–"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    for large, small, size, part in (("min", "s", 60, 1), ("h", "min", 3600, 60), ("d", "h", 86_400, 3600)):
+        if value < size * (24 if large == "h" else 60) or large == "d":
+            whole, rest = divmod(int(value), size)
+            return f"{whole:,} {large} {rest // part} {small}" if rest // part else f"{whole:,} {large}"
+    raise AssertionError("the largest takes all that is left")
+
+
+def identity(text: str, to: str | None = None, short: int = 0) -> Node:
+    """Show an id with a button that copies it, as a link where there is a page for it."""
+    shown = text if not short or len(text) <= short else f"…{text[-short:]}"
+    name = h.code(title=text)[shown]
+    return h.span(".id")[
+        h.a(href=to)[name] if to else name,
+        h.button(".copy", type="button", data_copy=text, aria_label=f"Copy {text}", title="Copy")["⧉"],
+    ]
+
+
+def mark(text: str, kind: str | None = None) -> Node:
+    """Show how something is, by colour and by a sign: colour alone is not seen by all."""
+    kind = kind or KINDS.get(text, WAITS)
+    return h.span(f".mark.{kind}")[h.span(aria_hidden="true")[SIGNS[kind]], " ", text]
+
+
+def money(amount: Mapping[str, Any] | None) -> str:
+    """Write an amount as people do."""
+    return in_words(int(amount["amount"]), str(amount["currency"])) if amount else "–"
+
+
+def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str) -> Node:
+    """Make a table that says what would be here where it is empty; on narrow screens it scrolls by itself."""
+    found = list(rows)
+    if not found:
+        return h.div(".empty")[empty]
+    return h.div(".scroll", tabindex="0", role="region", aria_label=caption)[
+        h.table[
+            h.caption(".hidden")[caption], h.thead[h.tr[(h.th(scope="col")[each] for each in heads)]], h.tbody[found]
+        ]
+    ]
+
+
+def row(*cells: Node, to: str | None = None, kind: str = "") -> Node:
+    """Make a row; with an address it is one of those that j and k move through, and Enter opens."""
+    return h.tr(class_=kind or None, data_to=to)[(h.td[each] for each in cells)]
+
+
+def numbers(*pairs: tuple[str, Node]) -> Node:
+    """Show a few figures with what each is."""
+    return h.dl(".numbers")[(h.div[h.dt[name], h.dd[value]] for name, value in pairs)]
+
+
+def command(*lines: str) -> Node:
+    """Show commands that do the same, each with a button that copies it."""
+    return h.div(".says")[
+        h.p["The same by command:"],
+        (
+            h.div(".line")[
+                h.pre(tabindex="0")[h.code[each]],
+                h.button(".copy", type="button", data_copy=each, aria_label="Copy the command", title="Copy")["⧉"],
+            ]
+            for each in lines
+        ),
+    ]
+
+
+def button(
+    to: str,
+    text: str,
+    *,
+    kind: str = "",
+    fields: Mapping[str, str] | None = None,
+    label: str | None = None,
+    disabled: bool = False,
+) -> Node:
+    """Make a button that does something at once, at an address of ours."""
+    return h.form(".inline", method="post", action=to)[
+        (h.input(type="hidden", name=name, value=value) for name, value in (fields or {}).items()),
+        h.button(class_=kind or None, type="submit", aria_label=label, disabled=disabled)[text],
+    ]
+
+
+def field(
+    name: str, label: str, value: str = "", *, error: str | None = None, help_text: str = "", **attributes: Any
+) -> Node:
+    """Make a field of a form with its label, and what is wrong with it."""
+    told = f"{name}-told" if error or help_text else None
+    return h.div(".field", class_="wrong" if error else None)[
+        h.label(for_=name)[label],
+        h.input(
+            id=name,
+            name=name,
+            value=value,
+            aria_describedby=told,
+            aria_invalid="true" if error else None,
+            **{"type": "text", **attributes},
+        ),
+        told and h.small(id=told)[error or help_text],
+    ]
+
+
+def choice(name: str, label: str, options: Mapping[str, str], chosen: str = "") -> Node:
+    """Make a field with which one of some is chosen."""
+    return h.div(".field")[
+        h.label(for_=name)[label],
+        h.select(id=name, name=name)[
+            (h.option(value=value, selected=value == chosen)[text] for value, text in options.items())
+        ],
+    ]
+
+
+def confirmation(name: str, word: str) -> Node:
+    """Make the field of a form that takes something away: the word has to be typed."""
+    return field(
+        "confirm",
+        f"Type {word} to {name}",
+        required=True,
+        pattern=word.replace(".", r"\."),
+        autocomplete="off",
+        title=f"Type {word}",
+    )
+
+
+def notice(text: Node, kind: str = WAITS) -> Node:
+    """Say something that matters, so that it is read out as well."""
+    return h.div(f".notice.{kind}", role="alert" if kind == WRONG else "status")[
+        h.span(aria_hidden="true")[SIGNS[kind]], " ", text
+    ]
+
+
+def more(shown: int, whole: str | int | None, path: str, query: Mapping[str, str], after: str | None) -> Node:
+    """Say how much of a list is shown, and lead to the rest: no list just ends."""
+    of = f" of {whole:,}" if isinstance(whole, int) else f" of {whole}" if whole else ""
+    begun = "The next" if query.get("after") else "The first"
+    said = f"{begun} {shown:,}{of}." if after or query.get("after") else f"All {shown:,}."
+    return h.p(".more")[
+        said,
+        query.get("after") and [" ", h.a(href=address(path, {**query, "after": ""}))["To the first"]],
+        after and [" ", h.a(href=address(path, {**query, "after": after}), rel="next")["Show more"]],
+    ]
+
+
+def address(path: str, query: Mapping[str, str | None]) -> str:
+    """Make an address of a page, without what is empty."""
+    said = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(said)}" if said else path
+
+
+def live(path: str, content: Node, *, name: str = "live") -> Node:
+    """Show something that the console keeps fresh by sending it again whenever it is another."""
+    return h.div(f"#{name}", {"hx-sse:connect": path, "hx-swap": "innerMorph"})[content]

@@ -1,0 +1,8 @@
+"""Puts the pages together, in the order in which their list names them."""
+
+from services.console.pages import first
+from services.console.routing import Pages
+
+ALL = Pages()
+for each in (first.pages,):
+    ALL.include(each)
