@@ -127,8 +127,11 @@ class BatchProcessor:
         self._beat()
         count, group = len(events), self._name
         about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
-        links = (event.traceparent for event in events)
-        with messaging("process", _topic_of(events[0]), SpanKind.CONSUMER, links=links, attributes=about):
+        # A set has no single cause, so it is linked to all of them; one event alone goes on in its own trace.
+        parent = events[0].traceparent if count == 1 else None
+        links = (event.traceparent for event in events) if parent is None else ()
+        topic = _topic_of(events[0])
+        with messaging("process", topic, SpanKind.CONSUMER, parent=parent, links=links, attributes=about):
             await handler.handle(events, tx)
 
     async def _handle_one(self, tx: Tx, handler: EventHandler, event: Event[Any]) -> None:
