@@ -23,11 +23,13 @@ from backbone.observing import telemetry
 from backbone.publishing.relay import Relay
 from backbone.storage.database import Tx
 from backbone.values.tracecontext import begin
+from services.ledger.service import SERVICE as LEDGER
 from services.orders.service import SERVICE
 from tests.conftest import NewDatabase
 from tests.integration.one_service import Fed, fed
 from tests.integration.test_orders import body, confirmed, fact, placed
 from tests.integration.things import Things, running
+from tests.unit.test_observability import SELECTOR, expressions
 from tests.waiting import eventually
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -216,3 +218,17 @@ async def test_nobody_is_behind_a_topic_that_there_is_not(thing: Things, monkeyp
 
 def told(labels: dict[str, str]) -> float | None:
     return REGISTRY.get_sample_value("sliceline_consumer_lag_seconds", labels)
+
+
+async def test_every_series_that_alarms_and_dashboards_ask_for_is_served_by_a_process(
+    new_database: NewDatabase,
+) -> None:
+    served = {"up"}  # Prometheus's own
+    for service in (SERVICE, LEDGER):
+        async with fed(service, new_database) as process:
+            lines = (await process.client.get("/metrics")).text.splitlines()
+        for _, _, name, kind in (line.split(" ") for line in lines if line.startswith("# TYPE ")):
+            served |= {f"{name}_{part}" for part in ("bucket", "count")} if kind == "histogram" else {name}
+    asked = {name for expr in expressions() for name, _ in SELECTOR.findall(expr)}
+    assert len(asked) > 20
+    assert asked <= served
