@@ -17,6 +17,7 @@ from backbone.events.payload import Payload, Unread
 from backbone.events.topics import DEFAULT_BUS
 from backbone.service import Service
 from deployment import asvs, front_door, kinds, permissions
+from deployment.observability import files
 from deployment.reference import REFERENCE, reference
 from deployment.rights import FILE as RIGHTS
 from deployment.wired import written_down
@@ -112,13 +113,14 @@ def generated(services: Services) -> dict[Path, str]:
         permissions.PERMISSIONS: permissions.page(services),
     }
     told = {RIGHTS: written_down(services), front_door.FILE: front_door.caddyfile(services)}
-    return {**consumers, **told, **{path: "\n".join(lines) for path, lines in pages.items()}}
+    watching = files.files(list(services))
+    return {**consumers, **told, **watching, **{path: "\n".join(lines) for path, lines in pages.items()}}
 
 
 def committed() -> set[Path]:
     """List the generated files that exist."""
     single = (EVENTS, REFERENCE, asvs.ASVS, permissions.PERMISSIONS, RIGHTS, front_door.FILE)
-    return {path for path in (*single, *CONSUMERS.rglob("*.json")) if path.exists()}
+    return {path for path in (*single, *CONSUMERS.rglob("*.json"), *files.committed()) if path.exists()}
 
 
 def _pretty(schema: Schema) -> str:

@@ -25,6 +25,8 @@ INTERNAL: Declared = {"internal": True}
 """Nothing leads out of it, and no port is published by it."""
 CLOSED: Declared = {"driver_opts": {f"{BRIDGE}enable_ip_masquerade": "${SLICELINE_EGRESS:-false}"}}
 """Ports are published by it, and nothing leads out unless somebody says so."""
+WATCHED: Declared = {"driver_opts": {f"{BRIDGE}enable_ip_masquerade": "false"}}
+"""Ports are published by it, and nothing leads out of it."""
 PORTS: Declared = {"driver_opts": {f"{BRIDGE}enable_ip_masquerade": "false", f"{BRIDGE}enable_icc": "false"}}
 OPEN: Declared = {"driver_opts": {f"{BRIDGE}enable_icc": "false"}}
 
@@ -50,6 +52,8 @@ NETWORKS = {
     "staff": Network("the robot asks whose routes it may use, and the identity provider", CLOSED),
     "provider": Network("who takes money asks the payment provider", INTERNAL),
     "mail": Network("who sends mail asks the mail server", INTERNAL),
+    "telemetry": Network("services send spans to the collector, and Prometheus asks for what they count", INTERNAL),
+    "watching": Network("who shows what was counted asks who keeps it", WATCHED),
     "published": Network("ports of those who call nobody are published on this machine", PORTS),
     "egress": Network("who calls addresses that others name gets out", OPEN),
 }
@@ -58,6 +62,7 @@ CALLS = {
     "services": "services",
     "provider": "provider_url",
     "mail": "smtp_host",
+    "telemetry": "otlp_endpoint",
     "egress": "webhook_networks",
 }
 """The setting by which a service calls whoever is in a network; with Kafka it is the wiring."""
@@ -72,6 +77,10 @@ OTHERS: Networks = {
     "mail": frozenset({"mail", "published"}),
     "robot": frozenset({"staff"}),
     "console": frozenset({"services"}),
+    "collector": frozenset({"telemetry", "watching"}),
+    "prometheus": frozenset({"telemetry", "watching"}),
+    "jaeger": frozenset({"watching"}),
+    "grafana": frozenset({"watching"}),
     # What draws secrets, or writes files, calls nobody.
     "passwords": frozenset(),
     "certificates": frozenset(),

@@ -1,11 +1,12 @@
 """Turns a batch into effects: does all that a consumer does inside the one transaction of a batch."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from opentelemetry.trace import Span, SpanKind
@@ -21,6 +22,10 @@ from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.observing.telemetry import Attributes, messaging, trace_id_of, traceparent_of
 from backbone.storage.database import Database, Tx
+
+ANY = "any"
+"""Stands for the type of an event that is taken whatever its type."""
+_time_of = attrgetter("time")
 
 
 class Fenced(SlicelineError):
@@ -67,7 +72,8 @@ class BatchProcessor:
             # who count and handle, redrives and replays too, lock the counts first and what handlers lock then.
             await counting.add(tx, self._name, counting.counts_of(batch, settled, spans))
             await self.handle(tx, open_ones, unseen)
-        _count(batch, ours, unseen, self._database.now())
+        _count(batch, ours, unseen)
+        _time(self._name, _events_of(unseen), self._database.now())
         self._count_read(open_ones)
 
     async def park(self, batch: Batch, error: Exception) -> None:
@@ -121,8 +127,11 @@ class BatchProcessor:
         self._beat()
         count, group = len(events), self._name
         about: Attributes = {"messaging.consumer.group.name": group, "messaging.batch.message_count": count}
-        links = (event.traceparent for event in events)
-        with messaging("process", _topic_of(events[0]), SpanKind.CONSUMER, links=links, attributes=about):
+        # A set has no single cause, so it is linked to all of them; one event alone goes on in its own trace.
+        parent = events[0].traceparent if count == 1 else None
+        links = (event.traceparent for event in events) if parent is None else ()
+        topic = _topic_of(events[0])
+        with messaging("process", topic, SpanKind.CONSUMER, parent=parent, links=links, attributes=about):
             await handler.handle(events, tx)
 
     async def _handle_one(self, tx: Tx, handler: EventHandler, event: Event[Any]) -> None:
@@ -185,7 +194,7 @@ def _events_of(incoming: Sequence[Incoming]) -> list[Event[Any]]:
     return [each.event for each in incoming if each.event]
 
 
-def _count(batch: Batch, ours: Sequence[Incoming], unseen: Sequence[Incoming], now: datetime) -> None:
+def _count(batch: Batch, ours: Sequence[Incoming], unseen: Sequence[Incoming]) -> None:
     fresh = _events_of(unseen)
     metrics.SKIPPED.inc(len(batch.incoming) - len(ours))
     metrics.REPEATED.inc(len(ours) - len(fresh))
@@ -193,8 +202,22 @@ def _count(batch: Batch, ours: Sequence[Incoming], unseen: Sequence[Incoming], n
         metrics.HANDLED.labels(event_type).inc(count)
     if logger.is_enabled_for(logging.DEBUG):
         _tell_each(fresh)
-    for event in fresh:
-        metrics.TOPIC_WAIT.observe((now - event.time).total_seconds())
+
+
+def _time(consumer: str, events: Sequence[Event[Any]], now: datetime) -> None:
+    """Measure how long effects took from when their events were made, by type; the oldest of each names its trace.
+
+    Who takes events whatever their type has one series: else whoever publishes would make new ones.
+    """
+    by_type: dict[str, list[Event[Any]]] = defaultdict(list)
+    for event in events:
+        by_type[ANY if isinstance(event.data, Unread) else event.type].append(event)
+    for event_type, alike in by_type.items():
+        series = metrics.PATHWAY.labels(consumer, event_type)
+        oldest = min(alike, key=_time_of)
+        for event in alike:
+            exemplar = metrics.exemplar_of(event.traceparent) if event is oldest else None
+            series.observe((now - event.time).total_seconds(), exemplar)
 
 
 def _tell_each(events: Sequence[Event[Any]]) -> None:

@@ -24,6 +24,7 @@ from backbone.consuming.broker import UNREADABLE
 from backbone.consuming.handlers import BatchHandler, Handlers, topics_of
 from backbone.consuming.heeding import Heeding
 from backbone.consuming.lag import LagWatch
+from backbone.consuming.lateness import Lateness
 from backbone.consuming.places import Places
 from backbone.consuming.positions import Found, Positions
 from backbone.consuming.settling import Settling
@@ -77,6 +78,7 @@ class Consumer:
         self._outdated = False
         self._stop = asyncio.Event()
         self._positions = Positions()
+        self._lateness = Lateness(name, database.now)
         self._settling = Settling(self._processor, self.pulse, self._stop, self._settled)
         self._ahead: asyncio.Task[Found] | None = None
         self._in_group = False
@@ -176,7 +178,8 @@ class Consumer:
     async def _look(self, client: AIOKafkaConsumer, watch: LagWatch) -> None:
         """Check whether all stored places still fit their logs; one that does not is taken anew before more is read."""
         try:
-            seen = await watch.look(client._client, self._positions.offsets, is_paused=self._pause.is_paused)
+            held, read = self._positions.offsets, self._positions.read
+            seen = await watch.look(client._client, held, read, is_paused=self._pause.is_paused)
         except Exception as error:
             if not _passes_in_the_database(error):
                 raise
@@ -184,6 +187,7 @@ class Consumer:
             return
         self._positions.end(seen.out_of_step)
         self._missing = seen.missing
+        self._lateness.tell(seen.waiting)
         self._outdated = await self._there(client) != self.topics
         self._tell_how_it_is()
 
@@ -220,6 +224,7 @@ class Consumer:
             if all(each in self._positions for each in client.assignment()):  # else something is to be sought first
                 self._ahead = asyncio.create_task(self._find(client))
             await self._work_off(batch)
+            self._positions.note_times(found)
 
     async def _wait_for(self, records: "asyncio.Task[Found]", within: float) -> None:
         news = [asyncio.ensure_future(each.wait()) for each in (self._news, self._pause.told)]
@@ -249,7 +254,8 @@ class Consumer:
                 decoded += [read(each, self._processor.views) for each in brought[start : start + _SLICE]]
                 await asyncio.sleep(0)
         ends = {(at.topic, at.partition): brought[-1].offset + 1 for at, brought in records.items() if brought}
-        return Found(incoming, ends if records or partitions else await self._passed_over(client), epochs)
+        taken = {(at.topic, at.partition): brought[-1].timestamp for at, brought in records.items() if brought}
+        return Found(incoming, ends if records or partitions else await self._passed_over(client), epochs, taken)
 
     async def _passed_over(self, client: AIOKafkaConsumer) -> dict[PartitionId, int]:
         """Return the client's positions after an empty poll: it passes over transactions' marks."""
@@ -336,12 +342,14 @@ class Consumer:
     async def _work_off(self, batch: Batch) -> None:
         """Settle a batch, however long its passing faults last; drop it when another replica owns its partitions."""
         self._at_rest.clear()
+        self._lateness.in_hand = batch
         try:
             await self._settling.settle(batch)
         except Fenced as error:
             self._positions.end(batch.ranges)
             self._pause.is_paused |= isinstance(error, Paused)
         finally:
+            self._lateness.in_hand = None
             self._at_rest.set()
 
     def _settled(self, batch: Batch) -> None:

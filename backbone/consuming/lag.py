@@ -5,15 +5,18 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from backbone.consuming.ages import Ages
 from backbone.consuming.places import MORE_PARTITIONS, Break, Now, Places
 from backbone.events.topics import PartitionId
 from backbone.observing import metrics
+
+_UNKNOWN: Mapping[PartitionId, datetime] = {}
 
 
 class Hung(KafkaError):
@@ -22,10 +25,14 @@ class Hung(KafkaError):
 
 @dataclass(frozen=True)
 class Seen:
-    """Holds what a look found: partitions whose stored place does not fit, and topics that do not exist."""
+    """Holds what a look found: partitions whose stored place does not fit, and topics that do not exist.
+
+    `waiting` tells by topic for how long at most its oldest unread record has been there.
+    """
 
     out_of_step: list[PartitionId]
     missing: list[str]
+    waiting: Mapping[str, timedelta]
 
 
 class LagWatch:
@@ -43,6 +50,7 @@ class LagWatch:
         self._seen: dict[PartitionId, int] = {}
         self._counts: dict[str, tuple[UUID, int]] = {}
         self._moved = time.monotonic()
+        self._ages = Ages()
 
     def is_due(self) -> bool:
         """Tell whether it is time for the next look."""
@@ -53,11 +61,16 @@ class LagWatch:
         return max(0.0, self._next - time.monotonic())
 
     async def look(
-        self, client: AIOKafkaClient, positions: Mapping[PartitionId, int], *, is_paused: bool = False
+        self,
+        client: AIOKafkaClient,
+        positions: Mapping[PartitionId, int],
+        read: Mapping[PartitionId, datetime] = _UNKNOWN,
+        *,
+        is_paused: bool = False,
     ) -> Seen:
         """Publish every topic's lag. Raises Hung when nothing has come for long although there is some.
 
-        Where the consumer `is_paused` nothing is to come.
+        `read` tells when Kafka took the last records that were read. Where the consumer `is_paused` nothing is to come.
         """
         self._next = time.monotonic() + self.EVERY.total_seconds()
         held = dict(positions)
@@ -68,7 +81,8 @@ class LagWatch:
         await self._places.checked(now, fitting)
         await self._count_partitions(now)
         self._notice_hanging(now, {} if is_paused else fitting)
-        return Seen(sorted(held.keys() - fitting), sorted(set(self._topics) - set(now.topics)))
+        missing = sorted(set(self._topics) - set(now.topics))
+        return Seen(sorted(held.keys() - fitting), missing, self._ages_of(now, read))
 
     def _tell_lag(self, now: Now) -> None:
         lag: Counter[str] = Counter(dict.fromkeys(now.topics, 0))
@@ -78,6 +92,16 @@ class LagWatch:
             metrics.LAG.labels(topic).set(behind)
         for topic in set(self._topics) - set(now.topics):  # nobody is behind a topic that there is not
             metrics.LAG.remove(topic)
+
+    def _ages_of(self, now: Now, read: Mapping[PartitionId, datetime]) -> dict[str, timedelta]:
+        """Tell of each topic how long something has waited in the partition in which that is longest."""
+        at, longest = self._places.now(), dict.fromkeys(now.topics, timedelta(0))
+        for place, log in now.logs.items():
+            position = max(log.beginning, now.goes_on(place)[0])
+            age = self._ages.look(place, position, log.end, at, read.get(place))
+            longest[place[0]] = max(longest[place[0]], age)
+        self._ages.forget_others(now.logs)
+        return longest
 
     async def _count_partitions(self, now: Now) -> None:
         """Report a topic whose number of partitions grew: keys move to other partitions and lose their order."""

@@ -8,6 +8,7 @@ that nothing is handled twice.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -86,6 +87,10 @@ class Places:
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        return self._database.now()
 
     async def look(self, client: AIOKafkaClient, names: Collection[str]) -> Now:
         """Read the stored places and ask Kafka for the logs. Raises KafkaError.

@@ -5,7 +5,8 @@ epoch. What was read in one epoch counts for nothing in another.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from backbone.consuming.batch import Batch, Incoming
 from backbone.events.topics import PartitionId
@@ -13,11 +14,15 @@ from backbone.events.topics import PartitionId
 
 @dataclass(frozen=True)
 class Found:
-    """Holds what a poll brought, by partition, with the offset after it and the epochs in which it was asked for."""
+    """Holds what a poll brought, by partition, with the offset after it and the epochs in which it was asked for.
+
+    `taken` is when Kafka took the last record of each, in milliseconds.
+    """
 
     incoming: Mapping[PartitionId, list[Incoming]]
     ends: Mapping[PartitionId, int]
     epochs: Mapping[PartitionId, object]
+    taken: Mapping[PartitionId, int] = field(default_factory=dict)
 
 
 class Positions:
@@ -26,6 +31,7 @@ class Positions:
     def __init__(self) -> None:
         self._next: dict[PartitionId, int] = {}
         self._epochs: dict[PartitionId, object] = {}
+        self._read: dict[PartitionId, int] = {}
 
     def __contains__(self, partition: PartitionId) -> bool:
         return partition in self._next
@@ -43,6 +49,11 @@ class Positions:
         """A token for each epoch that lasts."""
         return dict(self._epochs)
 
+    @property
+    def read(self) -> dict[PartitionId, datetime]:
+        """When Kafka took the last record before each next offset, where that is known."""
+        return {each: datetime.fromtimestamp(taken / 1000, UTC) for each, taken in self._read.items()}
+
     def begin(self, partition: PartitionId, offset: int) -> None:
         """Begin an epoch at this offset."""
         self._next[partition] = offset
@@ -53,6 +64,7 @@ class Positions:
         for each in partitions:
             self._next.pop(each, None)
             self._epochs.pop(each, None)
+            self._read.pop(each, None)
 
     def end_all(self) -> None:
         """End every epoch."""
@@ -61,6 +73,10 @@ class Positions:
     def pass_over(self, batch: Batch) -> None:
         """Move past a settled batch, in the partitions whose epochs last."""
         self._next.update({each: end for each, end in batch.ends.items() if each in self._next})
+
+    def note_times(self, found: Found) -> None:
+        """Note when Kafka took what was found, of those partitions in which all of it is settled."""
+        self._read.update({each: at for each, at in found.taken.items() if self._next.get(each) == found.ends[each]})
 
     def batch_of(self, found: Found) -> Batch | None:
         """Make a batch of what was read in epochs that have lasted; end those of which anything else was read."""

@@ -35,6 +35,7 @@ from backbone.http.problems import Problem
 from backbone.http.rates import Rates
 from backbone.identity.caller import NOBODY, Caller, Permission
 from backbone.ids import new_id
+from backbone.observing.metrics import exemplar_of
 from backbone.observing.telemetry import is_recording, span, traceparent_of
 from backbone.sealing.acts import Act, entry_of
 from backbone.storage.group_commit import PendingCommand
@@ -197,7 +198,7 @@ class _Lane:
         else:
             await _send(reply, shown, reply.body != pending.reply.body, send)
             self._count.inc()
-        self._time.observe(time.perf_counter() - began)
+        self._time.observe(time.perf_counter() - began, exemplar_of(pending.cause.traceparent))
 
     async def refuse(
         self, error: BaseException, correlationid: str, scope: Scope, receive: Receive, send: Send

@@ -18,6 +18,8 @@ from backbone.http.problems import problem_of
 from backbone.http.routing import template_of
 from backbone.ids import new_id
 from backbone.observing.logs import logger
+from backbone.observing.metrics import exemplar_of
+from backbone.observing.telemetry import traceparent_of
 from backbone.running.faults import CutOff
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -65,7 +67,8 @@ class RequestMetrics:
                 method = scope["method"] if scope["method"] in _METHODS else "OTHER"
                 route = template_of(scope)
                 requests.labels(method, route, message["status"]).inc()
-                durations.labels(method, route).observe(time.perf_counter() - began)
+                exemplar = exemplar_of(traceparent_of())
+                durations.labels(method, route).observe(time.perf_counter() - began, exemplar)
             await send(message)
 
         await self.app(scope, receive, measure)

@@ -155,7 +155,8 @@ class Relay:
             return
         await self._publisher.send(batch)
         metrics.RELAYED.inc(batch.count)
-        metrics.OUTBOX_WAIT.observe((self._database.now() - batch.oldest).total_seconds())
+        exemplar = metrics.exemplar_of(next(iter(batch.traceparents), None))
+        metrics.OUTBOX_WAIT.observe((self._database.now() - batch.oldest).total_seconds(), exemplar)
 
 
 def _next_size(rows: Sequence[asyncpg.Record], size: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from datetime import datetime, timedelta
@@ -58,6 +58,7 @@ class Tx:
         self.now = now
         self._outgoing: list[outbox.Row] = []
         self._jobs: dict[tuple[str, str], job_rows.Row | None] = {}
+        self._measuring: list[Callable[[], None]] = []
 
     def publish(
         self,
@@ -102,6 +103,15 @@ class Tx:
             self.withdraw(kind, key)
         for job in decision.start:
             self.schedule(job.kind, job.key or key, job.data, due=job.due, cause=cause)
+
+    def measure(self, act: Callable[[], None]) -> None:
+        """Have something measured at commit: what is rolled back, and tried again, is not to be counted twice."""
+        self._measuring.append(act)
+
+    def committed(self) -> None:
+        """Measure what was to be measured."""
+        for act in self._measuring:
+            act()
 
     def leave_out(self, told: Collection[outbox.Told], kinds: Collection[str]) -> None:
         """Drop what was published before, and those jobs of these kinds that have led to what was published before."""
@@ -206,6 +216,7 @@ class Database:
                 yield tx
                 woken = await tx.flush()
         self.wakeups.committed(*woken)
+        tx.committed()
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return the rows of one statement that commits by itself: a third of the round trips of a transaction.

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from backbone.storage.backlog import MOST, Backlog, Jobs, needs
 from backbone.storage.database import Database
@@ -49,10 +49,13 @@ class Told:
 _NONE: Mapping[Told, Mapping[str, float]] = {}
 
 
-class _Gauges:
-    """Is the collector that Prometheus's client asks for the gauges."""
+class Gauges(Collector):
+    """Collects the gauges of a service's tables, as they were read for one scrape."""
 
-    def __init__(self, backlog: Backlog | None, kinds: Iterable[str], own: Mapping[Told, Mapping[str, float]]) -> None:
+    def __init__(
+        self, backlog: Backlog | None, kinds: Iterable[str], own: Mapping[Told, Mapping[str, float]] = _NONE
+    ) -> None:
+        """A kind of job without jobs is there with zeros."""
         self._backlog = backlog
         self._kinds = kinds
         self._own = own
@@ -70,13 +73,6 @@ class _Gauges:
             for value, number in numbers.items():
                 gauge.add_metric([value], number)
             yield gauge
-
-
-def exposed(backlog: Backlog | None, kinds: Iterable[str], own: Mapping[Told, Mapping[str, float]] = _NONE) -> bytes:
-    """Write the gauges in Prometheus's text format; a kind without jobs is there with zeros."""
-    registry = CollectorRegistry()
-    registry.register(_Gauges(backlog, kinds, own))
-    return generate_latest(registry)
 
 
 def _of_events(backlog: Backlog) -> Iterator[Metric]:

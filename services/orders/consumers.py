@@ -34,6 +34,7 @@ from services.orders.events import (
     StockReserved,
     TicketCancelled,
 )
+from services.orders.measuring import measure
 from services.orders.order import Entry, Fact, News, Order
 from services.orders.store import TimelineEntry
 
@@ -70,6 +71,7 @@ async def learn(events: Sequence[Event[Any]], tx: Tx) -> None:
     decided = fold(orders, events, lambda event: event.data.order, lambda order, event: decide(order, event, tx.now))
     for order, event, decision in decided:
         tx.apply(decision, key=order, cause=event.cause)
+    measure(tx, [(event, decision) for _, event, decision in decided])
     await store.save_all(tx, [decision for _, _, decision in decided])
     await store.add_entries(tx, [_kept(event) for event in events if event.data.order not in orders])
 

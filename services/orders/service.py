@@ -6,6 +6,7 @@ from services.orders.api import PROBLEMS, router
 from services.orders.consumers import HANDLERS
 from services.orders.events import PUBLISHES
 from services.orders.jobs import JOBS
+from services.orders.measuring import UNCONFIRMED
 from services.orders.placing import PLACING
 from services.orders.rebuilding import REBUILDS
 from services.orders.settings import Settings
@@ -18,6 +19,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     jobs=JOBS,
     grouped=(PLACING,),
+    gauges=(UNCONFIRMED,),
     problems=PROBLEMS,
     rebuilds=REBUILDS,
     keeps_keys=True,

@@ -1,7 +1,7 @@
 """Orders, their timelines and the menu in the database."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -126,6 +126,14 @@ _LIST_NEWER = Statement(
     o=orders,
 )
 
+# Ids are in the order of placement: the first ones have waited longest, but for those that stock came for just now.
+_UNCONFIRMED_SINCE = Statement(
+    """
+    SELECT min(stepped_at) AS since
+    FROM (SELECT stepped_at FROM orders WHERE status = 'placed' ORDER BY id LIMIT 1000) AS placed
+    """
+)
+
 _ADD_REFUNDS = Statement(
     "INSERT INTO refunds (:new.columns) SELECT :new.* FROM :new",
     new=rows(
@@ -229,6 +237,13 @@ async def list_newer(database: Database, seen: Mapping[str, int], most: int) -> 
     ids, versions = list(seen), list(seen.values())
     found = await _LIST_NEWER.fetch(database, ids=ids, versions=versions, most=most)
     return [Newer(_story(row), row["since"]) for row in found]
+
+
+async def find_unconfirmed_since(database: Database) -> datetime | None:
+    """Return since when the order that is longest in need of confirmation is so; None where none is."""
+    [row] = await _UNCONFIRMED_SINCE.fetch(database)
+    since: datetime | None = row["since"]
+    return since
 
 
 async def list_menu(

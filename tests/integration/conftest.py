@@ -9,6 +9,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from backbone.consuming.consumer import Consumer
 from backbone.events import contracts
@@ -57,6 +61,16 @@ async def thing(
     url = await asyncio.to_thread(new_database, "orders")
     async with things(url, kafka, tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def exporter() -> InMemorySpanExporter:
+    """What keeps the spans of this process: for the whole run, because a process can have one provider only."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
 
 
 @pytest.fixture

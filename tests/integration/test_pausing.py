@@ -19,6 +19,7 @@ from backbone.consuming.lag import LagWatch
 from backbone.context import Context
 from backbone.jobs.work import Job, Work
 from backbone.jobs.worker import Worker
+from backbone.observing import metrics
 from backbone.running.retry import FOR_EVER
 from backbone.service import Service
 from backbone.settings import Settings
@@ -167,7 +168,7 @@ async def test_a_paused_key_waits_in_order_is_told_apart_from_a_parked_one_and_n
 
 def gauge(now: backlog.Backlog, name: str) -> str:
     """What a scrape tells under a name."""
-    lines = gauges.exposed(now, [KIND]).decode().splitlines()
+    lines = metrics.exposed("", gauges.Gauges(now, [KIND]))[0].decode().splitlines()
     return next(line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} "))
 
 

@@ -13,6 +13,7 @@ from backbone.jobs import breaker
 from backbone.jobs.breaker import FAILURES
 from backbone.jobs.work import Done, Job, Work
 from backbone.jobs.worker import Worker
+from backbone.observing import metrics
 from backbone.running.retry import RetryPolicy
 from backbone.settings import Settings
 from backbone.storage import backlog, gauges, sql
@@ -203,7 +204,7 @@ async def test_a_rest_is_told_with_what_fails_and_when_it_is_tried_again(thing: 
         "INSERT INTO breakers (kind, opened_at, rests_until) VALUES ($1, now(), now() + interval '30 seconds')", KIND
     )
     now = await backlog.look(thing.database)
-    assert f'sliceline_jobs_resting{{kind="{KIND}"}} 1.0' in gauges.exposed(now, []).decode()
+    assert f'sliceline_jobs_resting{{kind="{KIND}"}} 1.0' in metrics.exposed("", gauges.Gauges(now, []))[0].decode()
     [said] = backlog.needs(now)
     assert said.startswith("1 bake job failing, the first since 20")
     assert "the last error: away; they rest since 20" in said

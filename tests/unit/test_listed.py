@@ -11,6 +11,7 @@ from deployment import CA_FILE
 from deployment.certificates import POSTGRES_CA, POSTGRES_CERTIFICATE
 from deployment.doors import Doors
 from deployment.front_door import FILE
+from deployment.observability.files import OTLP, PROMETHEUS, PROVIDERS, files
 from deployment.passwords import Passwords
 from deployment.people import key_of
 from local import ROOT, kafka
@@ -22,7 +23,19 @@ from tests.servers import variable
 DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
 COMPOSE, VOLUMES = DOCUMENT["services"], DOCUMENT["volumes"]
 SANDBOX = {"identity", "realm", "keycloak", "provider", "mail", "robot"}
-OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", "front", "console", *SANDBOX}
+WATCHING = {"collector", "jaeger", "prometheus", "grafana"}
+OTHERS = {
+    "passwords",
+    "people",
+    "certificates",
+    "postgres",
+    "kafka",
+    "migrate",
+    "front",
+    "console",
+    *SANDBOX,
+    *WATCHING,
+}
 ADDED = {
     "postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
     "front": ["NET_BIND_SERVICE"],
@@ -105,10 +118,38 @@ def test_what_the_identity_provider_keeps_is_shown_to_nobody_but_it_and_who_prep
 
 
 def test_keycloak_is_run_where_somebody_asks_for_it_and_shown_the_realm_alone() -> None:
-    assert {name for name, block in COMPOSE.items() if "profiles" in block} == {"realm", "keycloak"}
-    assert [COMPOSE[name]["profiles"] for name in ("realm", "keycloak")] == [["keycloak"]] * 2
+    assert asked_for_by("keycloak") == {"realm", "keycloak"}
     assert shown("realm") == {"realm", "keycloak"}
     assert COMPOSE["keycloak"]["volumes"] == ["realm:/opt/keycloak/data/import:ro"]
+
+
+def test_who_watches_is_run_where_somebody_asks_for_it_and_is_told_by_files_that_are_written() -> None:
+    assert asked_for_by("observability") == WATCHING
+    assert {name for name, block in COMPOSE.items() if "profiles" in block} == WATCHING | asked_for_by("keycloak")
+    written = {path.relative_to(ROOT).as_posix() for path in files(list(CATALOGUE))}
+    shown = [each for name in WATCHING for each in COMPOSE[name].get("configs", ())]
+    assert {DOCUMENT["configs"][each["source"]]["file"] for each in shown} == written
+    targets = [each["target"] for each in COMPOSE["prometheus"]["configs"]]
+    assert set(msgspec.yaml.decode(PROMETHEUS.read_bytes())["rule_files"]) < set(targets)
+    boards = {Path(each["target"]).parent for each in shown if each["target"].endswith(".json")}
+    [provider] = msgspec.yaml.decode(PROVIDERS.read_bytes())["providers"]
+    assert boards == {Path(provider["options"]["path"])}
+
+
+def test_nobody_logs_in_where_all_is_shown_who_could_change_it() -> None:
+    told = COMPOSE["grafana"]["environment"]
+    assert (told["GF_AUTH_ANONYMOUS_ORG_ROLE"], told["GF_AUTH_BASIC_ENABLED"]) == ("Viewer", "false")
+    assert (told["GF_AUTH_DISABLE_LOGIN_FORM"], told["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"]) == ("true",) * 2
+
+
+def test_services_send_spans_to_the_collector_where_they_are_told_so_and_nowhere_else() -> None:
+    for name in CATALOGUE:
+        assert COMPOSE[name]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "${OTEL_EXPORTER_OTLP_ENDPOINT:-}"
+    assert f"http://collector:{OTLP}" in (ROOT / ".env.example").read_text()
+
+
+def asked_for_by(profile: str) -> set[str]:
+    return {name for name, block in COMPOSE.items() if block.get("profiles") == [profile]}
 
 
 @pytest.mark.parametrize("name", [*CATALOGUE, "console", "robot"])
@@ -162,13 +203,15 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPOSE)
 def test_no_container_is_shown_anything_of_the_machine_it_runs_on(name: str) -> None:
-    """Nor the engine's socket: what is mounted are volumes of compose's own, and two files of ours."""
+    """Nor the engine's socket: what is mounted are volumes of compose's own, and files of ours."""
     shown = {volume.split(":")[0] for volume in COMPOSE[name].get("volumes", ())}
     assert shown <= VOLUMES.keys()
     assert not [each for each in VOLUMES.values() if each]
-    files = {"front": ["front"], "postgres": ["pg-hba"]}
-    assert [each["source"] for each in COMPOSE[name].get("configs", ())] == files.get(name, [])
+    shown_files = {"front": ["front"], "postgres": ["pg-hba"]}
+    if name not in WATCHING:
+        assert [each["source"] for each in COMPOSE[name].get("configs", ())] == shown_files.get(name, [])
     ours = {"front": FILE.relative_to(ROOT).as_posix(), "pg-hba": "deployment/pg_hba.conf"}
+    ours |= {path.stem: path.relative_to(ROOT).as_posix() for path in files(list(CATALOGUE))}
     assert DOCUMENT["configs"] == {name: {"file": file} for name, file in ours.items()}
 
 

@@ -51,7 +51,7 @@ def test_the_networks_in_compose_are_made_as_they_are_declared() -> None:
 def test_a_new_service_in_compose_is_in_the_networks_of_whatever_it_calls_and_so_is_its_worker() -> None:
     text = edited(ROOT, wanted("moods", ["order-completed"], ["mood-told"]))["docker-compose.yml"]
     found = networks_in(msgspec.yaml.decode(text))
-    assert found["moods"] == found["moods-worker"] == {"postgres", "kafka", "services"}
+    assert found["moods"] == found["moods-worker"] == {"postgres", "kafka", "services", "telemetry"}
 
 
 def test_nobody_reaches_postgres_or_kafka_who_has_no_business_there() -> None:
@@ -83,9 +83,18 @@ def test_who_draws_secrets_or_writes_files_reaches_nobody() -> None:
         assert REACHED[name] == who_reaches(name) == set()
 
 
+def test_who_watches_reaches_services_and_none_of_what_they_keep_or_call() -> None:
+    watching = {"collector", "prometheus", "jaeger", "grafana"}
+    for name in ("collector", "prometheus"):
+        assert REACHED[name] == {*WITH_WORKERS, *watching} - {name}
+    for name in ("jaeger", "grafana"):
+        assert REACHED[name] == watching - {name}
+
+
 def test_who_publishes_a_port_is_in_a_network_that_can() -> None:
     publishing = {name for name, block in COMPOSE["services"].items() if "ports" in block}
-    assert publishing == {*CATALOGUE, *OTHERS} - {"migrate", "robot", "passwords", "certificates", "people", "realm"}
+    silent = {"migrate", "robot", "collector", "passwords", "certificates", "people", "realm"}
+    assert publishing == {*CATALOGUE, *OTHERS} - silent
     for name in publishing:
         assert [each for each in NEEDED[name] if NETWORKS[each].declared != INTERNAL]
 
@@ -135,6 +144,6 @@ def test_whom_a_service_calls_follows_from_its_settings_and_its_wiring() -> None
         smtp_host: str = "mail"
 
     silent = replace(SERVICES["alerts"], handlers={}, publishes=())
-    assert calls(SERVICES["alerts"]) == {"postgres", "kafka", "services"}
-    assert calls(silent) == {"postgres", "services"}
-    assert calls(replace(silent, settings=Asking)) == {"postgres", "services", "mail"}
+    assert calls(SERVICES["alerts"]) == {"postgres", "kafka", "services", "telemetry"}
+    assert calls(silent) == {"postgres", "services", "telemetry"}
+    assert calls(replace(silent, settings=Asking)) == {"postgres", "services", "telemetry", "mail"}

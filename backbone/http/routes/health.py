@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 
 from backbone.context import Context
 from backbone.http.context import Ctx
 from backbone.http.permissions import may, open_to_all
 from backbone.http.problems import unavailable
+from backbone.observing import metrics
 from backbone.observing.logs import logger
 from backbone.running.pulse import describe
 from backbone.storage import backlog, gauges
@@ -20,6 +20,9 @@ from backbone.storage.backlog import Backlog
 from backbone.storage.database import Database
 
 _PATIENCE = 2.0
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}},
+}
 
 
 def routes(kinds: Collection[str], own: Sequence[gauges.Told]) -> APIRouter:
@@ -43,13 +46,17 @@ def routes(kinds: Collection[str], own: Sequence[gauges.Told]) -> APIRouter:
             raise unavailable("Not ready: " + ", ".join(sorted(waiting)) + ".", waiting=waiting)
         return {"status": "ready"}
 
-    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get("/metrics", response_class=Response, responses=_METRICS)
     @open_to_all("They count, and name nobody.")
-    async def get_metrics(context: Ctx) -> Response:
-        """Tell Prometheus what the process counts, and how much waits in the service's tables."""
+    async def get_metrics(context: Ctx, request: Request) -> Response:
+        """Tell Prometheus what the process counts, and how much waits in the service's tables.
+
+        In OpenMetrics' format, where it is asked for, histograms name traces (exemplars).
+        """
         database = context.database.for_queries
-        waiting = gauges.exposed(await _backlog(database), kinds, await _numbers(database, own))
-        return Response(generate_latest() + waiting, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        waiting = gauges.Gauges(await _backlog(database), kinds, await _numbers(database, own))
+        text, content_type = metrics.exposed(request.headers.get("accept", ""), waiting)
+        return Response(text, headers={"Content-Type": content_type})
 
     @router.get("/backlog")
     @may("operations.read")

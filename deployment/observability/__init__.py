@@ -1,0 +1,1 @@
+"""Makes what Prometheus, Grafana and an OpenTelemetry collector are told, all from one source."""
