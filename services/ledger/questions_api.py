@@ -13,12 +13,12 @@ from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.values.fields import Key, Line, Moment
 from backbone.values.texts import LONGEST_KEY
-from services.ledger import outlets, questions, store
+from services.ledger import changes, outlets, questions, store
 from services.ledger.asking import Services, services_of
 from services.ledger.funnel import PROGRESS, Stuck, expected_of, funnel
 from services.ledger.kept import Archived
 from services.ledger.questions import WIRING, Inquiry
-from services.ledger.questions_bodies import FunnelView, StateView, WhyView
+from services.ledger.questions_bodies import ChangesView, FunnelView, StateView, WhyView
 from services.ledger.settings import Settings
 from services.ledger.wiring import NotKnown, types_of
 
@@ -69,6 +69,19 @@ async def get_funnel(
         "stuck_orders": found.stuck_orders,
         "stuck": stuck,
     }
+
+
+@router.get("/changes", response_model=ChangesView)
+@may("ledger.read")
+async def get_changes(
+    db: Db,
+    seconds: Annotated[
+        int, Query(ge=1, le=_DAY.total_seconds(), description="For how many seconds back; without it, 15 minutes.")
+    ] = 900,
+) -> Any:
+    """Counts the events of the last while by type, up to 10,000 of each, with the newest one told in a sentence."""
+    since = db.now() - timedelta(seconds=seconds)
+    return {"since": since, "changes": await changes.since(db, since)}
 
 
 @router.get("/why", response_model=WhyView, responses={404: {}})

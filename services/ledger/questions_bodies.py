@@ -80,6 +80,31 @@ class FunnelView(_View):
     stuck: list[StuckView]
 
 
+class NewestView(_View):
+    """Is the newest event of a type, told in a sentence."""
+
+    event: str
+    source: str
+    at: datetime
+    sentence: str
+
+
+class ChangeView(_View):
+    """How many events of a type there were; where that is not `exact`, there were more."""
+
+    type: str
+    events: int
+    exact: bool
+    newest: NewestView
+
+
+class ChangesView(_View):
+    """What has happened since a moment, by type."""
+
+    since: datetime
+    changes: list[ChangeView]
+
+
 class UnfitView(_View):
     """An event that the state before it does not fit."""
 

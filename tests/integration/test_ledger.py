@@ -22,7 +22,7 @@ from backbone.ids import new_id
 from backbone.jobs.work import Done, Job
 from backbone.storage.database import Database
 from deployment.catalogue import sample_of
-from services.ledger import archive, catalogue_api, jobs, releases, store
+from services.ledger import archive, catalogue_api, changes, jobs, releases, store
 from services.ledger.consumers import keep
 from services.ledger.jobs import PARTITION
 from services.ledger.releases import RELEASES, Form
@@ -291,6 +291,26 @@ async def test_an_order_that_nobody_has_heard_of_has_no_journey_and_the_funnel_o
     asked = [await ledger.client.get("/funnel", params={"since": since}) for since in days.values()]
     assert [each.status_code for each in asked] == [200, 422, 422]
     assert "31 days" in asked[-1].text
+
+
+async def test_what_changed_lately_is_counted_by_type_with_the_newest_told_and_older_events_left_out(
+    ledger: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MOST", 2)
+    now = ledger.database.now()
+    for minutes, of_type in ((1, V1), (2, V1), (3, V1), (4, PLACED), (20, COMPLETED)):
+        at = (now - timedelta(minutes=minutes)).isoformat()
+        await ledger.deliver(changed(ledger.record(of_type, sample_of(of_type)), time=at))
+    answer = (await ledger.client.get("/changes")).json()
+    assert [(each["type"], each["events"], each["exact"]) for each in answer["changes"]] == [
+        (V1, 2, False),
+        (PLACED, 1, True),
+    ]
+    newest = answer["changes"][0]["newest"]
+    assert newest["sentence"].startswith(f"The order {sample_of(V1)['order']} was confirmed")
+    assert datetime.fromisoformat(newest["at"]) == now - timedelta(minutes=1)
+    wider = (await ledger.client.get("/changes", params={"seconds": 3600})).json()["changes"]
+    assert [each["type"] for each in wider] == [V1, PLACED, COMPLETED]
 
 
 async def test_the_catalogue_is_served_from_its_folder_alone_and_schemas_with_it(
