@@ -88,6 +88,8 @@ class Console:
             if not view.is_open:
                 ask.need(*view.scopes)
             page = await view.show(ask)
+            if isinstance(page, str):
+                return RedirectResponse(page, SEE_OTHER)
             if view.is_live:
                 page = replace(page, body=_kept_fresh(ask, page.body))
             return self._page(page, ask)

@@ -1,8 +1,8 @@
 """Puts the pages together, in the order in which their list names them."""
 
-from services.console.pages import first
+from services.console.pages import first, operations
 from services.console.routing import Pages
 
 ALL = Pages()
-for each in (first.pages,):
+for each in (first.pages, operations.pages):
     ALL.include(each)

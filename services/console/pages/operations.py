@@ -1,0 +1,337 @@
+"""Shows operators the shop: whether anything is lost, where orders stand, what waits, and what has changed."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import htpy as h
+from htpy import Node
+
+from services.console import elements
+from services.console.asking import Ask, Refused, at
+from services.console.elements import OVER, WAITS, WELL, WRONG, address, figure, identity, mark, moment, row, table
+from services.console.losses import LEDGER, Backlogs, parked, sums, verdict
+from services.console.routing import Pages
+from services.console.shell import Page
+from services.console.wording import short
+
+PATH, TITLE = "/operations", "Is anything lost?"
+PATIENCE = 0.12
+"""Seconds for which the first look at the page waits for an answer; what takes longer follows once it is there."""
+MOST_ALERTS = 20
+MOST_STUCK = 10
+FATES = ("archived", "applied", "ignored", "parked", "held", "discarded", "in_flight", "copies", "missing", "twice")
+SAYS = (
+    "./sliceline status",
+    "./sliceline balance",
+    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/funnel',
+    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/changes',
+)
+NOTABLE = frozenset(
+    {
+        "alerts.stock-alert-raised",
+        "delivery.delivery-cancelled",
+        "inventory.stock-rejected",
+        "inventory.stock-backordered",
+        "kitchen.cancellation-refused",
+        "ledger.balance-accepted",
+        "ledger.balance-broken",
+        "ledger.balance-restored",
+        "ledger.contract-released",
+        "orders.order-backordered",
+        "orders.order-cancelled",
+        "orders.order-delayed",
+        "orders.order-refunded",
+        "orders.order-rejected",
+        "payments.payment-failed",
+        "payments.refund-failed",
+        "reviews.case-opened",
+    }
+)
+"""Events that somebody who keeps the shop wants to hear of."""
+
+pages = Pages()
+pages.section(PATH, TITLE, "Operations", "ledger.read")
+
+
+@pages.page(PATH, "ledger.read")
+async def show(ask: Ask) -> Page:
+    """Shows the shop as it is now, and keeps that fresh."""
+    body = elements.live(f"/live{PATH}", await _shop(ask, PATIENCE))
+    return Page(TITLE, body, tuple(each.format(ledger=ask.services.address(LEDGER)) for each in SAYS))
+
+
+@pages.part(PATH, "ledger.read")
+async def shop(ask: Ask) -> Node:
+    """Tells how the shop is."""
+    return await _shop(ask, None)
+
+
+async def _shop(ask: Ask, patience: float | None) -> Node:
+    """Ask all services at the same time; what does not come in time is waited for by whoever looks next."""
+    sheet, funnel, changes, alerts, backlogs = await asyncio.gather(
+        _within(patience, _known(ask, LEDGER, "/balance", last=True)),
+        _within(patience, _known(ask, LEDGER, "/funnel")),
+        _within(patience, _known(ask, LEDGER, "/changes")),
+        _within(patience, _known(ask, "alerts", "/alerts", active=True, limit=MOST_ALERTS)),
+        _backlogs(ask),
+    )
+    is_whole = sheet is not LATE and funnel is not LATE
+    said = verdict(_or_none(sheet), backlogs, _or_none(funnel)) if is_whole else (WAITS, "That is being looked at …")
+    return [
+        h.div(f".notice.large.{said[0]}", role="status")[
+            h.span(aria_hidden="true")[elements.SIGNS[said[0]]], " ", said[1]
+        ],
+        _needs(backlogs),
+        h.div(".columns")[
+            h.section[h.h2["Where orders stand"], _told(funnel, _funnel)],
+            h.section[h.h2["What waits"], _waits(backlogs)],
+        ],
+        _told(funnel, _stuck, quiet=True),
+        h.h2["The balance sheet"],
+        _told(sheet, _sheet),
+        h.div(".columns")[
+            h.section[h.h2["Stock alerts"], _told(alerts, _alerts)],
+            h.section[h.h2["The last quarter of an hour"], _told(changes, _changes)],
+        ],
+    ]
+
+
+LATE: Any = object()
+"""Stands for an answer that is still to come."""
+
+
+async def _within(patience: float | None, answer: Any) -> Any:
+    try:
+        async with asyncio.timeout(patience):
+            return await answer
+    except TimeoutError:
+        return LATE
+
+
+async def _known(ask: Ask, service: str, path: str, **query: Any) -> Any | None:
+    """Return what a service answers; None where it does not, or not to whoever looks."""
+    try:
+        return await ask.get(service, path, **query)
+    except Refused:
+        return None
+
+
+async def _backlogs(ask: Ask) -> Backlogs:
+    names = ask.services.names
+    found = await asyncio.gather(*(_known(ask, name, "/backlog") for name in names))
+    return dict(zip(names, found, strict=True))
+
+
+def _or_none(answer: Any) -> Any | None:
+    return None if answer is LATE else answer
+
+
+def _told(answer: Any, said: Any, *, quiet: bool = False) -> Node:
+    """Show an answer, or that there is none."""
+    if answer is LATE or answer is None:
+        text = "That is being counted …" if answer is LATE else "That is not known: who would know it does not answer."
+        return None if quiet else h.div(".empty")[text]
+    shown: Node = said(answer)
+    return shown
+
+
+def _needs(backlogs: Backlogs) -> Node:
+    """List what does not go on without somebody, in the words of the services themselves."""
+    found = [(name, said) for name, backlog in backlogs.items() if backlog for said in backlog["needs"]]
+    if not found:
+        return None
+    return h.section(".panel")[
+        h.h2["This needs somebody"],
+        h.ul(".needs")[
+            (h.li[h.a(href=at("/consumers/{service}", service=name))[name], ": ", said] for name, said in found)
+        ],
+        h.p[h.a(".act", href="/dead-letters")["To the dead letters"], " ", h.a(".act", href="/jobs")["To the jobs"]],
+    ]
+
+
+def _funnel(funnel: Mapping[str, Any]) -> Node:
+    most = max((each["orders"] for each in funnel["statuses"]), default=0) or 1
+    rows = [
+        row(
+            h.a(href=address("/orders", {"status": each["status"]}))[mark(each["status"])],
+            figure(each["orders"]),
+            h.meter(min="0", max=str(most), value=str(each["orders"]), aria_hidden="true"),
+            _oldest(each["oldest"]),
+            to=address("/orders", {"status": each["status"]}),
+        )
+        for each in funnel["statuses"]
+        if each["orders"]
+    ]
+    empty = ["No order was placed within a day. ", h.code["./sliceline order margherita:2"], " places one."]
+    return [
+        table(("status", "orders", "", "the oldest"), rows, empty, "How many orders stand where"),
+        h.p(".more")[f"{funnel['came']:,} placed since ", moment(funnel["since"]), "."] if rows else None,
+    ]
+
+
+def _oldest(oldest: Mapping[str, Any] | None) -> Node:
+    if oldest is None:
+        return "–"
+    return [
+        identity(oldest["order"], at("/orders/{order}", order=oldest["order"]), short=8),
+        " ",
+        moment(oldest["placed_at"]),
+    ]
+
+
+def _stuck(funnel: Mapping[str, Any]) -> Node:
+    """List the orders that have been without progress for longest, with why, and what mends it."""
+    if not funnel["stuck_orders"]:
+        return None
+    rows = [
+        row(
+            identity(each["order"], at("/orders/{order}", order=each["order"]), short=8),
+            mark(each["status"]),
+            moment(each["since"]),
+            _broken(each["broken"]),
+            to=at("/orders/{order}", order=each["order"]),
+        )
+        for each in funnel["stuck"][:MOST_STUCK]
+    ]
+    return [
+        h.h2["Orders that do not get on"],
+        table(("order", "stands at", "since", "why"), rows, "", "Orders without progress"),
+        h.p(".more")[f"The first {len(rows)} of {funnel['stuck_orders']:,}. ", h.a(href="/orders?stuck=only")["All"]],
+    ]
+
+
+def _broken(broken: Mapping[str, Any] | None) -> Node:
+    if broken is None:
+        return "Nothing is in the way any more."
+    return [broken["text"], broken["command"] and [" ", h.code[broken["command"]]]]
+
+
+def _waits(backlogs: Backlogs) -> Node:
+    rows = [_waiting(name, backlog) for name, backlog in backlogs.items()]
+    heads = ("service", "outbox", "parked", "held", "due", "failing", "given up", "paused")
+    return table(heads, rows, "No service is known.", "What waits in each service")
+
+
+def _waiting(name: str, backlog: Mapping[str, Any] | None) -> Node:
+    to = at("/consumers/{service}", service=name)
+    if backlog is None:
+        return row(h.a(href=to)[name], mark("does not answer", WRONG), *[""] * 6, to=to)
+    letters, held = parked(backlog)
+    jobs = backlog["jobs"]
+    due, failing, given_up = (sum(each[what] for each in jobs) for what in ("due", "failing", "given_up"))
+    return row(
+        h.a(href=to)[name],
+        _count(backlog["outbox"]["waiting"] + backlog["outbox"]["refused"], is_wrong=backlog["outbox"]["refused"] > 0),
+        _count(letters, is_wrong=True),
+        _count(held, is_wrong=True),
+        _count(due),
+        _count(failing, is_wrong=True),
+        _count(given_up, is_wrong=True),
+        ", ".join(each["name"] or each["what"] for each in backlog["pauses"]) or _count(0),
+        to=to,
+    )
+
+
+def _count(number: int, *, is_wrong: bool = False) -> Node:
+    if not number:
+        return h.span(".soft.figure")["0"]
+    return figure(mark(f"{number:,}", WRONG)) if is_wrong else figure(number)
+
+
+def _sheet(sheet: Mapping[str, Any]) -> Node:
+    rows = [_consumer(each) for each in sheet["consumers"]]
+    heads = ("consumer", "adds up", *(each.replace("_", " ") for each in FATES))
+    empty = "No consumer has been looked at yet: the ledger looks every minute."
+    return [
+        table(heads, rows, empty, "What became of events at each consumer"),
+        _said(_differences(sheet)),
+        h.p(".soft")[
+            "archived = applied + ignored + parked + held + discarded + in flight, ",
+            "where none is missing and none twice. The look was ",
+            moment(sheet["at"]),
+            ".",
+        ],
+    ]
+
+
+def _consumer(consumer: Mapping[str, Any]) -> Node:
+    whole = sums(consumer["entries"])
+    adds_up = mark("yes", WELL) if consumer["balances"] else mark("no", WRONG)
+    to = at("/consumers/{service}", service=consumer["consumer"])
+    cells = (
+        _count(whole.get(each, 0), is_wrong=each in ("missing", "twice") and not consumer["balances"]) for each in FATES
+    )
+    return row(h.a(href=to)[consumer["consumer"]], adds_up, *cells, to=to)
+
+
+def _differences(sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
+    """Yield what does not add up, what of that somebody has accepted, and what cannot be compared."""
+    for consumer in sheet["consumers"]:
+        name = consumer["consumer"]
+        for each in consumer["differences"]:
+            candidates = [
+                [" ", identity(event, at("/events/{event}", event=event), short=8)] for event in each["candidates"]
+            ]
+            yield WRONG, [f"{name}: {_difference(each)}.", candidates and [" It may be", candidates]]
+        for each in consumer["accepted"]:
+            yield (
+                OVER,
+                [
+                    f"{name}: {_difference(each)}; accepted by {each['by']}: {each['reason']} ",
+                    moment(each["accepted_at"]),
+                ],
+            )
+        for each in consumer["open"]:
+            yield WAITS, f"{name}: {each['topic']} partition {each['partition']} cannot be compared: {each['why']}"
+
+
+def _difference(each: Mapping[str, Any]) -> str:
+    counts = elements.listed([f"{each[name]:,} {name}" for name in ("missing", "twice") if each[name]])
+    return f"{counts} of {each['type']} in {each['topic']} partition {each['partition']}"
+
+
+def _said(lines: Iterable[tuple[str, Node]]) -> Node:
+    found = list(lines)
+    return h.ul(".needs")[(h.li[mark("", kind), " ", text] for kind, text in found)] if found else None
+
+
+def _alerts(alerts: Mapping[str, Any]) -> Node:
+    rows = [
+        row(
+            h.a(href=address("/stock", {"sku": each["sku"]}))[each["sku"]],
+            mark(each["kind"], WAITS if each["kind"] == "over" else WRONG),
+            figure(each["available"]),
+            moment(each["raised_at"]),
+        )
+        for each in alerts["items"]
+    ]
+    empty = "No SKU is low, out or over: an alert would stand here from the moment stock crosses its line."
+    more = h.p(".more")[f"The first {len(rows)}; ", h.a(href="/stock")["all stock"]] if alerts["next"] else None
+    return [table(("SKU", "is", "available", "raised"), rows, empty, "Stock alerts that are active"), more]
+
+
+def _changes(changes: Mapping[str, Any]) -> Node:
+    found = sorted(changes["changes"], key=lambda each: each["type"])
+    notable = [each for each in found if short(each["type"]) in NOTABLE]
+    total = sum(each["events"] for each in found)
+    empty = "Nothing out of the ordinary: what is rejected, late, broken or released would stand here."
+    return [
+        table(HEADS, map(_change, notable), empty, "What is worth a look"),
+        h.details[
+            h.summary[f"All {total:,} events of {len(found)} types"],
+            table(HEADS, map(_change, found), "Nothing has happened.", "All that has happened"),
+        ],
+    ]
+
+
+HEADS = ("event", "times", "the newest")
+
+
+def _change(change: Mapping[str, Any]) -> Node:
+    newest = change["newest"]
+    return row(
+        short(change["type"]),
+        figure(f"{change['events']:,}{'' if change['exact'] else ' or more'}"),
+        [h.a(href=at("/events/{event}", event=newest["event"]))[newest["sentence"]], " ", moment(newest["at"])],
+    )
