@@ -1,8 +1,8 @@
 """Puts the pages together, in the order in which their list names them."""
 
-from services.console.pages import first, operations
+from services.console.pages import first, operations, orders
 from services.console.routing import Pages
 
 ALL = Pages()
-for each in (first.pages, operations.pages):
+for each in (first.pages, operations.pages, orders.pages):
     ALL.include(each)
