@@ -128,7 +128,7 @@ def field(
 ) -> Node:
     """Make a field of a form with its label, and what is wrong with it."""
     told = f"{name}-told" if error or help_text else None
-    return h.div(".field", class_="wrong" if error else None)[
+    return h.div(f".field{'.wrong' if error else ''}")[
         h.label(for_=name)[label],
         h.input(
             id=name,
@@ -194,9 +194,9 @@ def live(path: str, content: Node, *, name: str = "live") -> Node:
     return h.div(f"#{name}", {"hx-sse:connect": path, "hx-swap": "innerMorph"})[content]
 
 
-def figure(value: Node, *, kind: str = "") -> Node:
+def figure(value: Node) -> Node:
     """Show a number in a cell of a table, in line with those above and below it."""
-    return h.span(".figure", class_=kind or None)[f"{value:,}" if isinstance(value, int) else value]
+    return h.span(".figure")[f"{value:,}" if isinstance(value, int) else value]
 
 
 def counted(number: int, one: str, many: str = "") -> str:
