@@ -104,13 +104,17 @@ def _state(state_: Any) -> Node:
         return h.p(".soft")["It knew nothing of it."]
     if not isinstance(state_, dict):
         return h.p[_value(state_)]
-    return h.dl(".state")[([h.dt[name.replace("_", " ")], h.dd[_value(value)]] for name, value in state_.items())]
+    return h.dl(".state")[([h.dt[name.replace("_", " ")], h.dd[_part(name, value)]] for name, value in state_.items())]
+
+
+def _part(name: str, value: Any) -> Node:
+    return _clock(value) if name.endswith("_at") and isinstance(value, str) else _value(value)
 
 
 def _value(value: Any) -> Node:
+    if value in (None, "", [], {}):
+        return "–"
     match value:
-        case None | [] | {}:
-            return "–"
         case {"amount": int(), "currency": str()}:
             return money(value)
         case bool():

@@ -1,7 +1,8 @@
 """Cancels an order, or gives money back, for those who may: what will happen is said first."""
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import htpy as h
@@ -20,6 +21,8 @@ ORDERS = "orders"
 CANCEL, REFUND = "/orders/{order}/cancel", "/orders/{order}/refund"
 SAYS = """curl -s -X POST --oauth2-bearer "$(./sliceline token --as operator)" {orders}{path} \\
   -H 'content-type: application/json' -d '{body}'"""
+
+_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 
 pages = Pages()
 
@@ -146,11 +149,9 @@ def minor(text: str, currency: str) -> int | None:
     """Read an amount as people write it: 5.00 GBP are 500; None where nothing is said. Raises ValueError."""
     if not text.strip():
         return None
-    digits = minor_digits(currency)
-    try:
-        amount = Decimal(text.strip()) * 10**digits
-    except InvalidOperation:
-        raise ValueError(text) from None
-    if not amount.is_finite() or amount != int(amount) or amount <= 0:
+    if not _AMOUNT.fullmatch(text.strip()):
+        raise ValueError(text)
+    amount = Decimal(text.strip()) * 10 ** minor_digits(currency)
+    if amount != int(amount) or amount <= 0:
         raise ValueError(text)
     return int(amount)

@@ -30,7 +30,7 @@ def line(step: Mapping[str, Any], order: str) -> Node:
             h.summary(".line")[
                 h.span(".after")[_after(step)],
                 h.span(".service")[service_of(step["source"])],
-                h.span(".sentence")[step["sentence"].replace(f" {order}", "")],
+                h.span(".sentence")[_of_order(step["sentence"], order)],
                 h.span(".marks")[list(_marks(step))],
             ],
             whole(step),
@@ -114,6 +114,11 @@ def _marks(step: Mapping[str, Any]) -> Iterator[Node]:
 
 def _after(step: Mapping[str, Any]) -> str:
     return f"+{elements.seconds(_span(step['after_ms']))}" if step["after_ms"] is not None else "0"
+
+
+def _of_order(sentence: str, order: str) -> str:
+    """Leave the id of an order out of a sentence that stands on its own page."""
+    return sentence.replace(f"order {order}", "order").replace(order, f"…{order[-8:]}")
 
 
 def _together(number: int) -> str:
