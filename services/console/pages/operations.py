@@ -165,8 +165,8 @@ def _funnel(funnel: Mapping[str, Any]) -> Node:
     ]
     empty = ["No order was placed within a day. ", h.code["./sliceline order margherita:2"], " places one."]
     return [
-        table(("status", "orders", "", "the oldest"), rows, empty, "How many orders stand where"),
-        h.p(".more")[f"{funnel['came']:,} placed since ", moment(funnel["since"]), "."] if rows else None,
+        table(("status", figure("orders"), "", "the oldest"), rows, empty, "How many orders stand where"),
+        h.p(".more")[f"{funnel['came']:,} were placed within a day."] if rows else None,
     ]
 
 
@@ -208,9 +208,28 @@ def _broken(broken: Mapping[str, Any] | None) -> Node:
 
 
 def _waits(backlogs: Backlogs) -> Node:
-    rows = [_waiting(name, backlog) for name, backlog in backlogs.items()]
-    heads = ("service", "outbox", "parked", "held", "due", "failing", "given up", "paused")
-    return table(heads, rows, "No service is known.", "What waits in each service")
+    """Show what waits where something does; that it does nowhere else is said."""
+    rows = {name: _waiting(name, backlog) for name, backlog in backlogs.items()}
+    busy = [rows[name] for name, backlog in backlogs.items() if backlog is None or _is_busy(backlog)]
+    heads = ("service", *map(figure, ("outbox", "parked", "held", "due", "failing", "given up")), "paused")
+    return [
+        table(
+            heads,
+            busy,
+            "Nothing waits: events that are not published, parked ones and jobs would stand here.",
+            "What waits",
+        ),
+        h.details[
+            h.summary[f"All {len(rows)} services"],
+            table(heads, rows.values(), "No service is known.", "What waits in each service"),
+        ],
+    ]
+
+
+def _is_busy(backlog: Mapping[str, Any]) -> bool:
+    jobs = any(each[what] for each in backlog["jobs"] for what in ("due", "failing", "given_up"))
+    outbox = backlog["outbox"]["waiting"] or backlog["outbox"]["refused"]
+    return bool(jobs or outbox or backlog["parked"]["events"] or backlog["pauses"] or backlog["needs"])
 
 
 def _waiting(name: str, backlog: Mapping[str, Any] | None) -> Node:
@@ -241,7 +260,7 @@ def _count(number: int, *, is_wrong: bool = False) -> Node:
 
 def _sheet(sheet: Mapping[str, Any]) -> Node:
     rows = [_consumer(each) for each in sheet["consumers"]]
-    heads = ("consumer", "adds up", *(each.replace("_", " ") for each in FATES))
+    heads = ("consumer", "adds up", *(figure(each.replace("_", " ")) for each in FATES))
     empty = "No consumer has been looked at yet: the ledger looks every minute."
     return [
         table(heads, rows, empty, "What became of events at each consumer"),
@@ -251,6 +270,7 @@ def _sheet(sheet: Mapping[str, Any]) -> Node:
             "where none is missing and none twice. The look was ",
             moment(sheet["at"]),
             ".",
+            [f" {each['consumer']} has no sheet. {each['why']}" for each in sheet["not_listed"]],
         ],
     ]
 
@@ -308,7 +328,7 @@ def _alerts(alerts: Mapping[str, Any]) -> Node:
     ]
     empty = "No SKU is low, out or over: an alert would stand here from the moment stock crosses its line."
     more = h.p(".more")[f"The first {len(rows)}; ", h.a(href="/stock")["all stock"]] if alerts["next"] else None
-    return [table(("SKU", "is", "available", "raised"), rows, empty, "Stock alerts that are active"), more]
+    return [table(("SKU", "is", figure("available"), "raised"), rows, empty, "Stock alerts that are active"), more]
 
 
 def _changes(changes: Mapping[str, Any]) -> Node:
@@ -325,7 +345,7 @@ def _changes(changes: Mapping[str, Any]) -> Node:
     ]
 
 
-HEADS = ("event", "times", "the newest")
+HEADS = ("event", figure("times"), "the newest")
 
 
 def _change(change: Mapping[str, Any]) -> Node:

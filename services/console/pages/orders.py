@@ -30,7 +30,7 @@ STATUSES = (
     "rejected",
     "cancelled",
 )
-HEADS = ("order", "stands at", "since", "next", "customer", "what", "total", "placed")
+HEADS = ("order", "stands at", "since", "next", "customer", "what", figure("total"), "placed")
 SAYS = 'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{address}{path}"'
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 

@@ -59,7 +59,7 @@ def whole(step: Mapping[str, Any]) -> Node:
 
 def listeners(step: Mapping[str, Any]) -> Node:
     """Show who reads an event, and how far each is with it."""
-    heads = ("listener", "is", "in the topic", "in the handler", "attempts", "what went wrong")
+    heads = ("listener", "is", figure("in the topic"), figure("in the handler"), figure("attempts"), "what went wrong")
     rows = (_listener(step, each) for each in step["listeners"])
     return table(heads, rows, "Nobody listens to it.", "Who reads it")
 
