@@ -31,6 +31,14 @@ def verdict(sheet: Mapping[str, Any] | None, backlogs: Backlogs, funnel: Mapping
     return Verdict(WELL, "No. Every event is accounted for, and nothing waits for anybody.")
 
 
+def by_service(backlogs: Mapping[str, Any] | None) -> Backlogs:
+    """Return what waits by the services' names, None for those that do not answer."""
+    if backlogs is None:
+        return {}
+    known = {each["service"]: each for each in backlogs["services"]}
+    return {**known, **dict.fromkeys(backlogs["silent"])}
+
+
 def parked(backlog: Mapping[str, Any]) -> tuple[int, int]:
     """Count the events that are parked, one for each key, and those held behind them."""
     events, keys = backlog["parked"]["events"], backlog["parked"]["keys"]

@@ -1,52 +1,78 @@
-"""Counts what has happened since a moment, by type, with the newest event of each."""
+"""Tells what has changed in the shop of late: what staff and operators did, and what no act of theirs tells."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from backbone.storage.database import Database
-from backbone.storage.statement import Statement
-from backbone.values import readable
-from services.ledger.kept import day_of
+import msgspec
+
+from services import CATALOGUE
+from services.ledger.kept import Archived, data_of
 from services.ledger.sentences import sentence
+from services.ledger.wiring import Wiring, short, types_of
 
-MOST = 10_000
-"""Events that are counted of a type; where there are more, one more is."""
-
-# The types are found by leaping from one to the next in their index, and each is counted along it, up to a bound.
-_CHANGES = Statement("""
-    WITH RECURSIVE types AS (
-      SELECT min(type) AS type FROM events WHERE day >= :day
-      UNION ALL
-      SELECT (SELECT min(type) FROM events WHERE type > types.type AND day >= :day) FROM types
-      WHERE types.type IS NOT NULL
-    )
-    SELECT types.type, counted.events, newest.id, newest.source, newest.time, newest.value
-    FROM types JOIN LATERAL (
-      SELECT id, source, time, value FROM events
-      WHERE type = types.type AND time >= :since AND day >= :day ORDER BY time DESC LIMIT 1
-    ) AS newest ON true JOIN LATERAL (
-      SELECT count(*) AS events FROM (
-        SELECT FROM events WHERE type = types.type AND time >= :since AND day >= :day LIMIT :most
-      ) AS bounded
-    ) AS counted ON true
-    ORDER BY newest.time DESC, types.type
-""")
+ACTS = "acts-recorded"
+TOLD = (
+    "ledger.balance-broken",
+    "ledger.balance-restored",
+    "ledger.contract-released",
+    "webhooks.endpoint-disabled",
+    "webhooks.endpoint-failing",
+)
+BUTTONS = ("POST /tickets/", "POST /deliveries/")
+"""What kitchen and couriers press is the shop's own work, and changes nothing about the shop."""
+_REFUSED = "refused"
 
 
-async def since(database: Database, moment: datetime) -> list[dict[str, Any]]:
-    """Return how many events of each type there were since a moment, the type of the newest one first."""
-    rows = await _CHANGES.fetch(database, since=moment, day=day_of(moment), most=MOST + 1)
-    return [_change(**row) for row in rows]
+class Change(msgspec.Struct, frozen=True):
+    """Holds one change. `by` and `path` are those of an act, None of what happened by itself."""
+
+    at: datetime
+    service: str
+    text: str
+    event: str
+    """The id of the archived event that tells of it."""
+    by: str | None = None
+    path: str | None = None
+    outcome: str | None = None
 
 
-def _change(
-    *,
-    type: str,  # noqa: A002  the column's name
-    events: int,
-    id: str,  # noqa: A002  the column's name
-    source: str,
-    time: datetime,
-    value: bytes,
-) -> dict[str, Any]:
-    newest = {"event": id, "source": source, "at": time, "sentence": sentence(type, readable.shown(value))}
-    return {"type": type, "events": min(events, MOST), "exact": events <= MOST, "newest": newest}
+class _Act(msgspec.Struct, frozen=True):
+    at: datetime
+    actor: str
+    what: str
+    path: str
+    outcome: str
+
+
+class _Acts(msgspec.Struct, frozen=True):
+    acts: tuple[str, ...]
+
+
+def types_told(wiring: Wiring) -> list[str]:
+    """Return the types of event that tell of changes, in all versions."""
+    return types_of(wiring, (*(f"{name}.{ACTS}" for name in CATALOGUE), *TOLD))
+
+
+def changes(events: Sequence[Archived], since: datetime) -> list[Change]:
+    """Return the changes that these events tell of, the newest first."""
+    found = [each for event in events for each in _told_by(event) if each.at >= since]
+    return sorted(found, key=lambda each: (each.at, each.event), reverse=True)
+
+
+def _told_by(event: Archived) -> Iterator[Change]:
+    service, _, name = short(event.type).partition(".")
+    if name != ACTS:
+        yield Change(event.time, service, sentence(event.type, data_of(event)), event.id)
+        return
+    for act in _acts_of(event):
+        if act.outcome != _REFUSED and not act.what.startswith(BUTTONS):
+            yield Change(act.at, service, act.what, event.id, act.actor, act.path, act.outcome)
+
+
+def _acts_of(event: Archived) -> Sequence[_Act]:
+    """Read acts as their service has written them; what nobody can read is told by the audit log alone."""
+    try:
+        told = msgspec.json.decode(event.value, type=_Acts)
+        return [msgspec.json.decode(each, type=_Act) for each in told.acts]
+    except msgspec.MsgspecError:
+        return ()

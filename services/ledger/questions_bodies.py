@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from backbone.storage import backlog
+
 
 class _View(BaseModel):
     model_config = ConfigDict(from_attributes=True)
@@ -71,8 +73,13 @@ class StuckView(_View):
 
 
 class FunnelView(_View):
-    """How many orders came since a moment and where they stand; `stuck` are those stuck for longest."""
+    """How many orders came since a moment and where they stand; `stuck` are those stuck for longest.
 
+    It was counted at `at`, so many seconds ago.
+    """
+
+    at: datetime
+    age_seconds: float
     since: datetime
     came: int
     statuses: list[LevelView]
@@ -80,29 +87,44 @@ class FunnelView(_View):
     stuck: list[StuckView]
 
 
-class NewestView(_View):
-    """Is the newest event of a type, told in a sentence."""
+class SumsView(_View):
+    """Sums all services up; `needs` counts sentences about what does not go on without a person."""
 
-    event: str
-    source: str
+    parked: int
+    keys: int
+    parked_since: datetime | None
+    due: int
+    due_since: datetime | None
+    failing: int
+    given_up: int
+    given_up_since: datetime | None
+    unpublished: int
+    refused: int
+    pauses: int
+    needs: int
+
+
+class BacklogView(_View):
+    """What waits in one service, as it says itself."""
+
+    service: str
     at: datetime
-    sentence: str
+    outbox: backlog.Outbox
+    parked: backlog.Parked
+    jobs: list[backlog.Jobs]
+    log_breaks: list[backlog.LogBreak]
+    pauses: list[backlog.Pause]
+    needs: list[str]
 
 
-class ChangeView(_View):
-    """How many events of a type there were; where that is not `exact`, there were more."""
+class BacklogsView(_View):
+    """What waits everywhere; it was asked at `at`, so many seconds ago, and `silent` services did not answer."""
 
-    type: str
-    events: int
-    exact: bool
-    newest: NewestView
-
-
-class ChangesView(_View):
-    """What has happened since a moment, by type."""
-
-    since: datetime
-    changes: list[ChangeView]
+    at: datetime
+    age_seconds: float
+    silent: list[str]
+    sums: SumsView
+    services: list[BacklogView]
 
 
 class UnfitView(_View):

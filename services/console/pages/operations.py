@@ -10,10 +10,9 @@ from htpy import Node
 from services.console import elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, address, figure, identity, mark, moment, row, table
-from services.console.losses import LEDGER, Backlogs, parked, sums, verdict
+from services.console.losses import LEDGER, Backlogs, by_service, parked, sums, verdict
 from services.console.routing import Pages
 from services.console.shell import Page
-from services.console.wording import short
 
 PATH, TITLE = "/operations", "Is anything lost?"
 PATIENCE = 0.12
@@ -27,29 +26,6 @@ SAYS = (
     'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/funnel',
     'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/changes',
 )
-NOTABLE = frozenset(
-    {
-        "alerts.stock-alert-raised",
-        "delivery.delivery-cancelled",
-        "inventory.stock-rejected",
-        "inventory.stock-backordered",
-        "kitchen.cancellation-refused",
-        "ledger.balance-accepted",
-        "ledger.balance-broken",
-        "ledger.balance-restored",
-        "ledger.contract-released",
-        "orders.order-backordered",
-        "orders.order-cancelled",
-        "orders.order-delayed",
-        "orders.order-refunded",
-        "orders.order-rejected",
-        "payments.payment-failed",
-        "payments.refund-failed",
-        "reviews.case-opened",
-    }
-)
-"""Events that somebody who keeps the shop wants to hear of."""
-
 pages = Pages()
 pages.section(PATH, TITLE, "Operations", "ledger.read")
 
@@ -69,14 +45,15 @@ async def shop(ask: Ask) -> Node:
 
 async def _shop(ask: Ask, patience: float | None) -> Node:
     """Ask all services at the same time; what does not come in time is waited for by whoever looks next."""
-    sheet, funnel, changes, alerts, backlogs = await asyncio.gather(
+    sheet, funnel, changes, alerts, waiting = await asyncio.gather(
         _within(patience, _known(ask, LEDGER, "/balance", last=True)),
-        _within(patience, _known(ask, LEDGER, "/funnel")),
+        _within(patience, _known(ask, LEDGER, "/funnel", last=True)),
         _within(patience, _known(ask, LEDGER, "/changes")),
         _within(patience, _known(ask, "alerts", "/alerts", active=True, limit=MOST_ALERTS)),
-        _backlogs(ask),
+        _within(patience, _known(ask, LEDGER, "/backlogs", last=True)),
     )
-    is_whole = sheet is not LATE and funnel is not LATE
+    is_whole = LATE not in (sheet, funnel, waiting)
+    backlogs = by_service(_or_none(waiting))
     said = verdict(_or_none(sheet), backlogs, _or_none(funnel)) if is_whole else (WAITS, "That is being looked at …")
     return [
         h.div(f".notice.large.{said[0]}", role="status")[
@@ -85,7 +62,7 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         _needs(backlogs),
         h.div(".columns")[
             h.section[h.h2["Where orders stand"], _told(funnel, _funnel)],
-            h.section[h.h2["What waits"], _waits(backlogs)],
+            h.section[h.h2["What waits"], _told(waiting, lambda _: _waits(backlogs))],
         ],
         _told(funnel, _stuck, quiet=True),
         h.h2["The balance sheet"],
@@ -115,12 +92,6 @@ async def _known(ask: Ask, service: str, path: str, **query: Any) -> Any | None:
         return await ask.get(service, path, **query)
     except Refused:
         return None
-
-
-async def _backlogs(ask: Ask) -> Backlogs:
-    names = ask.services.names
-    found = await asyncio.gather(*(_known(ask, name, "/backlog") for name in names))
-    return dict(zip(names, found, strict=True))
 
 
 def _or_none(answer: Any) -> Any | None:
@@ -332,26 +303,22 @@ def _alerts(alerts: Mapping[str, Any]) -> Node:
 
 
 def _changes(changes: Mapping[str, Any]) -> Node:
-    found = sorted(changes["changes"], key=lambda each: each["type"])
-    notable = [each for each in found if short(each["type"]) in NOTABLE]
-    total = sum(each["events"] for each in found)
-    empty = "Nothing out of the ordinary: what is rejected, late, broken or released would stand here."
-    return [
-        table(HEADS, map(_change, notable), empty, "What is worth a look"),
-        h.details[
-            h.summary[f"All {total:,} events of {len(found)} types"],
-            table(HEADS, map(_change, found), "Nothing has happened.", "All that has happened"),
-        ],
+    """List who changed what, and what the shop told of itself."""
+    rows = [
+        row(
+            moment(each["at"]),
+            each["service"],
+            [
+                h.a(href=at("/events/{event}", event=each["event"]))[each["text"]],
+                each["outcome"] and f" ({each['outcome']})",
+            ],
+            each["by"] or "–",
+        )
+        for each in changes["items"]
     ]
-
-
-HEADS = ("event", figure("times"), "the newest")
-
-
-def _change(change: Mapping[str, Any]) -> Node:
-    newest = change["newest"]
-    return row(
-        short(change["type"]),
-        figure(f"{change['events']:,}{'' if change['exact'] else ' or more'}"),
-        [h.a(href=at("/events/{event}", event=newest["event"]))[newest["sentence"]], " ", moment(newest["at"])],
-    )
+    empty = [
+        "Nobody has changed anything, and no contract was released. What staff and operators do would stand here: ",
+        h.code["./sliceline pause kitchen --reason …"],
+    ]
+    more = f"The newest {len(rows)}; there are more." if changes["is_cut"] else f"All {len(rows)}."
+    return [table(("when", "where", "what", "by"), rows, empty, "What has changed"), rows and h.p(".more")[more]]

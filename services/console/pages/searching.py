@@ -1,7 +1,6 @@
 """Leads from an id to its page: that of an order, an event, a trace, a correlation, or whatever events are about."""
 
 import asyncio
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
-from services.console import elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import identity, moment, notice, row, table
 from services.console.routing import Pages
@@ -25,6 +23,7 @@ SAYS = (
     'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{ledger}/events?correlationid={q}"',
     'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{ledger}/events?key={q}"',
 )
+TRACED = 'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{ledger}/events?traceid={q}"'
 
 pages = Pages()
 
@@ -74,19 +73,16 @@ def order_of(event: Mapping[str, Any]) -> str | None:
 
 
 async def _trace(ask: Ask, trace: str) -> Page | str:
-    """Look for the events of a trace, the newest first: no index leads there, so it is said how far one has looked."""
-    pattern = json.dumps({"traceparent": [{"prefix": f"00-{trace}"}]})
-    found = await ask.get(LEDGER, "/events", pattern=pattern, limit=MOST, newest=True, after=ask.query.get("after", ""))
+    """Lead to the order of a trace, or show its events."""
+    found = await ask.get(LEDGER, "/events", traceid=trace, limit=MOST)
     items = found["items"]
     orders = {order for each in items if (order := order_of(each))}
-    if len(orders) == 1 and not ask.query.get("after"):
+    if len(orders) == 1:
         return at("/orders/{order}", order=orders.pop())
-    looked = h.p(".more")[
-        f"{found['looked_at']:,} events were looked at. ",
-        found["next"] and h.a(href=elements.address(PATH, {"q": trace, "after": found["next"]}))["Look further"],
-    ]
     said = _results(items, is_all=found["next"] is None) if items else _nothing(trace)
-    return Page(f"Trace {trace}", [said, looked], status=200 if items else 404)
+    return Page(
+        f"Trace {trace}", said, (TRACED.format(ledger=ask.services.address(LEDGER), q=trace),), 200 if items else 404
+    )
 
 
 async def _event(ask: Ask, q: str) -> Any | None:
