@@ -309,7 +309,7 @@ def _changes(changes: Mapping[str, Any]) -> Node:
             moment(each["at"]),
             each["service"],
             [
-                h.a(href=at("/events/{event}", event=each["event"]))[each["text"]],
+                h.a(href=at("/events/{event}", event=each["event"]))[_did(each)],
                 each["outcome"] and f" ({each['outcome']})",
             ],
             each["by"] or "–",
@@ -322,3 +322,8 @@ def _changes(changes: Mapping[str, Any]) -> Node:
     ]
     more = f"The newest {len(rows)}; there are more." if changes["is_cut"] else f"All {len(rows)}."
     return [table(("when", "where", "what", "by"), rows, empty, "What has changed"), rows and h.p(".more")[more]]
+
+
+def _did(change: Mapping[str, Any]) -> Node:
+    """Say what was done: with what it was done to, where it was an act of somebody."""
+    return h.code[f"{change['text'].partition(' ')[0]} {change['path']}"] if change["path"] else change["text"]
