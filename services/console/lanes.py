@@ -4,6 +4,7 @@ Pure: the steps of a journey go in, places in a drawing come out. Long silences 
 milliseconds would vanish between a kitchen's minutes.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -105,12 +106,10 @@ class Scale:
             left = right + cut
 
     def at(self, moment: datetime) -> float:
-        """Return the place of a moment."""
-        for begin, end, left, right in self._parts:
-            if moment <= end:
-                part = (moment - begin) / (end - begin) if end > begin else 0.0
-                return round(left + (right - left) * max(0.0, part), 1)
-        return WIDTH
+        """Return the place of a moment at which something went on."""
+        begin, end, left, right = self._parts[bisect_left(self._parts, moment, key=lambda each: each[1])]
+        part = (moment - begin) / (end - begin) if end > begin else 0.0
+        return round(left + (right - left) * part, 1)
 
     @property
     def silences(self) -> list[Silence]:

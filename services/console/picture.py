@@ -16,6 +16,8 @@ _HEIGHTS = {OUTBOX: 4, TOPIC: 8, HANDLER: 14}
 """A kind is told by its height as well as by its colour."""
 _LEAST = 1.5
 """How wide a bar is at least, or nobody would see it."""
+MOST_TOLD = 400
+"""Bars of which each says by itself what it is."""
 _SAID = 40.0
 """How much room a silence needs for saying how long it was."""
 LEGEND = ((OUTBOX, "waits in the outbox"), (TOPIC, "waits in the topic"), (HANDLER, "is handled"))
@@ -56,8 +58,7 @@ def _shapes(drawing: Drawing, steps: Sequence[Mapping[str, Any]]) -> Iterator[st
     for start, end in drawing.arrows:
         if start.lane != end.lane:
             yield f'<path class="cause" d="M{_x(start.x):g} {_middle(start.lane)}L{_x(end.x):g} {_middle(end.lane)}"/>'
-    for bar in drawing.bars:
-        yield _bar(bar, title(steps, bar))
+    yield from _bars(drawing, steps)
     for dot in drawing.dots:
         step = steps[dot.step]
         said = escape(f"{short(step['type'])}: {step['sentence']}")
@@ -67,13 +68,20 @@ def _shapes(drawing: Drawing, steps: Sequence[Mapping[str, Any]]) -> Iterator[st
         )
 
 
-def _bar(bar: Bar, said: str) -> str:
-    height = _HEIGHTS[bar.kind]
-    y, wide = _middle(bar.lane) - height / 2, max(_LEAST, bar.right - bar.left)
-    return (
-        f'<rect class="{bar.kind}" x="{_x(bar.left):g}" y="{y:g}" width="{wide:g}" height="{height}">'
-        f"<title>{escape(said)}</title></rect>"
-    )
+def _bars(drawing: Drawing, steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Draw what waited and what was handled; each says what it is, unless there are too many to point at one."""
+    if len(drawing.bars) <= MOST_TOLD:
+        for bar in drawing.bars:
+            said = escape(title(steps, bar))
+            yield f'<path class="{bar.kind}" d="{_box(bar)}"><title>{said}</title></path>'
+        return
+    for kind in _HEIGHTS:
+        yield f'<path class="{kind}" d="{"".join(_box(bar) for bar in drawing.bars if bar.kind == kind)}"/>'
+
+
+def _box(bar: Bar) -> str:
+    height, wide = _HEIGHTS[bar.kind], max(_LEAST, bar.right - bar.left)
+    return f"M{_x(bar.left):g} {_middle(bar.lane) - height // 2}h{wide:.1f}v{height}h-{wide:.1f}z"
 
 
 def _key(kind: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import htpy as h
 from htpy import Node
+from markupsafe import Markup, escape
 
 from services.console import elements
 from services.console.asking import at
@@ -23,8 +24,8 @@ STATES = {
 """How good it is where a listener stands."""
 
 
-def line(step: Mapping[str, Any], order: str) -> Node:
-    """Show a step of an order in a line; once it is opened, with all there is to it."""
+def line(step: Mapping[str, Any], order: str, *, brief: bool = False) -> Node:
+    """Show a step of an order in a line; once it is opened, with all there is to it, or in brief with what it told."""
     return h.li(f".step{'.wrong' if is_wrong(step) else ''}", id=f"e-{step['event']}")[
         h.details(open=is_wrong(step))[
             h.summary(".line")[
@@ -33,8 +34,18 @@ def line(step: Mapping[str, Any], order: str) -> Node:
                 h.span(".sentence")[_of_order(step["sentence"], order)],
                 h.span(".marks")[list(_marks(step))],
             ],
-            whole(step),
+            _brief(step) if brief else whole(step),
         ]
+    ]
+
+
+def _brief(step: Mapping[str, Any]) -> Node:
+    """Show what a step told, and lead to the rest: an order of hundreds of events would be too long a page."""
+    wrong = [f"{each['service']}: {said}" for each in step["listeners"] for said in errors_of(each)]
+    return [
+        h.p[h.a(href=at("/events/{event}", event=step["event"]))["All there is to this event, and who read it"]],
+        h.ul(".plain")[(h.li[said] for said in wrong)] if wrong else None,
+        h.pre(tabindex="0")[pretty(step["data"])],
     ]
 
 
@@ -131,14 +142,12 @@ def _span(ms: float | None) -> float | None:
 
 def causes(steps: Sequence[Mapping[str, Any]], placed: Sequence[tuple[int, int]]) -> Node:
     """Show which event came of which: each stands below its cause."""
-    return h.ol(".tree")[
-        (
-            h.li(f".d{min(depth, 9)}")[
-                h.span(aria_hidden="true")["↳ " if depth else "● "],
-                h.a(href=f"#e-{steps[number]['event']}")[short(steps[number]["type"])],
-                h.span(".soft")[f" {steps[number]['key']}" if "level" in steps[number]["type"] else ""],
-                h.span(".hidden")[f", at depth {depth}"] if depth else None,
-            ]
-            for number, depth in placed
-        )
-    ]
+    return h.ol(".tree")[[Markup(_caused(steps[number], depth)) for number, depth in placed]]  # noqa: S704  escaped
+
+
+def _caused(step: Mapping[str, Any], depth: int) -> str:
+    # Written as text: there may be hundreds.
+    to = escape(at("/events/{event}", event=step["event"]))
+    level = f'<span class="hidden">, at depth {depth}</span>' if depth else ""
+    sign = f'<span aria-hidden="true">{"↳" if depth else "●"}</span>'
+    return f'<li class="d{min(depth, 9)}">{sign} <a href="{to}">{escape(short(step["type"]))}</a>{level}</li>'
