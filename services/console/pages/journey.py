@@ -48,7 +48,8 @@ async def show(ask: Ask) -> Page:
     asking = _asking(order, journey, why or expected, answer, chosen, state)
     body = _journey(ask, known, journey, asking)
     if not is_over(known, journey):
-        body = elements.live(f"/live{ask.address}", body)
+        kept = address(f"/live{at(PATH, order=order)}", {"after": ask.query.get("after")})
+        body = elements.live(kept, body)
     ledger = ask.services.address(LEDGER)
     says = tuple(each.format(ledger=ledger, order=order, expected=expected) for each in SAYS)
     return Page(f"Order …{order[-8:]}", body, says)

@@ -1,7 +1,7 @@
 """Shows operators the shop: whether anything is lost, where orders stand, what waits, and what has changed."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import htpy as h
@@ -9,8 +9,9 @@ from htpy import Node
 
 from services.console import elements
 from services.console.asking import Ask, Refused, at
-from services.console.elements import OVER, WAITS, WELL, WRONG, address, figure, identity, mark, moment, row, table
-from services.console.losses import LEDGER, Backlogs, by_service, parked, sums, verdict
+from services.console.elements import WAITS, WRONG, address, figure, identity, mark, moment, row, table
+from services.console.losses import LEDGER, Backlogs, by_service, parked, verdict
+from services.console.pages.sheets import balance_sheet, count
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -19,7 +20,6 @@ PATIENCE = 0.12
 """Seconds for which the first look at the page waits for an answer; what takes longer follows once it is there."""
 MOST_ALERTS = 20
 MOST_STUCK = 10
-FATES = ("archived", "applied", "ignored", "parked", "held", "discarded", "in_flight", "copies", "missing", "twice")
 SAYS = (
     "./sliceline status",
     "./sliceline balance",
@@ -66,7 +66,7 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         ],
         _told(funnel, _stuck, quiet=True),
         h.h2["The balance sheet"],
-        _told(sheet, _sheet),
+        _told(sheet, balance_sheet),
         h.div(".columns")[
             h.section[h.h2["Stock alerts"], _told(alerts, _alerts)],
             h.section[h.h2["The last quarter of an hour"], _told(changes, _changes)],
@@ -212,79 +212,15 @@ def _waiting(name: str, backlog: Mapping[str, Any] | None) -> Node:
     due, failing, given_up = (sum(each[what] for each in jobs) for what in ("due", "failing", "given_up"))
     return row(
         h.a(href=to)[name],
-        _count(backlog["outbox"]["waiting"] + backlog["outbox"]["refused"], is_wrong=backlog["outbox"]["refused"] > 0),
-        _count(letters, is_wrong=True),
-        _count(held, is_wrong=True),
-        _count(due),
-        _count(failing, is_wrong=True),
-        _count(given_up, is_wrong=True),
-        ", ".join(each["name"] or each["what"] for each in backlog["pauses"]) or _count(0),
+        count(backlog["outbox"]["waiting"] + backlog["outbox"]["refused"], is_wrong=backlog["outbox"]["refused"] > 0),
+        count(letters, is_wrong=True),
+        count(held, is_wrong=True),
+        count(due),
+        count(failing, is_wrong=True),
+        count(given_up, is_wrong=True),
+        ", ".join(each["name"] or each["what"] for each in backlog["pauses"]) or count(0),
         to=to,
     )
-
-
-def _count(number: int, *, is_wrong: bool = False) -> Node:
-    if not number:
-        return h.span(".soft.figure")["0"]
-    return figure(mark(f"{number:,}", WRONG)) if is_wrong else figure(number)
-
-
-def _sheet(sheet: Mapping[str, Any]) -> Node:
-    rows = [_consumer(each) for each in sheet["consumers"]]
-    heads = ("consumer", "adds up", *(figure(each.replace("_", " ")) for each in FATES))
-    empty = "No consumer has been looked at yet: the ledger looks every minute."
-    return [
-        table(heads, rows, empty, "What became of events at each consumer"),
-        _said(_differences(sheet)),
-        h.p(".soft")[
-            "archived = applied + ignored + parked + held + discarded + in flight, ",
-            "where none is missing and none twice. The look was ",
-            moment(sheet["at"]),
-            ".",
-            [f" {each['consumer']} has no sheet. {each['why']}" for each in sheet["not_listed"]],
-        ],
-    ]
-
-
-def _consumer(consumer: Mapping[str, Any]) -> Node:
-    whole = sums(consumer["entries"])
-    adds_up = mark("yes", WELL) if consumer["balances"] else mark("no", WRONG)
-    to = at("/consumers/{service}", service=consumer["consumer"])
-    cells = (
-        _count(whole.get(each, 0), is_wrong=each in ("missing", "twice") and not consumer["balances"]) for each in FATES
-    )
-    return row(h.a(href=to)[consumer["consumer"]], adds_up, *cells, to=to)
-
-
-def _differences(sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
-    """Yield what does not add up, what of that somebody has accepted, and what cannot be compared."""
-    for consumer in sheet["consumers"]:
-        name = consumer["consumer"]
-        for each in consumer["differences"]:
-            candidates = [
-                [" ", identity(event, at("/events/{event}", event=event), short=8)] for event in each["candidates"]
-            ]
-            yield WRONG, [f"{name}: {_difference(each)}.", candidates and [" It may be", candidates]]
-        for each in consumer["accepted"]:
-            yield (
-                OVER,
-                [
-                    f"{name}: {_difference(each)}; accepted by {each['by']}: {each['reason']} ",
-                    moment(each["accepted_at"]),
-                ],
-            )
-        for each in consumer["open"]:
-            yield WAITS, f"{name}: {each['topic']} partition {each['partition']} cannot be compared: {each['why']}"
-
-
-def _difference(each: Mapping[str, Any]) -> str:
-    counts = elements.listed([f"{each[name]:,} {name}" for name in ("missing", "twice") if each[name]])
-    return f"{counts} of {each['type']} in {each['topic']} partition {each['partition']}"
-
-
-def _said(lines: Iterable[tuple[str, Node]]) -> Node:
-    found = list(lines)
-    return h.ul(".needs")[(h.li[mark("", kind), " ", text] for kind, text in found)] if found else None
 
 
 def _alerts(alerts: Mapping[str, Any]) -> Node:
