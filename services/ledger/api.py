@@ -13,13 +13,15 @@ from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
+from backbone.storage.database import Database
 from backbone.values.fields import Key, Moment, Name
 from services.ledger import archive, catalogue_api, changes_api, questions_api
 from services.ledger.asking import services_of
 from services.ledger.balance import api as balance
-from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
+from services.ledger.bodies import EventPage, JourneyView, StepView, WholeEvent, shown, shown_whole
 from services.ledger.filters import Filters, Place, read_place
 from services.ledger.journey import journey, own
+from services.ledger.kept import Archived
 from services.ledger.listeners import accounts, is_said_to_read
 
 router = APIRouter()
@@ -98,12 +100,21 @@ async def get_event(
     source: Annotated[Key | None, Query(description="Its source, where several have given this id.")] = None,
 ) -> Any:
     """Shows an event, with the record that it came in byte for byte."""
-    found = [each for each in await archive.with_id(db, event) if source in (None, each.source)]
-    if not found:
-        raise Problem(404, "No such event", f"No event {event} is kept.")
-    if len(found) > 1:
-        raise Problem(409, "Several events", f"Say which source: {', '.join(each.source for each in found)}.")
-    return shown_whole(found[0])
+    return shown_whole(await _one(db, event, source))
+
+
+@router.get("/events/{event}/step", response_model=StepView, responses={404: {}, 409: {}})
+@may("ledger.read")
+async def get_step(
+    event: Annotated[Key, Path(description="The event's id")],
+    db: Db,
+    context: Ctx,
+    source: Annotated[Key | None, Query(description="Its source, where several have given this id.")] = None,
+) -> Any:
+    """Tells of an event as a step of a journey: in a sentence, with who has read it and how far each is with it."""
+    found = await _one(db, event, source)
+    said = await accounts(context.client(services_of), [found])
+    return StepView.model_validate(journey(found.key, [found], said, is_said_to_read, is_cut=False).steps[0])
 
 
 @router.get("/orders/{order}/journey", response_model=JourneyView, responses={404: {}})
@@ -130,6 +141,16 @@ def _place(after: str | None) -> Place | None:
         return read_place(after) if after is not None else None
     except ValueError:
         raise bad_cursor() from None
+
+
+async def _one(db: Database, event: str, source: str | None) -> Archived:
+    """Return the event of an id. Raises Problem."""
+    found = [each for each in await archive.with_id(db, event) if source in (None, each.source)]
+    if not found:
+        raise Problem(404, "No such event", f"No event {event} is kept.")
+    if len(found) > 1:
+        raise Problem(409, "Several events", f"Say which source: {', '.join(each.source for each in found)}.")
+    return found[0]
 
 
 def _source(source: str | None, service: str | None) -> str | None:

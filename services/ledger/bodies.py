@@ -124,8 +124,11 @@ class StepView(BaseModel):
     source: str
     type: str
     key: str
+    correlationid: str
+    causationid: str | None
     time: datetime
     sentence: str
+    data: Any
     after_ms: float | None
     in_outbox_ms: float | None
     archived_at: datetime

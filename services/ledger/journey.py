@@ -5,6 +5,7 @@ Pure: events and what the listeners say go in, the journey comes out.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -58,8 +59,11 @@ class Step(msgspec.Struct, frozen=True):
     source: str
     type: str
     key: str
+    correlationid: str
+    causationid: str | None
     time: datetime
     sentence: str
+    data: Any
     after_ms: float | None
     in_outbox_ms: float | None
     archived_at: datetime
@@ -146,13 +150,17 @@ def journey(
 
 
 def _step(event: Archived, before: datetime | None, listeners: tuple[Listener, ...]) -> Step:
+    data = data_of(event)
     return Step(
         event=event.id,
         source=event.source,
         type=event.type,
         key=event.key,
+        correlationid=event.correlationid,
+        causationid=event.causationid,
         time=event.time,
-        sentence=sentence(event.type, data_of(event)),
+        sentence=sentence(event.type, data),
+        data=data,
         after_ms=_between(before, event.time),
         in_outbox_ms=_between(event.time, event.recorded_at),
         archived_at=event.archived_at,

@@ -94,6 +94,10 @@ async def test_a_record_is_kept_byte_for_byte(ledger: Fed) -> None:
     assert kept is not None
     assert (kept.record_key, kept.value, kept.headers) == (record.key, value, record.headers)
     assert kept.recorded_at == datetime(2025, 11, 24, 16, 0, 0, 123_000, UTC)
+    step = (await ledger.client.get(f"/events/{event}/step")).json()
+    assert (step["event"], step["key"], step["finished"], step["unfinished"]) == (event, kept.key, [], [])
+    assert step["sentence"].startswith("The order ")
+    assert (await ledger.client.get(f"/events/{new_id()}/step")).status_code == 404
     told = (await ledger.client.get(f"/events/{event}")).json()["raw"]
     assert b64decode(told["value_base64"]) == value
     assert [(each["name"], each["value_base64"]) for each in told["headers"]][:3] == [
