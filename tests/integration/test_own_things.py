@@ -84,8 +84,12 @@ def counting_alone(counted: Body, _: str) -> None:
     assert counted == {"count": 1, "exact": True}
 
 
-LISTS: Mapping[str, Callable[[Body, str], None]] = {"/orders": listing_alone, "/orders/count": counting_alone}
-"""How lists of a customer's own, who has one order, are looked at."""
+LISTS: Mapping[str, tuple[str, Callable[[Body, str], None]]] = {
+    "/orders": ("order", listing_alone),
+    "/orders/count": ("order", counting_alone),
+    "/carts": ("cart", listing_alone),
+}
+"""How lists of a customer's own, who has one thing of a kind, are looked at."""
 CHOSEN = ("POST", "/carts/{cart}/items")
 """Where whoever asks chooses the id, and one that nobody has is a new cart's. Many of them are written together."""
 ROWS = {
@@ -246,7 +250,8 @@ async def test_nobody_does_anything_in_anothers_name_or_is_listed_what_is_anothe
             if method == "GET":
                 told = await shop.ask(other, service, "GET", f"{path}?customer={quote(owner, safe='')}")
                 absent = await shop.ask(other, service, "GET", f"{path}?customer=nobody-at-all")
-                LISTS[path]((await shop.ask(other, service, "GET", path)).json(), shop.things["order", other])
+                kind, look = LISTS[path]
+                look((await shop.ask(other, service, "GET", path)).json(), shop.things[kind, other])
             else:
                 told = await shop.ask(other, service, method, path, BODIES[method, path](owner))
                 absent = await shop.ask(other, service, method, path, BODIES[method, path]("nobody-at-all"))
