@@ -103,7 +103,7 @@ def _unknown(ask: Ask) -> Page:
 def _now(order: Order) -> Node:
     """Say in one sentence how it is and what comes next."""
     status, expected = order["status"], order["expected"]
-    after = [". Next: ", WORDS[expected["step"]].lower(), " ", moment(expected["at"])] if expected else None
+    after = [". Next: ", WORDS[expected["step"]].lower(), ", expected ", moment(expected["at"])] if expected else None
     why = f": {order['reason']}" if order["reason"] else None
     return h.div(f".notice.large.{KINDS.get(status, WAITS)}", role="status")[
         h.span(aria_hidden="true")[SIGNS[NOW] if expected else SIGNS["done"] if status == "completed" else "–"],
@@ -183,7 +183,9 @@ def _refunded(refund: Mapping[str, Any]) -> str:
 def _timeline(order: Order) -> Node:
     return [
         h.h2["What has happened"],
-        h.ol(".timeline")[(h.li[moment(entry["at"]), " ", entry["text"]] for entry in reversed(order["timeline"]))],
+        h.ol(".timeline", reversed=True)[
+            (h.li[moment(entry["at"]), " ", entry["text"]] for entry in reversed(order["timeline"]))
+        ],
     ]
 
 

@@ -94,7 +94,9 @@ async def _bar(ask: Ask) -> Node:
     if not pieces:
         return None
     return h.div(".bar", role="status")[
-        h.span[f"{added} is in the cart. " if added else None, f"{pieces:,} in the cart."],
+        h.span[
+            f"{added} is in the cart. " if added else None, f"{pieces:,} {'piece' if pieces == 1 else 'pieces'} in all."
+        ],
         h.a(".act.main", href="/cart")["To the cart"],
     ]
 
