@@ -17,7 +17,7 @@ from services.console.shell import Page
 SEES, PRESSES = ("deliveries.read", "deliveries.press"), ("deliveries.press",)
 pages = Pages()
 pages.section("/courier", "Courier", "Work", *SEES)
-MOST = 50
+MOST = 100
 BOARDS = (
     ("ready", "delivery", "dispatched", "To take along", "I have it"),
     ("dispatched", "delivery", "delivered", "On the way", "Handed over"),

@@ -17,7 +17,7 @@ from services.console.steps import pieces
 SEES, PRESSES = ("tickets.read", "tickets.press"), ("tickets.press",)
 pages = Pages()
 pages.section("/kitchen", "Kitchen", "Work", *SEES)
-MOST = 50
+MOST = 100
 STEPS = {"prepared": ("waiting", "To make", "Into the oven"), "baked": ("prepared", "In the oven", "Out of the oven")}
 """What each button does: where a ticket stands before, what that is called here, and what the button says."""
 

@@ -12,7 +12,7 @@ from services.console import buying
 from services.console.answering import refused_with, whole
 from services.console.asking import Ask, Refused, at
 from services.console.buying import BUYS
-from services.console.elements import OVER, WAITS, address, command, field, live, mark, money, more
+from services.console.elements import OVER, WAITS, WRONG, address, command, field, live, mark, money, more, notice
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -88,7 +88,10 @@ def _adding(item: Mapping[str, Any]) -> Node:
 
 async def _bar(ask: Ask) -> Node:
     """Tell at the foot of the menu what is in the cart, and what was just added."""
-    cart = await buying.cart(ask)
+    try:
+        cart = await buying.cart(ask)
+    except Refused as refused:  # the menu hangs there all the same
+        return notice(str(refused), WRONG)
     pieces = sum(line["quantity"] for line in cart["lines"]) if cart else 0
     added = ask.query.get("added")
     if not pieces:

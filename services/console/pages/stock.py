@@ -6,6 +6,7 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
+from backbone.ids import new_id
 from services.console.answering import refused_with, whole
 from services.console.asking import Ask, Refused, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, address, field, mark, more, notice, numbers, row, table
@@ -107,7 +108,12 @@ def _says(ask: Ask, name: str) -> tuple[str, ...]:
 def _form(ask: Ask, does: str, title: str, text: str, *fields: Node) -> Node:
     to = at("/stock/{sku}", sku=ask.path["sku"])
     return h.form(".panel", method="post", action=to)[
-        h.h2[title], h.input(type="hidden", name="does", value=does), fields, h.button(".main", type="submit")[text]
+        h.h2[title],
+        h.input(type="hidden", name="does", value=does),
+        # What is sent twice, because no answer came, is written down once.
+        h.input(type="hidden", name="key", value=new_id()),
+        fields,
+        h.button(".main", type="submit")[text],
     ]
 
 
@@ -175,11 +181,11 @@ async def write_down(ask: Ask) -> str | Page:
     try:
         if form.get("does") == "limits":
             limits = {name: whole(form.get(name, "")) for name in ("threshold", "ceiling")}
-            await ask.act("PATCH", "inventory", path, limits)
+            await ask.act("PATCH", "inventory", path, limits, key=form.get("key"))
         else:
             name = "set" if form.get("does") == "count" else "change"
             said = {name: whole(form.get(name, "")), "channel": CHANNEL, "reason": form.get("reason", "")}
-            await ask.act("POST", "inventory", f"{path}/adjustments", said)
+            await ask.act("POST", "inventory", f"{path}/adjustments", said, key=form.get("key"))
     except Refused as refused:
         return refused_with(await sku(ask), refused)
     return address(path, {"done": "yes"})

@@ -22,6 +22,8 @@ MOST = 40
 FINISHED = 8
 IN_THE_KITCHEN = {"waiting": "confirmed", "prepared": "preparing"}
 """How the steps are called that kitchen knows by other names."""
+SAID = {"baked": "Ready to leave", "completed": "Done"}
+"""What reads otherwise on a wall than to the one customer whose order it is."""
 
 
 @pages.page("/wall", TICKETS, DELIVERIES, ORDERS, live=True)
@@ -57,7 +59,7 @@ def _leaves(delivery: Mapping[str, Any]) -> str:
 async def _finished(ask: Ask) -> Node:
     found = await ask.get("orders", "/orders", status="completed", limit=FINISHED)
     shown = [(each["id"], "completed", each["since"]) for each in found["items"]]
-    return _column("Just finished", shown, more=False)
+    return _column("Just finished", sorted(shown, key=lambda each: each[2], reverse=True), more=False)
 
 
 def _column(title: str, shown: list[tuple[str, str, str]], *, more: bool) -> Node:
@@ -65,7 +67,9 @@ def _column(title: str, shown: list[tuple[str, str, str]], *, more: bool) -> Nod
         h.h2[title],
         h.ul(".called")[
             (
-                h.li(class_=status)[h.strong[call_number(order)], h.span[WORDS[status]], h.small[moment(since)]]
+                h.li(class_=status)[
+                    h.strong[call_number(order)], h.span[SAID.get(status, WORDS[status])], h.small[moment(since)]
+                ]
                 for order, status, since in shown
             )
         ]
