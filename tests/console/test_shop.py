@@ -53,11 +53,13 @@ async def test_what_is_sold_out_is_shown_so_at_once_and_cannot_be_added(site: Si
     await page.goto("/shop")
     lemonade = page.locator("#item-lemonade")
     await expect(lemonade.get_by_role("button")).to_be_visible()
+    await page.get_by_label("How many of Cola").fill("7")
     url = shop.url("orders", "/menu/lemonade")
     try:
         (await shop.http.patch(url, json={"sold_out": True})).raise_for_status()
         await expect(lemonade).to_contain_text("sold out")
         await expect(lemonade.get_by_role("button")).to_have_count(0)
+        await expect(page.get_by_label("How many of Cola")).to_have_value("7")
     finally:
         (await shop.http.patch(url, json={"sold_out": False})).raise_for_status()
     await expect(lemonade.get_by_role("button")).to_be_visible()

@@ -12,17 +12,7 @@ from services.console import buying
 from services.console.answering import refused_with, whole
 from services.console.asking import Ask, Refused, at
 from services.console.buying import BUYS
-from services.console.elements import (
-    WELL,
-    WRONG,
-    button,
-    field,
-    live,
-    money,
-    notice,
-    row,
-    table,
-)
+from services.console.elements import WELL, WRONG, button, curl, field, live, money, notice, row, table
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -116,8 +106,7 @@ def _total(found: Cart, items: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
 
 
 async def _till(ask: Ask, found: Cart, items: Mapping[str, Mapping[str, Any]]) -> Node:
-    last = await buying.last_order(ask)
-    typed = {"fulfilment": "delivery", "address": (last or {}).get("address") or "", **ask.form}
+    typed = {"fulfilment": "delivery", "address": await buying.last_address(ask), **ask.form}
     total = _total(found, items)
     customer = found["customer"]
     return h.form(".panel.till", method="post", action="/cart/checkout")[
@@ -197,11 +186,9 @@ def _status(found: Cart) -> str | None:
 
 
 def _says(ask: Ask, found: Cart | None) -> tuple[str, ...]:
-    curl = 'curl -H "Authorization: Bearer $(./sliceline token --as customer)"'
     carts = ask.services.address("carts")
-    looked = f"{curl} {carts}/carts"
+    looked = curl("customer", f"{carts}/carts")
     if found is None:
         return (looked,)
-    body = '{"currency": "GBP", "fulfilment": "collection"}'
-    key = '-H "Idempotency-Key: $(uuidgen)" -H "Content-Type: application/json"'
-    return looked, f"{curl} {key} -d '{body}' {carts}/carts/{found['id']}/checkout"
+    terms = {"currency": "GBP", "fulfilment": "collection"}
+    return looked, curl("customer", f"{carts}/carts/{found['id']}/checkout", terms)

@@ -9,7 +9,7 @@ from htpy import Node
 from services.console.answering import refused_with
 from services.console.asking import Ask, Refused, at
 from services.console.buying import call_number
-from services.console.elements import button, moment
+from services.console.elements import button, curl, moment
 from services.console.pages.kitchen import board
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -36,9 +36,9 @@ async def courier(ask: Ask) -> Page:
     for status, fulfilment, step, title, does in BOARDS:
         mine = (each for each in found[status]["items"] if each["fulfilment"] == fulfilment)
         boards.append(_board(ask, mine, step, title, does, more=bool(found[status]["next"])))
-    curl = '-H "Authorization: Bearer $(./sliceline token --as courier)"'
     url = ask.services.address("delivery")
-    says = f"curl {curl} '{url}/deliveries?status=open'", f"curl {curl} -X POST {url}/deliveries/ORDER/dispatched"
+    looked = curl("courier", f"{url}/deliveries?status=open")
+    says = looked, curl("courier", f"{url}/deliveries/ORDER/dispatched", method="POST")
     return Page("Courier", h.div(".boards")[boards], says)
 
 

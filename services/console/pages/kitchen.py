@@ -9,7 +9,7 @@ from htpy import Node
 from services.console.answering import refused_with
 from services.console.asking import Ask, Refused, at
 from services.console.buying import call_number
-from services.console.elements import button, moment
+from services.console.elements import button, curl, moment
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.steps import pieces
@@ -26,9 +26,9 @@ STEPS = {"prepared": ("waiting", "To make", "Into the oven"), "baked": ("prepare
 async def kitchen(ask: Ask) -> Page:
     """Shows the tickets that wait and those that are in the oven, the oldest first."""
     boards = [await _board(ask, step, *said) for step, said in STEPS.items()]
-    curl = '-H "Authorization: Bearer $(./sliceline token --as kitchen)"'
     url = ask.services.address("kitchen")
-    says = f"curl {curl} '{url}/tickets?status=open'", f"curl {curl} -X POST {url}/tickets/ORDER/prepared"
+    looked = curl("kitchen", f"{url}/tickets?status=open")
+    says = looked, curl("kitchen", f"{url}/tickets/ORDER/prepared", method="POST")
     return Page("Kitchen", h.div(".boards")[boards], says)
 
 

@@ -9,7 +9,21 @@ from htpy import Node
 from backbone.ids import new_id
 from services.console.answering import refused_with, whole
 from services.console.asking import Ask, Refused, at
-from services.console.elements import OVER, WAITS, WELL, WRONG, address, field, mark, more, notice, numbers, row, table
+from services.console.elements import (
+    OVER,
+    WAITS,
+    WELL,
+    WRONG,
+    address,
+    curl,
+    field,
+    mark,
+    more,
+    notice,
+    numbers,
+    row,
+    table,
+)
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -20,7 +34,6 @@ MOST = 100
 CHANNEL = "console"
 """What inventory writes down as where an adjustment came from."""
 STANDINGS = {"": "All", "out": "Out", "low": "Low", "over": "Over"}
-AS = '-H "Authorization: Bearer $(./sliceline token --as stock)"'
 Level = Mapping[str, Any]
 
 
@@ -38,7 +51,7 @@ async def stock(ask: Ask) -> Page:
     ]
     url = ask.services.address("inventory")
     said = f"?standing={standing}" if standing else ""
-    return Page("Stock", body, (f"curl {AS} '{url}/stock{said}'",))
+    return Page("Stock", body, (curl("stock", f"{url}/stock{said}"),))
 
 
 def _filters(standing: str) -> Node:
@@ -100,9 +113,8 @@ async def sku(ask: Ask) -> Page:
 
 def _says(ask: Ask, name: str) -> tuple[str, ...]:
     url = f"{ask.services.address('inventory')}{at('/stock/{sku}', sku=name)}"
-    said = '{"change": 20, "channel": "console", "reason": "delivered"}'
-    sent = f"-H 'Content-Type: application/json' -H \"Idempotency-Key: $(uuidgen)\" -d '{said}'"
-    return f"curl {AS} {url}", f"curl {AS} {sent} {url}/adjustments"
+    said = {"change": 20, "channel": CHANNEL, "reason": "delivered"}
+    return curl("stock", url), curl("stock", f"{url}/adjustments", said)
 
 
 def _form(ask: Ask, does: str, title: str, text: str, *fields: Node) -> Node:
