@@ -1,13 +1,13 @@
-"""Serves carts over HTTP: put in, take out, say how many, look, check out."""
+"""Serves carts over HTTP: put in, take out, say how many, look, list, check out."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from backbone.decision import Decision
-from backbone.http import Answer, Command, Db, Problem
+from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.described import ACCEPTED
 from backbone.http.doors import Asking, confine
@@ -16,9 +16,9 @@ from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.identity.caller import Caller
 from backbone.storage.database import Tx
-from backbone.values.fields import Name
+from backbone.values.fields import Key, Name
 from services.carts import adding, decisions, store
-from services.carts.bodies import CartView, CheckoutBody, NewItem, QuantityBody, Received
+from services.carts.bodies import CartPage, CartView, CheckoutBody, NewItem, QuantityBody, Received
 from services.carts.decisions import Cart, Empty, Full, NoCustomer, NotThere, OtherCustomer, Terms, UnderWay
 
 router = APIRouter(route_class=OpeningRoute)
@@ -63,6 +63,20 @@ async def remove_item(cart: CartId, item: ItemId, command: Command) -> Response:
     """Take an item out of a cart, all there is of it."""
 
     return await command.run(lambda tx: _remove(tx, cart, item, command.caller), turn=_turn(cart))
+
+
+@router.get("/carts", response_model=CartPage)
+@may("carts.read", own=True)
+async def list_carts(
+    db: Db,
+    page: Paging,
+    caller: Asking,
+    customer: Annotated[Key | None, Query(description="Only carts of this customer.")] = None,
+) -> Any:
+    """Lists carts by their ids, the greatest first; a customer's own ones alone to a customer."""
+    confine(caller, customer)
+    found = await store.list_page(db, page, customer or caller.only)
+    return page.answer([CartView.model_validate(each) for each in found], key=lambda cart: cart.id)
 
 
 @router.get("/carts/{cart}", response_model=CartView)

@@ -144,3 +144,10 @@ class CartView(View):
     customer: CustomerView | None
     checkout: CheckoutView | None
     changed_at: datetime
+
+
+class CartPage(BaseModel):
+    """Holds a page of carts; `next` goes on."""
+
+    items: list[CartView]
+    next: str | None

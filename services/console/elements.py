@@ -1,5 +1,7 @@
 """Makes what pages have in common: times, ids, marks, tables, and the forms that change something."""
 
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -128,7 +130,7 @@ def field(
 ) -> Node:
     """Make a field of a form with its label, and what is wrong with it."""
     told = f"{name}-told" if error or help_text else None
-    return h.div(f".field{'.wrong' if error else ''}")[
+    return h.div(class_="field wrong" if error else "field")[
         h.label(for_=name)[label],
         h.input(
             id=name,
@@ -207,3 +209,16 @@ def counted(number: int, one: str, many: str = "") -> str:
 def listed(names: Sequence[str]) -> str:
     """Name several: a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+# Commands that do the same as a page.
+
+
+def curl(role: str, url: str, body: Mapping[str, Any] | None = None, *, method: str = "") -> str:
+    """Write the command that asks a service the same, as one of the sandbox's people of this role."""
+    asked = f'curl -s --oauth2-bearer "$(./sliceline token --as {role})" {shlex.quote(url)}'
+    way = f" -X {method}" if method else ""
+    if body is None:
+        return asked + way
+    key = '-H "Idempotency-Key: page-$RANDOM$RANDOM"'
+    return f"{asked}{way} -H 'Content-Type: application/json' {key} -d {shlex.quote(json.dumps(body))}"
