@@ -6,18 +6,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from backbone.consuming.redriven import WORDS
 from backbone.values.marking import marked
 from cli.console import console
 
 MOMENTS = ("first", "last")
-WORDS = {
-    "applied": "applied",
-    "already-applied": "had been applied",
-    "ignored": "of no interest any more",
-    "failed": "failed",
-    "held": "held behind one that fails",
-    "put-off": "put off, for somebody holds their rows",
-}
 
 
 def show_list(items: Iterable[Mapping[str, Any]]) -> None:

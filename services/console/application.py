@@ -30,7 +30,7 @@ from services.console.elements import WRONG, address, notice
 from services.console.guard import Guarded
 from services.console.login import BACK, Login, NotLetIn
 from services.console.pages import ALL
-from services.console.routing import Act, Pages, Part, View
+from services.console.routing import Act, Give, Pages, Part, View
 from services.console.session import ANYBODY, Seal, Session
 from services.console.settings import ConsoleSettings
 from services.console.shell import Page, document
@@ -66,6 +66,7 @@ class Console:
             Route("/enter", self._answering(self._enter)),
             Route("/enter", self._ticket, methods=["POST"]),
             *(Route(f"/live{path}", self._following(*each)) for path, each in pages.parts.items()),
+            *(Route(path, self._answering(self._giving(*each))) for path, each in pages.files.items()),
             *(Route(path, self._answering(self._showing(view))) for path, view in pages.views.items()),
             *(Route(path, self._answering(self._doing(*each)), methods=["POST"]) for path, each in pages.acts.items()),
         ]
@@ -93,6 +94,14 @@ class Console:
             return self._page(page, ask)
 
         return show
+
+    def _giving(self, give: Give, scopes: tuple[str, ...]) -> Callable[[Ask], Awaitable[Response]]:
+        async def answer(ask: Ask) -> Response:
+            ask.need(*scopes)
+            file = await give(ask)
+            return PlainTextResponse(file.text, headers={"Content-Disposition": f'attachment; filename="{file.name}"'})
+
+        return answer
 
     def _doing(self, act: Act, scopes: tuple[str, ...]) -> Callable[[Ask], Awaitable[Response]]:
         async def do(ask: Ask) -> Response:
@@ -155,7 +164,7 @@ class Console:
         return Ask(session, self.services, request.path_params, query, form, request.cookies, place)
 
     def _page(self, page: Page, ask: Ask) -> Response:
-        text = "<!doctype html>" + str(document(page, ask, self._pages.sections))
+        text = str(document(page, ask, self._pages.sections))
         return HTMLResponse(text, page.status)
 
     def _to_login(self, ask: Ask, request: Request) -> Response:
@@ -205,7 +214,7 @@ class Console:
         # By a page of ours, not by a redirect: what an address elsewhere has led to, a strict cookie is not sent with.
         onward = h.meta(http_equiv="refresh", content=f"0;url={to}")
         page = h.html(lang="en")[h.head[h.title["Logged in"], onward], h.body[h.a(href=to)["Go on"]]]
-        response = HTMLResponse("<!doctype html>" + str(page))
+        response = HTMLResponse(str(page))
         if self._login is not None:
             self._keep(response, COOKIE, self._login.cookie(session))
         response.delete_cookie(BEGUN, path="/login")

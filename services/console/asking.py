@@ -75,7 +75,7 @@ class Ask:
         return self.session
 
     async def get(self, service: str, path: str, **query: Any) -> Any:
-        """Return what a service answers, read from JSON. Raises Refused and NotLoggedIn."""
+        """Return what a service answers, read from JSON where it is no plain text. Raises Refused and NotLoggedIn."""
         return await self._call("GET", service, path, params=_said(query))
 
     async def found(self, service: str, path: str, **query: Any) -> Any | None:
@@ -149,6 +149,8 @@ def _text(value: Any) -> str:
 
 
 def _read(service: str, answer: httpx.Response) -> Any:
+    if answer.status_code < _FIRST_REFUSAL and answer.headers.get("Content-Type", "").startswith("text/plain"):
+        return answer.text
     if answer.status_code < _FIRST_REFUSAL:
         return msgspec.json.decode(answer.content) if answer.content else None
     if answer.status_code == _UNAUTHORIZED:

@@ -1,8 +1,8 @@
 """Puts the pages together, in the order in which their list names them."""
 
-from services.console.pages import first
+from services.console.pages import dead_letters, discarded, first, letter, mending, redrives
 from services.console.routing import Pages
 
 ALL = Pages()
-for each in (first.pages,):
+for each in (first.pages, discarded.pages, dead_letters.pages, mending.pages, letter.pages, redrives.pages):
     ALL.include(each)
