@@ -214,7 +214,7 @@ def _says(service: str, plan: Mapping[str, Any]) -> tuple[str, ...]:
     named = (("--key", plan["key"]), ("--group", plan["group"]))
     option = " ".join(f"{name} {value}" for name, value in named if value) or str(plan["letter"] or "--all")
     again = f"./sliceline dead-letters redrive {service} {option}"
-    if plan["dry_run"]:
+    if plan["state"] != "running":
         return (again,)
     return again, f"./sliceline dead-letters cancel {service} {plan['id']}"
 
