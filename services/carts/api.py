@@ -1,13 +1,13 @@
-"""Serves carts over HTTP: put in, take out, look, check out."""
+"""Serves carts over HTTP: put in, take out, say how many, look, list, check out."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from backbone.decision import Decision
-from backbone.http import Answer, Command, Db, Problem
+from backbone.http import Answer, Command, Db, Paging, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.described import ACCEPTED
 from backbone.http.doors import Asking, confine
@@ -16,10 +16,10 @@ from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.identity.caller import Caller
 from backbone.storage.database import Tx
-from backbone.values.fields import Name
+from backbone.values.fields import Key, Name
 from services.carts import adding, decisions, store
-from services.carts.bodies import CartView, CheckoutBody, NewItem, Received
-from services.carts.decisions import Cart, Empty, NoCustomer, NotThere, OtherCustomer, Terms, UnderWay
+from services.carts.bodies import CartPage, CartView, CheckoutBody, NewItem, QuantityBody, Received
+from services.carts.decisions import Cart, Empty, Full, NoCustomer, NotThere, OtherCustomer, Terms, UnderWay
 
 router = APIRouter(route_class=OpeningRoute)
 
@@ -46,6 +46,15 @@ async def add_item(cart: CartId, body: NewItem, command: Command) -> Response:
     return await command.run_together(adding.write, body.addition(cart, seal, command.caller), received)
 
 
+@router.put(
+    "/carts/{cart}/items/{item}", status_code=202, response_model=Received, responses={**ACCEPTED, 404: {}, 409: {}}
+)
+@may("carts.write", own=True)
+async def set_quantity(cart: CartId, item: ItemId, body: QuantityBody, command: Command) -> Response:
+    """Have so many of an item in a cart, whether it was there or not; 0 takes it out. The cart has to be there."""
+    return await command.run(lambda tx: _set(tx, cart, item, body.quantity, command.caller), turn=_turn(cart))
+
+
 @router.delete(
     "/carts/{cart}/items/{item}", status_code=202, response_model=Received, responses={**ACCEPTED, 404: {}, 409: {}}
 )
@@ -54,6 +63,20 @@ async def remove_item(cart: CartId, item: ItemId, command: Command) -> Response:
     """Take an item out of a cart, all there is of it."""
 
     return await command.run(lambda tx: _remove(tx, cart, item, command.caller), turn=_turn(cart))
+
+
+@router.get("/carts", response_model=CartPage)
+@may("carts.read", own=True)
+async def list_carts(
+    db: Db,
+    page: Paging,
+    caller: Asking,
+    customer: Annotated[Key | None, Query(description="Only carts of this customer.")] = None,
+) -> Any:
+    """Lists carts by their ids, the greatest first; a customer's own ones alone to a customer."""
+    confine(caller, customer)
+    found = await store.list_page(db, page, customer or caller.only)
+    return page.answer([CartView.model_validate(each) for each in found], key=lambda cart: cart.id)
 
 
 @router.get("/carts/{cart}", response_model=CartView)
@@ -96,6 +119,18 @@ async def _remove(tx: Tx, cart_id: str, item: str, caller: Caller) -> Answer:
         raise adding.being_ordered(under_way) from None
     await _carry_out(tx, decision)
     [quantity] = (line.quantity for line in cart.lines if line.item == item)
+    return _received(cart_id, item, quantity, tx.now)
+
+
+async def _set(tx: Tx, cart_id: str, item: str, quantity: int, caller: Caller) -> Answer:
+    cart = await _lock(tx, cart_id, caller)
+    try:
+        decision = decisions.set_quantity(cart, item, quantity, tx.now)
+    except Full as full:
+        raise adding.too_full(full) from None
+    except UnderWay as under_way:
+        raise adding.being_ordered(under_way) from None
+    await _carry_out(tx, decision)
     return _received(cart_id, item, quantity, tx.now)
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
+from sqlalchemy import select
 
-from backbone.storage.database import Tx
+from backbone.http import Page
+from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows
 from services.carts.decisions import Cart
 from services.carts.tables import carts
@@ -59,5 +61,17 @@ async def find(session: Session, cart: str) -> Cart | None:
     return _cart(found[0]) if found else None
 
 
+async def list_page(database: Database, page: Page, customer: str | None) -> list[Cart]:
+    """Return the carts of a page, the greatest id first; of one customer, if one is given."""
+    query = select(carts).order_by(carts.c.id.desc()).limit(page.limit + 1)
+    if customer is not None:
+        query = query.where(carts.c.customer["id"].astext == customer)
+    if page.after:
+        query = query.where(carts.c.id < page.after)
+    async with database.reading() as connection:
+        return [_cart(row) for row in (await connection.execute(query)).mappings()]
+
+
 def _cart(row: Any) -> Cart:
-    return msgspec.convert(dict(row), Cart)
+    # SQLAlchemy names columns by a kind of text of its own, which msgspec takes for none.
+    return msgspec.convert({str(name): value for name, value in row.items()}, Cart)

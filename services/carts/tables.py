@@ -1,6 +1,6 @@
 """Describes the table of carts."""
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text
+from sqlalchemy import Column, DateTime, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from backbone.storage.confined import ASKING
@@ -18,6 +18,7 @@ carts = Table(
     Column("customer", JSONB),
     Column("checkout", JSONB),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Index("carts_of_customer", text("(customer ->> 'id')"), "id"),
     # One that is nobody's yet is for whoever knows its id.
     info=own(f"coalesce(customer ->> 'id', {ASKING})", "UPDATE"),
 )

@@ -158,11 +158,11 @@ class Console:
         except IssuerAway:
             session = None
         query = dict(request.query_params)
-        return Ask(session, self.services, request.path_params, query, form, request.cookies, place)
+        home = self.settings.console_url.rstrip("/")
+        return Ask(session, self.services, request.path_params, query, form, request.cookies, place, home)
 
     def _page(self, page: Page, ask: Ask) -> Response:
-        text = str(document(page, ask, self._pages.sections))
-        return HTMLResponse(text, page.status)
+        return HTMLResponse(str(document(page, ask, self._pages.sections)), page.status)
 
     def _to_login(self, ask: Ask, request: Request) -> Response:
         if request.method != "GET":

@@ -16,6 +16,7 @@ from services.console.session import Session
 CALL_SECONDS = 20.0
 _UNAUTHORIZED = 401
 _FIRST_REFUSAL = 400
+_TEXTS = ("text/plain", "image/svg")
 
 
 class Refused(SlicelineError):
@@ -61,6 +62,8 @@ class Ask:
     cookies: Mapping[str, str] = field(default_factory=dict)
     address: str = "/"
     """The path and query of the page, to come back to."""
+    home: str = ""
+    """How browsers reach the console, without a slash at the end."""
 
     def may(self, *scopes: str) -> bool:
         """Tell whether whoever looks has one of these scopes."""
@@ -149,7 +152,7 @@ def _text(value: Any) -> str:
 
 
 def _read(service: str, answer: httpx.Response) -> Any:
-    if answer.status_code < _FIRST_REFUSAL and answer.headers.get("Content-Type", "").startswith("text/plain"):
+    if answer.status_code < _FIRST_REFUSAL and answer.headers.get("Content-Type", "").startswith(_TEXTS):
         return answer.text
     if answer.status_code < _FIRST_REFUSAL:
         return msgspec.json.decode(answer.content) if answer.content else None

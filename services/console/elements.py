@@ -1,5 +1,7 @@
 """Makes what pages have in common: times, ids, marks, tables, and the forms that change something."""
 
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -192,3 +194,16 @@ def address(path: str, query: Mapping[str, str | None]) -> str:
 def live(path: str, content: Node, *, name: str = "live") -> Node:
     """Show something that the console keeps fresh by sending it again whenever it is another."""
     return h.div(f"#{name}", {"hx-sse:connect": path, "hx-swap": "innerMorph"})[content]
+
+
+# Commands that do the same as a page.
+
+
+def curl(role: str, url: str, body: Mapping[str, Any] | None = None, *, method: str = "") -> str:
+    """Write the command that asks a service the same, as one of the sandbox's people of this role."""
+    asked = f'curl -s --oauth2-bearer "$(./sliceline token --as {role})" {shlex.quote(url)}'
+    way = f" -X {method}" if method else ""
+    if body is None:
+        return asked + way
+    key = '-H "Idempotency-Key: page-$RANDOM$RANDOM"'
+    return f"{asked}{way} -H 'Content-Type: application/json' {key} -d {shlex.quote(json.dumps(body))}"

@@ -52,7 +52,8 @@ def document(page: Page, ask: Ask, sections: Iterable[Section]) -> Node:
         ],
         h.body(class_="alone" if page.alone else None)[
             h.a(".skip", href="#main")["To the content"],
-            None if page.alone else _top(ask, list(sections)),
+            # Also on a wall one wants to see whether what hangs there is fresh.
+            _connection() if page.alone else _top(ask, list(sections)),
             h.main("#main", tabindex="-1")[
                 h.h1[page.title],
                 page.body,
@@ -84,13 +85,17 @@ def _top(ask: Ask, sections: list[Section]) -> Node:
         ],
         h.div(".who")[
             ask.may("ledger.read", "orders.read") and _search(ask),
-            h.span("#connection", role="status", data_state="")[""],
+            _connection(),
             h.button("#zone", type="button", title="Show times in UTC or as here")["UTC"],
             h.button("#theme", type="button", title="Light or dark")["◐"],
             h.button("#help-button", type="button", title="Keys (?)", aria_label="Keys")["?"],
             _person(ask),
         ],
     ]
+
+
+def _connection() -> Node:
+    return h.span("#connection", role="status", data_state="")[""]
 
 
 def _person(ask: Ask) -> Node:

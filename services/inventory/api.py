@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from msgspec import structs
 
 from backbone.http import Answer, Command, Db, Paging, Problem
@@ -14,7 +14,7 @@ from backbone.values.fields import Name
 from services.inventory import decisions, levels, moving, recipes, shortages, store
 from services.inventory.bodies import Adjustment, KnownRecipe, Limits, NewSku, Recipe, StockLevel, StockPage
 from services.inventory.events import StockLine
-from services.inventory.levels import STAFF, CrossedLimits, Kept, Level, Levels, NotEnough, StillNeeded
+from services.inventory.levels import STAFF, CrossedLimits, Kept, Level, Levels, NotEnough, Standing, StillNeeded
 from services.inventory.moving import Locked, Move
 from services.inventory.recipes import Parts, own
 
@@ -34,9 +34,16 @@ Item = Annotated[Name, Path()]
 
 @router.get("/stock", response_model=StockPage)
 @may("stock.read")
-async def list_stock(db: Db, page: Paging) -> Any:
-    """Lists the stock of all SKUs, by SKU."""
-    found = await store.list_levels(db, page)
+async def list_stock(
+    db: Db,
+    page: Paging,
+    standing: Annotated[
+        Standing | None,
+        Query(description="Only what has nothing available, is at or below its threshold, or above its ceiling."),
+    ] = None,
+) -> Any:
+    """Lists the stock of all SKUs, by SKU, or of those alone of which there is too little or too much."""
+    found = await store.list_levels(db, page, standing)
     return page.answer([_shown(sku, level) for sku, level in found], key=lambda level: level.sku)
 
 

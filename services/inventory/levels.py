@@ -4,6 +4,7 @@ Every function takes whole levels and returns whole new ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -35,6 +36,14 @@ class Level(msgspec.Struct, frozen=True):
 
 
 Levels = Mapping[str, Level]
+
+
+class Standing(StrEnum):
+    """Names how there is too little of a SKU or too much: nothing, at most its threshold, or more than its ceiling."""
+
+    OUT = "out"
+    LOW = "low"
+    OVER = "over"
 
 
 class CrossedLimits(Refusal):

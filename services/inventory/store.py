@@ -11,10 +11,17 @@ from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows
 from services.inventory.decisions import Reservation
 from services.inventory.events import StockLine
-from services.inventory.levels import Level, Levels
+from services.inventory.levels import Level, Levels, Standing
 from services.inventory.recipes import Parts, Recipes
 from services.inventory.shortages import Crossing, Use
 from services.inventory.tables import backorders, reservations, stock
+
+_available = stock.c.on_hand - stock.c.reserved
+_STANDING = {
+    Standing.OUT: _available <= 0,
+    Standing.LOW: (_available > 0) & (_available <= stock.c.threshold),
+    Standing.OVER: _available > stock.c.ceiling,
+}
 
 
 class _Level(NamedTuple):
@@ -169,9 +176,11 @@ async def find_level(database: Database, sku: str) -> Level | None:
     return _level(**row) if row else None
 
 
-async def list_levels(database: Database, page: Page) -> list[tuple[str, Level]]:
-    """Return the SKUs of a page that are kept, and their levels, by SKU."""
+async def list_levels(database: Database, page: Page, standing: Standing | None) -> list[tuple[str, Level]]:
+    """Return the SKUs of a page that are kept, and their levels, by SKU; those that stand so, if it is said how."""
     query = select(stock).where(~stock.c.retired).order_by(stock.c.sku).limit(page.limit + 1)
+    if standing is not None:
+        query = query.where(_STANDING[standing])
     if page.after is not None:
         query = query.where(stock.c.sku > page.after)
     async with database.reading() as connection:

@@ -14,7 +14,7 @@ from backbone.sealing.sealing import Seal
 from backbone.storage.database import Tx
 from backbone.values.fields import Key
 from services.reviews import decisions, store
-from services.reviews.bodies import CasePage, CaseView, NewReview, Received, ResolutionBody, ReviewView
+from services.reviews.bodies import CasePage, CaseView, NewReview, Received, ResolutionBody, ReviewPage, ReviewView
 from services.reviews.decisions import CaseStatus, Resolution, Resolved, Review
 
 router = APIRouter(route_class=OpeningRoute)
@@ -27,6 +27,7 @@ PROBLEMS = {
 }
 
 ReviewId = Annotated[Key, Path(description="The review's id")]
+OrderId = Annotated[Key, Path(description="The order's id")]
 CaseId = Annotated[Key, Path(description="The case's id, which is its review's")]
 
 
@@ -37,6 +38,14 @@ async def receive_review(body: NewReview, command: Command) -> Response:
     confine(command.caller, body.customer.id)
     seal = await command.context.sealing.seal_of(body.customer.id)
     return await command.run(lambda tx: _receive(tx, body, seal, command.correlationid))
+
+
+@router.get("/orders/{order}/reviews", response_model=ReviewPage)
+@may("reviews.read", own=True)
+async def list_reviews(order: OrderId, db: Db, page: Paging, caller: Asking) -> Any:
+    """Lists what was said of an order, the first first; to a customer what she said herself."""
+    found = await store.list_of_order(db, page, order, caller.only)
+    return page.answer([ReviewView.model_validate(each) for each in found], key=lambda review: review.id)
 
 
 @router.get("/reviews/{review}", response_model=ReviewView)

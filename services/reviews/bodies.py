@@ -100,6 +100,13 @@ class ReviewView(View):
     case: CaseStatus | None
 
 
+class ReviewPage(BaseModel):
+    """Shows some reviews, and where to go on."""
+
+    items: list[ReviewView]
+    next: str | None
+
+
 class CustomerView(View):
     """Names whom to look after."""
 

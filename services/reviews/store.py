@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from backbone.http import Page
 from backbone.storage.database import Database, Tx
@@ -67,6 +67,16 @@ async def find_said(tx: Tx, order: str, customer: str) -> str | None:
     return found
 
 
+async def list_of_order(database: Database, page: Page, order: str, customer: str | None) -> list[Review]:
+    """Return what was said of an order, the first first; by this customer, if one is given."""
+    query = select(reviews).where(reviews.c.order_id == order).order_by(reviews.c.id).limit(page.limit + 1)
+    if customer is not None:
+        query = query.where(reviews.c.customer_id == customer)
+    if page.after:
+        query = query.where(reviews.c.id > page.after)
+    return await _fetch(database, query)
+
+
 async def list_cases(database: Database, page: Page, status: CaseStatus | None) -> list[Review]:
     """Return the reviews with cases of a page, the oldest first; with this status, if one is given."""
     c = reviews.c
@@ -74,6 +84,10 @@ async def list_cases(database: Database, page: Page, status: CaseStatus | None) 
     query = select(reviews).where(wanted).order_by(c.id).limit(page.limit + 1)
     if page.after:
         query = query.where(c.id > page.after)
+    return await _fetch(database, query)
+
+
+async def _fetch(database: Database, query: Select[Any]) -> list[Review]:
     async with database.reading() as connection:
         return [_review(**row) for row in (await connection.execute(query)).mappings()]
 

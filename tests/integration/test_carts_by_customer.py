@@ -42,6 +42,7 @@ async def test_a_customers_cart_is_hers_from_its_first_item_on(carts: Fed, issue
         ("GET", "", None),
         ("POST", "/items", item("ben")),
         ("POST", "/items", item(None)),
+        ("PUT", "/items/margherita", {"quantity": 5}),
         ("DELETE", "/items/margherita", None),
         ("POST", "/checkout", terms),
     ):
@@ -58,3 +59,19 @@ async def test_the_staff_reaches_every_cart(carts: Fed, issuer: Issuer) -> None:
     assert (await carts.client.post(f"/carts/{cart}/items", json=item(None), headers=olga)).status_code == 202
     assert (await carts.client.post(f"/carts/{cart}/items", json=item("ada"), headers=olga)).status_code == 202
     assert (await carts.client.get(f"/carts/{cart}", headers=olga)).json()["customer"]["id"] == "ada"
+
+
+async def test_a_customer_lists_her_own_carts_and_the_staff_anybodys(carts: Fed, issuer: Issuer) -> None:
+    ada, ben = f"ada-{new_id()}", f"ben-{new_id()}"
+    hers, olga = bearing(issuer.token(ada, *OWN)), bearing(issuer.token("olga", "carts.read", "carts.write"))
+    first, second, other = new_id(), new_id(), new_id()
+    for cart, whose in ((first, ada), (second, ada), (other, ben)):
+        assert (await carts.client.post(f"/carts/{cart}/items", json=item(whose), headers=olga)).status_code == 202
+    for headers, query in ((hers, ""), (hers, f"customer={ada}"), (olga, f"customer={ada}")):
+        told = (await carts.client.get(f"/carts?{query}", headers=headers)).json()
+        assert ([each["id"] for each in told["items"]], told["next"]) == ([second, first], None)
+    page = (await carts.client.get("/carts?limit=1", headers=hers)).json()
+    rest = (await carts.client.get("/carts", params={"limit": 1, "after": page["next"]}, headers=hers)).json()
+    assert [each["id"] for each in page["items"] + rest["items"]] == [second, first]
+    assert other in {each["id"] for each in (await carts.client.get("/carts", headers=olga)).json()["items"]}
+    assert (await carts.client.get(f"/carts?customer={ben}", headers=hers)).status_code == 403

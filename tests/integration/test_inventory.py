@@ -457,6 +457,19 @@ async def test_stock_is_paged_by_sku(inventory: Fed) -> None:
     assert {"mcguffin", "cola", "dough"} <= set(skus)
 
 
+async def test_of_stock_what_is_out_low_and_over_is_listed_by_itself(inventory: Fed) -> None:
+    skus = {}
+    for on_hand, standing in ((0, "out"), (1, "low"), (5, "low"), (6, None), (10, None), (11, "over")):
+        body = {"sku": f"stands-{new_id()}", "on_hand": on_hand, "threshold": 5, "ceiling": 10}
+        assert (await inventory.client.post("/stock", json=body)).status_code == 201
+        skus[body["sku"]] = standing
+    for standing in ("out", "low", "over"):
+        page = await inventory.client.get("/stock", params={"standing": standing, "limit": 200})
+        found = {level["sku"] for level in page.json()["items"]}
+        assert found & {*skus} == {sku for sku, each in skus.items() if each == standing}
+    assert (await inventory.client.get("/stock?standing=odd")).status_code == 422
+
+
 async def test_a_recipe_is_put_whole(inventory: Fed) -> None:
     recipe = {"ingredients": [{"sku": "ham", "quantity": 2}, {"sku": "dough", "quantity": 1}]}
     answer = await inventory.client.put("/recipes/cola", json=recipe)

@@ -183,8 +183,11 @@ async def test_a_customer_says_once_how_an_order_was(desk: Desk) -> None:
     refused = [answer for answer in answers if answer.status_code == 409]
     assert len(refused) == 4
     assert {answer.json()["detail"] for answer in refused} == {f"ada has reviewed the order {order}: {received['id']}."}
-    assert (await desk.say(order, stars=1, customer={**ADA, "id": "bob"})).status_code == 202
+    bobs = await desk.say(order, stars=1, customer={**ADA, "id": "bob"})
+    assert bobs.status_code == 202
     assert await desk.told(received["id"]) == ["review-received"]
+    listed = await desk.get(f"/orders/{order}/reviews")
+    assert [each["id"] for each in listed["items"]] == [received["id"], bobs.json()["id"]]
 
 
 async def test_the_same_review_under_one_key_gets_the_same_answer(desk: Desk) -> None:

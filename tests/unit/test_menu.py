@@ -54,7 +54,7 @@ def test_a_picture_is_sound_and_says_the_name_as_text_only(name: str, baked: boo
     drawn = ElementTree.fromstring(draw(replace(COLA, name=name, baked=baked)))  # noqa: S314 (our own drawing)
     titles = [each.text for each in drawn.iter(f"{SVG}title")]
     assert titles == [name]
-    assert {each.tag.removeprefix(SVG) for each in drawn.iter()} <= {"svg", "title", "rect", "circle", "path"}
+    assert {each.tag.removeprefix(SVG) for each in drawn.iter()} <= {"svg", "title", "rect", "circle", "path", "g"}
     assert not [key for each in drawn.iter() for key in each.attrib if key.startswith("on") or "href" in key]
 
 
@@ -62,3 +62,13 @@ def test_a_picture_depends_on_the_item_alone() -> None:
     assert draw(COLA) == draw(replace(COLA, unit_price=Money(1, "GBP"), sold_out=True, category=None))
     assert draw(COLA) != draw(replace(COLA, item="lemonade"))
     assert draw(COLA) != draw(replace(COLA, baked=True))
+
+
+def test_on_a_pizza_lies_what_its_description_names() -> None:
+    plain = replace(COLA, baked=True, description="Tomato and mozzarella.")
+    olives = draw(replace(plain, description="Tomato, mozzarella and olives."))
+    both = draw(replace(plain, description="Tomato, mozzarella, olives and basil."))
+    olive, leaf = "#3c3a35", "#4c8a3a"
+    assert (olive in olives, leaf in olives) == (True, False)
+    assert (olive in both, leaf in both) == (True, True)
+    assert draw(plain) == draw(plain)

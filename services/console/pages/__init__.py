@@ -1,11 +1,35 @@
 """Puts the pages together, in the order in which their list names them."""
 
-from services.console.pages import audit, consumers, dead_letters, discarded, first, jobs, letter, mending, redrives
+from services.console.pages import (
+    audit,
+    cart,
+    consumers,
+    courier,
+    dead_letters,
+    discarded,
+    first,
+    jobs,
+    kitchen,
+    letter,
+    mending,
+    my_orders,
+    redrives,
+    shop,
+    stock,
+    wall,
+)
 from services.console.routing import Pages
 
 ALL = Pages()
 for each in (
     first.pages,
+    shop.pages,
+    cart.pages,
+    my_orders.pages,
+    kitchen.pages,
+    courier.pages,
+    stock.pages,
+    wall.pages,
     discarded.pages,
     dead_letters.pages,
     mending.pages,
