@@ -3,15 +3,13 @@
 import json
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backbone.events.acts import BEGINNING, hash_of
+from backbone.events.chain import Broken, Head, check
 from cli.answers import answer_of, everything
 from cli.console import console, errors, fail
 from cli.running import address_of, running_shop
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 PAGE = 500
 """Rows asked for at once."""
-FAR = 1000
-"""By how many numbers a row that was moved is looked for."""
 SLOW = 2.0
 """Seconds after which it shows how far it is."""
 
@@ -32,18 +28,6 @@ class Action(StrEnum):
 
     VERIFY = "verify"
     EXPORT = "export"
-
-
-@dataclass(frozen=True)
-class Head:
-    """Is what an event has told of a log: the hash of one of its rows."""
-
-    number: int
-    hash: str
-
-
-class Broken(Exception):
-    """A log is not what it was; the message says where it is so first, and how."""
 
 
 def audit(
@@ -99,42 +83,6 @@ def _is_whole(client: "httpx.Client", service: str) -> bool:
     told = "which nobody could be asked for" if heads is None else f"as {len(heads):,} events in the archive tell it"
     console.print(f"{service}: {count:,} rows, whole, {told}.", highlight=False, markup=False, soft_wrap=True)
     return True
-
-
-def check(found: Iterable[Mapping[str, Any]], heads: Iterable[Head]) -> int:
-    """Go over the rows of a log, by their numbers, and return how many there are. Raises Broken."""
-    told = defaultdict[int, set[str]](set)
-    for head in heads:
-        told[head.number].add(head.hash)
-    number, previous = 0, BEGINNING
-    for row in found:
-        _check_number(row, number + 1)
-        if row["previous"] != previous:
-            raise Broken(f"Row {row['number']} follows another row {number} than the one there: that was replaced.")
-        number, previous = row["number"], row["hash"]
-        if told.get(number, {previous}) != {previous}:
-            raise Broken(f"Row {number} is not the one that was published: it, or one before, was made anew.")
-    if (last := max(told, default=0)) > number:
-        raise Broken(f"The end is cut off: {last} rows were published, {number} are there.")
-    return number
-
-
-def _check_number(row: Mapping[str, Any], expected: int) -> None:
-    """Hold a row against its own hash and its place."""
-    number = row["number"]
-    if row["hash"] != hash_of(row["previous"], number, row["entry"]):
-        if (was := _number_by_hash(row)) is not None:
-            raise Broken(f"Row {number} was row {was}: rows were moved, put in or taken out.")
-        raise Broken(f"Row {number} was changed: its entry does not have its hash.")
-    if number != expected:
-        gone = f"Row {expected} is" if number == expected + 1 else f"Rows {expected} to {number - 1} are"
-        raise Broken(f"{gone} missing.")
-
-
-def _number_by_hash(row: Mapping[str, Any]) -> int | None:
-    """Return the number with which a row has its hash; None where it has it with none near."""
-    near = range(max(1, row["number"] - FAR), row["number"] + FAR)
-    return next((each for each in near if row["hash"] == hash_of(row["previous"], each, row["entry"])), None)
 
 
 def rows(client: "httpx.Client", service: str) -> Iterator[dict[str, Any]]:

@@ -1,25 +1,16 @@
 """Prints dead letters, and what came of them."""
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from backbone.consuming.redriven import WORDS
+from backbone.values.marking import marked
 from cli.console import console
 
-Line = tuple[str, bool]
-"""A line, and whether what is in it fails."""
 MOMENTS = ("first", "last")
-WORDS = {
-    "applied": "applied",
-    "already-applied": "had been applied",
-    "ignored": "of no interest any more",
-    "failed": "failed",
-    "held": "held behind one that fails",
-    "put-off": "put off, for somebody holds their rows",
-}
 
 
 def show_list(items: Iterable[Mapping[str, Any]]) -> None:
@@ -73,11 +64,6 @@ def show_page(letter: Mapping[str, Any], before: Sequence[str] | None = None) ->
         console.print(line, style="red" if fails else None, highlight=False, markup=False, soft_wrap=True)
 
 
-def marked(payload: Any, failing: Collection[str]) -> list[Line]:
-    """Write a payload as JSON, and say of each line whether it is at one of these paths."""
-    return _lines(payload, "", None, failing)
-
-
 def show_dry_run(report: Mapping[str, Any], failed: Iterable[Mapping[str, Any]] = ()) -> None:
     """Print what would come of a redrive, and why letters that `failed` did so, the first of each error."""
     console.print(f"Dry run of {report['total']}: {_counted(report)}. Nothing was changed.", highlight=False)
@@ -106,27 +92,6 @@ def _counted(report: Mapping[str, Any]) -> str:
 def _tried(attempt: Mapping[str, Any]) -> str:
     error = f": {attempt['error']}" if attempt["error"] else ""
     return f"{'would be ' if attempt['dry_run'] else ''}{attempt['outcome']}{error}"
-
-
-def _lines(value: Any, path: str, name: str | None, failing: Collection[str], indent: int = 0) -> list[Line]:
-    start = "  " * indent + (f"{json.dumps(name, ensure_ascii=False)}: " if name is not None else "")
-    if not value or not isinstance(value, dict | list):
-        return [(f"{start}{json.dumps(value, ensure_ascii=False)}", path in failing)]
-    is_object = isinstance(value, dict)
-    items = [(str(at), each) for at, each in (value.items() if isinstance(value, dict) else enumerate(value))]
-    parts = [
-        _lines(each, f"{path}.{at}".strip("."), at if is_object else None, failing, indent + 1) for at, each in items
-    ]
-    opening, closing = "{}" if is_object else "[]"
-    return [(f"{start}{opening}", path in failing), *_with_commas(parts), ("  " * indent + closing, False)]
-
-
-def _with_commas(parts: Sequence[list[Line]]) -> Iterator[Line]:
-    """Yield the lines of an object's or a list's parts, with a comma behind each part but the last."""
-    for number, lines in enumerate(parts, 1):
-        yield from lines[:-1]
-        text, fails = lines[-1]
-        yield (text if number == len(parts) else f"{text},"), fails
 
 
 def _table(*titles: str) -> Table:

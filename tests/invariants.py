@@ -5,11 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from backbone.events import buses
+from backbone.events import buses, chain
 from backbone.events.envelope import Envelope, name_without_version
 from backbone.events.topics import DEFAULT_BUS
 from backbone.storage.outbox import counter
-from cli import audit
 from tests.books import Books, Row, books_at_rest
 from tests.system import ENDS, Shop
 
@@ -250,11 +249,11 @@ def _acts_are_a_chain(books: Books, spoilt: set[str]) -> Iterator[str]:
     heads = defaultdict(list)
     for each in (each for topic, envelopes in books.topics if topic == "audit.events" for each in envelopes):
         told = json.loads(each.data)
-        heads[each.partitionkey].append(audit.Head(told["last"], told["hash"]))
+        heads[each.partitionkey].append(chain.Head(told["last"], told["hash"]))
     for service, rows in books.acts.items():
         try:
-            audit.check(rows, heads[service])
-        except audit.Broken as found:
+            chain.check(rows, heads[service])
+        except chain.Broken as found:
             yield f"the log of acts of {service}: {found}"
 
 

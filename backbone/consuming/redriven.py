@@ -8,6 +8,16 @@ import msgspec
 from backbone.consuming.batch import Incoming, printable
 from backbone.running.pulse import describe
 
+WORDS = {
+    "applied": "applied",
+    "already-applied": "had been applied",
+    "ignored": "of no interest any more",
+    "failed": "failed",
+    "held": "held behind one that fails",
+    "put-off": "put off, for somebody holds their rows",
+}
+"""Says what may become of a letter, in words for people."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """Holds what became of one letter.

@@ -288,6 +288,12 @@ WHERE id = :id AND parked_at IS NOT NULL RETURNING kind
 
 JOB_KIND = Statement("SELECT kind FROM jobs WHERE id = :id")
 
+# One in hand is due when its lease has ended: it is not hastened, or two would be at it.
+JOB_HASTEN = Statement("""
+UPDATE jobs SET due = least(due, now())
+WHERE id = :id AND parked_at IS NULL AND (lease IS NULL OR due <= now()) RETURNING kind
+""")
+
 KEYS_PRUNE = Statement("""
 DELETE FROM idempotency_keys WHERE ctid IN (
   SELECT ctid FROM idempotency_keys WHERE created_at < now() - :age::interval LIMIT 5000)

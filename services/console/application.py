@@ -30,7 +30,7 @@ from services.console.elements import WRONG, address, notice
 from services.console.guard import Guarded
 from services.console.login import BACK, Login, NotLetIn
 from services.console.pages import ALL
-from services.console.routing import Act, Pages, Part, View
+from services.console.routing import Act, Give, Pages, Part, View
 from services.console.session import ANYBODY, Seal, Session
 from services.console.settings import ConsoleSettings
 from services.console.shell import Page, document
@@ -67,6 +67,7 @@ class Console:
             Route("/enter", self._answering(self._enter)),
             Route("/enter", self._ticket, methods=["POST"]),
             *(Route(f"/live{path}", self._following(*each)) for path, each in pages.parts.items()),
+            *(Route(path, self._answering(self._giving(*each))) for path, each in pages.files.items()),
             *(Route(path, self._answering(self._showing(view))) for path, view in pages.views.items()),
             *(Route(path, self._answering(self._doing(*each)), methods=["POST"]) for path, each in pages.acts.items()),
         ]
@@ -96,6 +97,14 @@ class Console:
             return self._page(page, ask)
 
         return show
+
+    def _giving(self, give: Give, scopes: tuple[str, ...]) -> Callable[[Ask], Awaitable[Response]]:
+        async def answer(ask: Ask) -> Response:
+            ask.need(*scopes)
+            file = await give(ask)
+            return PlainTextResponse(file.text, headers={"Content-Disposition": f'attachment; filename="{file.name}"'})
+
+        return answer
 
     def _doing(self, act: Act, scopes: tuple[str, ...]) -> Callable[[Ask], Awaitable[Response]]:
         async def do(ask: Ask) -> Response:

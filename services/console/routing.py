@@ -14,9 +14,19 @@ Show = Callable[[Ask], Awaitable["Page | str"]]
 Part = Callable[[Ask], Awaitable[Node]]
 Act = Callable[[Ask], Awaitable["str | Page"]]
 """Does something and returns the address to go on at, or, where it was refused, the page that says why."""
+Give = Callable[[Ask], Awaitable["File"]]
 S = TypeVar("S", bound=Show)
 P = TypeVar("P", bound=Part)
 A = TypeVar("A", bound=Act)
+F = TypeVar("F", bound=Give)
+
+
+@dataclass(frozen=True)
+class File:
+    """Is what a browser is to keep as a file."""
+
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class Pages:
     views: dict[str, View] = field(default_factory=dict)
     parts: dict[str, tuple[Part, tuple[str, ...]]] = field(default_factory=dict)
     acts: dict[str, tuple[Act, tuple[str, ...]]] = field(default_factory=dict)
+    files: dict[str, tuple[Give, tuple[str, ...]]] = field(default_factory=dict)
 
     def section(self, path: str, name: str, group: str, *scopes: str) -> None:
         """Have the list of pages name one, to those with one of the scopes."""
@@ -71,12 +82,22 @@ class Pages:
 
         return enter
 
+    def file(self, path: str, *scopes: str) -> Callable[[F], F]:
+        """Enter what is to be kept as a file."""
+
+        def enter(give: F) -> F:
+            self.files[path] = give, scopes
+            return give
+
+        return enter
+
     def include(self, other: "Pages") -> None:
         """Take in the pages of another room."""
         self.sections += other.sections
         self.views |= other.views
         self.parts |= other.parts
         self.acts |= other.acts
+        self.files |= other.files
 
 
 def _body(show: Show) -> Part:

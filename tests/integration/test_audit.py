@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
+from backbone.events.chain import Broken, Head, check
 from backbone.ids import new_id
 from backbone.publishing import chaining
 from backbone.publishing.chaining import chain
@@ -21,7 +22,6 @@ from backbone.storage import audit
 from backbone.storage.database import Database
 from backbone.values.sealed import FORGOTTEN, holds_sealed
 from cli.__main__ import app
-from cli.audit import Broken, Head, check
 from services.kitchen.events import ActsRecorded
 from services.kitchen.service import SERVICE as KITCHEN
 from services.ledger.service import SERVICE as LEDGER

@@ -505,6 +505,44 @@ async def test_a_job_started_anew_does_not_fail_before_it_is_tried(
     assert [job["error"] for job in await stored(thing)] == [None]
 
 
+async def test_a_waiting_job_is_done_before_its_time_and_no_other_is(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    await park(thing, "given up")
+    await order(thing, "a", due=datetime(2099, 1, 1, tzinfo=UTC))
+    await order(thing, "b", due=datetime(2099, 1, 1, tzinfo=UTC))
+    work = oven.work()
+    async with client_of(context, work) as client, running(Worker(KIND, work, context)):
+        given_up, first, _ = (await client.get("/jobs")).json()["items"]
+        oven.open.clear()
+        assert (await client.post(f"/jobs/{first['id']}/run")).status_code == 202
+        await eventually(lambda: oven.has_tried(1))
+        [in_hand] = [job for job in (await client.get("/jobs")).json()["items"] if job["in_hand"]]
+        assert in_hand["key"] == "a"
+        assert (await client.post(f"/jobs/{first['id']}/run")).json()["title"] == "Job not waiting"
+        oven.open.set()
+        await eventually(lambda: served(thing, 1))
+        assert (await client.post(f"/jobs/{given_up['id']}/run")).status_code == 409
+        assert (await client.post(f"/jobs/{first['id']}/run")).status_code == 404
+    assert [job.key for job in oven.attempts] == ["a"]
+
+
+async def test_jobs_are_listed_by_their_kind_and_by_whether_they_are_due(
+    thing: Things, oven: Oven, context: Context[Any]
+) -> None:
+    await order(thing, "due")
+    await order(thing, "later", due=datetime(2099, 1, 1, tzinfo=UTC))
+    async with thing.database.transaction() as tx:
+        tx.schedule("wash", "due as well")
+    async with client_of(context, oven.work()) as client:
+        listed = (await client.get("/jobs", params={"state": "due", "kind": KIND})).json()["items"]
+        assert [(job["key"], job["in_hand"]) for job in listed] == [("due", False)]
+        assert [job["key"] for job in (await client.get("/jobs", params={"kind": "wash"})).json()["items"]] == [
+            "due as well"
+        ]
+        assert [job["key"] for job in (await client.get("/jobs", params={"kind": "none"})).json()["items"]] == []
+
+
 async def test_only_a_parked_job_can_be_started_anew(thing: Things, oven: Oven, context: Context[Any]) -> None:
     await order(thing, "waiting", due=datetime.now(UTC) + timedelta(hours=1))
     async with client_of(context, oven.work()) as client:

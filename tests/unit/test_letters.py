@@ -18,7 +18,8 @@ from backbone.errors import SlicelineError
 from backbone.events.contracts import ContractBroken
 from backbone.process import _parts
 from backbone.storage.database import Database
-from cli.letters import marked, show_dry_run, show_groups
+from backbone.values.marking import marked
+from cli.letters import show_dry_run, show_groups
 from services.kitchen.service import SERVICE
 
 TYPE = "sliceline.orders.order-placed.v1"

@@ -35,6 +35,7 @@ KINDS: Mapping[str, str] = {
     "No such schema": "The service publishes no event of this name and version; GET /schemas lists those it does.",
     "No such job": "The job was done, or withdrawn; GET /jobs lists those that are given up.",
     "Job not parked": "Only a job that is given up can be started again; this one runs, or will when it is due.",
+    "Job not waiting": "Only a job that waits can be done before its time; this one is in hand, or given up.",
     "No such refused event": "Nothing is set aside under this number; GET /refused-events lists what is.",
     "No such dead letter": "Nothing is parked under this number; GET /dead-letters lists what is.",
     "Nothing of this name": "The service has no such consumer, or no such kind of job; `detail` names those it has.",

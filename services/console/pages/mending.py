@@ -1,157 +1,136 @@
-"""Cancels an order, or gives money back, for those who may: what will happen is said first."""
+"""Does what mends dead letters: handles them again by a plan, gives them up, takes that back, and edits one."""
 
-import re
+import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-import htpy as h
-from htpy import Node
-
-from backbone.ids import new_id
-from backbone.values.currencies import minor_digits
-from services.console import elements
 from services.console.asking import Ask, Refused, at
-from services.console.elements import WRONG, money, notice
-from services.console.pages.orders import wanted
+from services.console.elements import WRONG, address, notice
+from services.console.everywhere import number_in, service_of
+from services.console.letter_forms import selection
+from services.console.pages import dead_letters, letter
 from services.console.routing import Pages
 from services.console.shell import Page
 
-ORDERS = "orders"
-CANCEL, REFUND = "/orders/{order}/cancel", "/orders/{order}/refund"
-SAYS = """curl -s -X POST --oauth2-bearer "$(./sliceline token --as operator)" {orders}{path} \\
-  -H 'content-type: application/json' -d '{body}'"""
-
-_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
+MOST = 5_000
+"""Letters that a service discards or restores in one transaction."""
+ROUNDS = 200
+NOT_FOUND = 404
 
 pages = Pages()
 
 
-@pages.page(CANCEL, "orders.cancel")
-async def plan_cancelling(ask: Ask) -> Page:
-    """Says what cancelling an order does, and asks for it."""
-    return await _cancelling(ask)
-
-
-@pages.act(CANCEL, "orders.cancel")
-async def cancel(ask: Ask) -> Page | str:
-    """Cancels an order."""
-    path = at(CANCEL, order=ask.path["order"])
-    if ask.form.get("confirm") != "cancel":
-        return await _cancelling(ask, "Nothing was done: type cancel to confirm.")
+@pages.act("/dead-letters/{service}/rehearse", "operations.act")
+async def rehearse(ask: Ask) -> str | Page:
+    """Begins the dry run of a redrive: it goes on with other keys where one fails, so as to tell of all."""
+    service = service_of(ask)
+    asked = {**selection(ask.form), "dry_run": True, "on_failure": "continue"}
     try:
-        await ask.act("POST", ORDERS, path, {"reason": ask.form.get("reason") or None}, key=ask.form.get("key"))
+        plan = await ask.act("POST", service, "/redrives", asked)
     except Refused as refused:
-        return await _cancelling(ask, str(refused))
-    return at("/orders/{order}", order=ask.path["order"])
+        return await _refused(ask, service, str(refused))
+    return at("/redrives/{service}/{plan}", service=service, plan=str(plan["id"]))
 
 
-@pages.page(REFUND, "orders.refund")
-async def plan_refunding(ask: Ask) -> Page:
-    """Says what can be given back, and asks how much."""
-    return await _refunding(ask)
-
-
-@pages.act(REFUND, "orders.refund")
-async def refund(ask: Ask) -> Page | str:
-    """Gives money back."""
+@pages.act("/dead-letters/{service}/discard", "operations.act")
+async def discard(ask: Ask) -> str | Page:
+    """Gives letters up, where what was typed says how much that is."""
+    service, which = service_of(ask), selection(ask.form)
+    word = await _scope(ask, service, which)
+    if ask.form.get("confirm", "").strip() != word:
+        return await _refused(ask, service, f"Nothing was discarded: what had to be typed is {word} by now.")
+    then = await _where_discarded(ask, service, which)
     try:
-        amount = minor(ask.form.get("amount", ""), ask.form.get("currency", ""))
-    except ValueError:
-        return await _refunding(ask, "The amount is a number like 5.00; leave it out for all that is left.")
-    if ask.form.get("confirm") != "refund":
-        return await _refunding(ask, "Nothing was done: type refund to confirm.")
-    body = {
-        "reason": ask.form.get("reason", ""),
-        **({"amount": {"amount": amount, "currency": ask.form.get("currency", "")}} if amount is not None else {}),
-    }
-    try:
-        await ask.act(
-            "POST", ORDERS, at("/orders/{order}/refunds", order=ask.path["order"]), body, key=ask.form.get("key")
-        )
+        await _in_parts(ask, service, "discard", "discarded", {**which, "reason": ask.form.get("reason", "").strip()})
     except Refused as refused:
-        return await _refunding(ask, "; ".join(refused.errors.values()) or str(refused))
-    return at("/orders/{order}", order=ask.path["order"])
+        return await _refused(ask, service, _in_words(refused))
+    return then
 
 
-async def _cancelling(ask: Ask, refused: str = "") -> Page:
-    order = await _order(ask)
-    path = at(CANCEL, order=ask.path["order"])
-    plan = [
-        f"{wanted(order['lines'])} for {order['customer']['name']}, {money(order['total'])}, is {order['status']}.",
-        " The kitchen and the courier are asked whether they have begun. Where they have not, stock is released and "
-        "what was charged is given back as a whole; otherwise the order goes on.",
-    ]
-    fields = [
-        elements.field(
-            "reason", "Why", ask.form.get("reason", ""), help_text="Its customer reads this.", maxlength="500"
-        ),
-        elements.confirmation("cancel it", "cancel"),
-    ]
-    says = _says(ask, path, '{"reason": "The customer called."}')
-    return _page(ask, "Cancel", path, plan, fields, says, refused)
+@pages.act("/dead-letters/{service}/restore", "operations.act")
+async def restore(ask: Ask) -> str | Page:
+    """Puts discarded letters back to where they stood."""
+    service, which = service_of(ask), selection(ask.form)
+    await _in_parts(ask, service, "restore", "restored", which)
+    if "letter" in which:
+        return at("/dead-letters/{service}/{letter}", service=service, letter=str(which["letter"]))
+    return address(at("/dead-letters/{service}", service=service), which)
 
 
-async def _refunding(ask: Ask, refused: str = "") -> Page:
-    order = await _order(ask)
-    currency = order["total"]["currency"]
-    gone = [each for each in order["refunds"] if each["status"] != "failed"]
-    left = order["total"]["amount"] - sum(each["amount"]["amount"] for each in gone)
-    plan = [
-        f"{money(order['total'])} was the price; {money({'amount': left, 'currency': currency})} of it is left.",
-        " Payments gives back what you say, and tells when it has.",
-    ]
-    fields = [
-        elements.field(
-            "amount",
-            f"How much, in {currency}",
-            ask.form.get("amount", ""),
-            help_text="Empty: all that is left.",
-            inputmode="decimal",
-        ),
-        h.input(type="hidden", name="currency", value=currency),
-        elements.field("reason", "Why", ask.form.get("reason", ""), required=True, maxlength="500"),
-        elements.confirmation("give it back", "refund"),
-    ]
-    says = _says(ask, at("/orders/{order}/refunds", order=order["id"]), '{"reason": "It came cold."}')
-    return _page(ask, "Refund", at(REFUND, order=order["id"]), plan, fields, says, refused)
+@pages.act("/dead-letters/{service}/publish-again", "operations.act")
+async def publish_again(ask: Ask) -> str:
+    """Has the events published again that Kafka had refused."""
+    await ask.act("POST", service_of(ask), "/refused-events/retry", {"key": None})
+    return "/dead-letters"
 
 
-def _page(ask: Ask, word: str, path: str, plan: Node, fields: list[Node], says: str, refused: str) -> Page:
-    order = ask.path["order"]
-    body = [
-        notice(refused, WRONG) if refused else None,
-        h.div(".panel")[h.p[plan]],
-        h.form(method="post", action=path)[
-            h.input(type="hidden", name="key", value=new_id()),
-            fields,
-            h.p[
-                h.button(".danger", type="submit")[word],
-                " ",
-                h.a(href=at("/orders/{order}", order=order))["Back to the order"],
-            ],
-        ],
-    ]
-    return Page(f"{word} order …{order[-8:]}", body, (says,), status=422 if refused else 200)
+@pages.page("/dead-letters/{service}/{letter}/edit", "operations.edit")
+async def editor(ask: Ask) -> Page:
+    """Shows a letter's data to be edited."""
+    service, number = service_of(ask), number_in(ask, "letter")
+    found = await ask.get(service, f"/dead-letters/{number}")
+    return _editor(service, number, json.dumps(found["payload"], indent=2, ensure_ascii=False), {}, {})
 
 
-async def _order(ask: Ask) -> Mapping[str, Any]:
-    """Return the order. Raises Refused."""
-    found: Mapping[str, Any] = await ask.get(ORDERS, at("/orders/{order}", order=ask.path["order"]))
-    return found
+@pages.act("/dead-letters/{service}/{letter}/edit", "operations.edit")
+async def edit(ask: Ask) -> str | Page:
+    """Puts a copy with other data in a letter's place."""
+    service, number = service_of(ask), number_in(ask, "letter")
+    text = ask.form.get("data", "")
+    try:
+        body = {"data": json.loads(text), "reason": ask.form.get("reason", "").strip()}
+        await ask.act("POST", service, f"/dead-letters/{number}/edit", body)
+    except ValueError as error:
+        return _editor(service, number, text, ask.form, {"data": f"is no JSON: {error}"})
+    except Refused as refused:
+        return _editor(service, number, text, ask.form, refused.errors or {"data": str(refused)})
+    return at("/dead-letters/{service}/{letter}", service=service, letter=str(number))
 
 
-def _says(ask: Ask, path: str, body: str) -> str:
-    return SAYS.format(orders=ask.services.address(ORDERS), path=path, body=body)
+def _editor(service: str, number: int, text: str, typed: Mapping[str, str], errors: Mapping[str, str]) -> Page:
+    told = errors and notice("Nothing was changed.", WRONG)
+    body = [told, letter.edit_form(service, number, text, typed, errors)]
+    says = (f'./sliceline dead-letters edit {service} {number} --data FILE --reason "…"',)
+    return Page(f"Edit letter {number} of {service}", body, says, status=422 if errors else 200)
 
 
-def minor(text: str, currency: str) -> int | None:
-    """Read an amount as people write it: 5.00 GBP are 500; None where nothing is said. Raises ValueError."""
-    if not text.strip():
-        return None
-    if not _AMOUNT.fullmatch(text.strip()):
-        raise ValueError(text)
-    amount = Decimal(text.strip()) * 10 ** minor_digits(currency)
-    if amount != int(amount) or amount <= 0:
-        raise ValueError(text)
-    return int(amount)
+async def _scope(ask: Ask, service: str, which: Mapping[str, Any]) -> str:
+    """Return what has to be typed: the letter's number, the key, or how many a group has by now."""
+    if "group" not in which:
+        return str(which.get("letter", which.get("key", "")))
+    groups = (await ask.get(service, "/dead-letters/groups"))["items"]
+    return str(sum(each["count"] for each in groups if each["group"] == which["group"]))
+
+
+async def _where_discarded(ask: Ask, service: str, which: Mapping[str, Any]) -> str:
+    """Return where what is discarded will be shown, to be restored: a letter among those of its key."""
+    path = at("/dead-letters/{service}/discarded", service=service)
+    if "letter" not in which:
+        return address(path, which)
+    found = await ask.found(service, f"/dead-letters/{which['letter']}")
+    return address(path, {"key": found["key"]} if found else {})
+
+
+async def _in_parts(ask: Ask, service: str, act: str, told: str, body: Mapping[str, Any]) -> None:
+    """Do something to as many letters as the service takes at once, until there are no more."""
+    for first in range(ROUNDS):
+        try:
+            done = await ask.act("POST", service, f"/dead-letters/{act}", body)
+        except Refused as refused:
+            if first and refused.status == NOT_FOUND:
+                return
+            raise
+        if done[told] < MOST:
+            return
+
+
+async def _refused(ask: Ask, service: str, why: str) -> Page:
+    """Show again where somebody came from, with what was typed there and why nothing was done."""
+    number = ask.form.get("letter", "")
+    if number.isdecimal():
+        return await letter.shown(ask, service, int(number), why)
+    return await dead_letters.listed(ask, why)
+
+
+def _in_words(refused: Refused) -> str:
+    return "; ".join(f"{name}: {said}" for name, said in refused.errors.items()) or str(refused)

@@ -1,0 +1,71 @@
+"""Asks all services the same, at the same time: one that does not answer keeps no page from showing the others."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from htpy import Node
+from starlette.exceptions import HTTPException
+
+from services.console.asking import Ask, Refused
+from services.console.elements import WRONG, notice
+
+
+@dataclass(frozen=True)
+class Told:
+    """Holds what services have answered, by their names, and why others have not."""
+
+    answers: Mapping[str, Any]
+    away: Mapping[str, str]
+
+    def notices(self) -> list[Node]:
+        """Say who is missing: what is not known is no zero."""
+        return [notice(f"{name} is not among this: {why}", WRONG) for name, why in self.away.items()]
+
+
+async def ask_all(ask: Ask, path: str, names: Iterable[str] | None = None, **query: Any) -> Told:
+    """Ask services, all by default. Raises NotLoggedIn."""
+    wanted = list(ask.services.names if names is None else names)
+    found = await asyncio.gather(*(_asked(ask, name, path, query) for name in wanted))
+    pairs = list(zip(wanted, found, strict=True))
+    return Told(
+        {name: answer for name, answer in pairs if not isinstance(answer, Refused)},
+        {name: answer.detail or answer.title for name, answer in pairs if isinstance(answer, Refused)},
+    )
+
+
+async def _asked(ask: Ask, name: str, path: str, query: Mapping[str, Any]) -> Any:
+    try:
+        return await ask.get(name, path, **query)
+    except Refused as refused:
+        return refused
+
+
+def service_of(ask: Ask) -> str:
+    """Return the service that a page's address names. Raises HTTPException where there is none."""
+    name = ask.path["service"]
+    if name not in ask.services.names:
+        raise HTTPException(404)
+    return name
+
+
+def number_in(ask: Ask, part: str) -> int:
+    """Return a number that a page's address has. Raises HTTPException where it is none."""
+    text = ask.path[part]
+    if not (text.isascii() and text.isdecimal()):
+        raise HTTPException(404)
+    return int(text)
+
+
+async def everything(ask: Ask, service: str, path: str, most: int, **query: Any) -> tuple[list[Any], bool]:
+    """Return the items of all pages of a list, up to so many, and whether that is all of them."""
+    items: list[Any] = []
+    after = None
+    while len(items) < most:
+        page = await ask.get(service, path, after=after, limit=200, **query)
+        items += page["items"]
+        after = page["next"]
+        if not after:
+            return items, True
+    return items[:most], False
