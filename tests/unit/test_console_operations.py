@@ -10,7 +10,7 @@ from services.console.elements import WAITS, WELL, WRONG
 from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
 from services.console.losses import parked, verdict
 from services.console.pages.events import record, trace_of
-from services.console.pages.mending import minor
+from services.console.pages.order_acts import minor
 from services.console.pages.orders import expected, filters_of, wanted
 from services.console.pages.searching import TRACE, way
 from services.console.pages.steps import errors_of, is_wrong
