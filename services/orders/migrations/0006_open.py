@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "orders_0007"
+revision = "orders_0006"
 down_revision = "orders_0005"
 branch_labels = None
 depends_on = None
