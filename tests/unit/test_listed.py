@@ -136,10 +136,14 @@ def test_who_watches_is_run_where_somebody_asks_for_it_and_is_told_by_files_that
     assert boards == {Path(provider["options"]["path"])}
 
 
-def test_nobody_logs_in_where_all_is_shown_who_could_change_it() -> None:
+def test_nobody_logs_in_where_all_is_shown_and_what_anybody_makes_there_is_forgotten() -> None:
     told = COMPOSE["grafana"]["environment"]
-    assert (told["GF_AUTH_ANONYMOUS_ORG_ROLE"], told["GF_AUTH_BASIC_ENABLED"]) == ("Viewer", "false")
+    assert (told["GF_AUTH_ANONYMOUS_ORG_ROLE"], told["GF_AUTH_BASIC_ENABLED"]) == ("Editor", "false")
     assert (told["GF_AUTH_DISABLE_LOGIN_FORM"], told["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"]) == ("true",) * 2
+    assert "volumes" not in COMPOSE["grafana"]
+    assert COMPOSE["grafana"]["read_only"] is True
+    [provider] = msgspec.yaml.decode(PROVIDERS.read_bytes())["providers"]
+    assert provider["allowUiUpdates"] is False
 
 
 def test_services_send_spans_to_the_collector_where_they_are_told_so_and_nowhere_else() -> None:
