@@ -192,7 +192,7 @@ def _waits(backlogs: Backlogs) -> Node:
 
 
 def _waiting_in(backlogs: Backlogs, empty: str, caption: str) -> Node:
-    heads = ("service", *map(figure, ("outbox", "parked", "held", "due", "failing", "given up")), "paused")
+    heads = ("service", *map(figure, ("outbox", "parked", "held", "due", "failing", "given up", "paused")))
     return table(heads, (_waiting(name, backlog) for name, backlog in backlogs.items()), empty, caption)
 
 
@@ -217,7 +217,7 @@ def _waiting(name: str, backlog: Mapping[str, Any] | None) -> Node:
         count(due),
         count(failing, is_wrong=True),
         count(given_up, is_wrong=True),
-        ", ".join(each["name"] or each["what"] for each in backlog["pauses"]) or count(0),
+        count(len(backlog["pauses"]), is_wrong=True),
         to=to,
     )
 
