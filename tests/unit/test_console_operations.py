@@ -42,7 +42,7 @@ def test_nothing_is_lost_where_all_adds_up_and_nothing_waits() -> None:
 
 
 def test_what_is_lost_is_said_with_how_many_and_where_and_that_somebody_is_silent() -> None:
-    said = verdict(lost(missing=2, twice=1), {"kitchen": None}, FUNNEL)
+    said = verdict({**lost(missing=2, twice=1), "silent": ["kitchen"]}, {}, FUNNEL)
     assert said == (
         WRONG,
         "Yes: 2 events are missing at loyalty and 1 event was handled twice at loyalty. "
@@ -51,7 +51,7 @@ def test_what_is_lost_is_said_with_how_many_and_where_and_that_somebody_is_silen
 
 
 def test_it_cannot_be_said_while_somebody_does_not_answer() -> None:
-    assert verdict({**BALANCED, "silent": ["alerts"]}, {"carts": None}, FUNNEL) == (
+    assert verdict({**BALANCED, "silent": ["alerts", "carts"]}, {"orders": None}, FUNNEL) == (
         WRONG,
         "Whether anything is lost cannot be said: alerts and carts do not answer.",
     )
@@ -69,6 +69,8 @@ def test_what_waits_for_somebody_is_counted_and_is_not_lost() -> None:
         "No, nothing is lost. But somebody is needed: 2 events are parked, 3 are held behind, 3 jobs are given up and "
         "1 order does not get on."
     )
+    silent = verdict(BALANCED, {"orders": None, "carts": backlog()}, FUNNEL)
+    assert silent == (WAITS, "No, nothing is lost. But somebody is needed: orders does not answer.")
     other = verdict(BALANCED, {"orders": backlog(needs=["a log broke"])}, FUNNEL)
     assert other == (WAITS, "No, nothing is lost. But somebody is needed: 1 thing below.")
 
