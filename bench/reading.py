@@ -143,7 +143,7 @@ def _calls(stage: Stage, one: str) -> list[Call]:
         *listed,
         *archived,
         *lasting,
-        Call("events that changed the shop", "ledger", "/changes"),
+        Call("changes", "ledger", "/changes"),
         Call(f"journey of {EVENTS_OF_ONE} events", "ledger", f"/orders/{one}/journey"),
     ]
 

@@ -236,6 +236,43 @@ async def test_what_was_found_last_is_told_at_once_with_its_age_and_then_looked_
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "last")
 
 
+async def test_what_has_changed_of_late_is_told_the_newest_first(ledger: Fed) -> None:
+    now = ledger.database.now()
+
+    def act(ago: int, what: str, outcome: str = "done") -> str:
+        at = (now - timedelta(minutes=ago)).isoformat().replace("+00:00", "Z")
+        told = {"at": at, "actor": "anonymous", "what": what, "path": "/here", "outcome": outcome, "status": 200}
+        return json.dumps({**told, "correlationid": "c"})
+
+    def happened(event_type: str, ago: int, **data: Any) -> FakeRecord:
+        time = (now - timedelta(minutes=ago)).isoformat()
+        return changed(ledger.record(event_type, {**sample_of(event_type), **data}), time=time)
+
+    pressed = [act(3, "POST /tickets/{order}/baked"), act(4, "POST /pauses", "refused")]
+    acts = [act(2, "POST /pauses"), *pressed, act(20, "POST /redrives")]
+    await ledger.deliver(
+        happened("sliceline.kitchen.acts-recorded.v1", 1, acts=acts),
+        happened("sliceline.ledger.balance-broken.v1", 5, consumer="loyalty"),
+        happened("sliceline.ledger.balance-broken.v1", 16, consumer="alerts"),
+        happened(PLACED, 1),
+        replace(happened("sliceline.orders.acts-recorded.v1", 1), value=b'{"acts": [3]}'),
+    )
+
+    async def told(**asked: Any) -> list[tuple[str, str, str | None]]:
+        found = (await ledger.client.get("/changes", params=asked)).json()
+        assert found["is_cut"] is False
+        return [(each["service"], each["text"], each["by"]) for each in found["items"]]
+
+    broken = "did with its events does not add up to what is archived."
+    lately = [("kitchen", "POST /pauses", "anonymous"), ("ledger", f"What loyalty {broken}", None)]
+    assert await told() == lately
+    assert await told(since=(now - timedelta(minutes=30)).isoformat()) == [
+        *lately,
+        ("ledger", f"What alerts {broken}", None),
+        ("kitchen", "POST /redrives", "anonymous"),
+    ]
+
+
 async def test_what_waits_in_every_service_is_told_in_one_answer(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
