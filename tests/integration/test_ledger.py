@@ -23,6 +23,7 @@ from backbone.jobs.work import Done, Job
 from backbone.storage.database import Database
 from deployment.catalogue import sample_of
 from services.ledger import archive, catalogue_api, jobs, releases, remembered, store
+from services.ledger.asking import Services
 from services.ledger.consumers import keep
 from services.ledger.jobs import PARTITION
 from services.ledger.releases import RELEASES, Form
@@ -356,6 +357,31 @@ async def test_a_journey_tells_how_far_each_listener_is(
             broken = (await ledger.client.get("/why", params=asked)).json()["broken"]
             assert (broken["kind"], broken["service"]) == ("no-answer", "router")
             await loyalty.database.close()
+
+
+async def test_a_journey_of_hundreds_of_events_asks_each_service_once_and_about_what_it_reads(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    post = Services.post
+
+    async def counted(services: Services, name: str, path: str, body: Any) -> Any:
+        asked.append(len(body["events"]))
+        return await post(services, name, path, body)
+
+    monkeypatch.setattr(Services, "post", counted)
+    url = await asyncio.to_thread(new_database, "loyalty")
+    with serving(LOYALTY, url) as address:
+        monkeypatch.setenv("SLICELINE_SERVICES", f"loyalty={address}")
+        async with fed(SERVICE, new_database) as ledger:
+            order = new_id()
+            types = [COMPLETED, *[PLACED] * 300]
+            await ledger.deliver(*(ledger.record(each, {**sample_of(each), "order": order}, "s") for each in types))
+            for _ in range(2):
+                found = await journey_of(ledger, order)
+                assert (len(found["steps"]), found["unanswered"]) == (301, [])
+                assert sum(len(each["listeners"]) for each in found["steps"]) == 1
+            assert asked == [301, 1]
 
 
 class BoomError(SlicelineError):
