@@ -102,7 +102,7 @@ async def test_a_customer_orders_and_follows_the_order_live_to_its_review(site: 
 
 
 async def _change_the_cart(page: Page) -> None:
-    await page.get_by_label("How many of Margherita").fill("1")
+    await page.get_by_label("How many of Margherita", exact=True).fill("1")
     await page.get_by_role("button", name="Change how many of Margherita").click()
     await expect(page.locator(".total")).to_contain_text("15.00 GBP")
     await page.get_by_role("button", name="Remove Cola").click()
