@@ -200,8 +200,9 @@ class Console:
 
     def _logged_in(self, session: Session, to: str) -> Response:
         # By a page of ours, not by a redirect: what an address elsewhere has led to, a strict cookie is not sent with.
+        icon = h.link(rel="icon", href=assets.url("slice.svg"), type="image/svg+xml")
         onward = h.meta(http_equiv="refresh", content=f"0;url={to}")
-        page = h.html(lang="en")[h.head[h.title["Logged in"], onward], h.body[h.a(href=to)["Go on"]]]
+        page = h.html(lang="en")[h.head[h.title["Logged in"], icon, onward], h.body[h.a(href=to)["Go on"]]]
         response = HTMLResponse(str(page))
         if self._login is not None:
             self._keep(response, COOKIE, self._login.cookie(session))
