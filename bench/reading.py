@@ -127,9 +127,24 @@ def _calls(stage: Stage, one: str) -> list[Call]:
         for words, asked in of_orders.items()
         for counted in ("", "/count")
     ]
+    asked_of_events: Mapping[str, Mapping[str, object]] = {
+        "newest": {},
+        "of a type": {"type": "sliceline.orders.order-confirmed.v1"},
+        "of a service": {"service": "payments"},
+        "of an hour": {"since": hour.isoformat(), "until": (hour + timedelta(hours=1)).isoformat()},
+        "of an order": {"key": one},
+    }
+    archived = [
+        Call(f"events {words}", "ledger", f"/events?{urlencode({'newest_first': 'true', **asked})}")
+        for words, asked in asked_of_events.items()
+    ]
+    lasting = [Call(f"last {name}", "ledger", f"/{name}?last=true") for name in ("balance", "funnel", "backlogs")]
     return [
         *listed,
-        Call("journey", "ledger", f"/orders/{one}/journey"),
+        *archived,
+        *lasting,
+        Call("changes", "ledger", "/changes"),
+        Call(f"journey of {EVENTS_OF_ONE} events", "ledger", f"/orders/{one}/journey"),
     ]
 
 

@@ -23,6 +23,7 @@ class EventView(BaseModel):
     key: str
     correlationid: str
     causationid: str | None
+    traceid: str | None
     occurrenceid: str
     sequence: int
     topic: str
@@ -34,7 +35,7 @@ class EventView(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events, the oldest first. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
+    """Events in their order. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
 
     items: list[EventView]
     next: str | None

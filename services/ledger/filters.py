@@ -32,30 +32,29 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class Filters:
     """Says which events are wanted; None is any. `since` is the first moment, `until` the first one after."""
 
+    id: str | None = None
     type: str | None = None
     source: str | None = None
     subject: str | None = None
     key: str | None = None
     correlationid: str | None = None
+    traceid: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     pattern: Pattern | None = None
+    newest_first: bool = False
 
     @property
     def looks_inside(self) -> bool:
         """Tell whether events have to be looked at one by one, since no index leads to those that are wanted."""
-        return (self.source, self.subject, self.pattern) != (None, None, None)
+        return (self.subject, self.pattern) != (None, None)
 
     def sift(self, found: Sequence[K]) -> list[K]:
         """Return those that are wanted of what the indexes have led to."""
         return [each for each in found if self._wants(each)]
 
     def _wants(self, event: Kept) -> bool:
-        return (
-            self.source in (None, event.source)
-            and self.subject in (None, event.subject)
-            and (self.pattern is None or self._matches(event))
-        )
+        return self.subject in (None, event.subject) and (self.pattern is None or self._matches(event))
 
     def _matches(self, event: Kept) -> bool:
         """Hold an event against the pattern; no rule is ever shown one whose data nobody can read."""
