@@ -15,7 +15,7 @@ def refused_with(page: Page, refused: Refused) -> Page:
     """Show a page again whose form a service has refused; the page has put what was typed into its fields."""
     said = refused.detail or refused.title
     wrong = [f"{field}: {message}" for field, message in refused.errors.items()]
-    told = h.div[h.strong[said], wrong and h.ul[(h.li[each] for each in wrong)]] if wrong else said
+    told = [h.strong[said], h.ul[(h.li[each] for each in wrong)]] if wrong else said
     return replace(page, body=[notice(told, WRONG), page.body], status=UNPROCESSABLE)
 
 

@@ -73,7 +73,7 @@ async def test_stock_is_adjusted_counted_and_limited_with_a_reason(site: Site, s
     await expect(page.locator("#change-reason")).to_have_value("fell down")
     await page.get_by_label("How many more").fill("-16")
     await page.get_by_role("button", name="Write down", exact=True).click()
-    await expect(page.get_by_role("status").first).to_contain_text("It is written down.")
+    await expect(page.locator(".notice")).to_contain_text("It is written down.")
     assert (await shop.stock(sku))["on_hand"] == 4
     await page.get_by_label("How many there are").fill("120")
     await page.get_by_role("button", name="Write down the count").click()

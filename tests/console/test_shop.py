@@ -102,7 +102,7 @@ async def test_a_customer_orders_and_follows_the_order_live_to_its_review(site: 
 
 
 async def _change_the_cart(page: Page) -> None:
-    await page.get_by_label("How many of Margherita").fill("1")
+    await page.get_by_label("How many of Margherita", exact=True).fill("1")
     await page.get_by_role("button", name="Change how many of Margherita").click()
     await expect(page.locator(".total")).to_contain_text("15.00 GBP")
     await page.get_by_role("button", name="Remove Cola").click()
@@ -183,6 +183,18 @@ async def test_a_checkout_that_is_sent_again_is_the_same_order(shop: Shop) -> No
         assert led[0] == led[1]
         again = ben.post("/cart/checkout", data={**form, "key": "another-key"})
         assert (again.status_code, led[0].rsplit("/", 1)[1] in again.text) == (422, True)
+
+
+async def test_a_checkout_that_takes_long_is_shown_as_under_way_until_there_is_an_order(site: Site, shop: Shop) -> None:
+    page = await site.as_("ben")
+    await with_a_cart(page)
+    await page.goto("/cart")
+    await page.get_by_label("I collect it").check()
+    async with shop.without("orders"):
+        await page.get_by_role("button", name=re.compile("Order for")).click()
+        await expect(page.get_by_text("Your order is being placed.")).to_be_visible(timeout=15_000)
+    await page.get_by_role("link", name="Follow your order").click()
+    await page.wait_for_url(ORDER)
 
 
 async def test_an_order_that_is_refused_at_the_till_says_which_item_it_is(site: Site, shop: Shop) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.console.answering import refused_with, whole
 from services.console.asking import Refused
-from services.console.buying import call_number
+from services.console.buying import Kept, call_number
 from services.console.pages.stock import standing_of
 from services.console.shell import Page
 from services.console.steps import WORDS, pieces, steps_of
@@ -89,3 +89,18 @@ def test_a_refused_form_comes_back_with_what_is_wrong_and_all_of_its_page() -> N
 
 def test_a_number_is_read_and_what_is_none_is_left_to_the_service() -> None:
     assert [whole("12"), whole("-3"), whole("1.5"), whole("")] == [12, -3, "1.5", ""]
+
+
+async def test_what_is_the_same_for_everybody_is_found_once_while_it_is_kept() -> None:
+    found: list[str] = []
+
+    async def find() -> str:
+        found.append("menu")
+        return "menu"
+
+    kept: Kept[str] = Kept(60.0)
+    assert [await kept.get("", find), await kept.get("", find), await kept.get("other", find)] == ["menu"] * 3
+    assert len(found) == 2
+    over: Kept[str] = Kept(0.0)
+    assert [await over.get("", find), await over.get("", find)] == ["menu"] * 2
+    assert len(found) == 4
