@@ -1,5 +1,6 @@
 """Copies of the project, for tests that change it: `./sliceline new`, and what the README does."""
 
+import asyncio
 import os
 import re
 import runpy
@@ -33,11 +34,15 @@ def _tracked() -> list[str]:
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
-def copy_of_the_project(tree: Path, postgres: str) -> Path:
-    """Copy all of it to an empty folder; the integration tests there use this Postgres."""
+def _copy_tracked(tree: Path) -> None:
     for name in _tracked():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tree / name)
+
+
+def copy_of_the_project(tree: Path, postgres: str) -> Path:
+    """Copy all of it to an empty folder; the integration tests there use this Postgres."""
+    _copy_tracked(tree)
     with (tree / "tests" / "integration" / "conftest.py").open("a") as conftest:
         conftest.write(POSTGRES.format(url=postgres))
     return tree
@@ -59,6 +64,22 @@ def shop_of(tree: Path, services: Collection[str]) -> Path:
     (tree / "services" / "__init__.py").write_text(f"CATALOGUE: dict[str, int] = {catalogue}\n")
     _install(tree)
     return tree
+
+
+def clone_of_the_project(tree: Path) -> Path:
+    """Copy all of it to an empty folder, as if `./sliceline` had been called there before."""
+    _copy_tracked(tree)
+    _install(tree)
+    return tree
+
+
+async def say(tree: Path, *words: str) -> str:
+    """Give a command in a copy, as its owner does; it succeeds. Returns what it says."""
+    command = [sys.executable, str(tree / "sliceline"), *words]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("SLICELINE_", "PYTHON"))}
+    done = await asyncio.to_thread(subprocess.run, command, cwd=tree, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _install(tree: Path) -> None:

@@ -20,8 +20,10 @@ class Told:
     away: Mapping[str, str]
 
     def notices(self) -> list[Node]:
-        """Say who is missing: what is not known is no zero."""
-        return [notice(f"{name} is not among this: {why}", WRONG) for name, why in self.away.items()]
+        """Say who is missing, and why the first of them is: what is not known is no zero."""
+        if not self.away:
+            return []
+        return [notice(f"Not among this: {', '.join(self.away)}. {next(iter(self.away.values()))}", WRONG)]
 
 
 async def ask_all(ask: Ask, path: str, names: Iterable[str] | None = None, **query: Any) -> Told:

@@ -1,6 +1,7 @@
 """Dead letters, consumers, jobs and acts on their pages: what is shown, what is done, and who may not."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ async def parked(shop: Shop, behind: int = 1) -> AsyncIterator[tuple[str, int]]:
     try:
         for number in range(behind + 1):
             headers = headers_of(key, PLACED, b"%020d" % (number + 1), datetime.now(UTC).isoformat())
-            await send(shop.journal.kafka, key, orjson.dumps({"order": key, "lines": "many"}), headers)
+            await send(shop.journal.kafka, key, orjson.dumps(data_of(key)), headers)
         yield key, await letter_of(shop, key, behind + 1)
     finally:
         for service in READERS:
@@ -35,11 +36,23 @@ async def parked(shop: Shop, behind: int = 1) -> AsyncIterator[tuple[str, int]]:
                 await shop.fetch(service, f"DELETE FROM {table} WHERE key = $1", key)
 
 
+def data_of(key: str) -> dict[str, Any]:
+    """What is right in all but its lines."""
+    return {
+        "order": key,
+        "customer": {"id": "ada", "name": "Ada", "email": "ada@example.com"},
+        "fulfilment": "delivery",
+        "address": "1 Mill Lane",
+        "total": {"amount": 1200, "currency": "GBP"},
+        "lines": "many",
+    }
+
+
 async def letter_of(shop: Shop, key: str, count: int) -> int:
     """Return the number of the first letter of a key, once inventory has parked all of them."""
 
     async def found() -> list[Any] | None:
-        letters = (await shop.get("inventory", f"/dead-letters?key={key}"))["items"]
+        letters = (await shop.get("inventory", "/dead-letters", key=key))["items"]
         return letters if len(letters) == count else None
 
     return int((await eventually(found, what=f"{count} letters of {key}"))[0]["id"])
@@ -51,7 +64,7 @@ async def test_what_is_parked_is_found_by_its_cause_and_read_as_one_page(site: S
     await expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
     async with parked(shop, behind=2) as (key, number):
         row = page.locator("tbody tr", has_text="inventory").first
-        await expect(row).to_contain_text("ContractBroken", timeout=15_000)  # by itself: the page is live
+        await expect(row).to_contain_text("ContractBroken")
         await site.look(page, "dead-letters")
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
@@ -79,8 +92,8 @@ async def test_a_letter_is_rehearsed_and_redriven_and_its_report_is_kept(site: S
         await expect(page.get_by_label("At most so many a second")).to_have_value("many")
         await page.get_by_label("At most so many a second").fill("50")
         await page.get_by_role("button", name="Redrive letter").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Redrive"))
         await expect(page.locator(".notice")).to_contain_text("1 failed")
-        await expect(page.get_by_role("heading", level=1)).to_contain_text("Redrive")
         await site.look(page, "redrive")
         await page.goto("/redrives/inventory")
         await expect(page.locator("tbody tr")).not_to_have_count(0)
@@ -136,7 +149,7 @@ async def test_a_letter_is_reproduced_as_a_test_and_edited_only_where_that_is_on
         compile(text, download.suggested_filename, "exec")
         assert f"test_letter_{number}_of_inventory_is_handled" in text
         await page.get_by_role("link", name="Edit its data").click()
-        assert json.loads(await page.get_by_label("Data, as JSON").input_value()) == {"order": key, "lines": "many"}
+        assert json.loads(await page.get_by_label("Data, as JSON").input_value()) == data_of(key)
         await page.get_by_label("Data, as JSON").fill('{"order": ')
         await page.get_by_label("Why").fill("A comma too many.")
         site.expected += 2
@@ -153,7 +166,7 @@ async def test_a_consumer_is_paused_and_goes_on_and_its_page_tells_so_by_itself(
     page, other = await site.as_("olga"), await site.as_("rita")
     await other.goto("/consumers")
     state = other.locator("tbody tr", has_text="reviews").first
-    await expect(state).to_contain_text("level", timeout=20_000)
+    await expect(state).to_contain_text("level")
     await site.look(other, "consumers")
     await page.goto("/consumers/reviews")
     await page.get_by_text("Pause something").click()
@@ -161,18 +174,18 @@ async def test_a_consumer_is_paused_and_goes_on_and_its_page_tells_so_by_itself(
     await page.get_by_role("button", name="Pause", exact=True).click()
     try:
         await expect(page.locator("#pause tbody tr")).to_contain_text(["To look at it."])
-        await expect(state).to_contain_text("paused", timeout=15_000)
+        await expect(state).to_contain_text("paused")
         await site.look(page, "consumer")
         await page.get_by_text("Pause something").click()
         await page.get_by_label("Why").fill("Twice.")
         site.expected += 1
         await page.get_by_role("button", name="Pause", exact=True).click()
-        await expect(page.locator(".notice.wrong")).to_contain_text("is paused since")
+        await expect(page.locator("#pause .notice.wrong")).to_contain_text("is paused since")
         await expect(page.get_by_label("Why")).to_have_value("Twice.")
     finally:
         await page.get_by_role("button", name="Resume the consumer").click()
     await expect(page.locator("#pause .empty")).to_contain_text("Nothing is paused")
-    await expect(state).not_to_contain_text("paused", timeout=15_000)
+    await expect(state).not_to_contain_text("paused")
 
 
 async def given_up(shop: Shop, key: str) -> None:
@@ -206,7 +219,7 @@ async def test_acts_are_found_by_who_and_what_and_the_chain_is_verified(site: Si
     await page.goto("/audit")
     began = page.locator("#news")
     await shop.http.post(shop.url("reminders", "/reread"), json={"topic": "no.such"})
-    await expect(began).to_contain_text("new: show them", timeout=15_000)
+    await expect(began).to_contain_text("new: show them")
     await page.get_by_label("What", exact=True).fill("POST /reread")
     await page.get_by_role("button", name="Show").click()
     await expect(page.locator("tbody tr").first).to_contain_text("POST /reread")

@@ -4,11 +4,8 @@ A small shop, of what a drink's order passes, which `./sliceline` starts and sto
 """
 
 import asyncio
-import os
 import secrets
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ import pytest
 from deployment.doors import OPERATOR
 from local import ports, postgres, programs
 from local.layout import FIXED, Layout
-from tests.copies import FIRST_PORT, shop_of
+from tests.copies import FIRST_PORT, say, shop_of
 from tests.journal import Journal
 from tests.processes import System
 from tests.system import Shop
@@ -43,11 +40,7 @@ class Owner:
 
     async def say(self, *words: str) -> str:
         """Give a command, which succeeds; returns what it says."""
-        command = [sys.executable, str(self.tree / "sliceline"), *words]
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("SLICELINE_", "PYTHON"))}
-        done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return await say(self.tree, *words)
 
     async def down(self) -> None:
         await self.shop.close()

@@ -1,6 +1,7 @@
 """Shows what services could not handle: by service and cause, and the letters of one service."""
 
 from collections.abc import Iterable, Mapping
+from shlex import quote
 from typing import Any
 
 import htpy as h
@@ -177,10 +178,10 @@ async def listed(ask: Ask, refused: str | None = None) -> Page:
         ],
         _filters(path, groups, which),
         group and notice([why(group["error"], group["frame"])], WRONG),
-        live(address(f"/live{path}/letters", {**which, "after": ask.query.get("after")}), await _letters(ask)),
+        live(address(f"/live{path}/letters", {**which, "after": ask.query.get("after")}), await _letters(ask, which)),
         ask.may("operations.act") and _acts(ask, service, which, group),
     ]
-    option = "".join(f" --{name} {value}" for name, value in which.items()) or " --all"
+    option = "".join(f" --{name} {quote(value)}" for name, value in which.items()) or " --all"
     says = (
         f"./sliceline dead-letters list {service}{option if which else ''}",
         f"./sliceline dead-letters redrive {service}{option}",
@@ -191,12 +192,11 @@ async def listed(ask: Ask, refused: str | None = None) -> Page:
 @pages.part("/dead-letters/{service}/letters", "operations.read")
 async def letters(ask: Ask) -> Node:
     """Keeps the list of letters fresh."""
-    return await _letters(ask)
+    return await _letters(ask, _which(ask.query))
 
 
-async def _letters(ask: Ask) -> Node:
-    service, which = service_of(ask), _which(ask.query)
-    after = ask.query.get("after")
+async def _letters(ask: Ask, which: Mapping[str, str]) -> Node:
+    service, after = service_of(ask), ask.query.get("after")
     page = await ask.get(service, "/dead-letters", **which, after=after)
     known = (await ask.get(service, "/backlog"))["parked"]["events"] if page["next"] and not which else None
     path = at("/dead-letters/{service}", service=service)

@@ -130,7 +130,7 @@ def _facts(service: str, letter: Mapping[str, Any]) -> Node:
         h.section(".panel")[h.h2["Payload"], _payload(letter)],
         _queue(service, letter),
         _past(service, letter),
-        _details("Where in the code", (_frame(each) for each in letter["frames"])),
+        _details("Where in the code", (_frame(each) for each in letter["frames"]), is_open=not letter["failing"]),
         _details("Headers", (h.li[h.code[f"{each['name']}: {each['value']}"]] for each in letter["headers"])),
     ]
 
@@ -251,9 +251,9 @@ def _frame(each: Mapping[str, Any]) -> Node:
     return h.li[h.code[f"{each['file']}:{each['line']} {each['function']}"], h.br, h.code(".soft")[each["code"]]]
 
 
-def _details(title: str, items: Iterable[Node]) -> Node:
+def _details(title: str, items: Iterable[Node], *, is_open: bool = False) -> Node:
     found = list(items)
-    return found and h.details(".panel")[h.summary[f"{title} ({len(found)})"], h.ul[found]]
+    return found and h.details(".panel", open=is_open)[h.summary[f"{title} ({len(found)})"], h.ul[found]]
 
 
 def _dl(*pairs: tuple[str, Node]) -> Node:
@@ -268,7 +268,7 @@ def edit_form(service: str, number: int, data: str, typed: Mapping[str, str], er
         h.p[
             "A copy takes the letter's place; the original is kept, and who did so and why. It has to fit the contract."
         ],
-        wrong and h.ul(".failing")[(h.li[h.strong[name], ": ", said] for name, said in wrong.items())],
+        wrong and h.ul(".failing")[(h.li[name and [h.strong[name], ": "], said] for name, said in wrong.items())],
         h.div(".field")[h.label(for_="data")["Data, as JSON"], h.textarea("#data", name="data", rows="16")[data]],
         field("reason", "Why", typed.get("reason", ""), error=errors.get("reason"), required=True, maxlength="500"),
         h.button(".main", type="submit")["Put it in its place"],

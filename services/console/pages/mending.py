@@ -83,7 +83,7 @@ async def edit(ask: Ask) -> str | Page:
     except ValueError as error:
         return _editor(service, number, text, ask.form, {"data": f"is no JSON: {error}"})
     except Refused as refused:
-        return _editor(service, number, text, ask.form, refused.errors or {"data": str(refused)})
+        return _editor(service, number, text, ask.form, refused.errors or {"": str(refused)})
     return at("/dead-letters/{service}/{letter}", service=service, letter=str(number))
 
 

@@ -1,6 +1,7 @@
 """Shows redrives: what would change, how far one is, what came of each letter; begins one and stops it."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 import htpy as h
@@ -212,7 +213,7 @@ def _outcome(service: str, each: Mapping[str, Any]) -> Node:
 
 def _says(service: str, plan: Mapping[str, Any]) -> tuple[str, ...]:
     named = (("--key", plan["key"]), ("--group", plan["group"]))
-    option = " ".join(f"{name} {value}" for name, value in named if value) or str(plan["letter"] or "--all")
+    option = " ".join(f"{name} {quote(value)}" for name, value in named if value) or str(plan["letter"] or "--all")
     again = f"./sliceline dead-letters redrive {service} {option}"
     if plan["state"] != "running":
         return (again,)
