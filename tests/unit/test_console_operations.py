@@ -1,14 +1,20 @@
 """What the console says of the shop: whether anything is lost, where a journey's events are drawn, where ids lead."""
 
+import shlex
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 from htpy import Node
 
+from services.console.asking import Ask, Services
 from services.console.elements import WAITS, WELL, WRONG
 from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
 from services.console.losses import parked, verdict
+from services.console.pages import journey, searching
 from services.console.pages.events import record, trace_of
 from services.console.pages.instants import slider, states
 from services.console.pages.mending import minor
@@ -16,6 +22,8 @@ from services.console.pages.orders import expected, filters_of, wanted
 from services.console.pages.searching import TRACE, way
 from services.console.pages.steps import errors_of, is_wrong
 from services.console.picture import picture
+from services.console.session import ANYBODY
+from services.console.shell import Page
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 BALANCED: dict[str, Any] = {"silent": [], "consumers": [{"consumer": "loyalty", "differences": []}]}
@@ -282,3 +290,22 @@ def test_a_state_is_shown_as_people_read_it_and_who_cannot_tell_is_named() -> No
     assert "It knew nothing of it." in shown
     assert "carts keep no state of an order" in shown
     assert "Nothing of this order had happened by then" in str(states(None))
+
+
+@pytest.mark.parametrize("show", [searching.show, journey.show])
+async def test_no_command_that_is_offered_does_what_somebody_put_into_an_address(
+    show: Callable[[Ask], Awaitable[Page | str]],
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(404, json={})
+
+    hostile = "$(reboot) `reboot`; reboot '\""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        services = Services(http, {"ledger": "http://ledger", "orders": "http://orders"})
+        page = await show(Ask(ANYBODY, services, {"order": hostile}, {"q": hostile}))
+    assert isinstance(page, Page)
+    assert page.says
+    for command in page.says:
+        words = shlex.split(command.replace('"$(./sliceline token --as operator)"', "token"))
+        assert "$" not in "".join(word for word in words if word != hostile)
+        assert any(hostile == word or quote(hostile, safe="") in word for word in words)
