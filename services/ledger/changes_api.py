@@ -17,6 +17,8 @@ from services.ledger.questions import WIRING
 router = APIRouter(route_class=OpeningRoute)
 
 MOST = 200
+MOST_LOOKED_AT = 1000
+"""Events; most acts are those of kitchen and couriers, some twenty in one event."""
 USUALLY = timedelta(minutes=15)
 
 
@@ -53,5 +55,7 @@ async def list_changes(
     Buttons of kitchen and courier are no changes, nor is what was refused. All is told from archived events.
     """
     beginning = since or db.now() - USUALLY
-    found = changes(await store.find_newest_of_types(db, types_told(WIRING), beginning, MOST), beginning)
-    return {"since": beginning, "items": found[:MOST], "is_cut": len(found) > MOST}
+    events = await store.find_newest_of_types(db, types_told(WIRING), beginning, MOST_LOOKED_AT)
+    found = changes(events, beginning)
+    is_cut = len(events) == MOST_LOOKED_AT or len(found) > MOST
+    return {"since": beginning, "items": found[:MOST], "is_cut": is_cut}

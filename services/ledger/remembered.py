@@ -14,6 +14,8 @@ from backbone.running.pulse import describe
 
 FRESH = 3.0
 """Seconds after which what was found is looked for again, once somebody asks."""
+REST = 10
+"""How many times as long as a look has taken there is none: however many ask, looking takes a tenth of the time."""
 Last = Annotated[
     bool,
     Query(description="What was found last, at once; where that is older than some seconds it is looked again then."),
@@ -34,6 +36,7 @@ class Remembered(Generic[T]):
     def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
         self._look = look
         self._known: tuple[T, float] | None = None
+        self._took = 0.0
         self._looking: asyncio.Task[T] | None = None
 
     async def last(self) -> Found[T]:
@@ -42,7 +45,7 @@ class Remembered(Generic[T]):
             await asyncio.shield(self._begun())
         what, at = self._known  # type: ignore[misc]  # it was looked for just now
         age = time.monotonic() - at
-        if age > FRESH:
+        if age > max(FRESH, REST * self._took):
             self._begun()
         return Found(what, age)
 
@@ -58,7 +61,9 @@ class Remembered(Generic[T]):
         return self._looking
 
     async def _looked(self) -> T:
+        began = time.monotonic()
         found = await self._look()
+        self._took = time.monotonic() - began
         self.note(found)
         return found
 

@@ -72,6 +72,18 @@ async def test_a_look_that_fails_leaves_what_was_known_and_fails_only_who_has_no
     assert (await known.last()).what == 5
 
 
+async def test_a_look_that_takes_long_is_seldom_made_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "FRESH", 0.0)
+    looking = Looking()
+    known = Remembered(looking.look)
+    asyncio.get_running_loop().call_later(0.1, looking.may_end.set)
+    began = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < began + 0.5:
+        await known.last()
+        await asyncio.sleep(0.01)
+    assert looking.looks == 1
+
+
 async def test_a_look_ends_with_the_process() -> None:
     looking = Looking()
     known = Remembered(looking.look)
