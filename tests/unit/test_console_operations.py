@@ -1,20 +1,29 @@
 """What the console says of the shop: whether anything is lost, where a journey's events are drawn, where ids lead."""
 
+import shlex
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 from htpy import Node
 
+from services.console.asking import Ask, Services
 from services.console.elements import WAITS, WELL, WRONG
 from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
 from services.console.losses import parked, verdict
+from services.console.pages import journey, searching
 from services.console.pages.events import record, trace_of
+from services.console.pages.instants import slider, states
 from services.console.pages.order_acts import minor
 from services.console.pages.orders import expected, filters_of, wanted
 from services.console.pages.searching import TRACE, way
 from services.console.pages.steps import errors_of, is_wrong
 from services.console.picture import picture
+from services.console.session import ANYBODY
+from services.console.shell import Page
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 BALANCED: dict[str, Any] = {"silent": [], "consumers": [{"consumer": "loyalty", "differences": []}]}
@@ -247,3 +256,56 @@ def test_headers_of_a_record_are_read_and_lead_to_its_trace() -> None:
     assert record(raw) == [("ce_traceparent", "00-4bf-00f-01"), ("x", "\\xff"), ("y", "–")]
     assert trace_of(raw) == "4bf"
     assert trace_of({"headers": []}) is None
+
+
+def test_the_slider_stands_at_the_last_event_that_had_happened_and_at_its_end_for_now() -> None:
+    told = [step("placed", 0), step("reserved", 1), step("paid", 1), step("baked", 60)]
+    moments = sorted({each["time"] for each in told})
+    for chosen, place in (("", 3), ((NOON + timedelta(seconds=5)).isoformat(), 1), ("2020-01-01T00:00:00Z", 0)):
+        shown = str(slider("7", told, chosen))
+        assert f'max="{len(moments)}" value="{place}"' in shown
+    assert "orders.reserved" in str(slider("7", told, moments[1]))
+    assert 'value="3"' in str(slider("7", told, "no moment"))
+
+
+def test_a_state_is_shown_as_people_read_it_and_who_cannot_tell_is_named() -> None:
+    state = {"status": "placed", "total": {"amount": 2400, "currency": "GBP"}, "delayed": False, "reason": None}
+    of = {"rebuilt": True, "since": NOON.isoformat(), "unheard": ["e1"], "unfit": [], "lacks": "Its timeline."}
+    services = [
+        {**of, "service": "orders", "state": {**state, "placed_at": NOON.isoformat(), "facts": ["a", "b"]}},
+        {**of, "service": "loyalty", "state": None, "since": None, "unheard": []},
+        {"service": "carts", "rebuilt": False},
+    ]
+    shown = str(states({"at": NOON.isoformat(), "services": services}))
+    for text in (
+        "24.00 GBP",
+        "<dd>no</dd>",
+        "<dd>–</dd>",
+        "2026-11-27 12:00:00.000 UTC",
+        "<dd>a, b</dd>",
+        "changes here",
+    ):
+        assert text in shown, text
+    assert "1 event had happened and had not been dealt with" in shown
+    assert "It knew nothing of it." in shown
+    assert "carts keep no state of an order" in shown
+    assert "Nothing of this order had happened by then" in str(states(None))
+
+
+@pytest.mark.parametrize("show", [searching.show, journey.show])
+async def test_no_command_that_is_offered_does_what_somebody_put_into_an_address(
+    show: Callable[[Ask], Awaitable[Page | str]],
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(404, json={})
+
+    hostile = "$(reboot) `reboot`; reboot '\""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        services = Services(http, {"ledger": "http://ledger", "orders": "http://orders"})
+        page = await show(Ask(ANYBODY, services, {"order": hostile}, {"q": hostile}))
+    assert isinstance(page, Page)
+    assert page.says
+    for command in page.says:
+        words = shlex.split(command.replace('"$(./sliceline token --as operator)"', "token"))
+        assert "$" not in "".join(word for word in words if word != hostile)
+        assert any(hostile == word or quote(hostile, safe="") in word for word in words)

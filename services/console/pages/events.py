@@ -20,8 +20,8 @@ PATH = "/events/{event}"
 LEDGER = "ledger"
 SEVERAL = 409
 SAYS = (
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/events/{event}',
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/events/{event}/step',
+    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {address}',
+    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {address}/step',
 )
 
 pages = Pages()
@@ -45,7 +45,7 @@ async def show(ask: Ask) -> Page:
             f"No event {event} is kept: its id may be mistyped, it may be on its way, or its day was dropped."
         ]
         return Page("There is no such event", [body, _search(event)], status=404)
-    says = tuple(each.format(ledger=ask.services.address(LEDGER), event=event) for each in SAYS)
+    says = tuple(each.format(address=ask.services.address(LEDGER) + path) for each in SAYS)
     return Page(short(found["type"]), _event(found, step), says)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import htpy as h
 from htpy import Node
@@ -16,7 +17,7 @@ from services.console.wording import pretty, short, when
 
 PATH = "/orders/{order}/instant"
 NOW = "now"
-SAYS = "curl -s --oauth2-bearer \"$(./sliceline token --as operator)\" '{ledger}/state?order={order}&at={moment}'"
+SAYS = "curl -s --oauth2-bearer \"$(./sliceline token --as operator)\" '{ledger}/state?{query}'"
 
 pages = Pages()
 
@@ -26,10 +27,11 @@ async def show(ask: Ask) -> Page:
     """Shows the states alone, of a moment or of now."""
     order = ask.path["order"]
     found = await state(ask, order, ask.query.get("at", ""))
-    says = SAYS.format(ledger=ask.services.address("ledger"), order=order, moment=found["at"]) if found else ""
+    asked = urlencode({"order": order, "at": found["at"]}) if found else ""
+    says = (SAYS.format(ledger=ask.services.address("ledger"), query=asked),) if found else ()
     title = f"How order …{order[-8:]} stood"
     back = h.p[h.a(href=at("/orders/{order}", order=order))["To its whole journey"]]
-    return Page(title, [states(found), back], (says,) if says else (), status=200 if found else 404)
+    return Page(title, [states(found), back], says, status=200 if found else 404)
 
 
 async def state(ask: Ask, order: str, moment: str) -> Mapping[str, Any] | None:
@@ -40,8 +42,11 @@ async def state(ask: Ask, order: str, moment: str) -> Mapping[str, Any] | None:
 
 def slider(order: str, steps: Sequence[Mapping[str, Any]], chosen: str) -> Node:
     """Show the slider over an order's events; `#states` is where it shows the states of a moment."""
-    moments = list(dict.fromkeys(step["time"] for step in steps))
-    texts = {step["time"]: " ".join(f"{short(step['type'])}: {step['sentence']}".split()) for step in steps}
+    texts: dict[str, str] = {}
+    for step in sorted(steps, key=lambda each: when(each["time"])):
+        said = " ".join(f"{short(step['type'])}: {step['sentence']}".split())
+        texts[step["time"]] = f"{texts[step['time']]} · {said}" if step["time"] in texts else said
+    moments = list(texts)
     place = _place(moments, chosen)
     return h.section("#instant.panel", {"data-states": at(PATH, order=order)})[
         h.h2["How it stood at a moment"],

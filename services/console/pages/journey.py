@@ -1,6 +1,7 @@
 """Shows an order's journey: where it stands, lanes, every event in a sentence, causes, and why nothing happens."""
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from services.console.picture import picture
 from services.console.routing import Pages
 from services.console.shell import Page
 
-PATH = "/orders/{order}"
+PATH, JOURNEY = "/orders/{order}", "/orders/{order}/journey"
 LEDGER, ORDERS = "ledger", "orders"
 MOST = 100
 """Steps that are shown at once; the lanes show all."""
@@ -27,8 +28,8 @@ ENDS = ("completed", "rejected", "cancelled")
 UNDONE = ("rejected", "cancelled")
 WHYS = ("mail", "payment", "stock", "points", "refund", "order-confirmed", "order-completed", "order-cancelled")
 SAYS = (
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/orders/{order}/journey',
-    "./sliceline why {order} {expected}",
+    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}{path}',
+    "./sliceline why {order} {end}",
 )
 
 pages = Pages()
@@ -51,7 +52,8 @@ async def show(ask: Ask) -> Page:
         kept = address(f"/live{at(PATH, order=order)}", {"after": ask.query.get("after")})
         body = elements.live(kept, body)
     ledger = ask.services.address(LEDGER)
-    says = tuple(each.format(ledger=ledger, order=order, expected=expected) for each in SAYS)
+    said = {"ledger": ledger, "path": at(JOURNEY, order=order), "order": shlex.quote(order), "end": expected}
+    says = tuple(each.format(**said) for each in SAYS)
     return Page(f"Order …{order[-8:]}", body, says)
 
 
@@ -71,7 +73,7 @@ def is_over(known: Mapping[str, Any] | None, journey: Mapping[str, Any] | None) 
 
 async def _look(ask: Ask) -> tuple[Any | None, Any | None]:
     order = ask.path["order"]
-    journey = ask.found(LEDGER, at("/orders/{order}/journey", order=order))
+    journey = ask.found(LEDGER, at(JOURNEY, order=order))
     known, told = await asyncio.gather(_order(ask, order), journey)
     return known, told
 
@@ -109,7 +111,7 @@ def _nowhere(order: str) -> Page:
             h.a(href="/orders")["All orders"],
         ],
     ]
-    return Page("There is no such order", body, (f"./sliceline why {order} mail",), status=404)
+    return Page("There is no such order", body, (f"./sliceline why {shlex.quote(order)} mail",), status=404)
 
 
 def _journey(ask: Ask, known: Any | None, journey: Any | None, asking: Node) -> Node:

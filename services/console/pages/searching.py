@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import htpy as h
 from htpy import Node
@@ -47,7 +48,7 @@ async def show(ask: Ask) -> Page | str:
     items = {(each["source"], each["id"]): each for each in (*about["items"], *story["items"])}
     is_all = not (about["next"] or story["next"])
     said = _results(list(items.values()), is_all=is_all) if items else _nothing(q)
-    says = tuple(each.format(ledger=ask.services.address(LEDGER), q=q) for each in SAYS)
+    says = tuple(each.format(ledger=ask.services.address(LEDGER), q=quote(q, safe="")) for each in SAYS)
     return Page(f"Search: {q}", said, says, status=200 if items else 404)
 
 
