@@ -74,7 +74,7 @@ def _of_line(found: Cart, path: str) -> str:
 def _lines(found: Cart, items: Mapping[str, Mapping[str, Any]]) -> Node:
     rows = (_line(line, items.get(line["item"])) for line in found["lines"])
     return [
-        table(["Item", "How many", "Each", "Together", ""], rows, "", "What is in the cart"),
+        table(["Item", "How many", "Together"], rows, "", "What is in the cart"),
         h.p(".total")["Together ", h.strong[money(_total(found, items))]],
     ]
 
@@ -85,17 +85,26 @@ def _line(line: Mapping[str, Any], item: Mapping[str, Any] | None) -> Node:
     price = item["unit_price"] if item else None
     several = {**price, "amount": price["amount"] * quantity} if price else None
     return row(
-        [shown, None if item else h.small[" is not on the menu any more"]],
-        h.form(".inline", method="post", action="/cart")[
-            h.input(type="hidden", name="item", value=name),
-            h.input(".few", type="number", name="quantity", value=quantity, min="0", max="1000", required=True,
-                    aria_label=f"How many of {shown}"),
-            h.button(type="submit", aria_label=f"Change how many of {shown}")["Change"],
+        [shown, h.br, h.small[f"{money(price)} each" if item else "is not on the menu any more"]],
+        h.div(".acts")[
+            h.form(".inline", method="post", action="/cart")[
+                h.input(type="hidden", name="item", value=name),
+                h.input(
+                    ".few",
+                    type="number",
+                    name="quantity",
+                    value=quantity,
+                    min="0",
+                    max="1000",
+                    required=True,
+                    aria_label=f"How many of {shown}",
+                ),
+                h.button(type="submit", aria_label=f"Change how many of {shown}")["Change"],
+            ],
+            button("/cart", "Remove", fields={"item": name, "quantity": "0"}, label=f"Remove {shown}"),
         ],
-        money(price),
         money(several),
-        button("/cart", "Remove", fields={"item": name, "quantity": "0"}, label=f"Remove {shown}"),
-    )  # fmt: skip
+    )
 
 
 def _total(found: Cart, items: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
