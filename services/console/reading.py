@@ -1,15 +1,14 @@
 """Works out how consumers do, from what services tell: how far each is behind, how fast it reads, and what."""
 
 import math
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from backbone.events.envelope import name_without_version
 
-LAG, LAG_SECONDS = "sliceline_consumer_lag", "sliceline_consumer_lag_seconds"
+_LAG = re.compile(r'^sliceline_consumer_lag(_seconds)?\{[^}]*topic="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE)
 WINDOW = 30.0
 """Seconds over which a rate is measured."""
 FATES = ("applied", "ignored", "repeated", "parked", "held", "discarded")
@@ -27,13 +26,11 @@ def behind(metrics: str) -> dict[str, Behind]:
     """Read from a process's metrics how far it is behind, by topic."""
     events: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples if family.name in (LAG, LAG_SECONDS) else ():
-            topic = sample.labels["topic"]
-            if family.name == LAG:
-                events[topic] = int(sample.value)
-            else:
-                seconds[topic] = max(seconds.get(topic, 0.0), float(sample.value))
+    for in_seconds, topic, number in _LAG.findall(metrics):
+        if in_seconds:
+            seconds[topic] = max(seconds.get(topic, 0.0), float(number))
+        else:
+            events[topic] = int(float(number))
     return {topic: Behind(count, seconds.get(topic)) for topic, count in events.items()}
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import htpy as h
@@ -19,6 +19,7 @@ from services.console.reading import Behind, Rates
 from services.console.routing import Pages
 from services.console.shell import Page
 
+Lags = Mapping[str, Behind]
 ARCHIVE = "ledger"
 BEHIND = 100
 """Records from which a consumer is said to be behind: fewer are on their way at any moment."""
@@ -26,7 +27,9 @@ BEHIND = 100
 pages = Pages()
 pages.section("/consumers", "Consumers", "Operations", "operations.read")
 rates = Rates()
-"""Is what this process has seen lately, of all who look."""
+_looked: dict[str, tuple[float, Lags]] = {}
+"""Is, as the rates are, what was seen lately, whoever looked: when, and the lag by topic."""
+LOOK_SECONDS = 5.0
 MOST_NAMED = 8
 """Kinds of event that a row names; those who read everything read dozens."""
 
@@ -34,16 +37,16 @@ MOST_NAMED = 8
 @pages.page("/consumers", "operations.read", live=True)
 async def consumers(ask: Ask) -> Page:
     """Shows all consumers."""
-    handled, metrics, backlogs = await asyncio.gather(
-        ask_all(ask, "/handled"), ask_all(ask, "/metrics"), ask_all(ask, "/backlog")
+    handled, backlogs, lags = await asyncio.gather(
+        ask_all(ask, "/handled"), ask_all(ask, "/backlog"), _lags(ask, ask.services.names)
     )
     names = [name for name, each in handled.answers.items() if reading.partitions(each)]
     body = [
         *handled.notices(),
-        _sentence(names, metrics, backlogs),
+        _sentence(names, lags, backlogs),
         table(
             ("Service", "State", "Behind", "For", "Level in", "Rate", "Partitions", "Reads", ""),
-            [_row(ask, name, handled.answers[name], metrics, backlogs) for name in names],
+            [_row(ask, name, handled.answers[name], lags.get(name), backlogs) for name in names],
             "Each service that reads events would be here.",
             "Consumers",
         ),
@@ -57,9 +60,17 @@ async def consumers(ask: Ask) -> Page:
     return Page("Consumers", body, says)
 
 
-def _sentence(names: list[str], metrics: Told, backlogs: Told) -> Node:
-    lags = {name: _lag(metrics.answers.get(name)) for name in names}
-    late = [name for name, lag in lags.items() if lag and lag.events > BEHIND]
+async def _lags(ask: Ask, names: Sequence[str]) -> dict[str, Lags]:
+    """Return the lag of services in each topic, asked for no more often than they look at it themselves."""
+    now = time.monotonic()
+    old = [name for name in names if name not in _looked or now - _looked[name][0] > LOOK_SECONDS]
+    told = await ask_all(ask, "/metrics", old)
+    _looked.update({name: (now, reading.behind(text)) for name, text in told.answers.items()})
+    return {name: _looked[name][1] for name in names if name in _looked and name not in told.away}
+
+
+def _sentence(names: Sequence[str], lags: Mapping[str, Lags], backlogs: Told) -> Node:
+    late = [name for name in names if (lag := _whole(lags.get(name))) and lag.events > BEHIND]
     paused = [name for name in names if _paused(backlogs.answers.get(name))]
     if paused:
         return notice(f"Somebody has paused {', '.join(paused)}. Their events wait in their topics.", WAITS)
@@ -68,8 +79,8 @@ def _sentence(names: list[str], metrics: Told, backlogs: Told) -> Node:
     return notice("All are level with their topics.", WELL)
 
 
-def _row(ask: Ask, name: str, handled: Mapping[str, Any], metrics: Told, backlogs: Told) -> Node:
-    lag, backlog = _lag(metrics.answers.get(name)), backlogs.answers.get(name)
+def _row(ask: Ask, name: str, handled: Mapping[str, Any], lags: Lags | None, backlogs: Told) -> Node:
+    lag, backlog = _whole(lags), backlogs.answers.get(name)
     rate = rates.tell(name, reading.read_so_far(handled), time.monotonic())
     to = at("/consumers/{service}", service=name)
     pause = _paused(backlog)
@@ -87,8 +98,8 @@ def _row(ask: Ask, name: str, handled: Mapping[str, Any], metrics: Told, backlog
     )
 
 
-def _lag(metrics: str | None) -> Behind | None:
-    return reading.whole(reading.behind(metrics).values()) if metrics else None
+def _whole(lags: Lags | None) -> Behind | None:
+    return reading.whole(lags.values()) if lags else None
 
 
 def _paused(backlog: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -160,15 +171,14 @@ async def figures(ask: Ask) -> Node:
     """Tells how one consumer does."""
     service = service_of(ask)
     names = [service] if service == ARCHIVE else [service, ARCHIVE]
-    told, metrics, ready = await asyncio.gather(
-        ask_all(ask, "/handled", names), ask_all(ask, "/metrics", [service]), _parts(ask, service)
+    told, lags, ready = await asyncio.gather(
+        ask_all(ask, "/handled", names), _lags(ask, [service]), _parts(ask, service)
     )
     if service not in told.answers:
         return told.notices()
     handled = told.answers[service]
-    lags = reading.behind(metrics.answers[service]) if service in metrics.answers else {}
     ends = reading.places(told.answers[ARCHIVE]) if ARCHIVE in told.answers and service != ARCHIVE else {}
-    lag, rate = reading.whole(lags.values()), rates.tell(service, reading.read_so_far(handled), time.monotonic())
+    lag, rate = _whole(lags.get(service)), rates.tell(service, reading.read_so_far(handled), time.monotonic())
     return [
         ready,
         numbers(
