@@ -48,6 +48,7 @@ async def list_events(
     page: Paging,
     type: Annotated[Key | None, Query(description="Only of this type, version and all.")] = None,  # noqa: A002
     source: Annotated[Key | None, Query(description="Only from this source: /sliceline/orders.")] = None,
+    topic: Annotated[Key | None, Query(description="Only from this topic of Kafka: orders.events.")] = None,
     subject: Annotated[Key | None, Query(description="Only of this subject.")] = None,
     key: Annotated[Key | None, Query(description="Only of this key: an order's id, a SKU.")] = None,
     correlationid: Annotated[Key | None, Query(description="Only those that one command has set off.")] = None,
@@ -57,14 +58,18 @@ async def list_events(
         str | None,
         Query(max_length=4000, description='Only those that match a pattern as rules have it: {"data": {"total": …}}.'),
     ] = None,
+    text: Annotated[
+        str | None, Query(max_length=200, description="Only those in whose data this text stands, large or small.")
+    ] = None,
+    newest: Annotated[bool, Query(description="The newest first.")] = False,
 ) -> Any:
-    """Lists events that were, the oldest first.
+    """Lists events that were, the oldest first, or the newest.
 
     A question that no index answers looks at so many events at most; then `next` leads on from where it has stopped,
     even where nothing was found so far.
     """
-    filters = Filters(type, source, subject, key, correlationid, since, until, _pattern(pattern))
-    found = await archive.select(db, filters, _place(page.after), page.limit)
+    filters = Filters(type, source, topic, subject, key, correlationid, since, until, text, _pattern(pattern))
+    found = await archive.select(db, filters, _place(page.after), page.limit, newest=newest)
     answer = page.stopped([shown(each) for each in found.events], str(found.stopped_at) if found.stopped_at else None)
     return {**answer, "looked_at": found.looked_at}
 

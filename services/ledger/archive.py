@@ -49,8 +49,10 @@ async def newest_of_key(database: Database, key: str, until: datetime, most: int
     return await store.find_newest(database, key, until, most)
 
 
-async def select(database: Database, filters: Filters, after: Place | None, limit: int) -> Found:
-    """Return the events that are wanted, the oldest first, at most `limit` of them.
+async def select(
+    database: Database, filters: Filters, after: Place | None, limit: int, *, newest: bool = False
+) -> Found:
+    """Return the events that are wanted, at most `limit` of them, the oldest or the `newest` first.
 
     Where it has looked at as many as it may and has not come to the end, it says how far it came.
     """
@@ -58,7 +60,7 @@ async def select(database: Database, filters: Filters, after: Place | None, limi
     chunk = _CHUNK if filters.looks_inside else limit + 1
     at, looked_at = after, 0
     while looked_at < MOST_LOOKED_AT:
-        seen = await store.list_page(database, filters, at, chunk)
+        seen = await store.list_page(database, filters, at, chunk, newest=newest)
         looked_at += len(seen)
         found += await asyncio.to_thread(filters.sift, seen)
         if len(found) > limit:

@@ -34,7 +34,7 @@ class EventView(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events, the oldest first. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
+    """Events in the order that was asked for. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
 
     items: list[EventView]
     next: str | None

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, select, tuple_
 
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows, tuples
@@ -41,6 +41,12 @@ _DAYS_OF_REST = Statement("SELECT day FROM events_days_of_rest(:first, :last) AS
 _MAKE_DAYS = Statement("SELECT events_make_days(:days::date[])")
 _DROP_DAYS = Statement("SELECT events_drop_days(:days::date[])")
 _FORGET_OF_REST = Statement("SELECT events_forget_rest(:before)")
+_RATES = Statement(
+    """
+    SELECT topic, type, count(*) AS events, max(time) AS last_at FROM events
+    WHERE time >= :since AND day >= :day GROUP BY topic, type ORDER BY topic, type
+    """
+)
 # An event that came without a time is placed by its own. A day is said beside a time: only so are the partitions of
 # others left alone.
 _CAME = "coalesce(recorded_at, time)"
@@ -185,14 +191,18 @@ async def count_orders(database: Database, types: Sequence[str], since: datetime
     return [_group(types, **row) for row in found]
 
 
-async def list_page(database: Database, filters: Filters, after: Place | None, limit: int) -> list[Archived]:
-    """Give what an index leads to, the oldest first. What an index cannot tell is not asked for."""
-    return await _fetch(database, _query(filters, after).limit(limit))
+async def list_page(
+    database: Database, filters: Filters, after: Place | None, limit: int, *, newest: bool = False
+) -> list[Archived]:
+    """Give what an index leads to, the oldest or the `newest` first. What an index cannot tell is not asked for."""
+    order = [each.desc() for each in _ORDER] if newest else _ORDER
+    query = _query(filters).order_by(*order).limit(limit)
+    return await _fetch(database, query if after is None else query.where(*_beyond(after, newest=newest)))
 
 
-def _query(filters: Filters, after: Place | None) -> Select[Any]:
+def _query(filters: Filters) -> Select[Any]:
     """Ask for what an index leads to. A day is said beside a time: only so are the partitions of others left alone."""
-    query = select(events).order_by(*_ORDER)
+    query = select(events)
     for column in (E.type, E.key, E.correlationid):
         if (wanted := getattr(filters, column.key)) is not None:
             query = query.where(column == wanted)
@@ -200,10 +210,15 @@ def _query(filters: Filters, after: Place | None) -> Select[Any]:
         query = query.where(E.time >= filters.since, E.day >= day_of(filters.since))
     if filters.until is not None:
         query = query.where(E.time < filters.until, E.day <= day_of(filters.until))
-    if after is not None:
-        place = (after.time, after.id, after.source)
-        query = query.where(E.time >= after.time, E.day >= day_of(after.time), tuple_(*_ORDER) > place)
     return query
+
+
+def _beyond(after: Place, *, newest: bool) -> tuple[ColumnElement[bool], ...]:
+    """Say what comes after a place, on the way to the newest, or from there."""
+    place, day = (after.time, after.id, after.source), day_of(after.time)
+    if newest:
+        return E.time <= after.time, E.day <= day, tuple_(*_ORDER) < place
+    return E.time >= after.time, E.day >= day, tuple_(*_ORDER) > place
 
 
 async def _fetch(database: Database, query: Select[Any]) -> list[Archived]:
@@ -242,6 +257,11 @@ async def count_records(session: Session, wanted: Mapping[str, Any]) -> int:
     """Return how many records are wanted."""
     [(number,)] = await _COUNT_RECORDS.fetch(session, **wanted)
     return int(number)
+
+
+async def count_since(database: Database, since: datetime) -> list[asyncpg.Record]:
+    """Count the events since a moment, by topic and type, with the time of the last of each."""
+    return await _RATES.fetch(database, since=since, day=day_of(since))
 
 
 async def count_incomplete_keys(session: Session, topics: Sequence[str]) -> int:
