@@ -13,7 +13,7 @@ from backbone.http.problems import invalid
 from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.values.fields import Key, Moment
-from services.ledger import archive, catalogue_api, questions_api
+from services.ledger import archive, catalogue_api, contracts_api, questions_api
 from services.ledger.asking import services_of
 from services.ledger.balance import api as balance
 from services.ledger.bodies import EventPage, JourneyView, WholeEvent, shown, shown_whole
@@ -25,6 +25,7 @@ router = APIRouter()
 router.include_router(balance.router)
 router.include_router(questions_api.router)
 router.include_router(catalogue_api.router)
+router.include_router(contracts_api.router)
 
 MOST_OF_ORDER = 1000
 """Events that are told of an order; it has some twenty."""

@@ -34,7 +34,7 @@ class EventView(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events in the order that was asked for. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
+    """Events as asked for. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
 
     items: list[EventView]
     next: str | None
