@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deployment import CONSOLE_URL
 from deployment.drawing import draw_once, sync, written
 from services import CATALOGUE
 
@@ -28,7 +29,6 @@ REDIRECT = "http://127.0.0.1/callback"
 CONSOLE = "console"
 CONSOLE_BACK = "/login/back"
 """Where the provider sends whoever logs in for the console, at whatever address browsers reach that."""
-CONSOLE_URL = "SLICELINE_CONSOLE_URL"
 CLIENTS = "clients"
 INCLUDED = "+"
 NOBODY_ELSE: Mapping[str, tuple[str, ...]] = {}

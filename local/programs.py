@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployment import AUTH, CA_FILE, PASSWORDS, master_key, people
+from deployment import AUTH, CA_FILE, CONSOLE_URL, PASSWORDS, master_key, people
 from deployment.addresses import database_url
 from deployment.passwords import Passwords
 from local import kafka, postgres, probes
@@ -76,13 +76,13 @@ def console(layout: Layout) -> Program:
     port = layout.port(people.CONSOLE)
     return Program(
         name=people.CONSOLE,
-        command=python("-m", "services.console.service"),
+        command=python("-m", "services.console"),
         forked=True,
         ready=functools.partial(probes.http_ready, port),
         env={
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
-            people.CONSOLE_URL: layout.url(people.CONSOLE),
+            CONSOLE_URL: os.environ.get(CONSOLE_URL) or layout.url(people.CONSOLE),
             "SLICELINE_SERVICES": ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE),
             **_doors(layout, people.CONSOLE),
         },
@@ -99,7 +99,7 @@ def modules(layout: Layout) -> list[str]:
         "uvloop",
         "local.beforehand",
         *(f"services.{name}.service" for name in CATALOGUE),
-        "services.console.service",
+        "services.console.application",
         "sandbox.provider",
         "sandbox.mail",
         "sandbox.robot",

@@ -33,6 +33,7 @@ DO $$ BEGIN IF to_regrole('"{0}"') IS NULL THEN CREATE ROLE "{0}"; END IF; END $
 NewDatabase = Callable[[str], str]
 
 SHARING = ("tests/e2e/", "tests/faults/")
+IN_A_BROWSER = "tests/console/"
 SYSTEM_OF_THEIR_OWN = ("tests/faults/test_chaos.py", "tests/faults/test_servers_away.py")
 
 
@@ -56,13 +57,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Grouped(LoadScopeScheduling):
-    """Tests of the whole system share one, so they stay in one process; of the others, each file does.
+    """Tests of the whole system share one, so they stay in one process, and those in a browser share another; of all
+    others, each file does.
 
     They are handed out in the order of their folders: first what takes longest, last what takes moments.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file.startswith(IN_A_BROWSER):
+            return IN_A_BROWSER
         return "system" if file.startswith(SHARING) and file not in SYSTEM_OF_THEIR_OWN else file
 
 

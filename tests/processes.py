@@ -30,6 +30,7 @@ MASTER_KEY = base64.b64encode(b"the master key of no shop at all").decode()
 READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
 SANDBOX = ("identity", "provider", "mail")
+CONSOLE = people.CONSOLE
 VISITOR = "tests"
 """As whom the tests ask, who may do all that an administrator may."""
 ORDER_FLOW = ("orders", "inventory", "payments", "kitchen", "delivery", "loyalty", "alerts", "notifications")
@@ -176,7 +177,7 @@ class System:
         """Make databases, topics and a folder for objects, and choose where everybody listens."""
         self.objects.mkdir(exist_ok=True)
         await migrate(self.postgres, self.kafka, self.passwords, print)
-        self.ports = {name: free_port() for name in ("smtp", *SANDBOX, *CATALOGUE)}
+        self.ports = {name: free_port() for name in ("smtp", CONSOLE, *SANDBOX, *CATALOGUE)}
 
     async def start(self) -> None:
         """Start what an order needs; wait until it is ready."""
@@ -222,6 +223,27 @@ class System:
         await process.start()
         return process
 
+    async def console(self) -> Process:
+        """The shop in a browser, ready; it goes on."""
+        process = self.processes.get(CONSOLE) or self._new(
+            Program(
+                name=CONSOLE,
+                command=python("-m", "services.console"),
+                ready=functools.partial(probes.http_ready, self.ports[CONSOLE]),
+                stop_signal=signal.SIGKILL,
+                env={
+                    "SLICELINE_HOST": HOST,
+                    "SLICELINE_PORT": str(self.ports[CONSOLE]),
+                    "SLICELINE_CONSOLE_URL": self.url(CONSOLE),
+                    "SLICELINE_SERVICES": ",".join(f"{each}={self.url(each)}" for each in CATALOGUE),
+                    **self.doors(CONSOLE),
+                },
+            )
+        )
+        if not process.alive:
+            await process.start()
+        return process
+
     async def mend(self) -> None:
         """Undo what a test did to processes: no robot, no replicas, everybody else awake and running.
 
@@ -230,7 +252,7 @@ class System:
         died = [name for name, process in self.processes.items() if not process.alive and not process.end_awaited]
         for name, process in list(self.processes.items()):
             process.thaw()
-            if name not in (*SANDBOX, *CATALOGUE):
+            if name not in (CONSOLE, *SANDBOX, *CATALOGUE):
                 await process.kill()
                 del self.processes[name]
         for process in self.processes.values():

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import htpy as h
 import httpx
@@ -36,7 +36,8 @@ from services.console.settings import ConsoleSettings
 from services.console.shell import Page, document
 
 COOKIE, BEGUN = "sliceline", "sliceline-login"
-LARGEST_FORM = 200_000
+LARGEST_FORM = 2_000_000
+MOST_FIELDS = 2_000
 SEE_OTHER = 303
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -142,11 +143,7 @@ class Console:
     async def _ask(self, request: Request) -> Ask:
         path = request.url.path.removeprefix("/live")
         place = f"{path}?{request.url.query}" if request.url.query else path
-        form = {}
-        if request.method == "POST" and not request.url.path.startswith("/enter"):
-            if int(request.headers.get("content-length") or 0) > LARGEST_FORM:
-                raise HTTPException(413)
-            form = {name: str(value) for name, value in (await request.form()).items()}
+        form = await _form(request) if request.method == "POST" else {}
         try:
             session = await self.session(request)
         except IssuerAway:
@@ -247,7 +244,12 @@ def _failed(console: Console) -> Callable[[Request, Exception], Awaitable[Respon
         status = error.status_code if isinstance(error, HTTPException) else 500
         session = await console.session(request) if status != 500 else None
         ask = Ask(session, console.services, address=request.url.path)
-        title = {404: "There is no such page", 405: "This is not done so", 413: "That is too much"}
+        title = {
+            400: "This form cannot be read",
+            404: "There is no such page",
+            405: "This is not done so",
+            413: "That is too much",
+        }
         body = (
             notice("This page fails. What happened is in the console's log.", WRONG)
             if status == 500
@@ -256,6 +258,19 @@ def _failed(console: Console) -> Callable[[Request, Exception], Awaitable[Respon
         return console._page(Page(title.get(status, "This page fails"), body, status=status), ask)
 
     return answer
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read what a form sends. Raises HTTPException where it is too much, or none."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_FORM:
+            raise HTTPException(413)
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise HTTPException(400) from None
 
 
 def _kept_fresh(ask: Ask, body: Node) -> Node:

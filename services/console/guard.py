@@ -24,6 +24,8 @@ class Guarded:
         )
         self._told = [
             (b"content-security-policy", policy.encode()),
+            # The last one counts. With the one of our servers a browser would not say that a form is of our own page.
+            (b"referrer-policy", b"same-origin"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"cross-origin-resource-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),

@@ -22,7 +22,7 @@ from tests.servers import variable
 DOCUMENT: dict[str, Any] = msgspec.yaml.decode((ROOT / "docker-compose.yml").read_bytes())
 COMPOSE, VOLUMES = DOCUMENT["services"], DOCUMENT["volumes"]
 SANDBOX = {"identity", "realm", "keycloak", "provider", "mail", "robot"}
-OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", "front", *SANDBOX}
+OTHERS = {"passwords", "people", "certificates", "postgres", "kafka", "migrate", "front", "console", *SANDBOX}
 ADDED = {
     "postgres": ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
     "front": ["NET_BIND_SERVICE"],
@@ -99,6 +99,7 @@ def test_the_key_of_postgres_is_shown_to_those_alone_who_make_it_and_show_it() -
 def test_what_the_identity_provider_keeps_is_shown_to_nobody_but_it_and_who_prepares_it() -> None:
     assert shown("identity") == {"people", "identity"}
     assert shown("robot-key") == {"people", "realm", "robot"}
+    assert shown("console-key") == {"people", "realm", "console"}
     volumes = COMPOSE["identity"]["volumes"]
     assert volumes == ["identity:/identity"]  # it needs no private key of a service, nor a password
 
@@ -110,14 +111,14 @@ def test_keycloak_is_run_where_somebody_asks_for_it_and_shown_the_realm_alone() 
     assert COMPOSE["keycloak"]["volumes"] == ["realm:/opt/keycloak/data/import:ro"]
 
 
-@pytest.mark.parametrize("name", [*CATALOGUE, "robot"])
+@pytest.mark.parametrize("name", [*CATALOGUE, "console", "robot"])
 def test_whoever_calls_services_in_compose_has_a_key_that_was_drawn_for_it(name: str, tmp_path: Path) -> None:
     told = COMPOSE[name]["environment"]
     identity, drawn = tmp_path / "identity", tmp_path / "clients"
     key = key_of(identity, name, drawn)
     shown = {volume.split(":")[0]: volume.split(":")[1] for volume in COMPOSE[name]["volumes"]}
     makes = {volume.split(":")[0]: volume.split(":")[1] for volume in COMPOSE["people"]["volumes"]}
-    [volume] = [each for each in ("service-passwords", "robot-key") if each in shown]
+    [volume] = [each for each in ("service-passwords", "console-key", "robot-key") if each in shown]
     assert Path(told[IDENTITY_KEY]).relative_to(shown[volume]) == (
         Path("/clients") / key.relative_to(drawn)
     ).relative_to(makes[volume])
@@ -125,7 +126,7 @@ def test_whoever_calls_services_in_compose_has_a_key_that_was_drawn_for_it(name:
     assert list(identity.rglob("key.pem")) == []
 
 
-@pytest.mark.parametrize("name", [*CATALOGUE, "robot"])
+@pytest.mark.parametrize("name", [*CATALOGUE, "console", "robot"])
 def test_nobody_in_compose_is_let_in_without_a_token(name: str) -> None:
     told = COMPOSE[name]["environment"]
     ours = COMPOSE["identity"]["environment"]["SLICELINE_ISSUER"]

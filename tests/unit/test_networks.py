@@ -75,7 +75,7 @@ def test_the_robot_reaches_its_places_of_work_and_the_identity_provider_alone() 
 
 def test_the_identity_provider_is_reached_by_those_alone_who_need_tokens_or_keys() -> None:
     for name in ISSUERS:
-        assert who_reaches(name) == {*WITH_WORKERS, "robot", *ISSUERS} - {name}
+        assert who_reaches(name) == {*WITH_WORKERS, "robot", "console", *ISSUERS} - {name}
 
 
 def test_who_draws_secrets_or_writes_files_reaches_nobody() -> None:

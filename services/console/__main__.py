@@ -1,4 +1,4 @@
-"""Runs the console: `python -m services.console.service`."""
+"""Runs the console: `python -m services.console`."""
 
 import asyncio
 import signal

@@ -1,0 +1,53 @@
+"""Who is let in to the console, how, and what is refused."""
+
+import httpx
+from playwright.async_api import expect
+
+from tests.console.browsing import COOKIE, Site, cookie_of
+from tests.processes import CONSOLE
+from tests.system import Shop
+
+
+async def test_somebody_logs_in_at_the_issuer_and_comes_back_to_the_page_and_logs_out(site: Site) -> None:
+    page = await site.as_(None)
+    await page.goto("/")
+    await page.get_by_role("link", name="Log in").first.click()
+    assert page.url.startswith(site.system.url("identity"))
+    password = (site.system.identity / "people" / "ada" / "password").read_text().strip()
+    await page.get_by_label("Name").fill("ada")
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button").click()
+    await expect(page.locator(".who .name")).to_have_text("ada")
+    [kept] = [each for each in await page.context.cookies() if each["name"] == COOKIE]
+    assert (kept["httpOnly"], kept["sameSite"]) == (True, "Strict")
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_role("link", name="Log in").first).to_be_visible()
+
+
+def test_an_address_that_logs_in_does_so_once(shop: Shop) -> None:
+    url = shop.system.url(CONSOLE)
+    with httpx.Client(trust_env=False, cookies={COOKIE: cookie_of(shop.system, "olga")}) as known:
+        entrance = known.post(f"{url}/enter").raise_for_status().json()["url"]
+    with httpx.Client(trust_env=False) as browser:
+        browser.get(entrance)
+        assert "olga" in browser.get(f"{url}/").text
+    with httpx.Client(trust_env=False) as another:
+        assert another.get(entrance).status_code == 401
+        assert COOKIE not in another.cookies
+        assert another.post(f"{url}/enter").status_code == 401
+
+
+def test_a_page_of_elsewhere_changes_nothing_and_another_name_leads_to_the_one_address(shop: Shop) -> None:
+    url = shop.system.url(CONSOLE)
+    with httpx.Client(trust_env=False, cookies={COOKIE: cookie_of(shop.system, "olga")}) as browser:
+        assert browser.post(f"{url}/logout", headers={"Origin": "http://evil.example"}).status_code == 403
+        assert browser.post(f"{url}/logout", headers={"Origin": url}).status_code == 303
+        led = browser.get(f"{url}/x?y=1", headers={"Host": "evil.example"})
+        assert (led.status_code, led.headers["location"]) == (307, f"{url}/x?y=1")
+        assert browser.post(f"{url}/logout", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_a_cookie_that_was_changed_is_nobodys(shop: Shop) -> None:
+    changed = cookie_of(shop.system, "olga")[:-8] + "AAAAAAA="
+    with httpx.Client(trust_env=False, cookies={COOKIE: changed}) as browser:
+        assert "olga" not in browser.get(f"{shop.system.url(CONSOLE)}/").text
