@@ -152,8 +152,7 @@ class Console:
         return Ask(session, self.services, request.path_params, query, form, request.cookies, place)
 
     def _page(self, page: Page, ask: Ask) -> Response:
-        text = "<!doctype html>" + str(document(page, ask, self._pages.sections))
-        return HTMLResponse(text, page.status)
+        return HTMLResponse(str(document(page, ask, self._pages.sections)), page.status)
 
     def _to_login(self, ask: Ask, request: Request) -> Response:
         if request.method != "GET":
@@ -202,7 +201,7 @@ class Console:
         # By a page of ours, not by a redirect: what an address elsewhere has led to, a strict cookie is not sent with.
         onward = h.meta(http_equiv="refresh", content=f"0;url={to}")
         page = h.html(lang="en")[h.head[h.title["Logged in"], onward], h.body[h.a(href=to)["Go on"]]]
-        response = HTMLResponse("<!doctype html>" + str(page))
+        response = HTMLResponse(str(page))
         if self._login is not None:
             self._keep(response, COOKIE, self._login.cookie(session))
         response.delete_cookie(BEGUN, path="/login")

@@ -128,7 +128,7 @@ def field(
 ) -> Node:
     """Make a field of a form with its label, and what is wrong with it."""
     told = f"{name}-told" if error or help_text else None
-    return h.div(".field", class_="wrong" if error else None)[
+    return h.div(f".field{'.wrong' if error else ''}")[
         h.label(for_=name)[label],
         h.input(
             id=name,

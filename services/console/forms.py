@@ -21,7 +21,7 @@ def area(
 ) -> Node:
     """Make a field of several lines with its label, and what is wrong with it."""
     told = f"{name}-told" if error or help_text else None
-    return h.div(".field.wide", class_="wrong" if error else None)[
+    return h.div(f".field.wide{'.wrong' if error else ''}")[
         h.label(for_=name)[label],
         h.textarea(
             id=name,

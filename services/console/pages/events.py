@@ -137,9 +137,9 @@ def _row(ask: Ask, event: Mapping[str, Any]) -> Node:
     order = at("/orders/{order}", order=event["key"]) if is_order else None
     return h.tr(id=f"event-{event['id']}", data_to=to)[
         h.td(".when")[moment(event["time"])],
-        h.td[h.a(href=to)[event["type"].removeprefix("sliceline.")]],
-        h.td[identity(said["key"], order, 12)],
-        h.td[h.small[f"{event['topic']} {event['partition']}:{event['offset']}"]],
+        h.td(".what")[h.a(href=to)[event["type"].removeprefix("sliceline.")]],
+        h.td(".key")[identity(said["key"], order, 12)],
+        h.td(".where")[h.small[f"{event['topic']} {event['partition']}:{event['offset']}"]],
         h.td(".data")[h.code[brief(said["data"])]],
     ]
 
