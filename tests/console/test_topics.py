@@ -97,7 +97,8 @@ async def test_the_map_leads_to_topics_readers_and_contracts_and_is_a_list_on_a_
     phone = await site.as_("rita", width=360)
     await phone.goto("/map")
     await expect(phone.locator("svg.chart").first).to_be_hidden()
-    await expect(phone.locator(".narrow-only").first.get_by_role("link", name="orders.events")).to_be_visible()
+    listed = phone.locator(".narrow-only section", has=phone.get_by_role("link", name="orders.events"))
+    await expect(listed.get_by_role("link", name="payments")).to_be_visible()
 
 
 async def test_a_contract_shows_versions_readers_and_who_reads_a_field(site: Site, shop: Shop) -> None:

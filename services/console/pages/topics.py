@@ -32,7 +32,7 @@ async def topics(ask: Ask) -> Page:
             "No service tells of a topic yet: they are made when the shop starts.",
             "Topics",
         ),
-        h.p(".more")[f"All {len(traffic.topics)}, of which {len(traffic.reading)} services read."],
+        h.p(".more")[f"All {len(traffic.topics)} topics; {len(traffic.reading)} services read them."],
         unanswered(traffic),
     ]
     return Page("Topics", body, _says(ask))

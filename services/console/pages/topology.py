@@ -144,13 +144,15 @@ def _way(traffic: Traffic, topic: str, reader: str, types: Sequence[str]) -> Way
 
 def _listed(traffic: Traffic, reads: Declared) -> Node:
     """Say the same as a list, for narrow screens."""
-    return [
-        h.section(".panel")[
-            h.h3[h.a(href=at("/topics/{topic}", topic=name))[name]],
-            h.p[f"{traffic.count(name):,} in the last minute"],
-            h.ul[(_line(traffic, name, reader) for topic, reader in sorted(reads) if topic == name)],
-        ]
-        for name in traffic.topics
+    return [_of_topic(traffic, reads, name) for name in traffic.topics]
+
+
+def _of_topic(traffic: Traffic, reads: Declared, name: str) -> Node:
+    readers = [reader for topic, reader in sorted(reads) if topic == name]
+    return h.section(".panel")[
+        h.h3[h.a(href=at("/topics/{topic}", topic=name))[name]],
+        h.p[f"{traffic.count(name):,} in the last minute"],
+        h.ul[(_line(traffic, name, reader) for reader in readers)] if readers else None,
     ]
 
 
