@@ -28,19 +28,19 @@ async def test_a_pattern_is_tried_on_the_archive_and_made_a_rule_that_is_changed
     page, name = await site.as_("olga"), named("large orders")
     await page.goto("/rules/try")
     pattern = f'{{"source": ["/sliceline/orders"], "type": ["{PLACED}"], "data": {{"order": ["{order}"]}}}}'
-    await page.get_by_label("Pattern").fill(pattern)
+    await page.get_by_label("Pattern", exact=True).fill(pattern)
     await page.get_by_role("button", name="Try it on the archive").click()
     await expect(page.locator("tbody tr")).to_have_count(1)
     await site.look(page, "rule-tried")
     await page.get_by_role("button", name="Make a rule of it").click()
-    await page.get_by_label("Name").fill(name)
-    await page.get_by_label("Targets").fill('[{"nobody": 1}]')
+    await page.get_by_label("Name", exact=True).fill(name)
+    await page.get_by_label("Targets", exact=True).fill('[{"nobody": 1}]')
     await site.look(page, "rule-new")
     site.expected += 1
     await page.get_by_role("button", name="Make it").click()
     await expect(page.locator(".notice.wrong")).to_be_visible()
-    await expect(page.get_by_label("Name")).to_have_value(name)
-    await page.get_by_label("Targets").fill('[{"webhook": "accounting"}]')
+    await expect(page.get_by_label("Name", exact=True)).to_have_value(name)
+    await page.get_by_label("Targets", exact=True).fill('[{"webhook": "accounting"}]')
     await page.get_by_role("button", name="Make it").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text(name)
     await site.look(page, "rule")
@@ -68,7 +68,9 @@ async def test_an_event_that_does_not_match_says_why(site: Site, shop: Shop) -> 
     [event] = await eventually(lambda: archived(shop, order), what=f"the ledger has {order}")
     page = await site.as_("olga")
     await page.goto("/rules/try")
-    await page.get_by_label("Pattern").fill('{"data": {"total": {"amount": [{"numeric": [">=", 10000000]}]}}}')
+    await page.get_by_label("Pattern", exact=True).fill(
+        '{"data": {"total": {"amount": [{"numeric": [">=", 10000000]}]}}}'
+    )
     await page.get_by_label("Why not this event?").fill(event["id"])
     await page.get_by_role("button", name="Try it on the archive").click()
     await expect(page.locator(".notice").first).to_contain_text("data.total.amount has to be a number >= 10000000")
@@ -77,7 +79,7 @@ async def test_an_event_that_does_not_match_says_why(site: Site, shop: Shop) -> 
 async def test_an_endpoint_is_made_shows_its_secret_once_and_is_deleted_by_its_name(site: Site) -> None:
     page, name = await site.as_("olga"), named("accounting")
     await page.goto("/webhooks/new")
-    await page.get_by_label("Name").fill(name)
+    await page.get_by_label("Name", exact=True).fill(name)
     await page.get_by_label("Address").fill("http://127.0.0.1/hook")
     site.expected += 1
     await page.get_by_role("button", name="Make it").click()

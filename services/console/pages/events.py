@@ -65,8 +65,13 @@ def reading(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
         return live(address(f"/live/tail{path}", kept(ask)), tailed(ask, path, found))
     seen = ask.query.get("seen") or next((each["time"] for each in found["items"]), None)
     count = address(f"/live/newer{path}", {**kept(ask), "seen": seen})
-    bar = live(count, _bar(ask, path, 0, more=False), name="newer") if seen else None
-    return [bar, _jumps(ask, path), rows(ask, found), older(ask, path, found)]
+    bar = live(count, _bar(ask, path, 0, more=False), name="newer")
+    return [
+        bar if seen else h.div(".bar")[h.a(href=address(path, kept(ask)))["To the newest"]],
+        _jumps(ask, path),
+        rows(ask, found),
+        older(ask, path, found),
+    ]
 
 
 def tailed(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
