@@ -60,7 +60,7 @@ def test_the_map_has_a_box_for_each_topic_and_reader_and_a_row_for_each_way(traf
             {"service": "payments", "type": PAID, "readers": ["kitchen"]},
         ]
     )
-    boxes, ways = topics(traffic, reads)
+    boxes, ways = topics(traffic, reads, {"orders"})
     rows = {box.key: [each.key for each in box.rows] for box in boxes}
     assert rows["kitchen"] == ["orders.events", "payments.events"]
     assert {(way.start[0], way.end) for way in ways} == {
@@ -70,7 +70,11 @@ def test_the_map_has_a_box_for_each_topic_and_reader_and_a_row_for_each_way(traf
     }
     drawn = ElementTree.fromstring(str(draw("The map", boxes, ways)))  # noqa: S314  our own
     assert len(drawn.findall("path")) == 3
-    assert {each.get("href") for each in drawn.iter("a")} >= {"/topics/orders.events", "/consumers/kitchen"}
+    assert {each.get("href") for each in drawn.iter("a")} >= {
+        "/topics/orders.events",
+        "/consumers/kitchen",
+        "/contracts?service=orders",
+    }
 
 
 def test_rules_lead_from_buses_to_targets_also_to_one_that_is_not_there() -> None:

@@ -31,6 +31,8 @@ from services.console.shell import Page
 pages = Pages()
 KINDS = {"waiting": WAITS, "delivered": WELL, "parked": WRONG, "discarded": OVER}
 GIVE_UP = "give it up"
+MOST = 200
+"""Attempts that the service tells of."""
 
 
 @pages.page("/webhooks/{endpoint}/deliveries/{event}", "webhooks.read")
@@ -118,14 +120,17 @@ async def _page(ask: Ask, wrong: str = "", status: int = 422) -> Page:
             "It was not tried yet.",
             "Attempts",
         ),
-        found["tries"]
-        and h.p(".more")[f"{len(found['tries']):,} of {found['attempts']:,} attempts since it waits anew."],
+        found["tries"] and h.p(".more")[_how_many(len(found["tries"]))],
     ]
     says = (
         curl(ask, "reader", api, service="webhooks"),
         f"{curl(ask, 'operator', f'{api}/redrive', service='webhooks')} -X POST",
     )
     return Page("A delivery", body, says, status if wrong else 200)
+
+
+def _how_many(number: int) -> str:
+    return f"The newest {number:,}." if number >= MOST else f"All {number:,}."
 
 
 def _acts(ask: Ask) -> Node:

@@ -145,8 +145,13 @@ def _row(ask: Ask, event: Mapping[str, Any]) -> Node:
         h.td(".what")[h.a(href=to)[event["type"].removeprefix("sliceline.")]],
         h.td(".key")[identity(said["key"], order, 12)],
         h.td(".where")[h.small[f"{event['topic']} {event['partition']}:{event['offset']}"]],
-        h.td(".data")[h.code[brief(said["data"])]],
+        h.td(".data")[h.code[brief(_beside(said["data"], said["key"]))]],
     ]
+
+
+def _beside(data: Any, key: str) -> Any:
+    """Leave out of data what the key says already."""
+    return {name: value for name, value in data.items() if value != key} if isinstance(data, dict) else data
 
 
 def _form(ask: Ask, refused: Refused | None = None) -> Node:
@@ -214,7 +219,7 @@ def _jumps(ask: Ask, path: str) -> Node:
     here = datetime.fromisoformat(begun)
     ways = ((text, (here + timedelta(minutes=minutes)).isoformat()) for text, minutes in JUMPS.items())
     links = (h.a(href=address(path, {**kept(ask), "at": to, "seen": ask.query.get("seen")}))[text] for text, to in ways)
-    return h.p(".jumps")["Those before ", h.time(datetime=begun)[begun[:19].replace("T", " ")], ". ", *links]
+    return h.p(".jumps")[h.span["Those before ", h.time(datetime=begun)[begun[:19].replace("T", " ")], "."], *links]
 
 
 def _nothing(found: Mapping[str, Any]) -> Node:

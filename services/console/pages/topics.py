@@ -120,10 +120,6 @@ def _furthest(readers: Mapping[str, int]) -> Node:
 
 def _standing(traffic: Traffic, topic: str) -> Node:
     readers = traffic.readers(topic)
-    rows = (
-        row(h.a(href=at("/consumers/{service}", service=name))[name], behind(lag))
-        for name, lag in sorted(readers.items())
-    )
     kinds = ((name, each.events) for name, each in traffic.kinds(topic).items())
     return [
         numbers(
@@ -133,9 +129,14 @@ def _standing(traffic: Traffic, topic: str) -> Node:
                 for name, number in kinds
             ),
         ),
-        table(("Reader", "How far"), rows, "Nobody reads this topic.", f"Readers of {topic}"),
+        h.h2["Read by"],
+        h.ul(".chips")[(_reader(*each) for each in sorted(readers.items()))] if readers else h.p["Nobody reads it."],
         unanswered(traffic),
     ]
+
+
+def _reader(name: str, lag: int) -> Node:
+    return h.li[h.a(href=at("/consumers/{service}", service=name))[name], " ", behind(lag)]
 
 
 def _path(ask: Ask) -> str:

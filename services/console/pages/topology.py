@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import htpy as h
@@ -35,11 +35,11 @@ async def show(ask: Ask) -> Page:
         _list(ask, "router", "/rules", "rules.read"),
         _list(ask, "webhooks", "/endpoints", "webhooks.read"),
     )
-    reads = declared(known["items"])
+    reads, owners = declared(known["items"]), {each["service"] for each in known["items"]}
     body = [
         unanswered(traffic),
         h.p(".soft")["In the middle are the topics; at the sides is who reads which, how much, and how far behind."],
-        h.div(".wide-only")[draw("Topics and who reads them", *topics(traffic, reads))],
+        h.div(".wide-only")[draw("Topics and who reads them", *topics(traffic, reads, owners))],
         h.div(".narrow-only")[_listed(traffic, reads)],
         _hearing(traffic, reads),
         h.h2["Rules and webhooks"],
@@ -64,10 +64,10 @@ def topic_of(service: str) -> str:
     return f"{service}.events"
 
 
-def topics(traffic: Traffic, reads: Declared) -> tuple[list[Box], list[Way]]:
+def topics(traffic: Traffic, reads: Declared, owners: Collection[str]) -> tuple[list[Box], list[Way]]:
     """Lay out the topics, and at their sides who reads them."""
     names = sorted({topic for topic, _ in reads}.union(traffic.topics))
-    middle = [_topic(traffic, name) for name in names]
+    middle = [_topic(traffic, name, owners) for name in names]
     place = {name: number for number, name in enumerate(names)}
     readers = sorted({reader for _, reader in reads})
     left, right = halves(sorted((_reader(traffic, reads, each) for each in readers), key=lambda box: -box.height))
@@ -111,11 +111,12 @@ def rules_and_targets(
     return centred(columns), [way for each in rules for way in _ways_of(each)]
 
 
-def _topic(traffic: Traffic, name: str) -> Box:
-    rows = (
-        Row("rate", f"{traffic.count(name):,} in the last minute", to=address("/contracts", {"service": _owner(name)})),
-    )
-    return Box(name, name, at("/topics/{topic}", topic=name), rows, kind="topic")
+def _topic(traffic: Traffic, name: str, owners: Collection[str]) -> Box:
+    """Make the box of a topic; one of another bus than the default one has no contracts of its own."""
+    to = at("/topics/{topic}", topic=name)
+    contracts = address("/contracts", {"service": _owner(name)}) if _owner(name) in owners else to
+    rows = (Row("rate", f"{traffic.count(name):,} in the last minute", to=contracts),)
+    return Box(name, name, to, rows, kind="topic")
 
 
 def _owner(topic: str) -> str:
