@@ -13,7 +13,7 @@ ENV PATH=/venv/bin:$PATH \
 # Postgres, /kafka for whatever lets in there and what Postgres shows, /identity, /realm and /clients for who may come in
 # over HTTP: a volume mounted there belongs to the same user.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /app --shell /usr/sbin/nologin sliceline \
- && mkdir -p /data /keys /passwords/services /kafka/services /kafka/broker /kafka/postgres /identity /realm /clients/robot \
+ && mkdir -p /data /keys /passwords/services /kafka/services /kafka/broker /kafka/postgres /identity /realm /clients/robot /clients/console \
  && chown -R sliceline:sliceline /data /keys /passwords /kafka /identity /realm /clients
 
 WORKDIR /app

@@ -152,7 +152,8 @@ class Console:
         return Ask(session, self.services, request.path_params, query, form, request.cookies, place)
 
     def _page(self, page: Page, ask: Ask) -> Response:
-        return HTMLResponse(str(document(page, ask, self._pages.sections)), page.status)
+        text = "<!doctype html>" + str(document(page, ask, self._pages.sections))
+        return HTMLResponse(text, page.status)
 
     def _to_login(self, ask: Ask, request: Request) -> Response:
         if request.method != "GET":
@@ -199,9 +200,10 @@ class Console:
 
     def _logged_in(self, session: Session, to: str) -> Response:
         # By a page of ours, not by a redirect: what an address elsewhere has led to, a strict cookie is not sent with.
+        icon = h.link(rel="icon", href=assets.url("slice.svg"), type="image/svg+xml")
         onward = h.meta(http_equiv="refresh", content=f"0;url={to}")
-        page = h.html(lang="en")[h.head[h.title["Logged in"], onward], h.body[h.a(href=to)["Go on"]]]
-        response = HTMLResponse(str(page))
+        page = h.html(lang="en")[h.head[h.title["Logged in"], icon, onward], h.body[h.a(href=to)["Go on"]]]
+        response = HTMLResponse("<!doctype html>" + str(page))
         if self._login is not None:
             self._keep(response, COOKIE, self._login.cookie(session))
         response.delete_cookie(BEGUN, path="/login")

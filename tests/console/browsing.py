@@ -74,8 +74,9 @@ class Site:
         assert len(self.complaints) <= self.expected, self.complaints
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.text} ({message.location.get('url')})")
+        where = str(message.location.get("url"))
+        if message.type in ("error", "warning") and not where.startswith(self.system.url("identity")):
+            self.complaints.append(f"{message.text} ({where})")
 
     def _asked(self, request: Request) -> None:
         known = (self.url, self.system.url("identity"), "data:", "blob:")
