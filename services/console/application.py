@@ -89,6 +89,8 @@ class Console:
             if not view.is_open:
                 ask.need(*view.scopes)
             page = await view.show(ask)
+            if isinstance(page, str):
+                return RedirectResponse(page, SEE_OTHER)
             if view.is_live:
                 page = replace(page, body=_kept_fresh(ask, page.body))
             return self._page(page, ask)
@@ -152,7 +154,7 @@ class Console:
         return Ask(session, self.services, request.path_params, query, form, request.cookies, place)
 
     def _page(self, page: Page, ask: Ask) -> Response:
-        text = "<!doctype html>" + str(document(page, ask, self._pages.sections))
+        text = str(document(page, ask, self._pages.sections))
         return HTMLResponse(text, page.status)
 
     def _to_login(self, ask: Ask, request: Request) -> Response:
@@ -203,7 +205,7 @@ class Console:
         icon = h.link(rel="icon", href=assets.url("slice.svg"), type="image/svg+xml")
         onward = h.meta(http_equiv="refresh", content=f"0;url={to}")
         page = h.html(lang="en")[h.head[h.title["Logged in"], icon, onward], h.body[h.a(href=to)["Go on"]]]
-        response = HTMLResponse("<!doctype html>" + str(page))
+        response = HTMLResponse(str(page))
         if self._login is not None:
             self._keep(response, COOKIE, self._login.cookie(session))
         response.delete_cookie(BEGUN, path="/login")

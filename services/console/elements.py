@@ -192,3 +192,18 @@ def address(path: str, query: Mapping[str, str | None]) -> str:
 def live(path: str, content: Node, *, name: str = "live") -> Node:
     """Show something that the console keeps fresh by sending it again whenever it is another."""
     return h.div(f"#{name}", {"hx-sse:connect": path, "hx-swap": "innerMorph"})[content]
+
+
+def figure(value: Node) -> Node:
+    """Show a number in a cell of a table, in line with those above and below it."""
+    return h.span(".figure")[f"{value:,}" if isinstance(value, int) else value]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Say how many there are of something: 1 event, 2 events."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name several: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

@@ -9,7 +9,8 @@ from htpy import Node
 from services.console.asking import Ask
 from services.console.shell import Page, Section
 
-Show = Callable[[Ask], Awaitable[Page]]
+Show = Callable[[Ask], Awaitable["Page | str"]]
+"""Makes a page, or says at which address what is wanted is shown."""
 Part = Callable[[Ask], Awaitable[Node]]
 Act = Callable[[Ask], Awaitable["str | Page"]]
 """Does something and returns the address to go on at, or, where it was refused, the page that says why."""
@@ -80,6 +81,7 @@ class Pages:
 
 def _body(show: Show) -> Part:
     async def part(ask: Ask) -> Node:
-        return (await show(ask)).body
+        page = await show(ask)
+        return page.body if isinstance(page, Page) else None
 
     return part

@@ -9,7 +9,8 @@ from htpy import Node
 from services.console import assets, elements
 from services.console.asking import Ask
 
-HTMX = '{"includeIndicatorCSS":false,"history":false}'
+# What somebody has opened stays open while a page is kept fresh.
+HTMX = '{"includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"]}'
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,14 @@ async def of_key(database: Database, key: str, limit: int | None = None) -> list
     return await store.find_key(database, key, limit)
 
 
-async def of_stories(database: Database, stories: Collection[str], limit: int | None = None) -> list[Archived]:
-    """Return all events that some commands have set off, by their correlation ids, as `of_key` does."""
-    return await store.find_stories(database, stories, limit)
+async def of_stories(
+    database: Database, stories: Collection[str], limit: int | None = None, *, but_of: str | None = None
+) -> list[Archived]:
+    """Return all events that some commands have set off, by their correlation ids, as `of_key` does.
+
+    `but_of`: without those of this key, of which they may be many and known.
+    """
+    return await store.find_stories(database, stories, limit, but_of)
 
 
 async def newest_of_key(database: Database, key: str, until: datetime, most: int) -> list[Archived]:
@@ -51,10 +56,8 @@ async def newest_of_key(database: Database, key: str, until: datetime, most: int
     return await store.find_newest(database, key, until, most)
 
 
-async def select(
-    database: Database, filters: Filters, after: Place | None, limit: int, *, newest: bool = False
-) -> Found:
-    """Return the events that are wanted, at most `limit` of them, the oldest or the `newest` first.
+async def select(database: Database, filters: Filters, after: Place | None, limit: int) -> Found:
+    """Return the events that are wanted, in the order that is wanted, at most `limit` of them.
 
     Where it has looked at as many as it may and has not come to the end, it says how far it came.
     """
@@ -62,7 +65,7 @@ async def select(
     chunk = min(_CHUNK, _FIRST * limit) if filters.looks_inside else limit + 1
     at, looked_at = after, 0
     while looked_at < MOST_LOOKED_AT:
-        seen = await store.list_page(database, filters, at, chunk, newest=newest)
+        seen = await store.list_page(database, filters, at, chunk)
         looked_at += len(seen)
         found += await asyncio.to_thread(filters.sift, seen)
         if len(found) > limit:

@@ -52,13 +52,16 @@ class Services:
 
     async def post(self, name: str, path: str, body: Any) -> Any | None:
         """Return what a service answers to a question that is too long for a path; None as with `get`."""
-        return await self._ask(name, "POST", path, json=body)
+        sent = {"content": msgspec.json.encode(body), "headers": {"Content-Type": "application/json"}}
+        return await self._ask(name, "POST", path, **sent)
 
     async def _ask(self, name: str, method: str, path: str, **sent: Any) -> Any | None:
         response = await self._answer(name, method, path, **sent)
         return None if response is None else _read(response)
 
-    async def _answer(self, name: str, method: str, path: str, **sent: Any) -> httpx.Response | None:
+    async def _answer(
+        self, name: str, method: str, path: str, headers: Mapping[str, str] | None = None, **sent: Any
+    ) -> httpx.Response | None:
         import httpx
 
         url = self.addresses.get(name)
@@ -66,8 +69,8 @@ class Services:
             return None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                headers = await self._own_token.headers()
-                answer = await self._http.request(method, f"{url}{path}", headers=headers, **sent)
+                own = {**(headers or {}), **await self._own_token.headers()}
+                answer = await self._http.request(method, f"{url}{path}", headers=own, **sent)
             self._own_token.heed(answer.status_code)
             return answer
         except (NoToken, TimeoutError, httpx.HTTPError, httpx.InvalidURL):

@@ -23,6 +23,7 @@ class EventView(BaseModel):
     key: str
     correlationid: str
     causationid: str | None
+    traceid: str | None
     occurrenceid: str
     sequence: int
     topic: str
@@ -34,7 +35,7 @@ class EventView(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events as asked for. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
+    """Events in their order. `next` goes on from where this answer has stopped, having seen `looked_at` events."""
 
     items: list[EventView]
     next: str | None
@@ -123,8 +124,11 @@ class StepView(BaseModel):
     source: str
     type: str
     key: str
+    correlationid: str
+    causationid: str | None
     time: datetime
     sentence: str
+    data: Any
     after_ms: float | None
     in_outbox_ms: float | None
     archived_at: datetime

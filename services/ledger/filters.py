@@ -32,21 +32,24 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class Filters:
     """Says which events are wanted; None is any. `since` is the first moment, `until` the first one after."""
 
+    id: str | None = None
     type: str | None = None
     source: str | None = None
     topic: str | None = None
     subject: str | None = None
     key: str | None = None
     correlationid: str | None = None
+    traceid: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
     pattern: Pattern | None = None
+    newest_first: bool = False
 
     @property
     def looks_inside(self) -> bool:
         """Tell whether events have to be looked at one by one, since no index leads to those that are wanted."""
-        return any(each is not None for each in (self.source, self.topic, self.subject, self.text, self.pattern))
+        return any(each is not None for each in (self.topic, self.subject, self.text, self.pattern))
 
     def sift(self, found: Sequence[K]) -> list[K]:
         """Return those that are wanted of what the indexes have led to."""
@@ -54,8 +57,7 @@ class Filters:
 
     def _wants(self, event: Kept) -> bool:
         return (
-            self.source in (None, event.source)
-            and self.topic in (None, event.topic)
+            self.topic in (None, event.topic)
             and self.subject in (None, event.subject)
             and (self.text is None or self.text.casefold() in event.value.decode(errors="replace").casefold())
             and (self.pattern is None or self._matches(event))

@@ -5,6 +5,7 @@ Pure: events and what the listeners say go in, the journey comes out.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -58,8 +59,11 @@ class Step(msgspec.Struct, frozen=True):
     source: str
     type: str
     key: str
+    correlationid: str
+    causationid: str | None
     time: datetime
     sentence: str
+    data: Any
     after_ms: float | None
     in_outbox_ms: float | None
     archived_at: datetime
@@ -89,19 +93,31 @@ def own(order: str, of_key: Sequence[Archived], of_stories: Sequence[Archived]) 
     """
     related = [each for each in of_stories if _order_of(each) in (None, order)]
     found = {(each.source, each.id): each for each in (*of_key, *related)}
-    by_id = {each.id: each for each in found.values()}
-    return sorted(found.values(), key=lambda each: (*_chain(each, by_id), each.topic, each.sequence))
+    ways = _ways({each.id: each for each in found.values()})
+    return sorted(found.values(), key=lambda each: (*_after(each, ways), each.topic, each.sequence))
 
 
-def _chain(event: Kept, by_id: Mapping[str, Kept]) -> tuple[datetime, int]:
-    """Return the latest moment on the way that led to an event, and how long that way is."""
-    latest, length, seen = event.time, 0, {event.id}
-    cause = by_id.get(event.causationid or "")
-    while cause is not None and cause.id not in seen:
-        seen.add(cause.id)
-        latest, length = max(latest, cause.time), length + 1
-        cause = by_id.get(cause.causationid or "")
-    return latest, length
+Way = tuple[datetime, int]
+"""The latest moment on the way that led to an event, itself included, and how long that way is."""
+
+
+def _ways(by_id: Mapping[str, Kept]) -> Mapping[str, Way]:
+    """Return the way to each event. Each is walked once: what has led to one has led to many."""
+    known: dict[str, Way] = {}
+    for event in by_id.values():
+        walked: dict[str, Kept] = {}
+        at: Kept | None = event
+        while at is not None and at.id not in known and at.id not in walked:
+            walked[at.id] = at
+            at = by_id.get(at.causationid or "")
+        for each in reversed(walked.values()):
+            known[each.id] = _after(each, known)
+    return known
+
+
+def _after(event: Kept, known: Mapping[str, Way]) -> Way:
+    cause = known.get(event.causationid or "")
+    return (event.time, 0) if cause is None else (max(cause[0], event.time), cause[1] + 1)
 
 
 def _order_of(event: Kept) -> str | None:
@@ -134,13 +150,17 @@ def journey(
 
 
 def _step(event: Archived, before: datetime | None, listeners: tuple[Listener, ...]) -> Step:
+    data = data_of(event)
     return Step(
         event=event.id,
         source=event.source,
         type=event.type,
         key=event.key,
+        correlationid=event.correlationid,
+        causationid=event.causationid,
         time=event.time,
-        sentence=sentence(event.type, data_of(event)),
+        sentence=sentence(event.type, data),
+        data=data,
         after_ms=_between(before, event.time),
         in_outbox_ms=_between(event.time, event.recorded_at),
         archived_at=event.archived_at,

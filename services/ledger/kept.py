@@ -10,6 +10,7 @@ import orjson
 
 from backbone.events import structured
 from backbone.events.payload import Event, Recorded
+from backbone.observing.telemetry import trace_id_of
 from backbone.values import readable
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -38,6 +39,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     causationid: str | None
     occurrenceid: str
     sequence: int
+    traceid: str | None = None
+    """None of one that came without, or was kept before this was noted."""
 
 
 class Archived(Kept, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ def kept(event: Event[Recorded]) -> Kept:
         causationid=event.causationid,
         occurrenceid=event.occurrenceid,
         sequence=event.sequence,
+        traceid=trace_id_of(event.traceparent),
     )
 
 

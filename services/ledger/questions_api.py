@@ -1,4 +1,4 @@
-"""Questions to the ledger over HTTP: where orders stand, why something has not happened, how a thing stood then."""
+"""Questions to the ledger over HTTP: where orders stand and what waits, why something has not happened, how it was."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -13,12 +13,14 @@ from backbone.http.permissions import may
 from backbone.http.problems import invalid
 from backbone.values.fields import Key, Line, Moment
 from backbone.values.texts import LONGEST_KEY
-from services.ledger import outlets, questions, store
+from services.ledger import backlogs, outlets, questions, store
 from services.ledger.asking import Services, services_of
+from services.ledger.backlogs import last_backlogs
 from services.ledger.funnel import PROGRESS, Stuck, expected_of, funnel
 from services.ledger.kept import Archived
 from services.ledger.questions import WIRING, Inquiry
-from services.ledger.questions_bodies import FunnelView, StateView, WhyView
+from services.ledger.questions_bodies import BacklogsView, FunnelView, StateView, WhyView
+from services.ledger.remembered import Found, Last, Remembered
 from services.ledger.settings import Settings
 from services.ledger.wiring import NotKnown, types_of
 
@@ -31,6 +33,7 @@ _DAY = timedelta(days=1)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 _LONGEST_EXPECTED = LONGEST_KEY + len("endpoint:")
 _MOST_DAYS = 31
+_PATIENCE = 300
 _MOST_EXPLAINED = 10
 """Of so many stuck orders the services are asked why."""
 Order = Annotated[Key, Query(description="The order's id")]
@@ -39,7 +42,6 @@ Order = Annotated[Key, Query(description="The order's id")]
 @router.get("/funnel", response_model=FunnelView)
 @may("ledger.read")
 async def get_funnel(
-    db: Db,
     context: Ctx,
     since: Annotated[
         Moment | None,
@@ -47,12 +49,30 @@ async def get_funnel(
     ] = None,
     patience: Annotated[
         int, Query(ge=1, le=86_400, description="Seconds after which an order without progress is stuck.")
-    ] = 300,
+    ] = _PATIENCE,
+    last: Last = False,
 ) -> Any:
     """Counts orders by where they stand, with the oldest in each status, and says why those that are stuck are.
 
-    All is counted from the archived events; only about those stuck for longest are other services asked.
+    All is counted from the archived events; only about those stuck for longest are other services asked. The `last`
+    one is of a day.
     """
+    if last:
+        if since is not None or patience != _PATIENCE:
+            raise invalid([{"field": "last", "message": "is of a day: ask without since and patience"}])
+        found, age = await context.client(last_funnel).last()
+        return {**found, "age_seconds": age}
+    return {**await _funnel(context, since, patience), "age_seconds": 0.0}
+
+
+def last_funnel(context: Context[Settings]) -> Remembered[dict[str, Any]]:
+    """Make what remembers the last funnel of a day: `context.client(last_funnel)` is a process's only one."""
+    return Remembered(lambda: _funnel(context, None, _PATIENCE))
+
+
+async def _funnel(context: Context[Settings], since: datetime | None, patience: int) -> dict[str, Any]:
+    """Count orders, and ask why some are stuck. Raises Problem."""
+    db = context.database.for_queries
     now = db.now()
     beginning = _sound(since) if since else now - _DAY
     if now - beginning > _MOST_DAYS * _DAY:
@@ -63,11 +83,29 @@ async def get_funnel(
     inquiry = Inquiry(db, _services(context))
     stuck = await asyncio.gather(*(_explained(db, inquiry, each) for each in found.stuck))
     return {
+        "at": now,
         "since": beginning,
         "came": found.came,
         "statuses": found.levels,
         "stuck_orders": found.stuck_orders,
         "stuck": stuck,
+    }
+
+
+@router.get("/backlogs", response_model=BacklogsView)
+@may("ledger.read")
+async def get_backlogs(context: Ctx, last: Last = False) -> Any:
+    """Tells what waits in every service: events parked and held behind them, jobs due, failing and given up, pauses.
+
+    `needs` are sentences about what does not go on without a person. Each service counts up to 10,000 of a sort.
+    """
+    found, age = await context.client(last_backlogs).last() if last else Found(await backlogs.look(context), 0.0)
+    return {
+        "at": found.at,
+        "age_seconds": age,
+        "silent": found.silent,
+        "sums": found.sums,
+        "services": [{"service": name, **vars(each)} for name, each in found.services.items()],
     }
 
 

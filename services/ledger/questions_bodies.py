@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from backbone.storage import backlog
+
 
 class _View(BaseModel):
     model_config = ConfigDict(from_attributes=True)
@@ -71,13 +73,58 @@ class StuckView(_View):
 
 
 class FunnelView(_View):
-    """How many orders came since a moment and where they stand; `stuck` are those stuck for longest."""
+    """How many orders came since a moment and where they stand; `stuck` are those stuck for longest.
 
+    It was counted at `at`, so many seconds ago.
+    """
+
+    at: datetime
+    age_seconds: float
     since: datetime
     came: int
     statuses: list[LevelView]
     stuck_orders: int
     stuck: list[StuckView]
+
+
+class SumsView(_View):
+    """Sums all services up; `needs` counts sentences about what does not go on without a person."""
+
+    parked: int
+    keys: int
+    parked_since: datetime | None
+    due: int
+    due_since: datetime | None
+    failing: int
+    given_up: int
+    given_up_since: datetime | None
+    unpublished: int
+    refused: int
+    pauses: int
+    needs: int
+
+
+class BacklogView(_View):
+    """What waits in one service, as it says itself."""
+
+    service: str
+    at: datetime
+    outbox: backlog.Outbox
+    parked: backlog.Parked
+    jobs: list[backlog.Jobs]
+    log_breaks: list[backlog.LogBreak]
+    pauses: list[backlog.Pause]
+    needs: list[str]
+
+
+class BacklogsView(_View):
+    """What waits everywhere; it was asked at `at`, so many seconds ago, and `silent` services did not answer."""
+
+    at: datetime
+    age_seconds: float
+    silent: list[str]
+    sums: SumsView
+    services: list[BacklogView]
 
 
 class UnfitView(_View):

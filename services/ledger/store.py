@@ -5,7 +5,8 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from msgspec.structs import astuple
+from sqlalchemy import CompoundSelect, Select, select, tuple_, union_all
 
 from backbone.storage.database import Database, Tx
 from backbone.storage.statement import Session, Statement, rows, tuples
@@ -163,9 +164,13 @@ async def find_key(database: Database, key: str, limit: int | None) -> list[Arch
     return await _fetch(database, select(events).where(E.key == key).order_by(*_OF_ONE).limit(limit))
 
 
-async def find_stories(database: Database, stories: Collection[str], limit: int | None) -> list[Archived]:
-    """Give the events that some commands have set off, the oldest first."""
+async def find_stories(
+    database: Database, stories: Collection[str], limit: int | None, but_of: str | None
+) -> list[Archived]:
+    """Give the events that some commands have set off, the oldest first, but those of a key."""
     query = select(events).where(E.correlationid.in_(sorted(stories)))
+    if but_of is not None:
+        query = query.where(E.key != but_of)
     return await _fetch(database, query.order_by(*_OF_ONE).limit(limit))
 
 
@@ -173,6 +178,22 @@ async def find_newest(database: Database, key: str, until: datetime, most: int) 
     """Give the last events of a key up to a moment, the oldest of them first."""
     query = select(events).where(E.key == key, E.time <= until).order_by(*(each.desc() for each in _OF_ONE))
     return (await _fetch(database, query.limit(most)))[::-1]
+
+
+async def find_newest_of_types(
+    database: Database, types: Collection[str], since: datetime, most: int
+) -> list[Archived]:
+    """Give the last events of each type since a moment, at most so many of one: each is a walk along an index."""
+    newest = [
+        select(events)
+        .where(E.type == each, E.time >= since, E.day >= day_of(since))
+        .order_by(E.time.desc())
+        .limit(most)
+        .subquery()
+        .select()
+        for each in types
+    ]
+    return await _fetch(database, union_all(*newest))
 
 
 async def count_orders(database: Database, types: Sequence[str], since: datetime, before: datetime) -> list[Group]:
@@ -191,37 +212,29 @@ async def count_orders(database: Database, types: Sequence[str], since: datetime
     return [_group(types, **row) for row in found]
 
 
-async def list_page(
-    database: Database, filters: Filters, after: Place | None, limit: int, *, newest: bool = False
-) -> list[Archived]:
-    """Give what an index leads to, the oldest or the `newest` first. What an index cannot tell is not asked for."""
-    order = [each.desc() for each in _ORDER] if newest else _ORDER
-    query = _query(filters).order_by(*order).limit(limit)
-    return await _fetch(database, query if after is None else query.where(*_beyond(after, newest=newest)))
+async def list_page(database: Database, filters: Filters, after: Place | None, limit: int) -> list[Archived]:
+    """Give what an index leads to, in order of time. What an index cannot tell is not asked for."""
+    return await _fetch(database, _query(filters, after).limit(limit))
 
 
-def _query(filters: Filters) -> Select[Any]:
+def _query(filters: Filters, after: Place | None) -> Select[Any]:
     """Ask for what an index leads to. A day is said beside a time: only so are the partitions of others left alone."""
-    query = select(events)
-    for column in (E.type, E.key, E.correlationid):
+    query = select(events).order_by(*(each.desc() for each in _ORDER) if filters.newest_first else _ORDER)
+    for column in (E.id, E.type, E.source, E.key, E.correlationid, E.traceid):
         if (wanted := getattr(filters, column.key)) is not None:
             query = query.where(column == wanted)
     if filters.since is not None:
         query = query.where(E.time >= filters.since, E.day >= day_of(filters.since))
     if filters.until is not None:
         query = query.where(E.time < filters.until, E.day <= day_of(filters.until))
+    if after is not None and filters.newest_first:
+        query = query.where(E.time <= after.time, E.day <= day_of(after.time), tuple_(*_ORDER) < astuple(after))
+    elif after is not None:
+        query = query.where(E.time >= after.time, E.day >= day_of(after.time), tuple_(*_ORDER) > astuple(after))
     return query
 
 
-def _beyond(after: Place, *, newest: bool) -> tuple[ColumnElement[bool], ...]:
-    """Say what comes after a place, on the way to the newest, or from there."""
-    place, day = (after.time, after.id, after.source), day_of(after.time)
-    if newest:
-        return E.time <= after.time, E.day <= day, tuple_(*_ORDER) < place
-    return E.time >= after.time, E.day >= day, tuple_(*_ORDER) > place
-
-
-async def _fetch(database: Database, query: Select[Any]) -> list[Archived]:
+async def _fetch(database: Database, query: Select[Any] | CompoundSelect[Any]) -> list[Archived]:
     async with database.reading() as connection:
         rows = (await connection.execute(query)).mappings().all()
     return [_archived(**row) for row in rows]

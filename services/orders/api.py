@@ -1,15 +1,18 @@
-"""Orders' HTTP API: placing, cancelling, looking up and following orders; `menu_api` adds the menu."""
+"""Orders' HTTP API: placing, cancelling, looking up and following orders.
+
+`listing` adds lists of them, `menu_api` the menu.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
-from backbone.http import Answer, Command, Db, Paging, Problem
+from backbone.http import Answer, Command, Db, Problem
 from backbone.http.commands import CommandRequest
 from backbone.http.context import Ctx
 from backbone.http.described import ACCEPTED
-from backbone.http.doors import Asking, confine
+from backbone.http.doors import Asking
 from backbone.http.opening import OpeningRoute
 from backbone.http.permissions import may
 from backbone.http.problems import invalid
@@ -20,12 +23,13 @@ from backbone.storage.database import Tx
 from backbone.storage.statement import Session
 from backbone.values.fields import Key
 from services.orders import decisions, menu_api, refunds, store
-from services.orders.bodies import Cancellation, Forgotten, NewOrder, OrderDocument, OrderPage, OrderView, RefundBody
+from services.orders.bodies import Cancellation, Forgotten, NewOrder, OrderDocument, RefundBody
 from services.orders.decisions import Decision, TooLate
 from services.orders.events import Money
 from services.orders.following import find, following
 from services.orders.forgetting import forget
-from services.orders.order import Order, Refund, Status
+from services.orders.listing import api as listing
+from services.orders.order import Order, Refund
 from services.orders.placing import PLACING, going_on
 from services.orders.refunds import NothingPaid, TooMuch
 from services.orders.settings import Settings
@@ -33,6 +37,7 @@ from services.orders.showing import Document, document
 
 router = APIRouter(route_class=OpeningRoute)
 router.include_router(menu_api.router)
+router.include_router(listing.router)  # before an order: its count is none
 
 PROBLEMS = {
     **menu_api.PROBLEMS,
@@ -85,23 +90,6 @@ async def forget_customer(customer: CustomerId, command: Command) -> Response:
     answer = await command.run(lambda tx: forget(tx, customer, command.actor))
     command.context.sealing.drop()
     return answer
-
-
-@router.get("/orders", response_model=OrderPage)
-@may("orders.read", own=True)
-async def list_orders(
-    db: Db,
-    caller: Asking,
-    page: Paging,
-    status: Annotated[Status | None, Query(description="Only orders that stand there.")] = None,
-    customer: Annotated[Key | None, Query(description="Only orders of this customer.")] = None,
-) -> Any:
-    """Lists the orders, the newest first; a customer's own ones alone to a customer."""
-    confine(caller, customer)
-    views = [
-        OrderView.model_validate(each) for each in await store.list_page(db, page, status, customer or caller.only)
-    ]
-    return page.answer(views, key=lambda view: view.id)
 
 
 @router.get("/orders/{order}", response_model=OrderDocument)

@@ -243,20 +243,6 @@ class RefundView(View):
     failure: str | None
 
 
-class OrderView(View):
-    """Shows an order as lists do, without its timeline."""
-
-    id: str
-    status: Status
-    reason: str | None
-    customer: CustomerView
-    fulfilment: Fulfilment
-    address: str | None
-    lines: list[LineView]
-    total: MoneyView
-    placed_at: datetime
-
-
 class ExpectedView(View):
     """Tells the status that should come next, and when; a time that has passed means that it is late."""
 
@@ -264,10 +250,28 @@ class ExpectedView(View):
     at: datetime
 
 
-class OrderDocument(OrderView):
-    """Shows an order with everything that has happened to it. `expected` is null at its end."""
+class OrderView(View):
+    """Shows an order as lists do, without its timeline.
 
+    `since` is when it came where it stands. `expected` is null at its end, and while it waits for stock.
+    """
+
+    id: str
+    status: Status
+    since: datetime
+    reason: str | None
+    customer: CustomerView
+    fulfilment: Fulfilment
+    address: str | None
+    lines: list[LineView]
+    total: MoneyView
+    placed_at: datetime
     expected: ExpectedView | None
+
+
+class OrderDocument(OrderView):
+    """Shows an order with everything that has happened to it."""
+
     refunds: list[RefundView]
     timeline: list[EntryView]
 
@@ -303,6 +307,13 @@ class OrderPage(BaseModel):
 
     items: list[OrderView]
     next: str | None
+
+
+class OrderCount(BaseModel):
+    """Counts the orders of a list; where that is not `exact`, there are more."""
+
+    count: int
+    exact: bool
 
 
 class MenuPage(BaseModel):

@@ -180,7 +180,7 @@ async def lock_all(tx: Tx, ids: Iterable[str]) -> dict[str, Order]:
     Those that do not exist are left out.
     """
     found = await _LOCK_ALL.fetch(tx.raw, ids=sorted(set(ids)))
-    return {row["id"]: _order(row) for row in found}
+    return {row["id"]: order_of(row) for row in found}
 
 
 async def add_all(tx: Tx, decided: Sequence[tuple[Decision, Cause]]) -> set[str]:
@@ -222,22 +222,6 @@ async def find(session: Session, order: str) -> Story | None:
     """Return an order with its timeline and its refunds, or None."""
     found = await _FIND.fetch(session, id=order)
     return _story(found[0]) if found else None
-
-
-async def list_page(database: Database, page: Page, status: Status | None, customer: str | None) -> list[Order]:
-    """Return the orders of a page, the newest first.
-
-    `status` and `customer`, where given, leave all others out.
-    """
-    query = select(orders).order_by(orders.c.id.desc()).limit(page.limit + 1)
-    if status:
-        query = query.where(orders.c.status == status)
-    if customer is not None:
-        query = query.where(orders.c.customer_id == customer)
-    if page.after:
-        query = query.where(orders.c.id < page.after)
-    async with database.reading() as connection:
-        return [_order(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def list_newer(database: Database, seen: Mapping[str, int], most: int) -> list[Newer]:
@@ -297,7 +281,8 @@ def _new_entries(decided: Iterable[Decision]) -> list[TimelineEntry]:
     return [TimelineEntry(decision.state.id, entry) for decision in decided for entry in decision.entries]
 
 
-def _order(row: Any) -> Order:
+def order_of(row: Any) -> Order:
+    """Read an order from its row."""
     return Order(
         id=row["id"],
         customer=Customer(row["customer_id"], row["customer_name"], row["customer_email"]),
@@ -334,7 +319,7 @@ def _item(row: Any, currency: str) -> MenuItem:
 
 def _story(row: Any) -> Story:
     entries = msgspec.convert(row["timeline"], list[Entry])
-    return Story(_order(row), entries, [_refund(each) for each in row["refunds"] or ()])
+    return Story(order_of(row), entries, [_refund(each) for each in row["refunds"] or ()])
 
 
 def _refund(row: Any) -> Refund:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -22,6 +23,9 @@ metadata = MetaData()
 
 # Ids are UUIDv7 in lower case: compared byte by byte, their order is the order of placement.
 ID = Text(collation="C")
+
+# Where an order can be late: all but the ends, and where it waits for stock.
+LATE_IN = ("placed", "confirmed", "preparing", "baked", "ready", "dispatched", "cancelling")
 
 OF_ITS_ORDER = "(SELECT o.customer_id FROM orders AS o WHERE o.id = order_id)"
 
@@ -47,6 +51,7 @@ orders = Table(
     Column("correlationid", Text),
     Index("orders_by_status", "status", "id"),
     Index("orders_by_customer", "customer_id", "id"),
+    Index("orders_open", "status", "stepped_at", "id", postgresql_where=text(f"status IN {LATE_IN}")),
     info=own("customer_id", "UPDATE"),
 )
 

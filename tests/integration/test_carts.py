@@ -225,6 +225,45 @@ async def test_an_item_is_removed_and_told_and_cannot_be_removed_again(till: Til
     assert await till.told(cart) == ["item-added-to-cart", "item-added-to-cart", "item-removed-from-cart"]
 
 
+async def test_how_many_there_are_of_an_item_is_set_and_told(till: Till) -> None:
+    cart = await till.filled("margherita", "cola")
+    for quantity, told in (
+        (3, ["added"]),
+        (3, []),
+        (2, ["removed", "added"]),
+        (0, ["removed"]),
+        (0, []),
+        (1, ["added"]),
+    ):
+        before = await till.told(cart)
+        answer = await till.carts.client.put(f"/carts/{cart}/items/cola", json={"quantity": quantity})
+        assert (answer.status_code, answer.headers["location"]) == (202, f"/carts/{cart}")
+        assert (answer.json()["quantity"], answer.json()["status"]) == (quantity, "received")
+        lines = [("margherita", 1), ("cola", quantity)][: 2 if quantity else 1]
+        assert [(each["item"], each["quantity"]) for each in (await till.view(cart))["lines"]] == lines
+        after = (await till.told(cart))[len(before) :]
+        assert [each.split("-")[1] for each in after] == told
+
+
+@pytest.mark.parametrize("quantity", [-1, 1001, 1.5, "2", None])
+async def test_how_many_there_are_cannot_be_set_to_what_no_order_has(till: Till, quantity: Any) -> None:
+    cart = await till.filled("cola")
+    answer = await till.carts.client.put(f"/carts/{cart}/items/cola", json={"quantity": quantity})
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["quantity"])
+    assert (await till.view(cart))["lines"] == [{"item": "cola", "quantity": 1}]
+
+
+async def test_how_many_there_are_is_not_set_in_no_cart_nor_while_it_is_checked_out(till: Till) -> None:
+    async def refusal(cart: str) -> tuple[int, str]:
+        answer = await till.carts.client.put(f"/carts/{cart}/items/cola", json={"quantity": 2})
+        return answer.status_code, answer.json()["title"]
+
+    assert await refusal(new_id()) == (404, "No such cart")
+    cart = await till.filled()
+    await till.check_out(cart)
+    assert await refusal(cart) == (409, "Checkout under way")
+
+
 async def test_a_cart_becomes_an_order_of_all_that_was_received(till: Till) -> None:
     cart = await till.filled("margherita", "cola", "margherita")
     answer = await till.check_out(cart)

@@ -42,6 +42,7 @@ async def test_a_customers_cart_is_hers_from_its_first_item_on(carts: Fed, issue
         ("GET", "", None),
         ("POST", "/items", item("ben")),
         ("POST", "/items", item(None)),
+        ("PUT", "/items/margherita", {"quantity": 5}),
         ("DELETE", "/items/margherita", None),
         ("POST", "/checkout", terms),
     ):

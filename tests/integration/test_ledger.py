@@ -22,7 +22,8 @@ from backbone.ids import new_id
 from backbone.jobs.work import Done, Job
 from backbone.storage.database import Database
 from deployment.catalogue import sample_of
-from services.ledger import archive, catalogue_api, jobs, releases, store
+from services.ledger import archive, catalogue_api, jobs, releases, remembered, store
+from services.ledger.asking import Services
 from services.ledger.consumers import keep
 from services.ledger.jobs import PARTITION
 from services.ledger.releases import RELEASES, Form
@@ -38,6 +39,7 @@ from tests.waiting import eventually
 PLACED, V1, V2, COMPLETED = (
     f"sliceline.orders.order-{event}" for event in ("placed.v1", "confirmed.v1", "confirmed.v2", "completed.v1")
 )
+RESERVED = "sliceline.inventory.stock-reserved.v1"
 
 
 @pytest.fixture
@@ -56,15 +58,15 @@ def attribute(record: FakeRecord, name: str) -> str:
     return dict(record.headers)[f"ce_{name}"].decode()
 
 
-async def listed(service: Fed, **asked: Any) -> dict[str, Any]:
-    answer = await service.client.get("/events", params=asked)
+async def listed(ledger: Fed, /, **asked: Any) -> dict[str, Any]:
+    answer = await ledger.client.get("/events", params=asked)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-async def ids(service: Fed, **asked: Any) -> list[str]:
-    return [each["id"] for each in (await listed(service, **asked))["items"]]
+async def ids(ledger: Fed, /, **asked: Any) -> list[str]:
+    return [each["id"] for each in (await listed(ledger, **asked))["items"]]
 
 
 async def test_every_event_is_kept_once_in_each_version_and_by_whatever_replica(ledger: Fed) -> None:
@@ -92,6 +94,10 @@ async def test_a_record_is_kept_byte_for_byte(ledger: Fed) -> None:
     assert kept is not None
     assert (kept.record_key, kept.value, kept.headers) == (record.key, value, record.headers)
     assert kept.recorded_at == datetime(2025, 11, 24, 16, 0, 0, 123_000, UTC)
+    step = (await ledger.client.get(f"/events/{event}/step")).json()
+    assert (step["event"], step["key"], step["finished"], step["unfinished"]) == (event, kept.key, [], [])
+    assert step["sentence"].startswith("The order ")
+    assert (await ledger.client.get(f"/events/{new_id()}/step")).status_code == 404
     told = (await ledger.client.get(f"/events/{event}")).json()["raw"]
     assert b64decode(told["value_base64"]) == value
     assert [(each["name"], each["value_base64"]) for each in told["headers"]][:3] == [
@@ -160,16 +166,16 @@ async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) 
         ({"text": orders[1].upper()}, every[1:2]),
         ({"topic": records[0].topic}, every),
         ({"topic": "kitchen.events"}, []),
-        ({"newest": True}, every[::-1]),
-        ({"newest": True, "topic": records[0].topic, "until": "2026-11-03T10:00:00Z"}, every[1::-1]),
+        ({"newest_first": True}, every[::-1]),
+        ({"newest_first": True, "topic": records[0].topic, "until": "2026-11-03T10:00:00Z"}, every[1::-1]),
     ):
         assert await ids(ledger, **asked) == wanted, asked
     first = await listed(ledger, limit=2)
     rest = await listed(ledger, limit=2, after=first["next"])
     assert [each["id"] for each in (*first["items"], *rest["items"])] == every
     assert rest["next"] is None
-    last = await listed(ledger, limit=2, newest=True)
-    rest = await listed(ledger, limit=2, newest=True, after=last["next"])
+    last = await listed(ledger, limit=2, newest_first=True)
+    rest = await listed(ledger, limit=2, newest_first=True, after=last["next"])
     assert [each["id"] for each in (*last["items"], *rest["items"])] == every[::-1]
     assert rest["next"] is None
     refused = await ledger.client.get("/events", params={"pattern": '{"data": 3}'})
@@ -177,6 +183,133 @@ async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) 
     for moment in ("0001-01-01T00:00:00+23:00", "0.5", "2026-11-02", "2026-11-02T10:00:00"):
         refused = await ledger.client.get("/events", params={"since": moment})
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "since"), moment
+
+
+async def test_events_are_listed_the_newest_first_page_by_page(ledger: Fed) -> None:
+    records = [
+        changed(ledger.record(PLACED, sample_of(PLACED)), time=f"2026-11-0{day}T10:00:00Z") for day in range(1, 6)
+    ]
+    await ledger.deliver(*records)
+    every = [attribute(each, "id") for each in records]
+    first = await listed(ledger, newest_first=True, limit=2)
+    rest = await listed(ledger, newest_first=True, limit=3, after=first["next"])
+    assert [each["id"] for each in (*first["items"], *rest["items"])] == every[::-1]
+    assert rest["next"] is None
+    until = {"until": "2026-11-04T10:00:00Z", "limit": 1}
+    assert await ids(ledger, newest_first=True, **until) == [every[2]]
+    assert await ids(ledger, newest_first=True, pattern='{"data": {"order": [{"exists": true}]}}') == every[::-1]
+
+
+async def test_events_are_found_by_service_by_id_and_by_trace(ledger: Fed) -> None:
+    traced, other, foreign = (ledger.record(each, sample_of(each)) for each in (PLACED, V1, RESERVED))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    span = ("ce_traceparent", f"00-{trace}-b7ad6b7169203331-01".encode())
+    traced = replace(traced, headers=[*traced.headers, span])
+    twin = changed(traced, source="/elsewhere")
+    await ledger.deliver(traced, other, foreign, twin)
+    names = {attribute(each, "id"): each for each in (traced, other, foreign)}
+    assert await ids(ledger, service="inventory") == [attribute(foreign, "id")]
+    assert set(await ids(ledger, service="orders")) == names.keys() - {attribute(foreign, "id")}
+    assert await ids(ledger, service="nobody") == []
+    assert [each["source"] for each in (await listed(ledger, id=attribute(traced, "id")))["items"]] == [
+        "/elsewhere",
+        "/sliceline/orders",
+    ]
+    found = (await listed(ledger, traceid=trace))["items"]
+    assert [(each["id"], each["traceid"]) for each in found] == [(attribute(traced, "id"), trace)] * 2
+    assert (await listed(ledger, id=attribute(other, "id")))["items"][0]["traceid"] is None
+    for asked, field in (({"service": "orders", "source": "/elsewhere"}, "service"), ({"traceid": "no"}, "traceid")):
+        refused = await ledger.client.get("/events", params=asked)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+
+
+async def test_what_was_found_last_is_told_at_once_with_its_age_and_then_looked_for_again(
+    ledger: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked(path: str, **more: Any) -> dict[str, Any]:
+        answer = await ledger.client.get(path, params={"last": True, **more})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    for path in ("/funnel", "/backlogs", "/balance"):
+        first, again = await asked(path), await asked(path)
+        assert first.pop("age_seconds") <= again.pop("age_seconds") < 10
+        assert first == again
+    monkeypatch.setattr(remembered, "FRESH", 0.0)
+    await ledger.deliver(changed(ledger.record(PLACED, sample_of(PLACED)), time=ledger.database.now().isoformat()))
+    assert (await asked("/funnel"))["came"] == 0
+
+    async def is_renewed() -> bool:
+        return bool((await asked("/funnel"))["came"] == 1)
+
+    await eventually(is_renewed, 10)
+    live = (await ledger.client.get("/funnel")).json()
+    assert (live["came"], live["age_seconds"]) == (1, 0.0)
+    refused = await ledger.client.get("/funnel", params={"last": True, "patience": 5})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "last")
+
+
+async def test_what_has_changed_of_late_is_told_the_newest_first(ledger: Fed) -> None:
+    now = ledger.database.now()
+
+    def act(ago: int, what: str, outcome: str = "done") -> str:
+        at = (now - timedelta(minutes=ago)).isoformat().replace("+00:00", "Z")
+        told = {"at": at, "actor": "anonymous", "what": what, "path": "/here", "outcome": outcome, "status": 200}
+        return json.dumps({**told, "correlationid": "c"})
+
+    def happened(event_type: str, ago: int, **data: Any) -> FakeRecord:
+        time = (now - timedelta(minutes=ago)).isoformat()
+        return changed(ledger.record(event_type, {**sample_of(event_type), **data}), time=time)
+
+    pressed = [act(3, "POST /tickets/{order}/baked"), act(4, "POST /pauses", "refused")]
+    acts = [act(2, "POST /pauses"), *pressed, act(20, "POST /redrives")]
+    await ledger.deliver(
+        happened("sliceline.kitchen.acts-recorded.v1", 1, acts=acts),
+        happened("sliceline.ledger.balance-broken.v1", 5, consumer="loyalty"),
+        happened("sliceline.ledger.balance-broken.v1", 16, consumer="alerts"),
+        happened(PLACED, 1),
+        replace(happened("sliceline.orders.acts-recorded.v1", 1), value=b'{"acts": [3]}'),
+    )
+
+    async def told(**asked: Any) -> list[tuple[str, str, str | None]]:
+        found = (await ledger.client.get("/changes", params=asked)).json()
+        assert found["is_cut"] is False
+        return [(each["service"], each["text"], each["by"]) for each in found["items"]]
+
+    broken = "did with its events does not add up to what is archived."
+    lately = [("kitchen", "POST /pauses", "anonymous"), ("ledger", f"What loyalty {broken}", None)]
+    assert await told() == lately
+    assert await told(since=(now - timedelta(minutes=30)).isoformat()) == [
+        *lately,
+        ("ledger", f"What alerts {broken}", None),
+        ("kitchen", "POST /redrives", "anonymous"),
+    ]
+
+
+async def test_what_waits_in_every_service_is_told_in_one_answer(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await asyncio.to_thread(new_database, "loyalty")
+    with serving(LOYALTY, url) as address:
+        monkeypatch.setenv("SLICELINE_SERVICES", f"loyalty={address},kitchen=http://127.0.0.1:1")
+        async with fed(SERVICE, new_database) as ledger:
+            loyalty = Fed(LOYALTY, Database(url, "loyalty"), ledger.client, ledger.context)
+            first = loyalty.record(COMPLETED, sample_of(COMPLETED))
+            await park(loyalty, first)
+            held = loyalty.record(COMPLETED, sample_of(COMPLETED))  # of the same key
+            await loyalty.deliver(replace(held, offset=1))
+            found = (await ledger.client.get("/backlogs")).json()
+            assert found["silent"] == ["kitchen"]
+            [waiting] = found["services"]
+            assert waiting["service"] == "loyalty"
+            assert (waiting["parked"]["events"], waiting["parked"]["keys"]) == (2, 1)
+            assert waiting["needs"] == [waiting["needs"][0]]
+            assert "BoomError: no" in waiting["needs"][0]
+            sums = found["sums"]
+            assert (sums["parked"], sums["keys"], sums["needs"], sums["given_up"]) == (2, 1, 1, 0)
+            assert sums["parked_since"] == waiting["parked"]["since"]
+            await loyalty.database.close()
 
 
 async def test_a_search_that_looks_inside_says_where_it_has_stopped(
@@ -254,6 +387,31 @@ async def test_a_journey_tells_how_far_each_listener_is(
             broken = (await ledger.client.get("/why", params=asked)).json()["broken"]
             assert (broken["kind"], broken["service"]) == ("no-answer", "router")
             await loyalty.database.close()
+
+
+async def test_a_journey_of_hundreds_of_events_asks_each_service_once_and_about_what_it_reads(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    post = Services.post
+
+    async def counted(services: Services, name: str, path: str, body: Any) -> Any:
+        asked.append(len(body["events"]))
+        return await post(services, name, path, body)
+
+    monkeypatch.setattr(Services, "post", counted)
+    url = await asyncio.to_thread(new_database, "loyalty")
+    with serving(LOYALTY, url) as address:
+        monkeypatch.setenv("SLICELINE_SERVICES", f"loyalty={address}")
+        async with fed(SERVICE, new_database) as ledger:
+            order = new_id()
+            types = [COMPLETED, *[PLACED] * 300]
+            await ledger.deliver(*(ledger.record(each, {**sample_of(each), "order": order}, "s") for each in types))
+            for _ in range(2):
+                found = await journey_of(ledger, order)
+                assert (len(found["steps"]), found["unanswered"]) == (301, [])
+                assert sum(len(each["listeners"]) for each in found["steps"]) == 1
+            assert asked == [301, 1]
 
 
 class BoomError(SlicelineError):

@@ -67,11 +67,25 @@ BODIES: Mapping[tuple[str, str], Callable[[str], Body | None]] = {
     ("POST", "/orders"): order,
     ("POST", "/orders/{order}/cancel"): lambda _: None,
     ("POST", "/carts/{cart}/items"): lambda name: {"item": ITEM, "customer": person(name)},
+    ("PUT", "/carts/{cart}/items/{item}"): lambda _: {"quantity": 3},
     ("DELETE", "/carts/{cart}/items/{item}"): lambda _: None,
     ("POST", "/carts/{cart}/checkout"): lambda _: TERMS,
     ("POST", "/reviews"): review,
 }
 """What somebody sends in this name who writes."""
+
+
+def listing_alone(listed: Body, order: str) -> None:
+    assert [each["id"] for each in listed["items"]] == [order]
+    assert listed["next"] is None
+
+
+def counting_alone(counted: Body, _: str) -> None:
+    assert counted == {"count": 1, "exact": True}
+
+
+LISTS: Mapping[str, Callable[[Body, str], None]] = {"/orders": listing_alone, "/orders/count": counting_alone}
+"""How lists of a customer's own, who has one order, are looked at."""
 CHOSEN = ("POST", "/carts/{cart}/items")
 """Where whoever asks chooses the id, and one that nobody has is a new cart's. Many of them are written together."""
 ROWS = {
@@ -232,9 +246,7 @@ async def test_nobody_does_anything_in_anothers_name_or_is_listed_what_is_anothe
             if method == "GET":
                 told = await shop.ask(other, service, "GET", f"{path}?customer={quote(owner, safe='')}")
                 absent = await shop.ask(other, service, "GET", f"{path}?customer=nobody-at-all")
-                listed = (await shop.ask(other, service, "GET", f"{path}?limit=100")).json()
-                assert [each["id"] for each in listed["items"]] == [shop.things["order", other]]
-                assert listed["next"] is None
+                LISTS[path]((await shop.ask(other, service, "GET", path)).json(), shop.things["order", other])
             else:
                 told = await shop.ask(other, service, method, path, BODIES[method, path](owner))
                 absent = await shop.ask(other, service, method, path, BODIES[method, path]("nobody-at-all"))

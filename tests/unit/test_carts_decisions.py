@@ -84,6 +84,39 @@ def test_what_is_not_in_the_cart_cannot_be_removed() -> None:
         decisions.remove(OPEN, "water", NOW)
 
 
+def of_margheritas(quantity: int) -> Decision[Cart]:
+    return decisions.set_quantity(OPEN, "margherita", quantity, NOW)
+
+
+def test_more_of_an_item_are_told_as_those_that_were_added_and_nothing_where_there_are_as_many() -> None:
+    assert of_margheritas(5) == added(OPEN, "margherita", 3)
+    assert decisions.set_quantity(OPEN, "water", 2, NOW) == added(OPEN, "water", 2)
+    assert of_margheritas(2) == Decision(OPEN)
+    assert decisions.set_quantity(OPEN, "water", 0, NOW) == Decision(OPEN)
+
+
+def test_fewer_of_an_item_are_told_as_all_taken_out_and_so_many_put_in_and_its_line_stays_where_it_was() -> None:
+    decision = of_margheritas(1)
+    lines = (Line("margherita", 1), LINES[1])
+    assert decision.state == replace(OPEN, lines=lines)
+    assert decision.events == (
+        *decisions.remove(OPEN, "margherita", NOW).events,
+        ItemAddedToCart(cart="c", version=1, item="margherita", quantity=1, lines=lines, customer=ADA),
+    )
+
+
+def test_none_of_an_item_is_told_as_taken_out() -> None:
+    assert of_margheritas(0) == decisions.remove(OPEN, "margherita", NOW)
+
+
+def test_how_many_there_are_is_not_changed_while_an_order_is_made_and_never_to_more_than_an_order_holds() -> None:
+    with pytest.raises(UnderWay):
+        decisions.set_quantity(UNDER_WAY, "cola", 1, NOW)
+    most = replace(EMPTY, lines=tuple(Line(f"item-{number}", 1) for number in range(MOST_LINES)))
+    with pytest.raises(Full, match="50 different items"):
+        decisions.set_quantity(most, "one-more", 1, NOW)
+
+
 def test_a_checkout_asks_for_an_order_of_all_that_is_in_the_cart() -> None:
     decision = decisions.check_out(OPEN, TERMS, NOW)
     assert decision.state.is_under_way

@@ -11,7 +11,7 @@ from services.console.asking import Ask, Refused, Services
 from services.console.drawing import Box, Row, centred, draw, halves, stack
 from services.console.masked import PLAIN, brief, masked, pretty
 from services.console.pages.contracts import wanted
-from services.console.pages.events import is_held, moment_of
+from services.console.pages.tailing import is_held, moment_of
 from services.console.pages.topology import declared, flow, rules_and_targets, topics
 from services.console.session import Session
 from services.console.traffic import Traffic, read

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from services.orders.decisions import Decision
-from services.orders.expecting import expected_of
+from services.orders.expecting import expected_of, limits
 from services.orders.order import ENDS, Fact, Status
 from services.orders.settings import Settings
+from services.orders.tables import LATE_IN
 from tests.unit.test_orders_decisions import NOW, Life, confirmed, placed
 
 USUAL = Settings(database_url="postgresql://nobody@nowhere/nothing").usual
@@ -63,3 +64,7 @@ def test_the_time_counts_from_when_the_order_came_where_it_stands() -> None:
     found = expected_of(Life().order, USUAL)
     assert found is not None
     assert found.at == NOW + timedelta(seconds=10)
+
+
+def test_an_order_can_be_late_in_those_statuses_that_have_an_index() -> None:
+    assert {each.status for each in limits(USUAL)} == set(LATE_IN)

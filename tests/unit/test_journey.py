@@ -99,6 +99,12 @@ def test_who_has_finished_who_has_not_and_who_did_not_answer_are_told() -> None:
     assert states["alerts"] == ("parked", "Boom", [])
 
 
+def test_a_step_says_what_led_to_it_and_holds_what_its_event_told() -> None:
+    first, second = told(event("placed"), event("reserved", RESERVED, 9, cause="placed", order="7")).steps
+    assert (first.causationid, second.causationid, second.correlationid) == (None, "placed", "a story")
+    assert second.data == {"order": "7"}
+
+
 def test_a_job_that_no_event_has_set_off_is_told_beside_them() -> None:
     job = Job("watch", "7", 0, None, NOON, None, None, None)
     found = told(event("placed"), orders=Account((Outcome("not read"),), (job,)))

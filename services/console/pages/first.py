@@ -3,6 +3,7 @@
 import htpy as h
 
 from services.console.asking import Ask
+from services.console.pages import operations
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -16,4 +17,6 @@ async def start(ask: Ask) -> Page:
     if ask.session is None:
         body = [h.p["A pizza chain that loses nothing."], h.p[h.a(".act", href="/login")["Log in"]]]
         return Page("Sliceline", body, ("./sliceline browse",))
+    if ask.may("ledger.read"):
+        return await operations.show(ask)
     return Page("Sliceline", h.p[f"You are {ask.session.name}."])

@@ -9,7 +9,7 @@ from htpy import Node
 
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WAITS, WELL, WRONG, live, mark, moment, notice, numbers, row, table
-from services.console.pages.events import filters, listed, masking_note, newer_than_seen, reading, said, tailed
+from services.console.pages.tailing import filters, listed, masking_note, newer_than_seen, reading, said, tailed
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.traffic import Traffic, traffic_of

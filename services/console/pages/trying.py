@@ -11,7 +11,7 @@ from services.console.asking import Ask, Refused, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, field, notice
 from services.console.forms import NotJson, area, read_json
 from services.console.masked import PLAIN
-from services.console.pages import events
+from services.console.pages import tailing
 from services.console.pages.rules import PATTERN, curl, told
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -30,11 +30,11 @@ async def attempt(ask: Ask) -> Page:
         " ",
         ask.may("rules.write") and h.button(type="submit", formaction="/rules/new")["Make a rule of it"],
     ]
-    says = (curl(ask, "reader", "/rules/test", '{"pattern": PATTERN, "event": EVENT}'), *events.said(ask)[:1])
+    says = (curl(ask, "reader", "/rules/test", '{"pattern": PATTERN, "event": EVENT}'), *tailing.said(ask)[:1])
     if not text:
         return Page("Try a pattern", form, says)
     try:
-        found, outcome = await asyncio.gather(events.listed(ask), _why(ask, text, event))
+        found, outcome = await asyncio.gather(tailing.listed(ask), _why(ask, text, event))
     except NotJson as error:
         return Page("Try a pattern", [form, notice(f"The pattern {error}", WRONG)], says, 422)
     except Refused as refused:
@@ -44,8 +44,8 @@ async def attempt(ask: Ask) -> Page:
         outcome,
         h.h2["What would have matched"],
         notice(_matching(found), WELL if found["items"] else OVER),
-        events.rows(ask, found),
-        events.older(ask, "/rules/try", found),
+        tailing.rows(ask, found),
+        tailing.older(ask, "/rules/try", found),
     ]
     return Page("Try a pattern", body, says)
 

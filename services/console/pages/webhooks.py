@@ -31,8 +31,8 @@ from services.console.forms import NotJson, is_typed, typed
 from services.console.masked import pretty
 from services.console.pages import deliveries
 from services.console.pages.endpoint_form import content, form
-from services.console.pages.events import moment_of
 from services.console.pages.rules import curl, told
+from services.console.pages.tailing import moment_of
 from services.console.routing import Pages
 from services.console.shell import Page
 

@@ -14,6 +14,7 @@ from services.ledger.balance.alarms import Acceptance, NotAsSaid, beyond, least
 from services.ledger.balance.bodies import AcceptanceBody, AcceptedView, BalanceView, EntryView, NowAccepted, OpenView
 from services.ledger.balance.decisions import Difference, Sheet
 from services.ledger.balance.jobs import Look
+from services.ledger.remembered import Found, Last
 
 DIFFERENCE = Told(
     "balance_difference",
@@ -40,17 +41,18 @@ router = APIRouter()
 
 @router.get("/balance", response_model=BalanceView)
 @may("ledger.read")
-async def get_balance(context: Ctx) -> Any:
+async def get_balance(context: Ctx, last: Last = False) -> Any:
     """Holds what every consumer did with its events against what is archived, by distinct event.
 
     archived = applied + ignored + parked + held + discarded + in_flight, where none is missing and none twice. What is
     `open` cannot be compared at this moment, and `silent` services do not answer. `candidates` are events that came
     since it balanced last. `accepted` is what somebody has accepted; `differences` come on top of that.
     """
-    found = await jobs.look(context)
+    found, age = await context.client(jobs.last_look).last() if last else Found(await jobs.look(context), 0.0)
     consumers = [_shown(found, sheet) for sheet in found.sheets]
     return {
         "at": found.at,
+        "age_seconds": age,
         "balances": all(each["balances"] for each in consumers),
         "silent": found.silent,
         "not_listed": [{"consumer": name, "why": why} for name, why in NOT_LISTED.items()],

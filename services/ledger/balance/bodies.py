@@ -72,6 +72,7 @@ class NotListedView(BaseModel):
 
 class BalanceView(BaseModel):
     at: datetime
+    age_seconds: float
     balances: bool
     silent: list[str]
     not_listed: list[NotListedView]

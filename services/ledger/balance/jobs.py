@@ -20,6 +20,7 @@ from services.ledger.balance import alarms, decisions, store
 from services.ledger.balance.alarms import Accepted, Alarm, beyond
 from services.ledger.balance.decisions import Kept, Place, Records, Sheet, Told
 from services.ledger.balance.store import Opening, Span
+from services.ledger.remembered import Remembered
 from services.ledger.settings import Settings
 
 BALANCE = "balance"
@@ -87,6 +88,11 @@ async def look(context: Context[Settings]) -> Look:
     heard = [each for several in told.values() for each in several or ()]
     silent = tuple(sorted(name for name, several in told.items() if several is None))
     return await compare(context.database, heard, silent, context.database.now())
+
+
+def last_look(context: Context[Settings]) -> Remembered[Look]:
+    """Make what remembers the last look: `context.client(last_look)` is a process's only one."""
+    return Remembered(lambda: look(context))
 
 
 async def compare(database: Database, heard: Sequence[Told], silent: tuple[str, ...], now: datetime) -> Look:
@@ -238,7 +244,9 @@ async def _candidates(
 
 async def run(_: Job, context: Context[Settings]) -> Look:
     """Look whether all adds up."""
-    return await look(context)
+    found = await look(context)
+    context.client(last_look).note(found)
+    return found
 
 
 async def settle(done: Sequence[Done], tx: Tx) -> None:

@@ -1,0 +1,57 @@
+"""Serves over HTTP what has changed in the shop of late."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from backbone.http import Db
+from backbone.http.opening import OpeningRoute
+from backbone.http.permissions import may
+from backbone.values.fields import Moment
+from services.ledger import store
+from services.ledger.changes import changes, types_told
+from services.ledger.questions import WIRING
+
+router = APIRouter(route_class=OpeningRoute)
+
+MOST = 200
+USUALLY = timedelta(minutes=15)
+
+
+class ChangeView(BaseModel):
+    """One change: `text` is what somebody did (`by`, with the `path` and what came of it), or what happened."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    service: str
+    text: str
+    event: str
+    by: str | None
+    path: str | None
+    outcome: str | None
+
+
+class ChangesView(BaseModel):
+    """What has changed since a moment, the newest first; `is_cut`: there was more."""
+
+    since: datetime
+    items: list[ChangeView]
+    is_cut: bool
+
+
+@router.get("/changes", response_model=ChangesView)
+@may("ledger.read")
+async def list_changes(
+    db: Db,
+    since: Annotated[Moment | None, Query(description="From when on; without it, a quarter of an hour back.")] = None,
+) -> Any:
+    """Lists what staff and operators changed and what the shop told of itself: contracts, balances, endpoints.
+
+    Buttons of kitchen and courier are no changes, nor is what was refused. All is told from archived events.
+    """
+    beginning = since or db.now() - USUALLY
+    found = changes(await store.find_newest_of_types(db, types_told(WIRING), beginning, MOST), beginning)
+    return {"since": beginning, "items": found[:MOST], "is_cut": len(found) > MOST}

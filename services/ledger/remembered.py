@@ -1,0 +1,75 @@
+"""Keeps what was found last to a question that takes long, and looks again in the background for whoever asks next."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import Context as Variables
+from typing import Annotated, Generic, NamedTuple, TypeVar
+
+from fastapi import Query
+
+from backbone.observing.logs import logger
+from backbone.running.pulse import describe
+
+FRESH = 3.0
+"""Seconds after which what was found is looked for again, once somebody asks."""
+Last = Annotated[
+    bool,
+    Query(description="What was found last, at once; where that is older than some seconds it is looked again then."),
+]
+T = TypeVar("T")
+
+
+class Found(NamedTuple, Generic[T]):
+    """Holds what was found last, and how many seconds ago."""
+
+    what: T
+    age: float
+
+
+class Remembered(Generic[T]):
+    """Answers at once with what `look` has found last; nobody looks as long as nobody asks."""
+
+    def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
+        self._look = look
+        self._known: tuple[T, float] | None = None
+        self._looking: asyncio.Task[T] | None = None
+
+    async def last(self) -> Found[T]:
+        """Return what was found last; only the very first is waited for. Raises what looking for that one raises."""
+        if self._known is None:
+            await asyncio.shield(self._begun())
+        what, at = self._known  # type: ignore[misc]  # it was looked for just now
+        age = time.monotonic() - at
+        if age > FRESH:
+            self._begun()
+        return Found(what, age)
+
+    def note(self, what: T) -> None:
+        """Remember what somebody else has found."""
+        self._known = what, time.monotonic()
+
+    def _begun(self) -> asyncio.Task[T]:
+        """Return the look that is under way, for all who want it; it belongs to none of their requests."""
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._looked(), context=Variables())
+            self._looking.add_done_callback(self._ended)
+        return self._looking
+
+    async def _looked(self) -> T:
+        found = await self._look()
+        self.note(found)
+        return found
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        self._looking = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("what was found last could not be renewed", action="look-failed", error=describe(error))
+
+    async def aclose(self) -> None:
+        """End a look that is under way."""
+        if (task := self._looking) is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,247 @@
+"""What the console says of the shop: whether anything is lost, where a journey's events are drawn, where ids lead."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from htpy import Node
+
+from services.console.elements import WAITS, WELL, WRONG
+from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
+from services.console.losses import parked, verdict
+from services.console.pages.events import record, trace_of
+from services.console.pages.mending import minor
+from services.console.pages.orders import expected, filters_of, wanted
+from services.console.pages.searching import TRACE, way
+from services.console.pages.steps import errors_of, is_wrong
+from services.console.picture import picture
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+BALANCED: dict[str, Any] = {"silent": [], "consumers": [{"consumer": "loyalty", "differences": []}]}
+FUNNEL = {"stuck_orders": 0}
+
+
+def backlog(**changes: Any) -> dict[str, Any]:
+    waits: dict[str, Any] = {
+        "outbox": {"waiting": 0, "refused": 0},
+        "parked": {"events": 0, "keys": 0},
+        "jobs": [],
+        "pauses": [],
+        "needs": [],
+    }
+    return waits | changes
+
+
+def lost(**counts: int) -> dict[str, Any]:
+    return {**BALANCED, "consumers": [{"consumer": "loyalty", "differences": [{"missing": 0, "twice": 0, **counts}]}]}
+
+
+def test_nothing_is_lost_where_all_adds_up_and_nothing_waits() -> None:
+    said = verdict(BALANCED, {"orders": backlog()}, FUNNEL)
+    assert said == (WELL, "No. Every event is accounted for, and nothing waits for anybody.")
+
+
+def test_what_is_lost_is_said_with_how_many_and_where_and_that_somebody_is_silent() -> None:
+    said = verdict(lost(missing=2, twice=1), {"kitchen": None}, FUNNEL)
+    assert said == (
+        WRONG,
+        "Yes: 2 events are missing at loyalty and 1 event was handled twice at loyalty. "
+        "What else is lost cannot be said: kitchen does not answer.",
+    )
+
+
+def test_it_cannot_be_said_while_somebody_does_not_answer() -> None:
+    assert verdict({**BALANCED, "silent": ["alerts"]}, {"carts": None}, FUNNEL) == (
+        WRONG,
+        "Whether anything is lost cannot be said: alerts and carts do not answer.",
+    )
+    assert verdict(None, {}, FUNNEL).text == "Whether anything is lost cannot be said: ledger does not answer."
+
+
+def test_what_waits_for_somebody_is_counted_and_is_not_lost() -> None:
+    waits = backlog(
+        parked={"events": 5, "keys": 2}, jobs=[{"given_up": 1}, {"given_up": 2}], outbox={"waiting": 3, "refused": 0}
+    )
+    assert parked(waits) == (2, 3)
+    said = verdict(BALANCED, {"orders": waits, "carts": backlog()}, {"stuck_orders": 1})
+    assert said.kind == WAITS
+    assert said.text == (
+        "No, nothing is lost. But somebody is needed: 2 events are parked, 3 are held behind, 3 jobs are given up and "
+        "1 order does not get on."
+    )
+    other = verdict(BALANCED, {"orders": backlog(needs=["a log broke"])}, FUNNEL)
+    assert other == (WAITS, "No, nothing is lost. But somebody is needed: 1 thing below.")
+
+
+def listener(
+    service: str, topic_ms: float | None = 10.0, handler_ms: float | None = 5.0, **more: Any
+) -> dict[str, Any]:
+    return {
+        "service": service,
+        "state": "handled",
+        "in_topic_ms": topic_ms,
+        "in_handler_ms": handler_ms,
+        "error": None,
+        "attempts": 1,
+        "errors": [],
+        "jobs": [],
+        "retried": [],
+        **more,
+    }
+
+
+def step(event: str, at: float, *listeners: dict[str, Any], source: str = "orders", cause: str | None = None) -> Any:
+    return {
+        "event": event,
+        "source": f"/sliceline/{source}",
+        "type": f"sliceline.{source}.{event}.v1",
+        "time": (NOON + timedelta(seconds=at)).isoformat(),
+        "in_outbox_ms": 20.0,
+        "causationid": cause,
+        "sentence": f"<{event}> happened.",
+        "listeners": list(listeners),
+    }
+
+
+def test_outbox_topic_and_handler_are_drawn_one_after_the_other_in_the_lanes_of_those_whose_they_are() -> None:
+    drawing = draw([step("placed", 0, listener("inventory"))])
+    assert drawing.lanes == ("orders", "inventory")
+    kinds = {bar.kind: bar for bar in drawing.bars}
+    assert (kinds[OUTBOX].lane, kinds[TOPIC].lane, kinds[HANDLER].lane) == (0, 1, 1)
+    assert kinds[OUTBOX].left == 0
+    assert kinds[OUTBOX].right == kinds[TOPIC].left
+    assert kinds[TOPIC].right == kinds[HANDLER].left
+    assert kinds[HANDLER].right == WIDTH
+    assert [round(kinds[each].ms) for each in (OUTBOX, TOPIC, HANDLER)] == [20, 10, 5]
+    assert title([step("placed", 0)], kinds[OUTBOX]) == "orders.placed: in the outbox 20 ms"
+
+
+def test_a_silence_is_cut_so_that_what_takes_milliseconds_is_still_seen() -> None:
+    drawing = draw([step("placed", 0, listener("inventory")), step("baked", 600, source="kitchen")])
+    [silence] = drawing.silences
+    assert silence.seconds == pytest.approx(600 - 0.035)
+    assert silence.right - silence.left < WIDTH / 10
+    first = next(bar for bar in drawing.bars if bar.kind == TOPIC)
+    assert first.right - first.left > WIDTH / 10
+    assert drawing.dots[1].x > silence.left
+
+
+def test_places_never_go_back_in_time_however_many_silences_there_are() -> None:
+    drawing = draw([step(f"e{number}", number * 60) for number in range(500)])
+    places = [dot.x for dot in drawing.dots]
+    assert places == sorted(places)
+    assert (places[0], len(drawing.silences)) == (0, 499)
+    assert places[-1] <= WIDTH
+
+
+def test_an_arrow_leads_from_a_cause_to_what_came_of_it() -> None:
+    drawing = draw([step("placed", 0), step("reserved", 1, source="inventory", cause="placed")])
+    assert [(each.start.step, each.end.step) for each in drawing.arrows] == [(0, 1)]
+
+
+def test_each_event_stands_below_its_cause_and_a_ring_of_causes_is_shown_as_well() -> None:
+    told = [
+        step("placed", 0, cause="a command"),
+        step("reserved", 1, cause="placed"),
+        step("paid", 2, cause="placed"),
+        step("mail", 3, cause="reserved"),
+    ]
+    assert tree(told) == [(0, 0), (1, 1), (3, 2), (2, 1)]
+    assert tree([step("one", 0, cause="two"), step("two", 1, cause="one")]) == [(0, 0), (1, 0)]
+    deep = [step(str(number), number, cause=str(number - 1)) for number in range(2000)]
+    assert tree(deep)[-1] == (1999, 1999)
+
+
+def test_a_drawing_says_nothing_that_is_not_escaped() -> None:
+    drawn = str(picture([step("placed", 0, listener("<b>"))]))
+    assert "&lt;placed&gt; happened." in drawn
+    assert "<b>" not in drawn
+
+
+def test_what_went_wrong_is_told_attempt_by_attempt_and_for_jobs() -> None:
+    fault = {"error": "OSError: away", "at": None, "together": 3}
+    job = {"kind": "charge", "attempts": 2, "error": "HTTP 503"}
+    ended = {"kind": "send", "attempts": 3, "error": "HTTP 500"}
+    told = listener("payments", state="parked", error="Boom", errors=[fault], jobs=[job], retried=[ended])
+    assert errors_of(told) == [
+        "OSError: away (one of 3 that were tried together)",
+        "Boom",
+        "job charge: HTTP 503 (2 attempts)",
+        "job send, done after 3 attempts: HTTP 500",
+    ]
+    assert is_wrong({"listeners": [told]})
+    assert not is_wrong({"listeners": [listener("payments")]})
+
+
+def said(node: Node) -> str:
+    return "".join(str(each) for each in (node if isinstance(node, list) else [node]))
+
+
+def test_an_order_in_a_list_says_what_is_next_and_what_it_is_of() -> None:
+    lines = [{"quantity": number, "item": f"i{number}"} for number in range(1, 6)]
+    assert wanted(lines) == "1 i1, 2 i2, 3 i3 and 2 more"
+    assert wanted(lines[:2]) == "1 i1 and 2 i2"
+    step = {"step": "baked", "at": "2026-11-27T12:00:00Z"}
+    assert said(expected(step)).startswith("baked due <time")
+    assert "baked late" in said(expected(step, late=True))
+
+
+def test_a_minute_that_a_field_gives_is_one_of_utc_and_what_is_empty_is_no_filter() -> None:
+    query = {"since": "2026-11-29T07:28", "until": "2026-11-29T07:28:00+01:00", "status": "", "customer": " ada "}
+    assert filters_of(query) == {
+        "customer": "ada",
+        "since": "2026-11-29T07:28Z",
+        "until": "2026-11-29T07:28:00+01:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "amount"), [("5", "GBP", 500), (" 5.25 ", "GBP", 525), ("", "GBP", None), ("12", "JPY", 12)]
+)
+def test_an_amount_is_read_as_people_write_it(text: str, currency: str, amount: int | None) -> None:
+    assert minor(text, currency) == amount
+
+
+@pytest.mark.parametrize("text", ["five", "5.001", "-1", "0", "NaN", "Infinity", "1e400"])
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        minor(text, "GBP")
+
+
+def about(order: str) -> dict[str, Any]:
+    return {"data": {"order": order}}
+
+
+def test_an_id_leads_to_its_order_its_event_or_the_one_order_of_its_story() -> None:
+    assert way("7", True, False, [], []) == "/orders/7"
+    assert way("7", False, False, [about("7")], []) == "/orders/7"
+    assert way("e/1", False, True, [], []) == "/events/e%2F1"
+    assert way("story", False, False, [], [about("7"), {"data": "text"}, about("7")]) == "/orders/7"
+
+
+def test_an_id_of_several_things_or_of_nothing_leads_nowhere() -> None:
+    assert way("story", False, False, [], [about("7"), about("8")]) is None
+    assert way("basil", False, False, [{"data": {"sku": "basil"}}], []) is None
+    assert way("nothing", False, False, [], []) is None
+
+
+def test_a_trace_is_known_by_its_id_and_by_a_whole_traceparent() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    for text in (trace, f"00-{trace}-00f067aa0ba902b7-01"):
+        found = TRACE.fullmatch(text)
+        assert found is not None
+        assert found[1] == trace
+    assert TRACE.fullmatch("01a22635-0c28-7311-b298-559b97fdbb8e") is None
+
+
+def test_headers_of_a_record_are_read_and_lead_to_its_trace() -> None:
+    raw = {
+        "headers": [
+            {"name": "ce_traceparent", "value_base64": "MDAtNGJmLTAwZi0wMQ=="},
+            {"name": "x", "value_base64": "/w=="},
+            {"name": "y", "value_base64": None},
+        ]
+    }
+    assert record(raw) == [("ce_traceparent", "00-4bf-00f-01"), ("x", "\\xff"), ("y", "–")]
+    assert trace_of(raw) == "4bf"
+    assert trace_of({"headers": []}) is None
