@@ -36,16 +36,16 @@ async def test_whoever_reads_older_events_is_told_of_new_ones_and_nothing_moves(
     await page.goto(f"/events?{urlencode({'type': PLACED})}")
     await expect(page.locator("tbody tr", has_text=first[-12:])).to_be_visible()
     await page.get_by_role("link", name="Hold still to read").click()
-    await expect(page.locator(".bar")).to_contain_text("Nothing new since")
+    await expect(page.locator(".fresh")).to_contain_text("Nothing new since")
     held = await page.locator("tbody tr").first.get_attribute("id")
     second = await shop.place({"margherita": 1})
-    await expect(page.locator(".bar")).to_contain_text("1 new")
+    await expect(page.locator(".fresh")).to_contain_text("1 new")
     assert await page.locator("tbody tr").first.get_attribute("id") == held
     await site.look(page, "events-held")
-    await page.locator(".bar").get_by_role("link").click()
+    await page.locator(".fresh").get_by_role("link").click()
     await expect(page.locator("tbody tr").first).to_contain_text(second[-12:])
     await page.go_back()
-    await expect(page.locator(".bar")).to_be_visible()
+    await expect(page.locator(".fresh")).to_be_visible()
 
 
 async def test_events_are_found_by_pattern_text_and_time_and_a_bad_pattern_is_said(site: Site, shop: Shop) -> None:
@@ -59,7 +59,7 @@ async def test_events_are_found_by_pattern_text_and_time_and_a_bad_pattern_is_sa
     await expect(page.locator("tbody tr")).to_have_count(1)
     await page.goto("/events?at=2020-01-01T00:00:00")
     await expect(page.locator(".empty")).to_contain_text("No event fits")
-    await expect(page.locator(".bar")).to_contain_text("To the newest")
+    await expect(page.locator(".fresh")).to_contain_text("To the newest")
     site.expected += 1
     bad = urlencode({"pattern": '{"data": 3}'})
     await page.goto(f"/events?{bad}")

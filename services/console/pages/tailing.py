@@ -66,7 +66,7 @@ def reading(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
     count = address(f"/live/newer{path}", {**kept(ask), "seen": seen})
     bar = live(count, _bar(ask, path, 0, more=False), name="newer")
     return [
-        bar if seen else h.div(".bar")[h.a(href=address(path, kept(ask)))["To the newest"]],
+        bar if seen else h.div(".fresh")[h.a(href=address(path, kept(ask)))["To the newest"]],
         _jumps(ask, path),
         rows(ask, found),
         older(ask, path, found),
@@ -211,9 +211,9 @@ def _hold(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
 def _bar(ask: Ask, path: str, number: int, *, more: bool) -> Node:
     to = address(path, kept(ask))
     if not number:
-        return h.div(".bar", role="status")[h.a(href=to)["To the newest"], h.span(".soft")["Nothing new since."]]
+        return h.div(".fresh", role="status")[h.a(href=to)["To the newest"], h.span(".soft")["Nothing new since."]]
     said = f"{number} and more" if more else f"{number:,}"
-    return h.div(".bar.new", role="status")[h.a(".act.main", href=to)[f"{said} new"], h.span["since this was shown"]]
+    return h.div(".fresh.new", role="status")[h.a(".act.main", href=to)[f"{said} new"], h.span["since this was shown"]]
 
 
 def _jumps(ask: Ask, path: str) -> Node:
