@@ -137,7 +137,7 @@ def said(ask: Ask, topic: str | None = None) -> tuple[str, ...]:
 def _wanted(ask: Ask, topic: str | None) -> dict[str, str | None]:
     """Say which events are wanted; by the service that a topic is of, as only of that there is an index."""
     service = topic.removesuffix(".events") if topic else None
-    return {**kept(ask), "topic": topic, "service": service if service in ask.services.names else None}
+    return {**kept(ask), "topic": topic, "source": f"/sliceline/{service}" if service in ask.services.names else None}
 
 
 def _row(ask: Ask, event: Mapping[str, Any]) -> Node:
