@@ -1,4 +1,4 @@
-"""Makes the form of a webhook endpoint, and reads it."""
+"""Makes the form of a webhook endpoint, reads it, and shows the secret of one that was made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,10 @@ import htpy as h
 from htpy import Node
 
 from backbone.ids import new_id
-from services.console.asking import Refused
-from services.console.elements import field
+from services.console.asking import Refused, at
+from services.console.elements import WAITS, field, identity, notice
 from services.console.forms import area, read_json, tick, within
+from services.console.shell import Page
 
 
 def form(to: str, said: Mapping[str, str], act: str, refused: Refused | None, *, is_new: bool = False) -> Node:
@@ -64,3 +65,13 @@ def _number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def with_secret(made: Mapping[str, Any], said: str) -> Page:
+    """Show the secret of an endpoint, this once."""
+    body = [
+        notice([said, " Keep its secret: it is not shown again."], WAITS),
+        h.p[identity(made["secret"])],
+        h.p[h.a(".act.main", href=at("/webhooks/{endpoint}", endpoint=made["id"]))["To the endpoint"]],
+    ]
+    return Page(made["id"], body, ("./sliceline webhooks listen",))

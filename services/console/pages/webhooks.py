@@ -30,7 +30,7 @@ from services.console.elements import (
 from services.console.forms import NotJson, is_typed, typed
 from services.console.masked import pretty
 from services.console.pages import deliveries
-from services.console.pages.endpoint_form import content, form
+from services.console.pages.endpoint_form import content, form, with_secret
 from services.console.pages.rules import curl, told
 from services.console.pages.tailing import moment_of
 from services.console.routing import Pages
@@ -83,7 +83,7 @@ async def make(ask: Ask) -> Page:
         return _making(ask, ask.form, f"pattern {error}")
     except Refused as refused:
         return _making(ask, ask.form, told(refused), refused)
-    return _with_secret(made, "It was made, and is pinged: it gets events once it has answered with the challenge.")
+    return with_secret(made, "It was made, and is pinged: it gets events once it has answered with the challenge.")
 
 
 @pages.page("/webhooks/{endpoint}", "webhooks.read")
@@ -141,7 +141,7 @@ async def rotate(ask: Ask) -> Page:
         made = await ask.act("POST", "webhooks", path, key=ask.form.get("once"))
     except Refused as refused:
         return await _page(ask, None, told(refused), refused)
-    return _with_secret(made, "The secret before signs as well for a day.")
+    return with_secret(made, "The secret before signs as well for a day.")
 
 
 @pages.act("/webhooks/{endpoint}/delete", "webhooks.write")
@@ -282,15 +282,6 @@ def _making(ask: Ask, said: Mapping[str, str], wrong: str = "", refused: Refused
     ]
     says = ("./sliceline webhooks listen", curl(ask, "operator", "/endpoints", '{"url": ADDRESS}', service="webhooks"))
     return Page("Make an endpoint", body, says, refused.status if refused else 422 if wrong else 200)
-
-
-def _with_secret(made: Mapping[str, Any], said: str) -> Page:
-    body = [
-        notice([said, " Keep its secret: it is not shown again."], WAITS),
-        h.p[identity(made["secret"])],
-        h.p[h.a(".act.main", href=at("/webhooks/{endpoint}", endpoint=made["id"]))["To the endpoint"]],
-    ]
-    return Page(made["id"], body, ("./sliceline webhooks listen",))
 
 
 def _row(known: Endpoint) -> Node:
