@@ -92,7 +92,8 @@ def older(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
     """Say how much is shown, and lead to what is older: no list just ends."""
     number, after = len(found["items"]), found["next"]
     if after is None:
-        return h.p(".more")[f"These {number:,} are all that fit, back to the oldest that is kept." if number else None]
+        said = "This one is" if number == 1 else f"These {number:,} are"
+        return h.p(".more")[f"{said} all there is, back to the oldest that is kept."] if number else None
     newest = next((each["time"] for each in found["items"]), None)
     seen = ask.query.get("seen") or newest
     to = address(path, {**kept(ask), "at": ask.query.get("at"), "after": after, "seen": seen})
