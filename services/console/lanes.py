@@ -6,7 +6,6 @@ milliseconds would vanish between a kitchen's minutes.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -19,8 +18,10 @@ CUT = 24.0
 """How wide a silence is drawn that is cut."""
 MOST_OF_CUTS = 0.35
 """The part of the width that silences take together at most."""
-SILENCE = timedelta(seconds=1)
-"""How long nothing has to happen for a silence to be cut."""
+SILENCE = 1.0
+"""For how many seconds nothing has to happen for a silence to be cut."""
+Moment = float
+"""Seconds since 1970: there are thousands in a drawing."""
 
 
 class Bar(NamedTuple):
@@ -71,14 +72,14 @@ class _Span(NamedTuple):
     service: str
     kind: str
     step: int
-    begin: datetime
-    end: datetime
+    begin: Moment
+    end: Moment
 
 
 def draw(steps: Sequence[Mapping[str, Any]]) -> Drawing:
     """Lay a journey out."""
     spans = [span for number, step in enumerate(steps) for span in _spans(number, step)]
-    told = [(service_of(step["source"]), when(step["time"])) for step in steps]
+    told = [(service_of(step["source"]), when(step["time"]).timestamp()) for step in steps]
     lanes = tuple(dict.fromkeys([*(service for service, _ in told), *(span.service for span in spans)]))
     rows = {service: number for number, service in enumerate(lanes)}
     scale = Scale([*((moment, moment) for _, moment in told), *((span.begin, span.end) for span in spans)])
@@ -93,19 +94,19 @@ def draw(steps: Sequence[Mapping[str, Any]]) -> Drawing:
 class Scale:
     """Says where in the drawing a moment is."""
 
-    def __init__(self, spans: Iterable[tuple[datetime, datetime]]) -> None:
+    def __init__(self, spans: Iterable[tuple[Moment, Moment]]) -> None:
         busy = _merged(spans)
         cut = min(CUT, WIDTH * MOST_OF_CUTS / (len(busy) - 1)) if len(busy) > 1 else 0.0
         room = WIDTH - cut * (len(busy) - 1)
-        whole = sum(((end - begin) / timedelta(seconds=1)) ** 0.5 for begin, end in busy) or 1.0
-        self._parts: list[tuple[datetime, datetime, float, float]] = []
+        whole = sum((end - begin) ** 0.5 for begin, end in busy) or 1.0
+        self._parts: list[tuple[Moment, Moment, float, float]] = []
         left = 0.0
         for begin, end in busy:
-            right = left + room * ((end - begin) / timedelta(seconds=1)) ** 0.5 / whole
+            right = left + room * (end - begin) ** 0.5 / whole
             self._parts.append((begin, end, left, right))
             left = right + cut
 
-    def at(self, moment: datetime) -> float:
+    def at(self, moment: Moment) -> float:
         """Return the place of a moment at which something went on."""
         begin, end, left, right = self._parts[bisect_left(self._parts, moment, key=lambda each: each[1])]
         part = (moment - begin) / (end - begin) if end > begin else 0.0
@@ -115,7 +116,7 @@ class Scale:
     def silences(self) -> list[Silence]:
         """Return the silences that are cut."""
         return [
-            Silence(round(before[3], 1), round(after[2], 1), (after[0] - before[1]) / timedelta(seconds=1))
+            Silence(round(before[3], 1), round(after[2], 1), after[0] - before[1])
             for before, after in pairwise(self._parts)
         ]
 
@@ -144,22 +145,21 @@ def title(steps: Sequence[Mapping[str, Any]], bar: Bar) -> str:
 
 
 def _spans(number: int, step: Mapping[str, Any]) -> Iterable[_Span]:
-    told = when(step["time"])
-    recorded = told + timedelta(milliseconds=step["in_outbox_ms"] or 0)
+    told = when(step["time"]).timestamp()
+    recorded = told + (step["in_outbox_ms"] or 0) / 1000
     if step["in_outbox_ms"]:
         yield _Span(service_of(step["source"]), OUTBOX, number, told, recorded)
     for each in step["listeners"]:
-        began = recorded + timedelta(milliseconds=each["in_topic_ms"] or 0)
+        began = recorded + (each["in_topic_ms"] or 0) / 1000
         if each["in_topic_ms"]:
             yield _Span(each["service"], TOPIC, number, recorded, began)
         if each["in_handler_ms"]:
-            handled = began + timedelta(milliseconds=each["in_handler_ms"])
-            yield _Span(each["service"], HANDLER, number, began, handled)
+            yield _Span(each["service"], HANDLER, number, began, began + each["in_handler_ms"] / 1000)
 
 
-def _merged(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+def _merged(spans: Iterable[tuple[Moment, Moment]]) -> list[tuple[Moment, Moment]]:
     """Return the times in which something went on, those together between which hardly anything lies."""
-    busy: list[tuple[datetime, datetime]] = []
+    busy: list[tuple[Moment, Moment]] = []
     for begin, end in sorted(spans):
         if busy and begin - busy[-1][1] < SILENCE:
             busy[-1] = (busy[-1][0], max(busy[-1][1], end))
@@ -177,4 +177,4 @@ def _arrows(steps: Sequence[Mapping[str, Any]], dots: Sequence[Dot]) -> Iterable
 
 
 def _ms(span: _Span) -> float:
-    return (span.end - span.begin) / timedelta(milliseconds=1)
+    return (span.end - span.begin) * 1000

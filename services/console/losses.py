@@ -1,6 +1,6 @@
 """Says in a sentence whether anything is lost in the shop, from what its services tell."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from services.console.elements import WAITS, WELL, WRONG, counted, listed
@@ -20,12 +20,12 @@ class Verdict(NamedTuple):
 def verdict(sheet: Mapping[str, Any] | None, backlogs: Backlogs, funnel: Mapping[str, Any] | None) -> Verdict:
     """Answer "Is anything lost?" from the balance sheet, what waits where, and where orders stand."""
     lost = [said for each in sheet["consumers"] for said in _lost(each)] if sheet else []
-    silent = _silent(sheet, backlogs)
+    uncompared = list(sheet["silent"]) if sheet else [LEDGER]
     if lost:
-        return Verdict(WRONG, f"Yes: {listed(lost)}.{_unknown(silent, 'What else is lost')}")
-    if silent:
-        return Verdict(WRONG, _unknown(silent, "Whether anything is lost").strip())
-    waiting = _waiting(backlogs.values(), funnel)
+        return Verdict(WRONG, f"Yes: {listed(lost)}.{_unknown(uncompared, ' What else is lost')}")
+    if uncompared:
+        return Verdict(WRONG, _unknown(uncompared, "Whether anything is lost"))
+    waiting = _waiting(backlogs, funnel)
     if waiting:
         return Verdict(WAITS, f"No, nothing is lost. But somebody is needed: {listed(waiting)}.")
     return Verdict(WELL, "No. Every event is accounted for, and nothing waits for anybody.")
@@ -63,19 +63,16 @@ def _lost(consumer: Mapping[str, Any]) -> Iterator[str]:
         yield f"{counted(twice, 'event was', 'events were')} handled twice at {consumer['consumer']}"
 
 
-def _silent(sheet: Mapping[str, Any] | None, backlogs: Backlogs) -> list[str]:
-    silent = {name for name, backlog in backlogs.items() if backlog is None} | set(sheet["silent"] if sheet else ())
-    return sorted(silent | (set() if sheet else {LEDGER}))
+def _unknown(silent: Sequence[str], what: str) -> str:
+    return f"{what} cannot be said: {_does_not_answer(silent)}." if silent else ""
 
 
-def _unknown(silent: list[str], what: str) -> str:
-    if not silent:
-        return ""
-    return f" {what} cannot be said: {listed(silent)} {'do' if silent[1:] else 'does'} not answer."
+def _does_not_answer(names: Sequence[str]) -> str:
+    return f"{listed(names)} {'do' if names[1:] else 'does'} not answer"
 
 
-def _waiting(backlogs: Iterable[Mapping[str, Any] | None], funnel: Mapping[str, Any] | None) -> list[str]:
-    known = [each for each in backlogs if each is not None]
+def _waiting(backlogs: Backlogs, funnel: Mapping[str, Any] | None) -> list[str]:
+    known = [each for each in backlogs.values() if each is not None]
     letters = [parked(each) for each in known]
     counts = (
         (sum(first for first, _ in letters), "event is parked", "events are parked"),
@@ -85,6 +82,8 @@ def _waiting(backlogs: Iterable[Mapping[str, Any] | None], funnel: Mapping[str, 
         (sum(len(each["pauses"]) for each in known), "thing is paused", "things are paused"),
         (funnel["stuck_orders"] if funnel else 0, "order does not get on", "orders do not get on"),
     )
+    silent = [name for name, each in backlogs.items() if each is None]
     said = [counted(number, one, many) for number, one, many in counts if number]
+    said += [_does_not_answer(silent)] if silent else []
     others = sum(len(each["needs"]) for each in known)
-    return said or ([f"{counted(others, 'thing', 'things')} below"] if others else [])
+    return said or ([f"{counted(others, 'thing')} below"] if others else [])

@@ -10,6 +10,7 @@ from services.console.elements import WAITS, WELL, WRONG
 from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
 from services.console.losses import parked, verdict
 from services.console.pages.events import record, trace_of
+from services.console.pages.instants import slider, states
 from services.console.pages.mending import minor
 from services.console.pages.orders import expected, filters_of, wanted
 from services.console.pages.searching import TRACE, way
@@ -42,7 +43,7 @@ def test_nothing_is_lost_where_all_adds_up_and_nothing_waits() -> None:
 
 
 def test_what_is_lost_is_said_with_how_many_and_where_and_that_somebody_is_silent() -> None:
-    said = verdict(lost(missing=2, twice=1), {"kitchen": None}, FUNNEL)
+    said = verdict({**lost(missing=2, twice=1), "silent": ["kitchen"]}, {}, FUNNEL)
     assert said == (
         WRONG,
         "Yes: 2 events are missing at loyalty and 1 event was handled twice at loyalty. "
@@ -51,7 +52,7 @@ def test_what_is_lost_is_said_with_how_many_and_where_and_that_somebody_is_silen
 
 
 def test_it_cannot_be_said_while_somebody_does_not_answer() -> None:
-    assert verdict({**BALANCED, "silent": ["alerts"]}, {"carts": None}, FUNNEL) == (
+    assert verdict({**BALANCED, "silent": ["alerts", "carts"]}, {"orders": None}, FUNNEL) == (
         WRONG,
         "Whether anything is lost cannot be said: alerts and carts do not answer.",
     )
@@ -69,6 +70,8 @@ def test_what_waits_for_somebody_is_counted_and_is_not_lost() -> None:
         "No, nothing is lost. But somebody is needed: 2 events are parked, 3 are held behind, 3 jobs are given up and "
         "1 order does not get on."
     )
+    silent = verdict(BALANCED, {"orders": None, "carts": backlog()}, FUNNEL)
+    assert silent == (WAITS, "No, nothing is lost. But somebody is needed: orders does not answer.")
     other = verdict(BALANCED, {"orders": backlog(needs=["a log broke"])}, FUNNEL)
     assert other == (WAITS, "No, nothing is lost. But somebody is needed: 1 thing below.")
 
@@ -245,3 +248,37 @@ def test_headers_of_a_record_are_read_and_lead_to_its_trace() -> None:
     assert record(raw) == [("ce_traceparent", "00-4bf-00f-01"), ("x", "\\xff"), ("y", "–")]
     assert trace_of(raw) == "4bf"
     assert trace_of({"headers": []}) is None
+
+
+def test_the_slider_stands_at_the_last_event_that_had_happened_and_at_its_end_for_now() -> None:
+    told = [step("placed", 0), step("reserved", 1), step("paid", 1), step("baked", 60)]
+    moments = sorted({each["time"] for each in told})
+    for chosen, place in (("", 3), ((NOON + timedelta(seconds=5)).isoformat(), 1), ("2020-01-01T00:00:00Z", 0)):
+        shown = str(slider("7", told, chosen))
+        assert f'max="{len(moments)}" value="{place}"' in shown
+    assert "orders.reserved" in str(slider("7", told, moments[1]))
+    assert 'value="3"' in str(slider("7", told, "no moment"))
+
+
+def test_a_state_is_shown_as_people_read_it_and_who_cannot_tell_is_named() -> None:
+    state = {"status": "placed", "total": {"amount": 2400, "currency": "GBP"}, "delayed": False, "reason": None}
+    of = {"rebuilt": True, "since": NOON.isoformat(), "unheard": ["e1"], "unfit": [], "lacks": "Its timeline."}
+    services = [
+        {**of, "service": "orders", "state": {**state, "placed_at": NOON.isoformat(), "facts": ["a", "b"]}},
+        {**of, "service": "loyalty", "state": None, "since": None, "unheard": []},
+        {"service": "carts", "rebuilt": False},
+    ]
+    shown = str(states({"at": NOON.isoformat(), "services": services}))
+    for text in (
+        "24.00 GBP",
+        "<dd>no</dd>",
+        "<dd>–</dd>",
+        "2026-11-27 12:00:00.000 UTC",
+        "<dd>a, b</dd>",
+        "changes here",
+    ):
+        assert text in shown, text
+    assert "1 event had happened and had not been dealt with" in shown
+    assert "It knew nothing of it." in shown
+    assert "carts keep no state of an order" in shown
+    assert "Nothing of this order had happened by then" in str(states(None))

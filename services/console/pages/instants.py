@@ -40,8 +40,11 @@ async def state(ask: Ask, order: str, moment: str) -> Mapping[str, Any] | None:
 
 def slider(order: str, steps: Sequence[Mapping[str, Any]], chosen: str) -> Node:
     """Show the slider over an order's events; `#states` is where it shows the states of a moment."""
-    moments = list(dict.fromkeys(step["time"] for step in steps))
-    texts = {step["time"]: " ".join(f"{short(step['type'])}: {step['sentence']}".split()) for step in steps}
+    texts: dict[str, str] = {}
+    for step in sorted(steps, key=lambda each: when(each["time"])):
+        said = " ".join(f"{short(step['type'])}: {step['sentence']}".split())
+        texts[step["time"]] = f"{texts[step['time']]} · {said}" if step["time"] in texts else said
+    moments = list(texts)
     place = _place(moments, chosen)
     return h.section("#instant.panel", {"data-states": at(PATH, order=order)})[
         h.h2["How it stood at a moment"],

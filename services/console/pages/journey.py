@@ -210,7 +210,7 @@ def _asking(order: str, journey: Any | None, expected: str, answer: Any | None, 
     words = "mail, payment, points, an event, a service, rule:NAME or endpoint:NAME"
     return h.div("#asking", {"hx-morph-skip": ""})[
         h.div(".columns")[
-            h.section("#why.panel")[
+            h.section("#asked.panel")[
                 h.h2["Why has nothing happened?"],
                 h.form(".filters", action=at("/orders/{order}", order=order))[
                     elements.field("why", "What is missing", expected, list="whys", help_text=words),

@@ -180,21 +180,20 @@ def _broken(broken: Mapping[str, Any] | None) -> Node:
 
 def _waits(backlogs: Backlogs) -> Node:
     """Show what waits where something does; that it does nowhere else is said."""
-    rows = {name: _waiting(name, backlog) for name, backlog in backlogs.items()}
-    busy = [rows[name] for name, backlog in backlogs.items() if backlog is None or _is_busy(backlog)]
-    heads = ("service", *map(figure, ("outbox", "parked", "held", "due", "failing", "given up")), "paused")
+    busy = {name: backlog for name, backlog in backlogs.items() if backlog is None or _is_busy(backlog)}
+    empty = "Nothing waits: events that are not published, parked ones and jobs would stand here."
     return [
-        table(
-            heads,
-            busy,
-            "Nothing waits: events that are not published, parked ones and jobs would stand here.",
-            "What waits",
-        ),
+        _waiting_in(busy, empty, "What waits"),
         h.details[
-            h.summary[f"All {len(rows)} services"],
-            table(heads, rows.values(), "No service is known.", "What waits in each service"),
+            h.summary[f"All {len(backlogs)} services"],
+            _waiting_in(backlogs, "No service is known.", "What waits in each service"),
         ],
     ]
+
+
+def _waiting_in(backlogs: Backlogs, empty: str, caption: str) -> Node:
+    heads = ("service", *map(figure, ("outbox", "parked", "held", "due", "failing", "given up", "paused")))
+    return table(heads, (_waiting(name, backlog) for name, backlog in backlogs.items()), empty, caption)
 
 
 def _is_busy(backlog: Mapping[str, Any]) -> bool:
@@ -218,7 +217,7 @@ def _waiting(name: str, backlog: Mapping[str, Any] | None) -> Node:
         count(due),
         count(failing, is_wrong=True),
         count(given_up, is_wrong=True),
-        ", ".join(each["name"] or each["what"] for each in backlog["pauses"]) or count(0),
+        count(len(backlog["pauses"]), is_wrong=True),
         to=to,
     )
 

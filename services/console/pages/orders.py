@@ -171,8 +171,10 @@ def _form(ask: Ask, errors: Mapping[str, str] | None = None) -> Node:
 
 
 def _minute(name: str, label: str, query: Mapping[str, str], wrong: Mapping[str, str]) -> Node:
+    """Make a field for a minute; what is said otherwise stands in it as it was said."""
     value = query.get(name, "").removesuffix("Z")
-    return elements.field(name, label, value, error=wrong.get(name), type="datetime-local")
+    kind = "datetime-local" if not value or _MINUTE.fullmatch(value) else "text"
+    return elements.field(name, label, value, error=wrong.get(name), type=kind)
 
 
 def _query(ask: Ask) -> dict[str, str]:
