@@ -54,7 +54,7 @@ def diff(first: str, second: str | None = None) -> None:
 
 def impact(event: str, field: str) -> None:
     """Tell who reads a field of an event, in each of its versions."""
-    from deployment.fields import fields_of
+    from backbone.events.fields import fields_of
 
     tree = _tree()
     for event_type in _versions(tree, event):

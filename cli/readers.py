@@ -26,8 +26,7 @@ def show_readers(word: str | None = None, *, at: Sequence[str] = ()) -> None:
     """Show who reads each type: who declares it, and who is seen to."""
     from rich.table import Table
 
-    from backbone.events.contracts import schemas_of
-    from deployment.catalogue import owners
+    from backbone.events.contracts import owners, schemas_of
     from deployment.reading import declared
 
     types = _named(word) if word else [each for owner in owners() for each in schemas_of(owner)]

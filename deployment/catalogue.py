@@ -78,11 +78,6 @@ def views(services: Services) -> Iterator[tuple[str, type[Payload]]]:
     return ((name, view) for name, view in found if not issubclass(view, Unread))
 
 
-def owners() -> list[str]:
-    """Name those that have schemas here."""
-    return sorted(each.name for each in contracts.SCHEMAS.iterdir() if each.is_dir() and each.name != CONSUMERS.name)
-
-
 def readers(services: Services) -> dict[str, list[str]]:
     """Return for each event type the names of the services that read it."""
     found: dict[str, list[str]] = defaultdict(list)

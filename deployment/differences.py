@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from backbone.events.compatibility import Schema
 from backbone.events.contracts import SENSITIVE
+from backbone.events.fields import Field, fields_of, is_in, parts
 from backbone.events.losses import Loss, losses
-from deployment.fields import Field, fields_of, is_in, parts
 from deployment.trying import Tried, tried
 
 ABOUT = {"$schema", "$id", "$comment", "title", "description", "examples", "deprecated"}

@@ -11,10 +11,10 @@ from backbone.errors import SlicelineError
 from backbone.events import contracts
 from backbone.events.compatibility import Schema
 from backbone.events.envelope import is_type, parse_type
+from backbone.events.fields import fields_of, is_in, line_of, parts, reads
 from backbone.events.losses import losses
 from deployment import released
 from deployment.differences import Contract, Difference, compare, unjudged
-from deployment.fields import fields_of, is_in, line_of, parts, reads
 from deployment.findings import PAGE, Finding
 from deployment.released import Form
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from backbone import declared
 from backbone.events import contracts
-from backbone.events.contracts import BrokenSchema, ContractBroken, schema_of, schemas_of
+from backbone.events.contracts import BrokenSchema, ContractBroken, owners, schema_of, schemas_of
 from backbone.events.envelope import is_type, parse_type
+from backbone.events.fields import Field, fields_of
 from backbone.running.pulse import describe
 from deployment import kinds
-from deployment.catalogue import Services, flows, owners, readers, service_of, views
-from deployment.fields import Field, fields_of
+from deployment.catalogue import Services, flows, readers, service_of, views
 from services import CATALOGUE
 
 OWNER = r"[^@\s]+@[^@\s]+"

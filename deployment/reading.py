@@ -8,11 +8,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from backbone.events import contracts
-from backbone.events.contracts import schemas_of
+from backbone.events.contracts import owners, schemas_of
 from backbone.events.envelope import parse_type, topic_of
 from backbone.values.brokers import Brokers
 from deployment.asking import NOT_ASKED, Asking
-from deployment.catalogue import CONSUMERS, owners
 
 READ = "sliceline_read_events"
 """The counter in which a process shows what it listens to, by `consumer` and `type`."""
@@ -61,8 +60,7 @@ def _names_of(event_type: str) -> set[str]:
 
 def declared(event_type: str) -> list[str]:
     """Name the services that say in schemas/consumers that they read a type."""
-    view = f"{event_type.removeprefix('sliceline.')}.json"
-    return sorted(file.parent.name for file in (contracts.SCHEMAS / CONSUMERS.name).glob(f"*/{view}"))
+    return list(contracts.views_of(event_type))
 
 
 def counted(metrics: str) -> dict[str, dict[str, int]]:

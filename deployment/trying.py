@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from backbone.events.compatibility import Schema, closed
-from deployment.fields import fields_of
+from backbone.events.fields import fields_of
 
 LONGEST = 2500
 """Texts and lists longer than this are not tried; no contract of ours allows much longer ones."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backbone.events.compatibility import Schema
-from deployment.fields import Field, fields_of
+from backbone.events.fields import Field, fields_of
 
 INNER = {"properties", "required", "items", "$defs", "anyOf"}
 """Keywords whose changes are told by the fields within."""

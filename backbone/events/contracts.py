@@ -19,6 +19,8 @@ from backbone.events.payload import Payload
 from backbone.values.sealed import LONGEST, PATTERN
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+CONSUMERS = "consumers"
+"""The folder of what readers take."""
 ORIGIN = "https://sliceline.invalid"
 """Where the names of schemas begin: at a host that never resolves (RFC 6761)."""
 _MOST_ERRORS = 20
@@ -118,6 +120,25 @@ def schemas_of(service: str) -> list[str]:
     return sorted(filter(is_type, types), key=parse_type)
 
 
+def owners() -> list[str]:
+    """Name those that have schemas here."""
+    return sorted(each.name for each in SCHEMAS.iterdir() if each.is_dir() and each.name != CONSUMERS)
+
+
+def samples_of(event_type: str) -> dict[str, Any]:
+    """Read the samples of an event type, by the names of their files: the golden one's is the type's own, and first."""
+    name = parse_type(event_type)
+    files = sorted((SCHEMAS / name.service / "samples").glob(f"{name.event}.v{name.version}*.json"), key=_sample)
+    return {_sample(each): orjson.loads(each.read_bytes()) for each in files}
+
+
+def views_of(event_type: str) -> dict[str, Schema]:
+    """Read what each reader here takes of an event type, by the readers' names: their views in schemas/consumers."""
+    file = f"{event_type.removeprefix('sliceline.')}.json"
+    views = sorted((SCHEMAS / CONSUMERS).glob(f"*/{file}"))
+    return {each.parent.name: orjson.loads(each.read_bytes()) for each in views}
+
+
 def leaving(event_type: str) -> Leaving | None:
     """Say until when a type is published, and what to read instead; None of one that is not on its way out.
 
@@ -182,6 +203,10 @@ def _midnight(day: str) -> str:
 
 def _path_of(name: TypeName) -> str:
     return f"{name.service}/{name.event}.v{name.version}.json"
+
+
+def _sample(file: Path) -> str:
+    return file.name.removesuffix(".json")
 
 
 @cache

@@ -90,7 +90,7 @@ def row(*cells: Node, to: str | None = None, kind: str = "") -> Node:
     return h.tr(class_=kind or None, data_to=to)[(h.td[each] for each in cells)]
 
 
-def numbers(*pairs: tuple[str, Node]) -> Node:
+def numbers(*pairs: tuple[Node, Node]) -> Node:
     """Show a few figures with what each is."""
     return h.dl(".numbers")[(h.div[h.dt[name], h.dd[value]] for name, value in pairs)]
 

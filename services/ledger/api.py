@@ -15,7 +15,7 @@ from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.storage.database import Database
 from backbone.values.fields import Key, Moment, Name
-from services.ledger import archive, catalogue_api, changes_api, questions_api
+from services.ledger import archive, catalogue_api, changes_api, contracts_api, questions_api
 from services.ledger.asking import services_of
 from services.ledger.balance import api as balance
 from services.ledger.bodies import EventPage, JourneyView, StepView, WholeEvent, shown, shown_whole
@@ -29,6 +29,7 @@ router.include_router(balance.router)
 router.include_router(questions_api.router)
 router.include_router(catalogue_api.router)
 router.include_router(changes_api.router)
+router.include_router(contracts_api.router)
 
 MOST_OF_ORDER = 1000
 """Events that are told of an order; it has some twenty."""
@@ -53,6 +54,7 @@ async def list_events(
     type: Annotated[Key | None, Query(description="Only of this type, version and all.")] = None,  # noqa: A002
     source: Annotated[Key | None, Query(description="Only from this source: /sliceline/orders.")] = None,
     service: Annotated[Name | None, Query(description="Only from this service: orders.")] = None,
+    topic: Annotated[Key | None, Query(description="Only from this topic of Kafka: orders.events.")] = None,
     id: Annotated[Key | None, Query(description="Only those of this id: one of each source that has given it.")] = None,  # noqa: A002
     subject: Annotated[Key | None, Query(description="Only of this subject.")] = None,
     key: Annotated[Key | None, Query(description="Only of this key: an order's id, a SKU.")] = None,
@@ -67,6 +69,9 @@ async def list_events(
         str | None,
         Query(max_length=4000, description='Only those that match a pattern as rules have it: {"data": {"total": …}}.'),
     ] = None,
+    text: Annotated[
+        str | None, Query(max_length=200, description="Only those in whose data this text stands, large or small.")
+    ] = None,
     newest_first: Annotated[bool, Query(description="The newest first, instead of the oldest.")] = False,
 ) -> Any:
     """Lists events that were, the oldest first or the newest.
@@ -78,12 +83,14 @@ async def list_events(
         id=id,
         type=type,
         source=_source(source, service),
+        topic=topic,
         subject=subject,
         key=key,
         correlationid=correlationid,
         traceid=traceid,
         since=since,
         until=until,
+        text=text,
         pattern=_pattern(pattern),
         newest_first=newest_first,
     )

@@ -1,18 +1,20 @@
 """Serves the catalogue of events, as `./sliceline contracts catalogue` has built it, and what it shows of now."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import RedirectResponse, Response
 
 from backbone.events import contracts
-from backbone.http import Problem
+from backbone.http import Db, Problem
 from backbone.http.context import Ctx
 from backbone.http.permissions import may, open_to_all
 from backbone.http.routes.docs import WholeFile
 from services import CATALOGUE
+from services.ledger import store
 from services.ledger.asking import services_of
 from services.ledger.traffic import traffic
 
@@ -30,6 +32,23 @@ class Traffic(BaseModel):
     lag: dict[str, int]
 
 
+class Rate(BaseModel):
+    """Counts the events of a type in a topic."""
+
+    topic: str
+    type: str
+    events: int
+    last_at: datetime
+
+
+class Rates(BaseModel):
+    """Counts the events that happened since a moment, by topic and type."""
+
+    since: datetime
+    seconds: int
+    items: list[Rate]
+
+
 class AllTraffic(BaseModel):
     """Says it of each service; null of one that does not answer."""
 
@@ -44,6 +63,17 @@ async def get_traffic(context: Ctx) -> dict[str, Any]:
     The counts are of its tables, and so of all its replicas. Two answers give a rate.
     """
     return {"services": await traffic(context.client(services_of))}
+
+
+@router.get("/rates", response_model=Rates)
+@may("ledger.read")
+async def get_rates(
+    db: Db, seconds: Annotated[int, Query(ge=1, le=3600, description="How far to look back.")] = 60
+) -> dict[str, Any]:
+    """Tells how many events of each type came lately in each topic. What has had none is not among them."""
+    since = db.now() - timedelta(seconds=seconds)
+    counted = await store.count_since(db, since)
+    return {"since": since, "seconds": seconds, "items": [dict(each) for each in counted]}
 
 
 @router.get("/catalogue/schemas/{owner}/{file}", include_in_schema=False)

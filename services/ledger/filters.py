@@ -35,26 +35,33 @@ class Filters:
     id: str | None = None
     type: str | None = None
     source: str | None = None
+    topic: str | None = None
     subject: str | None = None
     key: str | None = None
     correlationid: str | None = None
     traceid: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    text: str | None = None
     pattern: Pattern | None = None
     newest_first: bool = False
 
     @property
     def looks_inside(self) -> bool:
         """Tell whether events have to be looked at one by one, since no index leads to those that are wanted."""
-        return (self.subject, self.pattern) != (None, None)
+        return any(each is not None for each in (self.topic, self.subject, self.text, self.pattern))
 
     def sift(self, found: Sequence[K]) -> list[K]:
         """Return those that are wanted of what the indexes have led to."""
         return [each for each in found if self._wants(each)]
 
     def _wants(self, event: Kept) -> bool:
-        return self.subject in (None, event.subject) and (self.pattern is None or self._matches(event))
+        return (
+            self.topic in (None, event.topic)
+            and self.subject in (None, event.subject)
+            and (self.text is None or self.text.casefold() in event.value.decode(errors="replace").casefold())
+            and (self.pattern is None or self._matches(event))
+        )
 
     def _matches(self, event: Kept) -> bool:
         """Hold an event against the pattern; no rule is ever shown one whose data nobody can read."""

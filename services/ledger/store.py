@@ -42,6 +42,12 @@ _DAYS_OF_REST = Statement("SELECT day FROM events_days_of_rest(:first, :last) AS
 _MAKE_DAYS = Statement("SELECT events_make_days(:days::date[])")
 _DROP_DAYS = Statement("SELECT events_drop_days(:days::date[])")
 _FORGET_OF_REST = Statement("SELECT events_forget_rest(:before)")
+_RATES = Statement(
+    """
+    SELECT topic, type, count(*) AS events, max(time) AS last_at FROM events
+    WHERE time >= :since AND day >= :day GROUP BY topic, type ORDER BY topic, type
+    """
+)
 # An event that came without a time is placed by its own. A day is said beside a time: only so are the partitions of
 # others left alone.
 _CAME = "coalesce(recorded_at, time)"
@@ -256,6 +262,11 @@ async def count_records(session: Session, wanted: Mapping[str, Any]) -> int:
     """Return how many records are wanted."""
     [(number,)] = await _COUNT_RECORDS.fetch(session, **wanted)
     return int(number)
+
+
+async def count_since(database: Database, since: datetime) -> list[asyncpg.Record]:
+    """Count the events since a moment, by topic and type, with the time of the last of each."""
+    return await _RATES.fetch(database, since=since, day=day_of(since))
 
 
 async def count_incomplete_keys(session: Session, topics: Sequence[str]) -> int:

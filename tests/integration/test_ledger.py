@@ -163,11 +163,20 @@ async def test_events_are_found_by_what_they_are_and_what_they_say(ledger: Fed) 
         ({"since": "2026-11-02T10:00:00Z", "until": "2026-11-03T10:00:00Z"}, every[1:2]),
         ({"pattern": total}, every[1:]),
         ({"pattern": json.dumps({"type": [{"suffix": ".v2"}]})}, []),
+        ({"text": orders[1].upper()}, every[1:2]),
+        ({"topic": records[0].topic}, every),
+        ({"topic": "kitchen.events"}, []),
+        ({"newest_first": True}, every[::-1]),
+        ({"newest_first": True, "topic": records[0].topic, "until": "2026-11-03T10:00:00Z"}, every[1::-1]),
     ):
         assert await ids(ledger, **asked) == wanted, asked
     first = await listed(ledger, limit=2)
     rest = await listed(ledger, limit=2, after=first["next"])
     assert [each["id"] for each in (*first["items"], *rest["items"])] == every
+    assert rest["next"] is None
+    last = await listed(ledger, limit=2, newest_first=True)
+    rest = await listed(ledger, limit=2, newest_first=True, after=last["next"])
+    assert [each["id"] for each in (*last["items"], *rest["items"])] == every[::-1]
     assert rest["next"] is None
     refused = await ledger.client.get("/events", params={"pattern": '{"data": 3}'})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "pattern.data")
@@ -315,6 +324,23 @@ async def test_a_search_that_looks_inside_says_where_it_has_stopped(
     assert (first["items"], first["looked_at"]) == ([], 2)
     rest = await listed(ledger, subject=order, after=first["next"])
     assert [each["id"] for each in rest["items"]] == [attribute(records[2], "id")]
+
+
+async def test_what_came_lately_is_counted_by_topic_and_type(ledger: Fed) -> None:
+    now = ledger.database.now()
+    records = [
+        changed(ledger.record(each, sample_of(each)), time=(now - timedelta(seconds=ago)).isoformat())
+        for each, ago in ((PLACED, 5), (PLACED, 50), (PLACED, 90), (V2, 10), (V1, 4000))
+    ]
+    await ledger.deliver(*records)
+    answer = (await ledger.client.get("/rates")).json()
+    topic = records[0].topic
+    counted = [(each["topic"], each["type"], each["events"]) for each in answer["items"]]
+    assert (counted, answer["seconds"]) == ([(topic, V2, 1), (topic, PLACED, 2)], 60)
+    longer = (await ledger.client.get("/rates", params={"seconds": 120})).json()["items"]
+    assert [each["events"] for each in longer] == [1, 3]
+    assert datetime.fromisoformat(longer[1]["last_at"]) == now - timedelta(seconds=5)
+    assert (await ledger.client.get("/rates", params={"seconds": 0})).status_code == 422
 
 
 async def test_an_id_that_two_sources_have_given_asks_which(ledger: Fed) -> None:

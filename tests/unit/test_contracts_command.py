@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from backbone.events import contracts
+from backbone.events.fields import line_of
 from cli.__main__ import app
 from deployment import released
-from deployment.fields import line_of
 from deployment.gate import judge, read_tree
 from deployment.objections import objections
 from deployment.reading import Seen

@@ -16,12 +16,12 @@ from backbone.events import buses
 from backbone.events.contracts import schema_of
 from backbone.events.envelope import parse_type
 from backbone.events.payload import Unread
+from backbone.events.wording import type_in_words
 from cli.__main__ import app
 from deployment.catalogue import flows, readers
 from deployment.pages.asyncapi import document
 from deployment.pages.build import build, files, for_eventcatalog
 from deployment.pages.contents import Contents
-from deployment.pages.event import type_in_words
 from deployment.pages.fresh import LAST, is_fresh
 from deployment.pages.markup import tag
 from deployment.pages.pages import pages

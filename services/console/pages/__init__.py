@@ -4,6 +4,7 @@ from services.console.pages import (
     audit,
     cart,
     consumers,
+    contracts,
     courier,
     dead_letters,
     discarded,
@@ -20,10 +21,16 @@ from services.console.pages import (
     order_acts,
     orders,
     redrives,
+    rules,
     searching,
     shop,
     stock,
+    tailing,
+    topics,
+    topology,
+    trying,
     wall,
+    webhooks,
 )
 from services.console.routing import Pages
 
@@ -52,5 +59,12 @@ for each in (
     consumers.pages,
     jobs.pages,
     audit.pages,
+    topics.pages,
+    tailing.pages,
+    topology.pages,
+    contracts.pages,
+    trying.pages,
+    rules.pages,
+    webhooks.pages,
 ):
     ALL.include(each)
