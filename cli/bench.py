@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "[accept|relay|consume|latency|flow|growth|start|rush|burst|"
-    "reminders|rules|export|reviews|archive|replay|redrive|contracts|doors|reading]..."
+    "reminders|rules|export|reviews|archive|replay|redrive|contracts|doors|reading|looking]..."
 )
 
 

@@ -58,7 +58,7 @@ def identity(text: str, to: str | None = None, short: int = 0) -> Node:
     name = h.code(title=text)[shown]
     return h.span(".id")[
         h.a(href=to)[name] if to else name,
-        h.button(".copy", type="button", data_copy=text, aria_label=f"Copy {text}", title="Copy")["⧉"],
+        h.button(".copy", type="button", data_copy=text, aria_label=f"Copy {text}", title="Copy"),
     ]
 
 
@@ -102,7 +102,7 @@ def command(*lines: str) -> Node:
         (
             h.div(".line")[
                 h.pre(tabindex="0")[h.code[each]],
-                h.button(".copy", type="button", data_copy=each, aria_label="Copy the command", title="Copy")["⧉"],
+                h.button(".copy", type="button", data_copy=each, aria_label="Copy the command", title="Copy"),
             ]
             for each in lines
         ),
