@@ -1,8 +1,15 @@
 """Who is let in to the console, how, and what is refused."""
 
 import httpx
+import pytest
 from playwright.async_api import expect
 
+from cli.browse import entrance
+from cli.login import NotLetIn
+from cli.running import IDENTITY
+from cli.running import Shop as Running
+from local.layout import Layout
+from local.state import RUNNING, Row
 from tests.console.browsing import COOKIE, Site, cookie_of
 from tests.processes import CONSOLE
 from tests.system import Shop
@@ -51,3 +58,18 @@ def test_a_cookie_that_was_changed_is_nobodys(shop: Shop) -> None:
     changed = cookie_of(shop.system, "olga")[:-8] + "AAAAAAA="
     with httpx.Client(trust_env=False, cookies={COOKIE: changed}) as browser:
         assert "olga" not in browser.get(f"{shop.system.url(CONSOLE)}/").text
+
+
+def test_the_command_line_makes_an_address_that_logs_in_as_whom_one_asks_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.login.layout_for", lambda _: Layout(home=shop.system.logs))
+    url = shop.system.url(CONSOLE)
+    running = Running(RUNNING, {IDENTITY: Row(IDENTITY, "ready", address=shop.system.url(IDENTITY))})
+    for who, name in (("operator", "olga"), ("ben", "ben")):
+        with httpx.Client(trust_env=False) as browser:
+            assert browser.get(entrance(running, url, who)).status_code == 200
+            assert f">{name}<" in browser.get(f"{url}/").text
+    with pytest.raises(NotLetIn, match="Nobody is called 'nobody'"):
+        entrance(running, url, "nobody")
+    assert entrance(Running(RUNNING, {}), url, "operator") == f"{url}/"

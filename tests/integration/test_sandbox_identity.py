@@ -52,6 +52,7 @@ def a_register(**changes: Any) -> Json:
             {"id": "cli", "redirects": ["http://127.0.0.1/callback", "http://[::1]/", "https://shop.test/in?at=1"]},
             {"id": "other", "redirects": ["http://127.0.0.1/callback"]},
             {"id": "robot", "roles": ["kitchen", "courier"], "keys": "robot.jwks.json"},
+            {"id": "pages", "redirects": ["http://127.0.0.1/callback"], "keys": "robot.jwks.json"},
         ],
     } | changes
 
@@ -223,7 +224,7 @@ async def test_discovery_names_endpoints_that_answer(met: Met) -> None:
     assert document["issuer"] == met.url
     assert document["response_types_supported"] == ["code"]
     assert document["code_challenge_methods_supported"] == ["S256"]
-    assert document["grant_types_supported"] == ["authorization_code", "client_credentials"]
+    assert document["grant_types_supported"] == ["authorization_code", "client_credentials", "refresh_token"]
     assert document["token_endpoint_auth_methods_supported"] == ["none", "private_key_jwt"]
     assert document["authorization_response_iss_parameter_supported"] is True
     assert document["scopes_supported"][0] == "openid"
@@ -518,8 +519,45 @@ async def test_who_is_no_client_or_of_another_kind_is_refused(met: Met, verifier
     assert (refusal(basic), basic.headers["www-authenticate"]) == ((401, "invalid_client"), 'Basic realm="sandbox"')
 
 
-async def test_only_the_two_grants_are_known_and_only_as_a_form(met: Met) -> None:
-    for kind in ("password", "refresh_token", "implicit"):
+async def test_a_login_is_renewed_for_the_client_alone_that_shows_its_key(own: Met, verifier: str) -> None:
+    code = await own.code(verifier, client_id="pages")
+    given = (await own.exchange(code, verifier, **proof(own, "pages"))).json()
+    renewal = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"]}
+    for _ in range(2):
+        renewed = (await own.http.post("/token", data=renewal | proof(own, "pages"))).json()
+        assert renewed["scope"] == given["scope"] == "orders.place orders.read"
+        assert jwt.decode(renewed["access_token"], await own.keys()).claims["sub"] == "ann"
+    assert refusal(await own.http.post("/token", data=renewal | {"client_id": "pages"})) == (401, "invalid_client")
+    assert refusal(await own.http.post("/token", data=renewal | {"client_id": "cli"})) == (401, "invalid_client")
+    assert refusal(await own.http.post("/token", data=renewal | proof(own, "robot"))) == (400, "invalid_grant")
+    other = renewal | {"refresh_token": "x"} | proof(own, "pages")
+    assert refusal(await own.http.post("/token", data=other)) == (400, "invalid_grant")
+    missing = {"grant_type": "refresh_token"} | proof(own, "pages")
+    assert refusal(await own.http.post("/token", data=missing)) == (400, "invalid_request")
+
+
+async def test_a_login_is_renewed_for_a_working_day(own: Met, verifier: str) -> None:
+    code = await own.code(verifier, client_id="pages")
+    given = (await own.exchange(code, verifier, **proof(own, "pages"))).json()
+    renewal = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"]}
+    own.clock.ahead = 8 * 3600 - 60
+    assert (await own.http.post("/token", data=renewal | proof(own, "pages"))).status_code == 200
+    own.clock.ahead = 8 * 3600 + 60
+    assert refusal(await own.http.post("/token", data=renewal | proof(own, "pages"))) == (400, "invalid_grant")
+
+
+async def test_a_client_without_a_key_gets_nothing_to_renew_a_login_with(met: Met, verifier: str) -> None:
+    assert "refresh_token" not in (await met.exchange(await met.code(verifier), verifier)).json()
+
+
+def proof(met: Met, client: str) -> dict[str, str]:
+    """What shows the provider who a client is."""
+    signed = met.assertion(iss=client, sub=client)
+    return {"client_id": client, "client_assertion_type": ASSERTION, "client_assertion": signed}
+
+
+async def test_only_three_grants_are_known_and_only_as_a_form(met: Met) -> None:
+    for kind in ("password", "implicit"):
         answer = await met.http.post("/token", data={"grant_type": kind, "client_id": "cli"})
         assert refusal(answer) == (400, "unsupported_grant_type")
     twice = await met.http.post("/token", data={"grant_type": ["x", "y"], "client_id": "cli"})
