@@ -17,7 +17,7 @@ from local import ROOT
 from local.layout import layout_for
 
 PATIENCE = 10.0
-SEE_OTHER = 303
+SEE_OTHER, ELSEWHERE = 303, 307
 SEE = f"See: ./sliceline logs {IDENTITY}"
 
 
@@ -29,13 +29,19 @@ class NotLetIn(Exception):
 def logged_in(shop: Shop, console: str, person: str) -> Iterator[httpx.Client]:
     """Give a browser in which one of the sandbox's people has logged in to the console. Raises NotLetIn, HTTPError."""
     with httpx.Client(base_url=console, timeout=PATIENCE, trust_env=False) as browser:
-        begun = browser.get("/login").headers.get("location", "")
-        asked = dict(parse_qsl(urlsplit(begun).query))
+        begun = browser.get("/login")
+        if begun.status_code == ELSEWHERE:  # it is known by another name than the one it is asked at from here
+            browser.headers["Host"] = urlsplit(begun.headers["location"]).netloc
+            begun = browser.get("/login")
+        asked = dict(parse_qsl(urlsplit(begun.headers.get("location", "")).query))
         form = {**asked, "username": person, "password": _password(shop, person)}
         answer = browser.post(f"{_issuer(shop)}/authorize", data=form)
         if answer.status_code != SEE_OTHER:
             raise NotLetIn(_not_let_in(person, answer))
-        browser.get(answer.headers["location"]).raise_for_status()
+        back = urlsplit(answer.headers["location"])
+        browser.get(f"{back.path}?{back.query}").raise_for_status()
+        for cookie in browser.cookies.jar:
+            cookie.secure = False  # on the way from here nobody listens
         yield browser
 
 

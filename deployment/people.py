@@ -169,10 +169,6 @@ def _register(programs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     }
 
 
-def _program(name: str, theirs: tuple[str, ...]) -> dict[str, Any]:
-    return {"id": name, "roles": theirs, "keys": _public(name), "redirects": comes_back(name)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deployment.people")
     parser.add_argument("identity", type=Path, help="the folder of the provider")

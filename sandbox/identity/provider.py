@@ -63,6 +63,7 @@ class IdentityProvider:
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
+            "revocation_endpoint": f"{self.issuer}/revoke",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
             "jwks_uri": f"{self.issuer}/keys",
             "scopes_supported": ["openid", *sorted(scopes)],
@@ -136,6 +137,16 @@ class IdentityProvider:
         if values["grant_type"] == "refresh_token":
             return self._renewed(client, values)
         return self._for_client(client, values)
+
+    def revoke(self, form: str) -> None:
+        """End a login for the client that had it (RFC 7009); raise OAuthError where it does not show who it is."""
+        values, repeated = read_pairs(form)
+        if repeated or "token" not in values:
+            raise OAuthError("invalid_request", "token is required, once")
+        client, shown = self.clients.calling(values)
+        if not shown:
+            raise Unauthenticated("revoking takes a client_assertion (private_key_jwt)")
+        self.logins.end(values["token"], client)
 
     def _for_code(self, client: Client, values: Mapping[str, str]) -> dict[str, Any]:
         if missing := {"code", "code_verifier", "redirect_uri"} - values.keys():

@@ -35,6 +35,11 @@ class Logins:
         self._logins[token] = Login(client, user, scopes, now + RENEWED_SECONDS)
         return token
 
+    def end(self, token: str, client: Client) -> None:
+        """Forget a login of this client; one that is not there is over already (RFC 7009 2.2)."""
+        if token in self._logins and self._logins[token].client == client:
+            del self._logins[token]
+
     def find(self, token: str, client: Client) -> Login | None:
         """Return the login that a client may go on with; None where it is over, or another's."""
         login = self._logins.get(token)

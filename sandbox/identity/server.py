@@ -20,6 +20,7 @@ def create_app(provider: IdentityProvider) -> FastAPI:
     answer_problems(app)
     answer_refusals(app, provider)
     app.include_router(oidc_routes(provider))
+    app.include_router(about_routes(provider))
     app.include_router(control_routes(provider))
     return app
 
@@ -67,6 +68,18 @@ def oidc_routes(provider: IdentityProvider) -> APIRouter:
     @routes.post("/token")
     async def token(request: Request) -> JSONResponse:
         return JSONResponse(provider.token(await read_body(request)), headers=NOT_KEPT)
+
+    @routes.post("/revoke")
+    async def revoke(request: Request) -> Response:
+        provider.revoke(await read_body(request))
+        return Response(headers=NOT_KEPT)
+
+    return routes
+
+
+def about_routes(provider: IdentityProvider) -> APIRouter:
+    """Make the route that tells who a token is of."""
+    routes = APIRouter(tags=["openid connect"])
 
     @routes.get("/userinfo")
     async def userinfo(authorization: Annotated[str, Header()] = "") -> JSONResponse:

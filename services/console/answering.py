@@ -16,7 +16,7 @@ def refused_with(page: Page, refused: Refused) -> Page:
     said = refused.detail or refused.title
     wrong = [f"{field}: {message}" for field, message in refused.errors.items()]
     told = [h.strong[said], h.ul[(h.li[each] for each in wrong)]] if wrong else said
-    return replace(page, body=[notice(told, WRONG), page.body], status=UNPROCESSABLE)
+    return replace(page, above=notice(told, WRONG), status=UNPROCESSABLE)
 
 
 def whole(text: str) -> int | str:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from backbone.http.browsers import Unkept
 from backbone.identity.issuer_keys import IssuerAway
+from backbone.observing.logs import logger
 from services.console import assets, live
 from services.console.asking import Ask, MayNot, NotLoggedIn, Refused, Services
 from services.console.elements import WRONG, address, notice
@@ -64,7 +65,7 @@ class Console:
             Route("/login", self._answering(self._begin)),
             Route(BACK, self._answering(self._end)),
             Route("/logout", self._answering(self._leave), methods=["POST"]),
-            Route("/enter", self._answering(self._enter)),
+            Route("/enter", self._entering),
             Route("/enter", self._ticket, methods=["POST"]),
             *(Route(f"/live{path}", self._following(*each)) for path, each in pages.parts.items()),
             *(Route(path, self._answering(self._giving(*each))) for path, each in pages.files.items()),
@@ -73,10 +74,13 @@ class Console:
         ]
 
     async def session(self, request: Request) -> Session | None:
-        """Return who asks; None where nobody is logged in."""
+        """Return who asks; None where nobody is logged in, or nobody can be asked whether he is."""
         if self._login is None:
             return ANYBODY
-        return await self._login.of_cookie(request.cookies.get(COOKIE))
+        try:
+            return await self._login.of_cookie(request.cookies.get(COOKIE))
+        except IssuerAway:
+            return None
 
     async def aclose(self) -> None:
         """End what goes on, and close all connections."""
@@ -110,11 +114,16 @@ class Console:
         async def do(ask: Ask) -> Response:
             ask.need(*scopes)
             done = await act(ask)
-            return self._page(done, ask) if isinstance(done, Page) else RedirectResponse(done, SEE_OTHER)
+            if not isinstance(done, Page):
+                return RedirectResponse(done, SEE_OTHER)
+            view = self._pages.views.get(ask.address.partition("?")[0])
+            if view is not None and view.is_live:
+                done = replace(done, body=_kept_fresh(ask, done.body))
+            return self._page(done, ask)
 
         return do
 
-    def _following(self, part: Part, scopes: tuple[str, ...]) -> Handler:
+    def _following(self, part: Part, scopes: tuple[str, ...], personal: bool) -> Handler:
         """Make the stream of a live part. Who is not let in is told so in it: a browser comes again otherwise."""
 
         async def look(ask: Ask) -> str:
@@ -125,9 +134,11 @@ class Console:
             if not ask.may(*scopes) if scopes else ask.session is None:
                 return _stream(_gone())
             try:
-                return _stream(self.feeds.follow(ask, look))
+                response = _stream(self.feeds.follow(ask, look, personal))
             except live.TooMany as error:
                 return PlainTextResponse(str(error), 503, {"Retry-After": "10"})
+            self._renew_cookie(request, ask, response)
+            return response
 
         return follow
 
@@ -146,6 +157,11 @@ class Console:
                 response = self._page(refusal(refused), ask)
             except (NotLetIn, IssuerAway) as refused:
                 response = self._page(_not_in(str(refused)), ask)
+            except HTTPException:
+                raise
+            except Exception:  # here, and not outside of all: so that it is a page, with all that each page says
+                logger.exception("a page failed", action="page-failed", page=ask.address)
+                response = self._page(_failing(), ask)
             self._renew_cookie(request, ask, response)
             return response
 
@@ -155,10 +171,7 @@ class Console:
         path = request.url.path.removeprefix("/live")
         place = f"{path}?{request.url.query}" if request.url.query else path
         form = await _form(request) if request.method == "POST" else {}
-        try:
-            session = await self.session(request)
-        except IssuerAway:
-            session = None
+        session = await self.session(request)
         query = dict(request.query_params)
         home = self.settings.console_url.rstrip("/")
         return Ask(session, self.services, request.path_params, query, form, request.cookies, place, home)
@@ -186,6 +199,17 @@ class Console:
         session, to = await self._login.end(ask.query, ask.cookies.get(BEGUN))
         return self._logged_in(session, to)
 
+    async def _entering(self, request: Request) -> Response:
+        """Let nobody in whom a page of elsewhere sends, as somebody whom that one chose; looking ahead uses nothing."""
+        if request.method != "GET":
+            return PlainTextResponse("Open it in a browser.", 405, {"Allow": "GET"})
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            text = (
+                "Another page has led here. If you want to be logged in by this address, copy it and open it yourself."
+            )
+            return self._page(Page("Not logged in", notice(text, WRONG), status=403), await self._ask(request))
+        return await self._answering(self._enter)(request)
+
     async def _enter(self, ask: Ask) -> Response:
         """Log in whoever comes with an address that was made for it."""
         session = await self._login.of_ticket(ask.query.get("ticket", "")) if self._login else ANYBODY
@@ -204,7 +228,10 @@ class Console:
             return JSONResponse({"title": "Not logged in", "status": 401}, 401)
         return JSONResponse({"url": f"{url}/enter?ticket={self._login.ticket(session)}"})
 
-    async def _leave(self, ask: Ask) -> Response:  # noqa: ARG002  whoever it is
+    async def _leave(self, ask: Ask) -> Response:
+        """Forget who it is, and have the issuer do so."""
+        if self._login is not None and ask.session is not None:
+            await self._login.end_for_good(ask.session)
         response = RedirectResponse("/", SEE_OTHER)
         response.delete_cookie(COOKIE)
         return response
@@ -262,12 +289,10 @@ def _failed(console: Console) -> Callable[[Request, Exception], Awaitable[Respon
             405: "This is not done so",
             413: "That is too much",
         }
-        body = (
-            notice("This page fails. What happened is in the console's log.", WRONG)
-            if status == 500
-            else h.p["The address may be mistyped. ", h.a(href="/")["To the first page"]]
-        )
-        return console._page(Page(title.get(status, "This page fails"), body, status=status), ask)
+        if status == 500:
+            return console._page(_failing(), ask)
+        body = h.p["The address may be mistyped. ", h.a(href="/")["To the first page"]]
+        return console._page(Page(title.get(status, "This is refused"), body, status=status), ask)
 
     return answer
 
@@ -283,6 +308,11 @@ async def _form(request: Request) -> dict[str, str]:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise HTTPException(400) from None
+
+
+def _failing() -> Page:
+    text = "This page fails. What happened is in the console's log: ./sliceline logs console"
+    return Page("This page fails", notice(text, WRONG), status=500)
 
 
 def _kept_fresh(ask: Ask, body: Node) -> Node:

@@ -16,7 +16,7 @@ class Guarded:
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
         self._app = OwnPages(app, origins=())
         self._url = settings.console_url.rstrip("/")
-        self._host = urlsplit(self._url).netloc
+        self._host = _plain(urlsplit(self._url).netloc)
         form = " ".join(["'self'", *([_origin(settings.issuer)] if settings.issuer else [])])
         policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -51,12 +51,17 @@ class Guarded:
 
     def _elsewhere(self, scope: Scope) -> Response | None:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if host == self._host or scope["path"].startswith("/health/"):
+        if _plain(host) == self._host or scope["path"].startswith("/health/"):
             return None
         if scope["method"] not in SAFE:
             return PlainTextResponse(f"Ask {self._url}: nothing is changed under the name {host!r}.", 421)
         query = scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{self._url}{scope['path']}{'?' + query if query else ''}", 307)
+
+
+def _plain(host: str) -> str:
+    """Write a host as browsers may: in lower case, the usual port left out."""
+    return host.lower().removesuffix(":443").removesuffix(":80")
 
 
 def _origin(url: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.exceptions import HTTPException
 
 from backbone.errors import SlicelineError
 from backbone.observing.logs import logger
@@ -18,8 +19,8 @@ EVERY = 1.5
 """Seconds between two looks."""
 HEARTBEAT = 10.0
 """Seconds without news after which a comment is sent; the browser takes a longer silence for an end."""
-MOST = 5_000
-"""Pages that are open at once."""
+MOST, MOST_OF_ONE = 5_000, 50
+"""Pages that are open at once, of all and of one person."""
 Look = Callable[[Ask], Awaitable[str]]
 Key = tuple[str, ...]
 
@@ -74,14 +75,27 @@ class Feeds:
         for feed in self._feeds.values():
             feed.tell()
 
-    def follow(self, ask: Ask, look: Look) -> AsyncIterator[bytes]:
-        """Send a page's live part whenever it is another, until the token of whoever looks ends. Raises TooMany."""
+    def follow(self, ask: Ask, look: Look, personal: bool = False) -> AsyncIterator[bytes]:
+        """Send a page's live part whenever it is another, until the token of whoever looks ends. Raises TooMany.
+
+        A `personal` part is another for each who looks.
+        """
         if self.open >= MOST:
             raise TooMany(f"{MOST:,} pages are open here already. Close one, or start another console.")
-        return self._followed(ask, look)
+        if self._open_of(ask) >= MOST_OF_ONE:
+            raise TooMany(f"You have {MOST_OF_ONE} pages open already. Close one.")
+        return self._followed(ask, look, personal)
 
-    async def _followed(self, ask: Ask, look: Look) -> AsyncIterator[bytes]:
-        key, follower = _key(ask), _Follower(ask)
+    def _open_of(self, ask: Ask) -> int:
+        """Count the pages that whoever asks has open; where nobody is asked who he is, nobody has any."""
+        session = ask.session
+        if session is None or session.is_open:
+            return 0
+        names = (each.ask.session for feed in self._feeds.values() for each in feed.followers)
+        return sum(each is not None and each.name == session.name for each in names)
+
+    async def _followed(self, ask: Ask, look: Look, personal: bool) -> AsyncIterator[bytes]:
+        key, follower = _key(ask, personal), _Follower(ask)
         feed = self._feeds.setdefault(key, _Feed(look))
         feed.followers.add(follower)
         if feed.task is None:
@@ -130,7 +144,7 @@ class Feeds:
             return
         except Refused as refused:
             away = refused.detail or refused.title
-        except SlicelineError as error:
+        except (SlicelineError, HTTPException) as error:  # it says itself what is wrong
             away = str(error)
         except Exception as error:  # a page that fails now may be well in a moment, and others go on
             logger.exception("a live page failed", action="live-failed", page=follower.ask.address)
@@ -146,10 +160,10 @@ def _counts(ask: Ask) -> bool:
     return ask.session is not None and ask.session.remaining > 0
 
 
-def _key(ask: Ask) -> Key:
+def _key(ask: Ask, personal: bool) -> Key:
     """Name what somebody sees: the page, what one may, and, for what is one's own, who one is."""
     session = ask.session
     if session is None:
         return (ask.address,)
-    own = any(each.endswith(".own") for each in session.scopes)
+    own = personal or any(each.endswith(".own") for each in session.scopes)
     return (ask.address, *sorted(session.scopes), session.name if own else "")

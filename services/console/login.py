@@ -16,6 +16,7 @@ from backbone.errors import SlicelineError
 from backbone.identity.issuer_keys import DISCOVERY, answer_of
 from backbone.identity.own_token import ASSERTION, assertion
 from backbone.identity.tokens import TokenRefused, Tokens
+from backbone.observing.logs import logger
 from services.console.session import Seal, Session
 from services.console.settings import ConsoleSettings
 
@@ -25,6 +26,8 @@ BEGUN_SECONDS = 600
 """How long somebody may take at the issuer."""
 TICKET_SECONDS = 900
 """How long an address that logs somebody in may wait to be used."""
+MOST_TICKETS = 10
+"""Such addresses of one person at once; the oldest go."""
 _RENEWED = 60.0
 """Seconds before its end at which a token is renewed."""
 
@@ -116,7 +119,21 @@ class Login:
         try:
             return await asyncio.shield(self._renewing[session.refresh])
         except NotLetIn:
+            self._renewing.pop(session.refresh, None)  # the next request tries it again
             return session
+
+    async def end_for_good(self, session: Session) -> None:
+        """Have the issuer renew a login no more (RFC 7009), wherever its cookie has come to, if it knows that way.
+
+        The token counts on until it ends: services ask nobody for each.
+        """
+        if session.refresh is None:
+            return
+        try:
+            where = self._settings.issuer_tokens or await self._told("token_endpoint")
+            await self._asked(f"{where.rpartition('/')[0]}/revoke", {"token": session.refresh})
+        except (NotLetIn, httpx.HTTPError, OSError) as error:
+            logger.warning("a login was not ended at the issuer", action="login-not-ended", reason=str(error))
 
     def cookie(self, session: Session) -> str:
         """Seal a session for its cookie."""
@@ -135,6 +152,9 @@ class Login:
         """Return a word that logs somebody in once, here and within TICKET_SECONDS."""
         now = time.monotonic()
         self._tickets = {word: each for word, each in self._tickets.items() if each[1] > now}
+        theirs = [word for word, each in self._tickets.items() if each[0].name == session.name]
+        for word in theirs[: len(theirs) + 1 - MOST_TICKETS]:
+            del self._tickets[word]
         word = secrets.token_urlsafe(16)
         self._tickets[word] = session, now + TICKET_SECONDS
         return word
@@ -176,18 +196,21 @@ class Login:
 
         An issuer that gives nothing new to renew it with takes the same again.
         """
-        key_file, where = self._settings.identity_key_file, self._settings.issuer_tokens
-        if key_file is None:
-            raise NotLetIn("The console has no key by which the issuer would know it.")
         try:
-            where = where or await self._told("token_endpoint")
-            signed = assertion(CLIENT, self._issuer, key_file)
-            own = {"client_id": CLIENT, "client_assertion_type": ASSERTION, "client_assertion": signed}
-            answer = await answer_of(self._http, "POST", where, data={**form, **own})
-            given = msgspec.json.decode(answer, type=_Given)
+            where = self._settings.issuer_tokens or await self._told("token_endpoint")
+            given = msgspec.json.decode(await self._asked(where, form), type=_Given)
         except (httpx.HTTPError, OSError, msgspec.MsgspecError) as error:
             raise NotLetIn(f"{self._issuer} gives no token ({type(error).__name__}).") from None
         return await self.who(given.access_token, given.refresh_token or refresh)
+
+    async def _asked(self, where: str, form: Mapping[str, str]) -> bytes:
+        """Ask the issuer as the client that we are. Raises HTTPError, OSError."""
+        key_file = self._settings.identity_key_file
+        if key_file is None:
+            raise FileNotFoundError("The console has no key by which the issuer would know it.")
+        signed = assertion(CLIENT, self._issuer, key_file)
+        own = {"client_id": CLIENT, "client_assertion_type": ASSERTION, "client_assertion": signed}
+        return await answer_of(self._http, "POST", where, data={**form, **own})
 
     async def _told(self, name: str) -> str:
         """Return an address from the issuer's discovery document. Raises NotLetIn."""

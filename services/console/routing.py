@@ -45,7 +45,7 @@ class Pages:
 
     sections: list[Section] = field(default_factory=list)
     views: dict[str, View] = field(default_factory=dict)
-    parts: dict[str, tuple[Part, tuple[str, ...]]] = field(default_factory=dict)
+    parts: dict[str, tuple[Part, tuple[str, ...], bool]] = field(default_factory=dict)
     acts: dict[str, tuple[Act, tuple[str, ...]]] = field(default_factory=dict)
     files: dict[str, tuple[Give, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -59,16 +59,19 @@ class Pages:
         def enter(show: S) -> S:
             self.views[path] = View(show, scopes, live, open_to_all)
             if live:
-                self.parts[path] = _body(show), scopes
+                self.parts[path] = _body(show), scopes, False
             return show
 
         return enter
 
-    def part(self, path: str, *scopes: str) -> Callable[[P], P]:
-        """Enter a part of a page that is kept fresh by itself: elements.live("/live" + path, …) shows it."""
+    def part(self, path: str, *scopes: str, personal: bool = False) -> Callable[[P], P]:
+        """Enter a part of a page that is kept fresh by itself: elements.live("/live" + path, …) shows it.
+
+        A personal one is another for each who looks, whatever one may; others are the same for all who may the same.
+        """
 
         def enter(part: P) -> P:
-            self.parts[path] = part, scopes
+            self.parts[path] = part, scopes, personal
             return part
 
         return enter

@@ -21,6 +21,8 @@ class Page:
     body: Node
     says: tuple[str, ...] = ()
     status: int = 200
+    above: Node = None
+    """What stays where it is while the content is kept fresh."""
     alone: bool = False
     """Without the way to other pages, as on a wall."""
 
@@ -57,6 +59,7 @@ def document(page: Page, ask: Ask, sections: Iterable[Section]) -> Node:
             _connection() if page.alone else _top(ask, list(sections)),
             h.main("#main", tabindex="-1")[
                 h.h1[page.title],
+                page.above,
                 page.body,
                 elements.command(*page.says) if page.says else None,
             ],

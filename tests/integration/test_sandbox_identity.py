@@ -546,6 +546,21 @@ async def test_a_login_is_renewed_for_a_working_day(own: Met, verifier: str) -> 
     assert refusal(await own.http.post("/token", data=renewal | proof(own, "pages"))) == (400, "invalid_grant")
 
 
+async def test_a_login_that_was_ended_is_renewed_no_more_and_nobody_ends_anothers(own: Met, verifier: str) -> None:
+    code = await own.code(verifier, client_id="pages")
+    token = (await own.exchange(code, verifier, **proof(own, "pages"))).json()["refresh_token"]
+    renewal = {"grant_type": "refresh_token", "refresh_token": token}
+    assert refusal(await own.http.post("/revoke", data={"token": token, "client_id": "pages"})) == (
+        401,
+        "invalid_client",
+    )
+    assert (await own.http.post("/revoke", data={"token": token} | proof(own, "robot"))).status_code == 200
+    assert (await own.http.post("/token", data=renewal | proof(own, "pages"))).status_code == 200
+    assert (await own.http.post("/revoke", data={"token": token} | proof(own, "pages"))).status_code == 200
+    assert refusal(await own.http.post("/token", data=renewal | proof(own, "pages"))) == (400, "invalid_grant")
+    assert (await own.http.post("/revoke", data={"token": token} | proof(own, "pages"))).status_code == 200
+
+
 async def test_a_client_without_a_key_gets_nothing_to_renew_a_login_with(met: Met, verifier: str) -> None:
     assert "refresh_token" not in (await met.exchange(await met.code(verifier), verifier)).json()
 

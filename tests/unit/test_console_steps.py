@@ -81,7 +81,7 @@ def test_a_refused_form_comes_back_with_what_is_wrong_and_all_of_its_page() -> N
     wrong = {"errors": [{"field": "address", "message": "is needed <now>"}]}
     page = refused_with(Page("Cart", "the form"), Refused("carts", 422, "Invalid", "Look again.", wrong))
     assert (page.status, page.title) == (422, "Cart")
-    shown = str(h.fragment[page.body])
+    shown = str(h.fragment[page.above, page.body])
     assert "Look again." in shown
     assert "address: is needed &lt;now&gt;" in shown
     assert "the form" in shown

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 import htpy as h
@@ -62,7 +63,7 @@ async def audit(ask: Ask) -> Page:
         ),
         _looked_at(found, which, len(acts)),
     ]
-    option = f" --service {which['service']}" if which["service"] else ""
+    option = f" --service {quote(which['service'])}" if which["service"] else ""
     says = (f"./sliceline audit export{option}", f"./sliceline audit verify{option}")
     return Page("Audit", body, says)
 

@@ -37,7 +37,7 @@ async def cart(ask: Ask) -> Page:
     return Page("Cart", [_refusal(found), _lines(found, items), await _till(ask, found, items)], says)
 
 
-@pages.part("/cart/placing", *BUYS)
+@pages.part("/cart/placing", *BUYS, personal=True)
 async def placing(ask: Ask) -> Node:
     """Shows how far the checkout is."""
     found = await buying.cart(ask)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from shlex import quote
 from typing import Any
 
 import htpy as h
@@ -122,7 +123,7 @@ async def _page(ask: Ask, sample: str | None = None, *misfits: str) -> Page:
     short = event_type.removeprefix("sliceline.")
     says = (
         f"./sliceline contracts readers {short}",
-        f"./sliceline contracts impact {short} {name or 'FIELD'}",
+        f"./sliceline contracts impact {short} {quote(name) if name else 'FIELD'}",
         _curl(ask, path),
         f"{_curl(ask, path + '/check')} -H 'Content-Type: application/json' -d '{{\"data\": {{}}}}'",
     )

@@ -47,7 +47,7 @@ async def my_orders(ask: Ask) -> Page:
     return Page("My orders", [await _points(ask), live(where, await listed(ask))], (_asked(ask, "/orders"),))
 
 
-@pages.part("/my-orders/list", *ORDERS)
+@pages.part("/my-orders/list", *ORDERS, personal=True)
 async def listed(ask: Ask) -> Node:
     """Lists the orders of whoever looks, the newest first."""
     me, after = ask.need().name, ask.query.get("after")

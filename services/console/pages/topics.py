@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 import htpy as h
@@ -53,7 +54,7 @@ async def topic(ask: Ask) -> Page:
         masking_note(ask),
         reading(ask, path, found),
     ]
-    return Page(name, body, (*said(ask, name), f"./sliceline events {name} --follow"))
+    return Page(name, body, (*said(ask, name), f"./sliceline events {quote(name)} --follow"))
 
 
 @pages.part("/standing/topics/{topic}", "ledger.read")

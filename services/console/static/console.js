@@ -91,7 +91,7 @@ document.addEventListener("click", async (event) => {
 // Keys.
 
 const help = document.getElementById("help");
-let last = "";
+let last = "", at_ = "";
 
 function rows() {
   return all("tr[data-to]");
@@ -103,7 +103,13 @@ function move(step) {
   const at = found.findIndex((each) => each.classList.contains("here"));
   const next = found[Math.min(found.length - 1, Math.max(0, at + step))];
   found.forEach((each) => each.classList.toggle("here", each === next));
+  at_ = next.dataset.to;
   next.scrollIntoView({ block: "nearest" });
+}
+
+// What is kept fresh comes without it.
+function stay() {
+  rows().forEach((each) => each.classList.toggle("here", each.dataset.to === at_));
 }
 
 const keys = {
@@ -153,7 +159,7 @@ if (parts().length) is("waits", "connecting …");
 document.addEventListener("htmx:sse:after:connection", () => is("well", "live", "What changes is shown at once"));
 document.addEventListener("htmx:sse:error", () => is("wrong", "away", "The console does not answer; it is tried again"));
 document.addEventListener("htmx:sse:after:message", tellAll);
-document.addEventListener("htmx:after:swap", tellAll);
+document.addEventListener("htmx:after:swap", () => { tellAll(); stay(); });
 document.addEventListener("visibilitychange", () => {
   if (parts().length && document.hidden) is("waits", "paused", "Nobody looks");
 });
