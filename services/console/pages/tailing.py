@@ -222,7 +222,7 @@ def _jumps(ask: Ask, path: str) -> Node:
     if begun is None:
         return None
     here = datetime.fromisoformat(begun)
-    ways = ((text, (here + timedelta(minutes=minutes)).isoformat()) for text, minutes in JUMPS.items())
+    ways = ((text, _shifted(here, timedelta(minutes=minutes))) for text, minutes in JUMPS.items())
     links = (h.a(href=address(path, {**kept(ask), "at": to, "seen": ask.query.get("seen")}))[text] for text, to in ways)
     return h.p(".jumps")[h.span["Those before ", h.time(datetime=begun)[begun[:19].replace("T", " ")], "."], *links]
 
@@ -235,7 +235,15 @@ def _nothing(found: Mapping[str, Any]) -> Node:
 
 def _after(moment: str) -> str:
     """Return the moment after one, as `until` takes it."""
-    return (datetime.fromisoformat(moment) + timedelta(microseconds=1)).isoformat()
+    return _shifted(datetime.fromisoformat(moment), timedelta(microseconds=1))
+
+
+def _shifted(moment: datetime, by: timedelta) -> str:
+    """Return a moment that is later or earlier by so much; where the calendar ends before, the moment itself."""
+    try:
+        return (moment + by).isoformat()
+    except OverflowError:
+        return moment.isoformat()
 
 
 def _typed(text: str) -> str:
