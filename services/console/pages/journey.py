@@ -13,6 +13,7 @@ from services.console.asking import Ask, Refused, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, address, identity, mark, moment, money, notice
 from services.console.everywhere import whole_number
 from services.console.lanes import tree
+from services.console.masked import masked
 from services.console.pages import instants, steps
 from services.console.pages.orders import wanted
 from services.console.picture import picture
@@ -76,7 +77,7 @@ async def _look(ask: Ask) -> tuple[Any | None, Any | None]:
     order = ask.path["order"]
     journey = ask.found(LEDGER, at(JOURNEY, order=order))
     known, told = await asyncio.gather(_order(ask, order), journey)
-    return known, told
+    return known, told and {**told, "steps": [masked(ask, step) for step in told["steps"]]}
 
 
 async def _order(ask: Ask, order: str) -> Any | None:

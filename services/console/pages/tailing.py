@@ -195,10 +195,11 @@ def filters(ask: Ask, path: str, errors: Mapping[str, str] | None = None, refuse
 
 
 def masking_note(ask: Ask) -> Node:
-    """Say to those who only read that what is personal is not shown as it is."""
+    """Say to those who only read that what is personal is not shown as it is, and what this does not hold for."""
     if ask.may(PLAIN):
         return None
-    return h.p(".soft")[f"What is personal is shown as other text of the same shape: to see it takes {PLAIN}."]
+    said = f"What is personal is shown here as other text of the same shape, but to those with {PLAIN}."
+    return h.p(".soft")[f"{said} Filters look at what it really is, and so does who asks the services themselves."]
 
 
 def _hold(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
