@@ -26,15 +26,19 @@ class Kept(Generic[T]):
         self._seconds = seconds
         self._kept: dict[str, tuple[float, T]] = {}
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     async def get(self, key: str, find: Callable[[], Awaitable[T]]) -> T:
         """Return what is kept under a key, or find it."""
         now = asyncio.get_running_loop().time()
         until, value = self._kept.get(key, (0.0, None))
         if value is not None and now < until:
             return value
+        found = await find()
+        self._kept = {name: each for name, each in self._kept.items() if now < each[0]}
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
-        found = await find()
         self._kept[key] = now + self._seconds, found
         return found
 

@@ -85,9 +85,12 @@ def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str
     ]
 
 
-def row(*cells: Node, to: str | None = None, kind: str = "") -> Node:
-    """Make a row; with an address it is one of those that j and k move through, and Enter opens."""
-    return h.tr(class_=kind or None, data_to=to)[(h.td[each] for each in cells)]
+def row(*cells: Node, to: str | None = None, kind: str = "", name: str | None = None) -> Node:
+    """Make a row; with an address it is one of those that j and k move through, and Enter opens.
+
+    Where rows come and go, a name of its own (an id of HTML) keeps each the row that it is.
+    """
+    return h.tr(id=name, class_=kind or None, data_to=to)[(h.td[each] for each in cells)]
 
 
 def numbers(*pairs: tuple[Node, Node]) -> Node:
@@ -155,12 +158,11 @@ def choice(name: str, label: str, options: Mapping[str, str], chosen: str = "") 
 
 
 def confirmation(name: str, word: str) -> Node:
-    """Make the field of a form that takes something away: the word has to be typed."""
+    """Make the field of a form that takes something away: the word has to be typed, and the server looks."""
     return field(
         "confirm",
         f"Type {word} to {name}",
         required=True,
-        pattern=word.replace(".", r"\."),
         autocomplete="off",
         title=f"Type {word}",
     )

@@ -11,6 +11,9 @@ from starlette.exceptions import HTTPException
 from services.console.asking import Ask, Refused
 from services.console.elements import WRONG, notice
 
+MOST_DIGITS = 18
+"""Digits of a number that databases hold in eight bytes, whatever it is."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -54,10 +57,15 @@ def service_of(ask: Ask) -> str:
 
 def number_in(ask: Ask, part: str) -> int:
     """Return a number that a page's address has. Raises HTTPException where it is none."""
-    text = ask.path[part]
-    if not (text.isascii() and text.isdecimal()):
+    found = whole_number(ask.path[part])
+    if found is None:
         raise HTTPException(404)
-    return int(text)
+    return found
+
+
+def whole_number(text: str) -> int | None:
+    """Read a number that an address or a form has; None where it is none, or has more digits than any of ours."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 async def everything(ask: Ask, service: str, path: str, most: int, **query: Any) -> tuple[list[Any], bool]:

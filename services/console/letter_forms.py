@@ -8,6 +8,7 @@ from htpy import Node
 
 from services.console.asking import at
 from services.console.elements import button, confirmation, field
+from services.console.everywhere import whole_number
 
 SELECTORS = ("letter", "key", "group")
 
@@ -48,7 +49,8 @@ def selection(form: Mapping[str, str]) -> dict[str, Any]:
     """Read from a form which letters are meant, as services are asked for them."""
     which: dict[str, Any] = {name: form[name] for name in SELECTORS if form.get(name)}
     if "letter" in which:
-        which["letter"] = int(which["letter"]) if which["letter"].isdecimal() else -1
+        found = whole_number(which["letter"])
+        which["letter"] = -1 if found is None else found
     return which or {"all": True}
 
 

@@ -44,3 +44,10 @@ def test_a_list_says_how_much_of_it_is_shown() -> None:
 
 def test_an_empty_table_says_what_would_be_here() -> None:
     assert "Nothing waits." in str(elements.table(["Order"], [], "Nothing waits.", "Orders"))
+
+
+@pytest.mark.parametrize("word", ["a+b", "a.b", "(", "a b"])
+def test_whatever_has_to_be_typed_can_be_typed(word: str) -> None:
+    shown = str(elements.confirmation("give up", word))
+    assert f"Type {word} to give up" in shown
+    assert "pattern" not in shown, "a browser would read it as an expression"

@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import htpy as h
+import httpx
 import pytest
 
 from services.console import reading
+from services.console.asking import Ask, Services
 from services.console.chains import Wanted
+from services.console.everywhere import whole_number
 from services.console.letter_forms import selection
+from services.console.pages import tailing
 from services.console.pages.dead_letters import counted, name_of
 from services.console.pages.letter import lines
 from services.console.pages.redrives import of
@@ -150,3 +154,19 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 )
 def test_acts_are_found_by_who_what_outcome_and_time(wanted: Wanted, found: bool) -> None:
     assert wanted.has(ACT) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), ("42", 42), ("9" * 18, 10**18 - 1), ("9" * 5000, None), ("-1", None), ("٣", None)]
+)
+def test_a_number_of_an_address_is_read_and_one_that_nothing_can_have_is_none(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
+    assert selection({"letter": text}) == {"letter": -1 if number is None else number}
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59", "0001-01-01T00:00:00", "2026-11-29T12:00:00"])
+def test_events_can_be_read_at_the_ends_of_the_calendar(moment: str) -> None:
+    ask = Ask(None, Services(httpx.AsyncClient(), {}), query={"at": moment})
+    shown = str(h.div[tailing.reading(ask, "/events", {"items": [], "next": None, "looked_at": 0})])
+    assert "10 min later" in shown
+    assert "10 min earlier" in shown

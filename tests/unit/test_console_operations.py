@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import htpy as h
 import httpx
 import pytest
 from htpy import Node
@@ -14,7 +15,7 @@ from services.console.asking import Ask, Services
 from services.console.elements import WAITS, WELL, WRONG
 from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
 from services.console.losses import parked, verdict
-from services.console.pages import journey, searching
+from services.console.pages import journey, operations, searching, steps
 from services.console.pages.events import record, trace_of
 from services.console.pages.instants import slider, states
 from services.console.pages.order_acts import minor
@@ -309,3 +310,10 @@ async def test_no_command_that_is_offered_does_what_somebody_put_into_an_address
         words = shlex.split(command.replace('"$(./sliceline token --as operator)"', "token"))
         assert "$" not in "".join(word for word in words if word != hostile)
         assert any(hostile == word or quote(hostile, safe="") in word for word in words)
+
+
+def test_what_stands_on_a_page_leads_to_pages_that_are_there() -> None:
+    letters = str(steps.listeners({**step("placed", 0, listener("orders", state="parked")), "key": "a b"}))
+    assert 'href="/dead-letters/orders?key=a+b"' in letters
+    alert = {"sku": "a/b", "kind": "low", "available": 1, "raised_at": NOON.isoformat()}
+    assert 'href="/stock/a%2Fb"' in str(h.div[operations.alerted({"items": [alert], "next": None})])

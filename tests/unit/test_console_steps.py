@@ -1,5 +1,6 @@
 """Where an order stands in customers' words, and how a refused form is answered."""
 
+import asyncio
 from typing import Any
 
 import htpy as h
@@ -104,3 +105,16 @@ async def test_what_is_the_same_for_everybody_is_found_once_while_it_is_kept() -
     over: Kept[str] = Kept(0.0)
     assert [await over.get("", find), await over.get("", find)] == ["menu"] * 2
     assert len(found) == 4
+
+
+async def test_what_is_not_kept_any_more_makes_room_for_what_is() -> None:
+    async def find() -> str:
+        return "name"
+
+    kept: Kept[str] = Kept(0.01)
+    for number in range(3):
+        await kept.get(str(number), find)
+    assert len(kept) == 3
+    await asyncio.sleep(0.02)
+    await kept.get("another", find)
+    assert len(kept) == 1

@@ -27,6 +27,7 @@ from services.console.elements import (
     row,
     table,
 )
+from services.console.everywhere import whole_number
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -46,7 +47,7 @@ async def audit(ask: Ask) -> Page:
     which = {name: ask.query.get(name, "").strip() for name in FIELDS}
     wanted, wrong = _wanted(which)
     names = _names(ask)
-    before = _number(ask.query.get("before", "")) if len(names) == 1 else None
+    before = whole_number(ask.query.get("before", "")) if len(names) == 1 else None
     found, away = await _stretches(ask, names, OF_ONE if len(names) == 1 else OF_EACH, before)
     acts = sorted((act for each in found.values() for act in each.acts if wanted.has(act)), key=_newest, reverse=True)
     seen = sum(each.last for each in found.values())
@@ -72,7 +73,7 @@ async def audit(ask: Ask) -> Page:
 async def news(ask: Ask) -> Node:
     """Tells how many acts there are since the page was made; the rows themselves stay where they are."""
     found, _ = await _stretches(ask, _names(ask), 1, None)
-    new = sum(each.last for each in found.values()) - (_number(ask.query.get("seen", "")) or 0)
+    new = sum(each.last for each in found.values()) - (whole_number(ask.query.get("seen", "")) or 0)
     if new <= 0:
         return None
     return h.p[h.a(".act", href=address("/audit", {"service": ask.query.get("service")}))[f"{new:,} new: show them"]]
@@ -118,10 +119,6 @@ def _moment(text: str, name: str, wrong: dict[str, str]) -> datetime | None:
         wrong[name] = "is no time: 2026-11-29 or 2026-11-29T12:00Z"
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _newest(act: Mapping[str, Any]) -> tuple[datetime, int]:

@@ -11,7 +11,9 @@ from htpy import Node
 from services.console import elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import address, identity, notice, row, table
+from services.console.masked import PLAIN, masked
 from services.console.pages import steps
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.wording import service_of, short
@@ -46,7 +48,8 @@ async def show(ask: Ask) -> Page:
         ]
         return Page("There is no such event", [body, _search(event)], status=404)
     says = tuple(each.format(address=ask.services.address(LEDGER) + path) for each in SAYS)
-    return Page(short(found["type"]), _event(found, step), says)
+    body = [masking_note(ask), _event(masked(ask, found), masked(ask, step), is_plain=ask.may(PLAIN))]
+    return Page(short(found["type"]), body, says)
 
 
 def record(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -60,7 +63,7 @@ def trace_of(raw: Mapping[str, Any]) -> str | None:
     return parts[1] if len(parts) == len(("version", "trace", "span", "flags")) else None
 
 
-def _event(found: Mapping[str, Any], step: Mapping[str, Any]) -> Node:
+def _event(found: Mapping[str, Any], step: Mapping[str, Any], *, is_plain: bool) -> Node:
     trace = trace_of(found["raw"])
     return [
         h.p(".notice.large.over")[step["sentence"]],
@@ -84,7 +87,10 @@ def _event(found: Mapping[str, Any], step: Mapping[str, Any]) -> Node:
             "It has no headers.",
             "The headers of the record",
         ),
-        h.details[h.summary["Its value, byte for byte"], h.pre(tabindex="0")[_text(found["raw"]["value_base64"])]],
+        h.details[
+            h.summary["Its value, byte for byte" if is_plain else "Its value"],
+            h.pre(tabindex="0")[_text(found["raw"]["value_base64"])],
+        ],
     ]
 
 

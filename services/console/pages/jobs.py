@@ -1,6 +1,7 @@
 """Shows what services have still to do, now or at a time, and does it now or again."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import htpy as h
@@ -32,7 +33,8 @@ from services.console.shell import Page
 
 FEW, PAGE = 20, 50
 """Jobs shown of each service where all are asked, and of one."""
-MOST_AGAIN = 5_000
+MOST_AGAIN = 200
+"""Jobs started anew by one click: each is a call of its own, and somebody waits for the page."""
 STATES = {"": "any", "due": "due, and nobody at it", "waiting": "waiting", "parked": "given up"}
 GONE = (404, 409)
 
@@ -46,11 +48,12 @@ async def jobs(ask: Ask) -> Page:
     return await shown(ask)
 
 
-async def shown(ask: Ask, refused: str | None = None) -> Page:
-    """Make the page of jobs; `refused`: why what was asked for was not done."""
+async def shown(ask: Ask, refused: str | None = None, told: str | None = None) -> Page:
+    """Make the page of jobs; `refused`: why what was asked for was not done, `told`: what else there is to say."""
     which = _which(ask)
     body = [
         refused and notice(refused, WRONG),
+        told and notice(told, WAITS),
         h.form(".filters", action="/jobs")[
             choice("service", "Service", {"": "all", **{name: name for name in ask.services.names}}, which["service"]),
             choice("state", "State", STATES, which["state"]),
@@ -73,7 +76,7 @@ async def shown(ask: Ask, refused: str | None = None) -> Page:
 async def listed(ask: Ask) -> Node:
     """Tells how many there are of each kind, and lists them."""
     which = _which(ask)
-    names = [which["service"]] if which["service"] in ask.services.names else list(ask.services.names)
+    names = [which["service"]] if which["service"] else list(ask.services.names)
     backlogs = await ask_all(ask, "/backlog", names)
     after = ask.query.get("after") if len(names) == 1 else None
     most = PAGE if len(names) == 1 else FEW
@@ -90,8 +93,12 @@ async def listed(ask: Ask) -> Node:
 
 
 def _which(ask: Ask) -> dict[str, str]:
-    """Read which jobs are meant; a form that was refused comes from a page that says so in its own fields."""
-    return {name: ask.query.get(name, "").strip() for name in ("service", "state", "kind", "key")}
+    """Read which jobs are meant; a service that there is none of is any.
+
+    A form that was refused comes from a page that says so in its own fields.
+    """
+    which = {name: ask.query.get(name, "").strip() for name in ("service", "state", "kind", "key")}
+    return {**which, "service": which["service"] if which["service"] in ask.services.names else ""}
 
 
 def _asked(which: Mapping[str, str]) -> dict[str, str]:
@@ -151,6 +158,7 @@ def _kind(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
         )
         or None,
         to=to,
+        name=f"kind-{service}-{each['kind']}",
     )
 
 
@@ -169,15 +177,17 @@ def _list(ask: Ask, lists: Told, which: Mapping[str, str]) -> Node:
         *lists.notices(),
         table(
             ("Service", "Kind", "Key", "State", "Due", "Tries", "Error", ""),
-            (_row(ask, name, each) for name, each in sorted(found, key=_urgency)),
+            (_row(ask, name, each) for name, each in sorted(found, key=_place)),
             f"Nothing is still to be done{under}. What services do later or outside would be: calls, mails, timers.",
-            "Jobs, those given up first, then by when they are due",
+            "Jobs by service, in the order in which they were scheduled first",
         ),
     ]
 
 
-def _urgency(found: tuple[str, Mapping[str, Any]]) -> tuple[bool, str]:
-    return found[1]["parked_at"] is None, found[1]["parked_at"] or found[1]["due"]
+def _place(found: tuple[str, Mapping[str, Any]]) -> tuple[str, int]:
+    """Return what a job's place follows from: nothing that changes, or another would come under somebody's finger."""
+    service, each = found
+    return service, each["id"]
 
 
 def _row(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
@@ -190,6 +200,7 @@ def _row(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
         str(each["attempts"]),
         each["error"] or "",
         ask.may("operations.act") and _act(service, each),
+        name=f"job-{service}-{each['id']}",
     )
 
 
@@ -241,15 +252,24 @@ async def act(ask: Ask) -> str | Page:
 
 @pages.act("/jobs/{service}/again", "operations.act")
 async def again(ask: Ask) -> str | Page:
-    """Starts all jobs of one kind anew that were given up."""
+    """Starts the jobs of one kind anew that were given up; of many, some, and tells how many are left."""
     service, kind = service_of(ask), ask.form.get("kind", "")
     try:
-        found, _ = await everything(ask, service, "/jobs", MOST_AGAIN, state="parked", kind=kind)
+        found, whole = await everything(ask, service, "/jobs", MOST_AGAIN, state="parked", kind=kind)
         for each in found:
             await _restart(ask, service, each["id"])
+        left = 0 if whole else await _given_up(ask, service, kind)
     except Refused as refused:
         return await shown(ask, str(refused))
-    return address("/jobs", {"service": service, "kind": kind})
+    if not left:
+        return address("/jobs", {"service": service, "kind": kind})
+    here = replace(ask, query={"service": service, "kind": kind})
+    return await shown(here, told=f"{counted(len(found), 'job')} started anew. {left:,} are left: start them as well.")
+
+
+async def _given_up(ask: Ask, service: str, kind: str) -> int:
+    backlog = await ask.get(service, "/backlog")
+    return sum(int(each["given_up"]) for each in backlog["jobs"] if each["kind"] == kind)
 
 
 async def _restart(ask: Ask, service: str, job: int) -> None:

@@ -11,7 +11,9 @@ from htpy import Node
 from services.console import elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, address, identity, mark, moment, money, notice
+from services.console.everywhere import whole_number
 from services.console.lanes import tree
+from services.console.masked import masked
 from services.console.pages import instants, steps
 from services.console.pages.orders import wanted
 from services.console.picture import picture
@@ -75,7 +77,7 @@ async def _look(ask: Ask) -> tuple[Any | None, Any | None]:
     order = ask.path["order"]
     journey = ask.found(LEDGER, at(JOURNEY, order=order))
     known, told = await asyncio.gather(_order(ask, order), journey)
-    return known, told
+    return known, told and {**told, "steps": [masked(ask, step) for step in told["steps"]]}
 
 
 async def _order(ask: Ask, order: str) -> Any | None:
@@ -257,7 +259,7 @@ def _cut(journey: Mapping[str, Any] | None) -> Node:
 
 def _steps(ask: Ask, told: Sequence[Mapping[str, Any]]) -> Node:
     after = ask.query.get("after", "")
-    first = int(after) if after.isascii() and after.isdigit() else 0
+    first = whole_number(after) or 0
     shown = told[first : first + MOST]
     following = str(first + MOST) if first + MOST < len(told) else None
     order = ask.path["order"]

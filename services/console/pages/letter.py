@@ -13,7 +13,9 @@ from services.console.asking import Ask, at
 from services.console.elements import WAITS, WELL, WRONG, field, identity, live, mark, moment, notice
 from services.console.everywhere import number_in, service_of
 from services.console.letter_forms import discarding, rehearsing
+from services.console.masked import masked
 from services.console.pages.dead_letters import name_of, why
+from services.console.pages.tailing import masking_note
 from services.console.routing import File, Pages
 from services.console.shell import Page
 
@@ -56,7 +58,7 @@ async def facts(ask: Ask) -> Node:
     """Keeps what is known of a letter fresh: it may be handled meanwhile."""
     service, number = service_of(ask), number_in(ask, "letter")
     found = await ask.found(service, f"/dead-letters/{number}")
-    return _facts(service, found) if found else _gone(service, number)
+    return _facts(service, masked(ask, found)) if found else _gone(service, number)
 
 
 async def shown(ask: Ask, service: str, number: int, refused: str | None = None) -> Page:
@@ -65,8 +67,10 @@ async def shown(ask: Ask, service: str, number: int, refused: str | None = None)
     letter = await ask.found(service, f"/dead-letters/{number}")
     if letter is None:
         return Page(title, [refused and notice(refused, WRONG), _gone(service, number)], status=404)
+    letter = masked(ask, letter)
     path = at("/dead-letters/{service}/{letter}", service=service, letter=str(number))
     body = [
+        masking_note(ask),
         refused and notice(refused, WRONG),
         h.p(".soft")[
             h.a(href="/dead-letters")["All services"],
@@ -143,7 +147,7 @@ def _of_event(letter: Mapping[str, Any]) -> Node:
             "Contract",
             contract and mark(*(("known", WELL) if contract["known"] else ("unknown here", WRONG))),
         ),
-        ("Key", identity(letter["key"], at("/search?q={key}", key=letter["key"]))),
+        ("Key", _key(letter)),
         ("Event", letter["event"] and identity(letter["event"], at("/events/{event}", event=letter["event"]))),
         ("Correlation", letter["correlation"] and _searched(letter["correlation"])),
         ("Trace", letter["trace"] and _searched(letter["trace"])),
@@ -166,6 +170,10 @@ def _of_parking(service: str, letter: Mapping[str, Any]) -> Node:
 
 def _of_group(service: str, group: str) -> Node:
     return h.a(href=at("/dead-letters/{service}?group={group}", service=service, group=group))["others like it"]
+
+
+def _key(letter: Mapping[str, Any]) -> Node:
+    return identity(letter["key"]) if letter.get("is_key_masked") else _searched(letter["key"])
 
 
 def _searched(text: str) -> Node:

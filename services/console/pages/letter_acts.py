@@ -6,7 +6,7 @@ from typing import Any
 
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WRONG, address, notice
-from services.console.everywhere import number_in, service_of
+from services.console.everywhere import number_in, service_of, whole_number
 from services.console.letter_forms import selection
 from services.console.pages import dead_letters, letter
 from services.console.routing import Pages
@@ -126,9 +126,9 @@ async def _in_parts(ask: Ask, service: str, act: str, told: str, body: Mapping[s
 
 async def _refused(ask: Ask, service: str, why: str) -> Page:
     """Show again where somebody came from, with what was typed there and why nothing was done."""
-    number = ask.form.get("letter", "")
-    if number.isdecimal():
-        return await letter.shown(ask, service, int(number), why)
+    number = whole_number(ask.form.get("letter", ""))
+    if number is not None:
+        return await letter.shown(ask, service, number, why)
     return await dead_letters.listed(ask, why)
 
 

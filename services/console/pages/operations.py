@@ -68,7 +68,7 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         h.h2["The balance sheet"],
         _told(sheet, balance_sheet),
         h.div(".columns")[
-            h.section[h.h2["Stock alerts"], _told(alerts, _alerts)],
+            h.section[h.h2["Stock alerts"], _told(alerts, alerted)],
             h.section[h.h2["The last quarter of an hour"], _told(changes, _changes)],
         ],
     ]
@@ -222,10 +222,11 @@ def _waiting(name: str, backlog: Mapping[str, Any] | None) -> Node:
     )
 
 
-def _alerts(alerts: Mapping[str, Any]) -> Node:
+def alerted(alerts: Mapping[str, Any]) -> Node:
+    """Show which SKUs are low, out or over."""
     rows = [
         row(
-            h.a(href=address("/stock", {"sku": each["sku"]}))[each["sku"]],
+            h.a(href=at("/stock/{sku}", sku=each["sku"]))[each["sku"]],
             mark(each["kind"], WAITS if each["kind"] == "over" else WRONG),
             figure(each["available"]),
             moment(each["raised_at"]),

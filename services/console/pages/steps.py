@@ -98,7 +98,8 @@ def errors_of(listener: Mapping[str, Any]) -> list[str]:
 
 def _listener(step: Mapping[str, Any], each: Mapping[str, Any]) -> Node:
     name = each["service"]
-    letters = address("/dead-letters", {"service": name, "key": step["key"]})
+    key = None if step.get("is_key_masked") else step["key"]
+    letters = address(at("/dead-letters/{service}", service=name), {"key": key})
     kind = STATES.get(each["state"], WAITS)
     return row(
         h.a(href=at("/consumers/{service}", service=name))[name],

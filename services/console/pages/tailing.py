@@ -195,10 +195,11 @@ def filters(ask: Ask, path: str, errors: Mapping[str, str] | None = None, refuse
 
 
 def masking_note(ask: Ask) -> Node:
-    """Say to those who only read that what is personal is not shown as it is."""
+    """Say to those who only read that what is personal is not shown as it is, and what this does not hold for."""
     if ask.may(PLAIN):
         return None
-    return h.p(".soft")[f"What is personal is shown as other text of the same shape: to see it takes {PLAIN}."]
+    said = f"What is personal is shown here as other text of the same shape, but to those with {PLAIN}."
+    return h.p(".soft")[f"{said} Filters look at what it really is, and so does who asks the services themselves."]
 
 
 def _hold(ask: Ask, path: str, found: Mapping[str, Any]) -> Node:
@@ -222,7 +223,7 @@ def _jumps(ask: Ask, path: str) -> Node:
     if begun is None:
         return None
     here = datetime.fromisoformat(begun)
-    ways = ((text, (here + timedelta(minutes=minutes)).isoformat()) for text, minutes in JUMPS.items())
+    ways = ((text, _shifted(here, timedelta(minutes=minutes))) for text, minutes in JUMPS.items())
     links = (h.a(href=address(path, {**kept(ask), "at": to, "seen": ask.query.get("seen")}))[text] for text, to in ways)
     return h.p(".jumps")[h.span["Those before ", h.time(datetime=begun)[begun[:19].replace("T", " ")], "."], *links]
 
@@ -235,7 +236,15 @@ def _nothing(found: Mapping[str, Any]) -> Node:
 
 def _after(moment: str) -> str:
     """Return the moment after one, as `until` takes it."""
-    return (datetime.fromisoformat(moment) + timedelta(microseconds=1)).isoformat()
+    return _shifted(datetime.fromisoformat(moment), timedelta(microseconds=1))
+
+
+def _shifted(moment: datetime, by: timedelta) -> str:
+    """Return a moment that is later or earlier by so much; where the calendar ends before, the moment itself."""
+    try:
+        return (moment + by).isoformat()
+    except OverflowError:
+        return moment.isoformat()
 
 
 def _typed(text: str) -> str:
