@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 HOST = "127.0.0.1"
-LOWEST, HIGHEST = 12_000, 32_000
+drawn_from = range(12_000, 32_000)
 """Where free ports are looked for."""
 
 
@@ -31,7 +31,7 @@ def free_port() -> int:
     It lies below those that systems take for connections going out: one of these could have it a moment later.
     """
     while True:
-        port = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
+        port = drawn_from.start + secrets.randbelow(len(drawn_from))
         if _can_be_bound(port):
             return port
 

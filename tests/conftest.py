@@ -19,6 +19,7 @@ from backbone.storage.confined import customers_of
 from deployment import grants
 from deployment.doors import Doors
 from deployment.roles import READER
+from local import ports
 from tests import goodbyes, once, processes, servers
 from tests.issuing import BELIEVED
 from tests.journal import Journal
@@ -26,6 +27,7 @@ from tests.progress import Progress
 from tests.system import Shop
 
 UNIT = Path(__file__).parent / "unit"
+MOST_WORKERS = 10
 
 ROLE = """
 DO $$ BEGIN IF to_regrole('"{0}"') IS NULL THEN CREATE ROLE "{0}"; END IF; END $$
@@ -41,6 +43,14 @@ def pytest_report_header() -> str:
     return f"servers: {servers.chosen()} (SLICELINE_TEST_SERVERS=docker|local chooses)"
 
 
+def _own_ports(worker: str) -> range:
+    """Return the ports of one of the processes that run tests: what it has drawn, no other takes before it does."""
+    which = int(worker.removeprefix("gw") or 0) if worker else MOST_WORKERS - 1
+    width = len(ports.drawn_from) // MOST_WORKERS
+    start = ports.drawn_from.start + which % MOST_WORKERS * width
+    return range(start, start + width)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Close the doors, for all that reads settings; whoever is to be let in names an issuer that is there.
@@ -49,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     goodbyes.say()
     once.make()
+    ports.drawn_from = _own_ports(getattr(config, "workerinput", {}).get("workerid", ""))
     os.environ.pop("SLICELINE_AUTH", None)
     os.environ["SLICELINE_ISSUER"] = BELIEVED
     reporter = config.pluginmanager.get_plugin("terminalreporter")

@@ -258,7 +258,10 @@ async def test_options_of_a_path_that_is_none_is_a_404(to_none: Fed) -> None:
 async def test_the_front_door_names_what_there_is(to_none: Fed) -> None:
     told = (await to_none.client.get("/")).json()
     assert (told["service"], told["docs"], told["openapi"]) == ("inventory", "/docs", "/openapi.json")
-    assert told["paths"]["/stock"]["GET"] == "Lists the stock of all SKUs, by SKU."
+    assert (
+        told["paths"]["/stock"]["GET"]
+        == "Lists the stock of all SKUs, by SKU, or of those alone of which there is too little or too much."
+    )
     assert {"/health/ready", "/metrics", "/schemas", "/dead-letters", "/jobs", "/recipes/{item}"} <= told[
         "paths"
     ].keys()

@@ -159,7 +159,7 @@ def shape(order: dict[str, Any]) -> dict[str, Any]:
     """An order without what differs between two of the same."""
     entries = [{**entry, "at": ...} for entry in order["timeline"]]
     expected = {**order["expected"], "at": ...}
-    return {**order, "id": ..., "placed_at": ..., "expected": expected, "timeline": entries}
+    return {**order, "id": ..., "placed_at": ..., "since": ..., "expected": expected, "timeline": entries}
 
 
 @pytest.mark.parametrize("first", [{}, ORDINARY])

@@ -29,8 +29,12 @@ VALUES ($1, $2, 'Somebody', 's@example.com', $3, '1 Mill Lane', $4::text::jsonb,
 MANY = """
 INSERT INTO orders (id, customer_id, customer_name, customer_email, fulfilment, lines, currency, total, status,
                     facts, placed_at, stepped_at, delayed, version)
-SELECT uuidv7(make_interval(secs => -n))::text, 'ada', '', '', 'delivery', '[]', 'GBP', 300, 'placed', '{}',
-       now() - make_interval(secs => n), now() - make_interval(secs => n), false, 1 FROM generate_series(1, $1) AS n
+SELECT format('%s-%s-7000-8000-%s', left(made.hex, 8), right(made.hex, 4), lpad(to_hex(n), 12, '0')), 'ada', '', '',
+       'delivery', '[]', 'GBP', 300, 'placed', '{}', made.at, made.at, false, 1
+FROM generate_series(1, $1) AS n, LATERAL (
+  SELECT at, lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') AS hex
+  FROM (SELECT now() - make_interval(secs => n) AS at) AS then
+) AS made
 """
 
 
