@@ -33,7 +33,7 @@ SELECT format('%s-%s-7000-8000-%s', left(made.hex, 8), right(made.hex, 4), lpad(
        'delivery', '[]', 'GBP', 300, 'placed', '{}', made.at, made.at, false, 1
 FROM generate_series(1, $1) AS n, LATERAL (
   SELECT at, lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') AS hex
-  FROM (SELECT now() - make_interval(secs => n) AS at) AS then
+  FROM (SELECT now() - make_interval(secs => n) AS at) AS moment
 ) AS made
 """
 
