@@ -155,7 +155,8 @@ async def delete(ask: Ask) -> "str | Page":
 async def _do(ask: Ask, method: str, what: str, body: Any = None, to: str | None = None) -> "str | Page":
     name = ask.path["endpoint"]
     try:
-        await ask.act(method, "webhooks", at("/endpoints/{endpoint}", endpoint=name) + what, body)
+        path = at("/endpoints/{endpoint}", endpoint=name) + what
+        await ask.act(method, "webhooks", path, body, key=ask.form.get("once"))
     except Refused as refused:
         return await _page(ask, ask.form if method == "PATCH" and "url" in ask.form else None, told(refused), refused)
     return to or at("/webhooks/{endpoint}", endpoint=name)
@@ -231,7 +232,11 @@ def _acts(known: Endpoint, said: Mapping[str, str] | None, refused: Refused | No
     }
     return [
         h.h2["What can be done"],
-        h.p[button(f"{path}/ping", "Ping it"), " ", button(f"{path}/status", text, fields={"status": to})],
+        h.p[
+            button(f"{path}/ping", "Ping it", fields={"once": new_id()}),
+            " ",
+            button(f"{path}/status", text, fields={"status": to, "once": new_id()}),
+        ],
         _folded("Change it", form(path, said or stands, "Change it", refused), is_open=said is not None),
         _folded("Send again", _again(path, name)),
         _folded(
@@ -261,6 +266,7 @@ def _confirmed(to: str, name: str, word: str, text: str) -> Node:
 
 def _again(path: str, name: str) -> Node:
     return h.form(method="post", action=f"{path}/again")[
+        h.input(type="hidden", name="once", value=new_id()),
         field("since", "Since (UTC)", type="datetime-local", step="1", required=True),
         h.fieldset[
             h.legend["What"],
