@@ -1,7 +1,7 @@
 """Goes over the log of acts of a service: backwards for whoever reads it, and whole, to see whether it is as it was."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from backbone.events.chain import Broken, Chain, Head
-from services.console.asking import Ask, Refused
+from services.console.asking import Ask, NotLoggedIn, Refused
 from services.console.everywhere import everything
 
 PAGE = 500
@@ -90,9 +90,37 @@ async def verify(ask: Ask, service: str) -> Verified:
     return Verified(service, True, count, None if heads is None else len(heads))
 
 
-async def verify_all(ask: Ask, services: list[str]) -> list[Verified]:
-    """Go over several logs at the same time."""
-    return list(await asyncio.gather(*(verify(ask, name) for name in services)))
+class Verifications:
+    """Goes over logs for whoever asks, one after the other: who asks for what is gone over already waits for that."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, ...], asyncio.Task[list[Verified]]] = {}
+
+    async def verify_all(self, ask: Ask, services: Sequence[str]) -> list[Verified]:
+        """Go over several logs at the same time. Raises NotLoggedIn."""
+        key = (*services, "for", *_who(ask))
+        running = self._running.get(key)
+        if running is not None:
+            try:
+                return await asyncio.shield(running)
+            except NotLoggedIn:  # it was another's token that ended
+                return await self.verify_all(ask, services)
+        task = asyncio.create_task(self._after(list(self._running.values()), ask, services))
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._running.pop(key))
+        return await asyncio.shield(task)
+
+    async def _after(
+        self, others: Sequence["asyncio.Task[list[Verified]]"], ask: Ask, services: Sequence[str]
+    ) -> list[Verified]:
+        if others:
+            await asyncio.wait(others)
+        return list(await asyncio.gather(*(verify(ask, name) for name in services)))
+
+
+def _who(ask: Ask) -> list[str]:
+    """Say who sees the same of logs: those who may the same."""
+    return sorted(ask.session.scopes) if ask.session else []
 
 
 async def _rows(ask: Ask, service: str, chain: Chain) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
+from backbone.ids import new_id
 from services.console.asking import at
 from services.console.elements import button, confirmation, field
 from services.console.everywhere import whole_number
@@ -21,7 +22,7 @@ def rehearsing(service: str, which: Mapping[str, str], what: str) -> Node:
             f"A dry run of {what} tells first which rows would change, and what would fail again. ",
             "Nothing is changed by it.",
         ],
-        button(_to("rehearse", service), "Begin with a dry run", kind="main", fields=which),
+        button(_to("rehearse", service), "Begin with a dry run", kind="main", fields={**which, "once": new_id()}),
     ]
 
 

@@ -12,7 +12,6 @@ from services.console.asking import Ask, Services
 from services.console.masked import masked
 from services.console.pages import events, letter
 from services.console.session import Session
-from services.console.shell import Page
 
 NAMES = ("Ada", "Lovelace", "Ünal", "12 Byron Row", "\\u00dcnal")
 DATA = {"customer": "Ada", "contact": {"name": "Lovelace"}, "phone": "Ünal", "address": "12 Byron Row", "points": 30}
@@ -102,8 +101,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 
 async def event_page(ask: Ask) -> Node:
-    page = await events.show(ask)
-    return page.body if isinstance(page, Page) else None
+    return (await events.show(ask)).body
 
 
 async def letter_page(ask: Ask) -> Node:

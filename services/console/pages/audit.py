@@ -10,7 +10,7 @@ import htpy as h
 from htpy import Node
 
 from services.console.asking import Ask, Refused, at
-from services.console.chains import Stretch, Verified, Wanted, stretch, verify_all
+from services.console.chains import Stretch, Verifications, Verified, Wanted, stretch
 from services.console.elements import (
     OVER,
     WAITS,
@@ -38,6 +38,7 @@ OUTCOMES = {"done": WELL, "begun": WAITS, "refused": WRONG, "failed": WRONG}
 FIELDS = ("service", "actor", "act", "outcome", "since", "until")
 
 pages = Pages()
+_verifications = Verifications()
 pages.section("/audit", "Audit", "Operations", "operations.read")
 
 
@@ -181,13 +182,10 @@ def _further(name: str, each: Stretch, query: Mapping[str, str]) -> Node:
 async def verified(ask: Ask) -> Page:
     """Goes over the logs, and tells of each whether it is whole."""
     names = _names(ask)
-    found = await verify_all(ask, names)
-    broken = [each.service for each in found if not each.is_whole]
+    found = await _verifications.verify_all(ask, names)
     body = [
         h.p(".soft")[h.a(href=address("/audit", {"service": ask.query.get("service")}))["The acts"]],
-        notice(f"Look at {', '.join(broken)}.", WRONG)
-        if broken
-        else notice("Nobody has changed what was written: every row vouches for all before it.", WELL),
+        finding(found),
         table(
             ("Service", "Log", "Rows", "Told by the archive", "What was found"),
             (_verdict(each) for each in found),
@@ -197,6 +195,16 @@ async def verified(ask: Ask) -> Page:
     ]
     option = f" --service {names[0]}" if len(names) == 1 else ""
     return Page("Audit: the chain", body, (f"./sliceline audit verify{option}",))
+
+
+def finding(found: Sequence[Verified]) -> Node:
+    """Say what is known of all logs: who writes a whole one anew is found out by the archive alone."""
+    if broken := [each.service for each in found if not each.is_whole]:
+        return notice(f"Look at {', '.join(broken)}.", WRONG)
+    if alone := [each.service for each in found if each.told is None]:
+        said = "Every row vouches for all before it. Whether a whole log was written anew nobody can tell of"
+        return notice(f"{said} {', '.join(alone)}: no ledger could be asked what it was told.", WAITS)
+    return notice("Nobody has changed what was written: every row vouches for all before it.", WELL)
 
 
 def _verdict(each: Verified) -> Node:

@@ -6,6 +6,7 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
+from backbone.ids import new_id
 from services.console.asking import Ask, Refused, at
 from services.console.elements import (
     OVER,
@@ -94,7 +95,8 @@ def _standing(each: Mapping[str, Any]) -> Node:
 
 async def _do(ask: Ask, what: str) -> "str | Page":
     try:
-        await ask.act("POST", "webhooks", at("/endpoints/{endpoint}/deliveries/{event}", **ask.path) + what)
+        path = at("/endpoints/{endpoint}/deliveries/{event}", **ask.path) + what
+        await ask.act("POST", "webhooks", path, key=ask.form.get("once"))
     except Refused as refused:
         return await _page(ask, told(refused), refused.status)
     return at("/webhooks/{endpoint}/deliveries/{event}", **ask.path)
@@ -137,14 +139,16 @@ def _acts(ask: Ask) -> Node:
     path = at("/webhooks/{endpoint}/deliveries/{event}", **ask.path)
     return [
         h.p[
-            button(f"{path}/redrive", "Send it again", kind="main"),
+            button(f"{path}/redrive", "Send it again", kind="main", fields={"once": new_id()}),
             " From the beginning; what waited behind it follows.",
         ],
         h.details[
             h.summary["Give it up for good"],
             h.p["It is never sent. Where order matters, those that waited behind it are."],
             h.form(method="post", action=f"{path}/discard")[
-                typed(GIVE_UP, ask.path["endpoint"]), h.button(".danger", type="submit")["Give it up"]
+                h.input(type="hidden", name="once", value=new_id()),
+                typed(GIVE_UP, ask.path["endpoint"]),
+                h.button(".danger", type="submit")["Give it up"],
             ],
         ],
     ]

@@ -1,4 +1,4 @@
-"""Makes the form of a webhook endpoint, reads it, and shows the secret of one that was made."""
+"""Makes the forms of a webhook endpoint, reads it, and shows the secret of one that was made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,13 @@ from htpy import Node
 from backbone.ids import new_id
 from services.console.asking import Refused, at
 from services.console.elements import WAITS, field, identity, notice
-from services.console.forms import area, read_json, tick, within
+from services.console.forms import area, read_json, tick, typed, within
 from services.console.shell import Page
+
+AGAIN = {
+    "replay-missing": "Send what it has missed",
+    "recover": "Send everything again, what was delivered as well",
+}
 
 
 def form(to: str, said: Mapping[str, str], act: str, refused: Refused | None, *, is_new: bool = False) -> Node:
@@ -75,3 +80,20 @@ def with_secret(made: Mapping[str, Any], said: str) -> Page:
         h.p[h.a(".act.main", href=at("/webhooks/{endpoint}", endpoint=made["id"]))["To the endpoint"]],
     ]
     return Page(made["id"], body, ("./sliceline webhooks listen",))
+
+
+def sending_again(path: str, name: str) -> Node:
+    """Make the form that sends an endpoint what it has missed since a moment, or everything."""
+    return h.form(method="post", action=f"{path}/again")[
+        h.input(type="hidden", name="once", value=new_id()),
+        field("since", "Since (UTC)", type="datetime-local", step="1", required=True),
+        h.fieldset[
+            h.legend["What"],
+            (
+                h.p[h.label[h.input(type="radio", name="what", value=each, checked=each != "recover"), f" {text}"]]
+                for each, text in AGAIN.items()
+            ),
+        ],
+        typed("send everything again", name, required=False),
+        h.button(".main", type="submit")["Send again"],
+    ]

@@ -48,8 +48,8 @@ async def show(ask: Ask) -> Page:
         ]
         return Page("There is no such event", [body, _search(event)], status=404)
     says = tuple(each.format(address=ask.services.address(LEDGER) + path) for each in SAYS)
-    body = [masking_note(ask), _event(masked(ask, found), masked(ask, step), is_plain=ask.may(PLAIN))]
-    return Page(short(found["type"]), body, says)
+    told = _event(masked(ask, found), masked(ask, step), is_plain=ask.may(PLAIN))
+    return Page(short(found["type"]), [masking_note(ask), told], says)
 
 
 def record(raw: Mapping[str, Any]) -> list[tuple[str, str]]:

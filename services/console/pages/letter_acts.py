@@ -26,7 +26,7 @@ async def rehearse(ask: Ask) -> str | Page:
     service = service_of(ask)
     asked = {**selection(ask.form), "dry_run": True, "on_failure": "continue"}
     try:
-        plan = await ask.act("POST", service, "/redrives", asked)
+        plan = await ask.act("POST", service, "/redrives", asked, key=ask.form.get("once"))
     except Refused as refused:
         return await _refused(ask, service, str(refused))
     return at("/redrives/{service}/{plan}", service=service, plan=str(plan["id"]))

@@ -114,7 +114,7 @@ async def _shown(ask: Ask, service: str, number: int, refused: Refused | None = 
         _sentence(plan),
         _progress(plan, tried),
         plan["dry_run"] and _changes(plan),
-        ask.may("operations.act") and _acts(path, plan, ask.form, refused),
+        ask.may("operations.act") and _acts(path, plan, await _once(ask, service, plan), ask.form, refused),
         h.h2["Each event"],
         table(
             ("Letter", "Key", "Event", "What would come of it" if plan["dry_run"] else "What came of it", "When"),
@@ -176,7 +176,18 @@ def _changes(plan: Mapping[str, Any]) -> Node:
     ]
 
 
-def _acts(path: str, plan: Mapping[str, Any], typed: Mapping[str, str], refused: Refused | None) -> Node:
+async def _once(ask: Ask, service: str, plan: Mapping[str, Any]) -> str:
+    """Return under which key a dry run is begun: another one from when any redrive has begun.
+
+    It is none that is drawn anew by each look: the page is sent again whenever it is another.
+    """
+    if plan["state"] == "running" or not plan["dry_run"]:
+        return ""
+    newest = (await ask.get(service, "/redrives", limit=1))["items"]
+    return f"redrive-{plan['id']}-{newest[0]['id'] if newest else 0}"
+
+
+def _acts(path: str, plan: Mapping[str, Any], once: str, typed: Mapping[str, str], refused: Refused | None) -> Node:
     if plan["state"] == "running":
         return h.p[button(f"{path}/cancel", "Stop before the next step", kind="danger")]
     if not plan["dry_run"] or not plan["total"]:
@@ -185,6 +196,7 @@ def _acts(path: str, plan: Mapping[str, Any], typed: Mapping[str, str], refused:
         h.h2["Do it"],
         h.p["In steps of 1, 2, 5, 10 and so on, each key in its order, in the background; it can be stopped."],
         h.form(".filters", method="post", action=f"{path}/begin")[
+            h.input(type="hidden", name="once", value=once),
             field(
                 "rate",
                 "At most so many a second",
@@ -228,7 +240,7 @@ async def begin(ask: Ask) -> str | Page:
     which = {name: rehearsed[name] for name in ("letter", "key", "group") if rehearsed[name] is not None}
     asked = {**(which or {"all": True}), "rate": _rate(ask.form), "on_failure": ask.form.get("on_failure", "stop")}
     try:
-        plan = await ask.act("POST", service, "/redrives", asked)
+        plan = await ask.act("POST", service, "/redrives", asked, key=ask.form.get("once"))
     except Refused as refused:
         return await _shown(ask, service, number, refused)
     return at("/redrives/{service}/{plan}", service=service, plan=str(plan["id"]))

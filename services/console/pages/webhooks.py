@@ -16,7 +16,6 @@ from services.console.elements import (
     WRONG,
     address,
     button,
-    field,
     identity,
     live,
     mark,
@@ -30,7 +29,7 @@ from services.console.elements import (
 from services.console.forms import NotJson, is_typed, typed
 from services.console.masked import pretty
 from services.console.pages import deliveries
-from services.console.pages.endpoint_form import content, form, with_secret
+from services.console.pages.endpoint_form import AGAIN, content, form, sending_again, with_secret
 from services.console.pages.rules import curl, told
 from services.console.pages.tailing import moment_of
 from services.console.routing import Pages
@@ -42,10 +41,6 @@ pages.section("/webhooks", "Webhooks", "Events", "webhooks.read")
 Endpoint = Mapping[str, Any]
 PATTERN = '{"type": [{"prefix": "sliceline.orders."}]}'
 STATUSES = {"active": WELL, "disabled": WRONG, "unproven": WAITS}
-AGAIN = {
-    "replay-missing": "Send what it has missed",
-    "recover": "Send everything again, what was delivered as well",
-}
 
 
 @pages.page("/webhooks", "webhooks.read", live=True)
@@ -155,7 +150,8 @@ async def delete(ask: Ask) -> "str | Page":
 async def _do(ask: Ask, method: str, what: str, body: Any = None, to: str | None = None) -> "str | Page":
     name = ask.path["endpoint"]
     try:
-        await ask.act(method, "webhooks", at("/endpoints/{endpoint}", endpoint=name) + what, body)
+        path = at("/endpoints/{endpoint}", endpoint=name) + what
+        await ask.act(method, "webhooks", path, body, key=ask.form.get("once"))
     except Refused as refused:
         return await _page(ask, ask.form if method == "PATCH" and "url" in ask.form else None, told(refused), refused)
     return to or at("/webhooks/{endpoint}", endpoint=name)
@@ -231,9 +227,13 @@ def _acts(known: Endpoint, said: Mapping[str, str] | None, refused: Refused | No
     }
     return [
         h.h2["What can be done"],
-        h.p[button(f"{path}/ping", "Ping it"), " ", button(f"{path}/status", text, fields={"status": to})],
+        h.p[
+            button(f"{path}/ping", "Ping it", fields={"once": new_id()}),
+            " ",
+            button(f"{path}/status", text, fields={"status": to, "once": new_id()}),
+        ],
         _folded("Change it", form(path, said or stands, "Change it", refused), is_open=said is not None),
-        _folded("Send again", _again(path, name)),
+        _folded("Send again", sending_again(path, name)),
         _folded(
             "Make a new secret",
             h.p["For a day webhooks are signed with this one as well as with the new one, which is shown once."],
@@ -256,21 +256,6 @@ def _confirmed(to: str, name: str, word: str, text: str) -> Node:
         h.input(type="hidden", name="once", value=new_id()),
         typed(name, word),
         h.button(".danger", type="submit")[text],
-    ]
-
-
-def _again(path: str, name: str) -> Node:
-    return h.form(method="post", action=f"{path}/again")[
-        field("since", "Since (UTC)", type="datetime-local", step="1", required=True),
-        h.fieldset[
-            h.legend["What"],
-            (
-                h.p[h.label[h.input(type="radio", name="what", value=each, checked=each != "recover"), f" {text}"]]
-                for each, text in AGAIN.items()
-            ),
-        ],
-        typed("send everything again", name, required=False),
-        h.button(".main", type="submit")["Send again"],
     ]
 
 
