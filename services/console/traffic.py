@@ -73,7 +73,9 @@ class Traffic(msgspec.Struct, frozen=True):
 
 async def traffic_of(ask: Ask) -> Traffic:
     """Ask the ledger for it. Raises Refused."""
-    rates, live = await asyncio.gather(ask.get("ledger", "/rates", seconds=60), ask.get("ledger", "/catalogue/live"))
+    rates, live = await asyncio.gather(
+        ask.get("ledger", "/rates", seconds=60), ask.get("ledger", "/catalogue/live", last=True)
+    )
     return read(rates, live)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import RedirectResponse, Response
 
+from backbone.context import Context
 from backbone.events import contracts
 from backbone.http import Db, Problem
 from backbone.http.context import Ctx
@@ -16,6 +17,9 @@ from backbone.http.routes.docs import WholeFile
 from services import CATALOGUE
 from services.ledger import store
 from services.ledger.asking import services_of
+from services.ledger.remembered import Last, Remembered
+from services.ledger.settings import Settings
+from services.ledger.traffic import Traffic as TrafficFound
 from services.ledger.traffic import traffic
 
 router = APIRouter()
@@ -57,12 +61,19 @@ class AllTraffic(BaseModel):
 
 @router.get("/catalogue/live", response_model=AllTraffic)
 @may("ledger.read")
-async def get_traffic(context: Ctx) -> dict[str, Any]:
+async def get_traffic(context: Ctx, last: Last = False) -> dict[str, Any]:
     """Tells what each service has read until now, by type, and how far it is behind: the catalogue's pages show it.
 
     The counts are of its tables, and so of all its replicas. Two answers give a rate.
     """
+    if last:
+        return {"services": (await context.client(last_traffic).last()).what}
     return {"services": await traffic(context.client(services_of))}
+
+
+def last_traffic(context: Context[Settings]) -> Remembered[dict[str, TrafficFound | None]]:
+    """Make what remembers the last of it: services look only every few seconds how far they are behind."""
+    return Remembered(lambda: traffic(context.client(services_of)))
 
 
 @router.get("/rates", response_model=Rates)

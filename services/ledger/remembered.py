@@ -12,7 +12,7 @@ from fastapi import Query
 from backbone.observing.logs import logger
 from backbone.running.pulse import describe
 
-FRESH = 3.0
+FRESH = 5.0
 """Seconds after which what was found is looked for again, once somebody asks."""
 REST = 10
 """How many times as long as a look has taken there is none: however many ask, looking takes a tenth of the time."""
