@@ -42,6 +42,7 @@ from backbone.http.routes import (
     redrives,
     refused_events,
     replays,
+    samples,
     schemas,
     state,
 )
@@ -107,6 +108,7 @@ def _operations(service: Service[Any]) -> list[APIRouter]:
         pauses.routes(service.name, service.handlers, service.jobs),
         replays.routes(service.name, service.handlers, service.jobs),
         state.routes(service.name, service.rebuilds),
+        samples.routes(service.publishes),
         handled.router,
         data_keys.router,
         audit.router,

@@ -152,6 +152,7 @@ class Settings(BaseSettings):
         2, ge=1, le=3660, description="How long the answers under an Idempotency-Key are kept"
     )
     edit_dead_letters: bool = Field(False, description="Lets operators put edited copies in the place of parked events")
+    publish_samples: bool = Field(False, description="Lets operators publish events that they have written by hand")
     letter_days: int = Field(
         30,
         le=3660,

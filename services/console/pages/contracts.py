@@ -8,6 +8,7 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
+from backbone.ids import new_id
 from services.console import forms
 from services.console.asking import Ask, Refused, at
 from services.console.elements import (
@@ -29,6 +30,8 @@ from services.console.masked import pretty
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.traffic import Traffic, traffic_of
+
+PUBLISHING = "publish it"
 
 pages = Pages()
 pages.section("/contracts", "Contracts", "Events", "ledger.read")
@@ -76,6 +79,25 @@ async def check(ask: Ask) -> Page:
     return await _page(ask, given, *(f"{each['field'] or 'data'}: {each['message']}" for each in fit["misfits"]))
 
 
+@pages.act("/contracts/{type}/publish", "operations.edit")
+async def publish(ask: Ask) -> Page:
+    """Publishes a sample as its service would, where that lets samples be published."""
+    given, key = ask.form.get("sample", ""), ask.form.get("key", "").strip()
+    event_type = ask.path["type"]
+    if not forms.is_typed(ask.form, PUBLISHING, event_type):
+        return await _page(ask, given, f"Nothing was sent: type {event_type} to publish it.")
+    try:
+        body = {"type": event_type, "key": key, "data": forms.read_json(given)}
+        await ask.act("POST", event_type.split(".")[1], "/samples", body, key=ask.form.get("once"))
+    except NotJson as error:
+        return await _page(ask, given, f"The sample {error}")
+    except Refused as refused:
+        return await _page(
+            ask, given, *([f"{name}: {said}" for name, said in refused.errors.items()] or [str(refused)])
+        )
+    return await _page(ask, given, sent=key)
+
+
 def wanted(known: Iterable[Contract], query: Mapping[str, str]) -> list[Contract]:
     """Return the contracts that fit: by a text in what they say, by who says, and by who reads."""
     text, service, reader = (query.get(name, "").strip().lower() for name in ("q", "service", "reader"))
@@ -102,7 +124,7 @@ def to_contract(event_type: str) -> Node:
     return h.a(href=at("/contracts/{type}", type=event_type))[event_type.removeprefix("sliceline.")]
 
 
-async def _page(ask: Ask, sample: str | None = None, *misfits: str) -> Page:
+async def _page(ask: Ask, sample: str | None = None, *misfits: str, sent: str = "") -> Page:
     event_type, name = ask.path["type"], ask.query.get("field", "").strip()
     path = at("/contracts/{type}", type=event_type)
     told, traffic = await asyncio.gather(ask.get("ledger", path), traffic_of(ask))
@@ -118,7 +140,7 @@ async def _page(ask: Ask, sample: str | None = None, *misfits: str) -> Page:
         [_folded(each["name"], pretty(each["data"]), is_open=not at_) for at_, each in enumerate(told["samples"])],
         _folded("The whole JSON Schema", pretty(told["json_schema"])),
         h.h2("#check")["Does a sample fit?"],
-        _check(path, told, sample, misfits),
+        _check(ask, path, told, sample, misfits, sent),
     ]
     short = event_type.removeprefix("sliceline.")
     says = (
@@ -258,20 +280,38 @@ def _folded(name: str, text: str, *, is_open: bool = False) -> Node:
     return h.details(open=is_open)[h.summary[name], h.pre(tabindex="0")[h.code[text]]]
 
 
-def _check(path: str, told: Contract, sample: str | None, misfits: tuple[str, ...]) -> Node:
+def _check(ask: Ask, path: str, told: Contract, sample: str | None, misfits: tuple[str, ...], sent: str) -> Node:
     golden = pretty(told["samples"][0]["data"]) if told["samples"] else "{}"
     result = None
     if misfits:
-        result = notice(["It does not fit.", h.ul[(h.li[each] for each in misfits)]], WRONG)
+        result = notice(["It is not sent.", h.ul[(h.li[each] for each in misfits)]], WRONG)
+    elif sent:
+        events = address("/events", {"key": sent})
+        result = notice(["It was published. ", h.a(href=events)["See it, and what came of it"]], WELL)
     elif sample is not None:
         result = notice("It fits. The service would publish this.", WELL)
     return [
         result,
         h.form(method="post", action=f"{path}#check")[
             forms.area("sample", "Data", golden if sample is None else sample, rows="12"),
-            h.p(".soft")["It is only held against the contract: what is published goes through its service's outbox."],
+            h.p(".soft")["To check it sends nothing."],
             h.button(".main", type="submit")["Check it"],
+            _publishing(ask, path, told),
         ],
+    ]
+
+
+def _publishing(ask: Ask, path: str, told: Contract) -> Node:
+    """Offer to publish the sample as well, to those who may."""
+    if not ask.may("operations.edit"):
+        return None
+    return h.details(".panel")[
+        h.summary["Publish it"],
+        h.p["Whoever listens acts on it as on any event. It can be done where SLICELINE_PUBLISH_SAMPLES is on."],
+        field("key", "Key", ask.form.get("key", "") or f"sample-{new_id()}"),
+        h.input(type="hidden", name="once", value=new_id()),
+        forms.typed(PUBLISHING, told["type"], required=False),
+        h.button(".danger", type="submit", formaction=f"{path}/publish#check")["Publish it"],
     ]
 
 
