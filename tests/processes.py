@@ -300,6 +300,7 @@ class System:
                 "SLICELINE_SMTP_PORT": str(self.ports["smtp"]),
                 # Tests share a SKU, and each wants to hear of it.
                 "SLICELINE_ALERT_QUIET_SECONDS": "0",
+                "SLICELINE_PUBLISH_SAMPLES": "true",
                 # Orders that tests leave open would be told to be late while others look at a shop at rest.
                 "SLICELINE_DELAY_AFTER_SECONDS": "86400",
             },

@@ -130,6 +130,26 @@ async def test_a_sample_is_held_against_its_contract_and_what_was_typed_stays(si
     await expect(page.locator(".notice.wrong")).to_contain_text("no JSON")
 
 
+async def test_a_sample_is_published_by_an_administrator_who_types_its_type(site: Site) -> None:
+    earned = "sliceline.loyalty.points-earned.v1"
+    page = await site.as_("alma")
+    await page.goto(f"/contracts/{earned}")
+    await page.get_by_text("Publish it", exact=True).first.click()
+    key = await page.get_by_label("Key").input_value()
+    site.expected += 1
+    await page.get_by_role("button", name="Publish it").click()
+    await expect(page.locator(".notice.wrong")).to_contain_text("Nothing was sent")
+    await page.get_by_text("Publish it", exact=True).first.click()
+    await page.get_by_label("Key").fill(key)
+    await page.get_by_label(f"Type {earned}").fill(earned)
+    await page.get_by_role("button", name="Publish it").click()
+    await page.get_by_role("link", name="See it").click()
+    await expect(page.locator("tbody")).to_contain_text(key)
+    operator = await site.as_("olga")
+    await operator.goto(f"/contracts/{earned}")
+    await expect(operator.get_by_text("Publish it", exact=True)).to_have_count(0)
+
+
 async def test_a_customer_sees_none_of_it(site: Site) -> None:
     page = await site.as_("ada")
     for path in ("/topics", "/topics/orders.events", "/events", "/map", "/contracts", f"/contracts/{PLACED}"):
