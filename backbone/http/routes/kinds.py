@@ -46,7 +46,7 @@ KINDS: Mapping[str, str] = {
     "No such redrive": "There is no plan of this number; GET /redrives lists those there are.",
     "Redrive has ended": "Only one that runs can be cancelled; its report says how it ended.",
     "Editing is off": "Parked events are edited only where a setting allows it; `detail` names it.",
-    "Data does not fit": "An edited event is held to contract and reader, a sample to its contract; `errors` names where.",
+    "Data does not fit": "What is edited or sent by hand has to be what its contract asks for; `errors` names where.",
     "Samples are off": "Events written by hand are published only where a setting allows it; `detail` names it.",
     "Not published here": "A service publishes samples of its own events alone, and none of what it tells of acts.",
     "Other master key": "The service has another master key in the first place, or has not read the new one yet.",
