@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import psutil
 
 HOST = "127.0.0.1"
 drawn_from = range(12_000, 32_000)
+_drawn: deque[int] = deque(maxlen=500)
 """Where free ports are looked for."""
 
 
@@ -26,13 +28,14 @@ class Owner:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now. Whoever binds it first has it, so use it soon.
+    """Return a port nobody listens on now, and another each time. Whoever binds it first has it, so use it soon.
 
     It lies below those that systems take for connections going out: one of these could have it a moment later.
     """
     while True:
         port = drawn_from.start + secrets.randbelow(len(drawn_from))
-        if _can_be_bound(port):
+        if port not in _drawn and _can_be_bound(port):
+            _drawn.append(port)
             return port
 
 

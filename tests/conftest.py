@@ -27,7 +27,7 @@ from tests.progress import Progress
 from tests.system import Shop
 
 UNIT = Path(__file__).parent / "unit"
-MOST_WORKERS = 10
+MOST_WORKERS = 4
 
 ROLE = """
 DO $$ BEGIN IF to_regrole('"{0}"') IS NULL THEN CREATE ROLE "{0}"; END IF; END $$
