@@ -216,11 +216,15 @@ def listed(names: Sequence[str]) -> str:
 # Commands that do the same as a page.
 
 
-def curl(role: str, url: str, body: Mapping[str, Any] | None = None, *, method: str = "") -> str:
-    """Write the command that asks a service the same, as one of the sandbox's people of this role."""
+def curl(role: str, url: str, body: Mapping[str, Any] | str | None = None, *, method: str = "") -> str:
+    """Write the command that asks a service the same, as one of the sandbox's people of this role.
+
+    A body that is text has words in it, in capitals, that are to be replaced: it is sent as it stands.
+    """
     asked = f'curl -s --oauth2-bearer "$(./sliceline token --as {role})" {shlex.quote(url)}'
     way = f" -X {method}" if method else ""
     if body is None:
         return asked + way
     key = '-H "Idempotency-Key: page-$RANDOM$RANDOM"'
-    return f"{asked}{way} -H 'Content-Type: application/json' {key} -d {shlex.quote(json.dumps(body))}"
+    sent = body if isinstance(body, str) else json.dumps(body)
+    return f"{asked}{way} -H 'Content-Type: application/json' {key} -d {shlex.quote(sent)}"

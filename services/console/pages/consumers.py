@@ -11,7 +11,7 @@ from htpy import Node
 
 from services.console import reading
 from services.console.asking import Ask, at
-from services.console.elements import OVER, WAITS, WELL, WRONG, live, mark, notice, numbers, row, seconds, table
+from services.console.elements import OVER, WAITS, WELL, WRONG, curl, live, mark, notice, numbers, row, seconds, table
 from services.console.everywhere import Told, ask_all, service_of
 from services.console.pages import pausing
 from services.console.pages.dead_letters import name_of
@@ -53,7 +53,7 @@ async def consumers(ask: Ask) -> Page:
         h.p(".soft")["The rate is measured while somebody looks, over half a minute."],
     ]
     says = (
-        f'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ask.services.address(ARCHIVE)}/catalogue/live',
+        curl("operator", f"{ask.services.address(ARCHIVE)}/catalogue/live"),
         './sliceline pause SERVICE --reason "…"',
         "./sliceline resume SERVICE",
     )
@@ -161,7 +161,7 @@ async def shown(ask: Ask, refused: Mapping[str, str] | None = None) -> Page:
     says = (
         f'./sliceline pause {service} --reason "…"',
         f"./sliceline resume {service}",
-        f'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ask.services.address(service)}/handled',
+        curl("operator", f"{ask.services.address(service)}/handled"),
     )
     return Page(f"Consumer {service}", body, says, status=422 if refused else 200)
 

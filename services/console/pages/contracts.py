@@ -17,6 +17,7 @@ from services.console.elements import (
     WELL,
     WRONG,
     address,
+    curl,
     field,
     identity,
     mark,
@@ -53,7 +54,11 @@ async def contracts(ask: Ask) -> Page:
         ),
         h.p(".more")[f"{len(found):,} of {len(known['items']):,} versions of events."],
     ]
-    return Page("Contracts", body, ("./sliceline contracts readers", _curl(ask, "/contracts")))
+    return Page(
+        "Contracts",
+        body,
+        ("./sliceline contracts readers", curl("reader", ask.services.address("ledger") + "/contracts")),
+    )
 
 
 @pages.page("/contracts/{type}", "ledger.read")
@@ -142,12 +147,12 @@ async def _page(ask: Ask, sample: str | None = None, *misfits: str, sent: str = 
         h.h2("#check")["Does a sample fit?"],
         _check(ask, path, told, sample, misfits, sent),
     ]
-    short = event_type.removeprefix("sliceline.")
+    short, ledger = event_type.removeprefix("sliceline."), ask.services.address("ledger")
     says = (
         f"./sliceline contracts readers {short}",
         f"./sliceline contracts impact {short} {quote(name) if name else 'FIELD'}",
-        _curl(ask, path),
-        f"{_curl(ask, path + '/check')} -H 'Content-Type: application/json' -d '{{\"data\": {{}}}}'",
+        curl("reader", ledger + path),
+        curl("reader", f"{ledger}{path}/check", {"data": {}}),
     )
     return Page(short, body, says, status=422 if misfits else 200)
 
@@ -313,7 +318,3 @@ def _publishing(ask: Ask, path: str, told: Contract) -> Node:
         forms.typed(PUBLISHING, told["type"], required=False),
         h.button(".danger", type="submit", formaction=f"{path}/publish#check")["Publish it"],
     ]
-
-
-def _curl(ask: Ask, path: str) -> str:
-    return f'curl -s --oauth2-bearer "$(./sliceline token --as reader)" {ask.services.address("ledger")}{path}'

@@ -15,6 +15,7 @@ from services.console.elements import (
     WRONG,
     address,
     button,
+    curl,
     identity,
     mark,
     moment,
@@ -25,7 +26,7 @@ from services.console.elements import (
     table,
 )
 from services.console.forms import is_typed, typed
-from services.console.pages.rules import curl, told
+from services.console.pages.rules import told
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -103,8 +104,8 @@ async def _do(ask: Ask, what: str) -> "str | Page":
 
 
 async def _page(ask: Ask, wrong: str = "", status: int = 422) -> Page:
-    api = at("/endpoints/{endpoint}/deliveries/{event}", **ask.path)
-    found = await ask.get("webhooks", api)
+    path = at("/endpoints/{endpoint}/deliveries/{event}", **ask.path)
+    found = await ask.get("webhooks", path)
     body = [
         wrong and notice(wrong, WRONG),
         numbers(
@@ -124,9 +125,10 @@ async def _page(ask: Ask, wrong: str = "", status: int = 422) -> Page:
         ),
         found["tries"] and h.p(".more")[_how_many(len(found["tries"]))],
     ]
+    api = ask.services.address("webhooks") + path
     says = (
-        curl(ask, "reader", api, service="webhooks"),
-        f"{curl(ask, 'operator', f'{api}/redrive', service='webhooks')} -X POST",
+        curl("reader", api),
+        curl("operator", f"{api}/redrive", method="POST"),
     )
     return Page("A delivery", body, says, status if wrong else 200)
 

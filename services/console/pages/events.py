@@ -10,7 +10,7 @@ from htpy import Node
 
 from services.console import elements
 from services.console.asking import Ask, Refused, at
-from services.console.elements import address, identity, notice, row, table
+from services.console.elements import address, curl, identity, notice, row, table
 from services.console.masked import PLAIN, masked
 from services.console.pages import steps
 from services.console.pages.tailing import masking_note
@@ -21,10 +21,6 @@ from services.console.wording import service_of, short
 PATH = "/events/{event}"
 LEDGER = "ledger"
 SEVERAL = 409
-SAYS = (
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {address}',
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {address}/step',
-)
 
 pages = Pages()
 
@@ -47,7 +43,8 @@ async def show(ask: Ask) -> Page:
             f"No event {event} is kept: its id may be mistyped, it may be on its way, or its day was dropped."
         ]
         return Page("There is no such event", [body, _search(event)], status=404)
-    says = tuple(each.format(address=ask.services.address(LEDGER) + path) for each in SAYS)
+    asked = ask.services.address(LEDGER) + path
+    says = (curl("operator", asked), curl("operator", f"{asked}/step"))
     told = _event(masked(ask, found), masked(ask, step), is_plain=ask.may(PLAIN))
     return Page(short(found["type"]), [masking_note(ask), told], says)
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import htpy as h
 from htpy import Node
 
 from services.console import assets, elements
 from services.console.asking import Ask, at
-from services.console.elements import identity, moment, money
+from services.console.elements import address, curl, identity, moment, money
 from services.console.pages.orders import wanted
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -17,7 +16,6 @@ from services.console.wording import pretty, short, when
 
 PATH = "/orders/{order}/instant"
 NOW = "now"
-SAYS = "curl -s --oauth2-bearer \"$(./sliceline token --as operator)\" '{ledger}/state?{query}'"
 
 pages = Pages()
 
@@ -27,8 +25,8 @@ async def show(ask: Ask) -> Page:
     """Shows the states alone, of a moment or of now."""
     order = ask.path["order"]
     found = await state(ask, order, ask.query.get("at", ""))
-    asked = urlencode({"order": order, "at": found["at"]}) if found else ""
-    says = (SAYS.format(ledger=ask.services.address("ledger"), query=asked),) if found else ()
+    asked = found and address(f"{ask.services.address('ledger')}/state", {"order": order, "at": found["at"]})
+    says = (curl("operator", asked),) if asked else ()
     title = f"How order …{order[-8:]} stood"
     back = h.p[h.a(href=at("/orders/{order}", order=order))["To its whole journey"]]
     return Page(title, [states(found), back], says, status=200 if found else 404)

@@ -16,6 +16,7 @@ from services.console.elements import (
     address,
     button,
     choice,
+    curl,
     field,
     identity,
     live,
@@ -66,7 +67,7 @@ async def shown(ask: Ask, refused: str | None = None, told: str | None = None) -
     ]
     asked = ask.services.address(which["service"] or "orders")
     says = (
-        f'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{address(f"{asked}/jobs", _asked(which))}"',
+        curl("operator", address(f"{asked}/jobs", _asked(which))),
         f"./sliceline redrive {which['service'] or 'SERVICE'}",
     )
     return Page("Jobs and timers", body, says, status=422 if refused else 200)

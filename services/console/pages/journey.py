@@ -29,10 +29,6 @@ WHOLE = 60
 ENDS = ("completed", "rejected", "cancelled")
 UNDONE = ("rejected", "cancelled")
 WHYS = ("mail", "payment", "stock", "points", "refund", "order-confirmed", "order-completed", "order-cancelled")
-SAYS = (
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}{path}',
-    "./sliceline why {order} {end}",
-)
 
 pages = Pages()
 
@@ -53,9 +49,8 @@ async def show(ask: Ask) -> Page:
     if not is_over(known, journey):
         kept = address(f"/live{at(PATH, order=order)}", {"after": ask.query.get("after")})
         body = elements.live(kept, body)
-    ledger = ask.services.address(LEDGER)
-    said = {"ledger": ledger, "path": at(JOURNEY, order=order), "order": shlex.quote(order), "end": expected}
-    says = tuple(each.format(**said) for each in SAYS)
+    asked = ask.services.address(LEDGER) + at(JOURNEY, order=order)
+    says = (elements.curl("operator", asked), f"./sliceline why {shlex.quote(order)} {expected}")
     return Page(f"Order …{order[-8:]}", body, says)
 
 

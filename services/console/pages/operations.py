@@ -20,12 +20,6 @@ PATIENCE = 0.12
 """Seconds for which the first look at the page waits for an answer; what takes longer follows once it is there."""
 MOST_ALERTS = 20
 MOST_STUCK = 10
-SAYS = (
-    "./sliceline status",
-    "./sliceline balance",
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/funnel',
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" {ledger}/changes',
-)
 pages = Pages()
 pages.section(PATH, TITLE, "Operations", "ledger.read")
 
@@ -34,7 +28,9 @@ pages.section(PATH, TITLE, "Operations", "ledger.read")
 async def show(ask: Ask) -> Page:
     """Shows the shop as it is now, and keeps that fresh."""
     body = elements.live(f"/live{PATH}", await _shop(ask, PATIENCE))
-    return Page(TITLE, body, tuple(each.format(ledger=ask.services.address(LEDGER)) for each in SAYS))
+    ledger = ask.services.address(LEDGER)
+    asked = (elements.curl("operator", f"{ledger}{path}") for path in ("/funnel", "/changes"))
+    return Page(TITLE, body, ("./sliceline status", "./sliceline balance", *asked))
 
 
 @pages.part(PATH, "ledger.read")

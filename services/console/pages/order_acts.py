@@ -19,8 +19,6 @@ from services.console.shell import Page
 
 ORDERS = "orders"
 CANCEL, REFUND = "/orders/{order}/cancel", "/orders/{order}/refund"
-SAYS = """curl -s -X POST --oauth2-bearer "$(./sliceline token --as operator)" {orders}{path} \\
-  -H 'content-type: application/json' -d '{body}'"""
 
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 
@@ -88,7 +86,7 @@ async def _cancelling(ask: Ask, refused: str = "") -> Page:
         ),
         elements.confirmation("cancel it", "cancel"),
     ]
-    says = _says(ask, path, '{"reason": "The customer called."}')
+    says = _says(ask, path, "The customer called.")
     return _page(ask, "Cancel", path, plan, fields, says, refused)
 
 
@@ -113,7 +111,7 @@ async def _refunding(ask: Ask, refused: str = "") -> Page:
         elements.field("reason", "Why", ask.form.get("reason", ""), required=True, maxlength="500"),
         elements.confirmation("give it back", "refund"),
     ]
-    says = _says(ask, at("/orders/{order}/refunds", order=order["id"]), '{"reason": "It came cold."}')
+    says = _says(ask, at("/orders/{order}/refunds", order=order["id"]), "It came cold.")
     return _page(ask, "Refund", at(REFUND, order=order["id"]), plan, fields, says, refused)
 
 
@@ -141,8 +139,8 @@ async def _order(ask: Ask) -> Mapping[str, Any]:
     return found
 
 
-def _says(ask: Ask, path: str, body: str) -> str:
-    return SAYS.format(orders=ask.services.address(ORDERS), path=path, body=body)
+def _says(ask: Ask, path: str, reason: str) -> str:
+    return elements.curl("operator", ask.services.address(ORDERS) + path, {"reason": reason})
 
 
 def minor(text: str, currency: str) -> int | None:

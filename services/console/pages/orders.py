@@ -31,7 +31,6 @@ STATUSES = (
     "cancelled",
 )
 HEADS = ("order", "stands at", "since", "next", "customer", "what", figure("total"), "placed")
-SAYS = 'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{address}{path}"'
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
 pages = Pages()
@@ -49,7 +48,7 @@ async def show(ask: Ask) -> Page:
             raise
         return Page("Orders", [_form(ask, refused.errors), elements.notice(_objection(refused), WRONG)], status=422)
     asked = address("/orders", {**filters, "stuck": "true" if ask.query.get("stuck") else None})
-    return Page("Orders", [_form(ask), body], (SAYS.format(address=ask.services.address(ORDERS), path=asked),))
+    return Page("Orders", [_form(ask), body], (elements.curl("operator", ask.services.address(ORDERS) + asked),))
 
 
 @pages.part("/orders-since/{order}", "orders.read")

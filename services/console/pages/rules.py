@@ -15,6 +15,7 @@ from services.console.elements import (
     WRONG,
     address,
     button,
+    curl,
     identity,
     mark,
     moment,
@@ -58,7 +59,7 @@ async def rules(ask: Ask) -> Page:
         ),
         found["items"] and more(len(found["items"]), None, "/rules", ask.query, found["next"]),
     ]
-    return Page("Rules", body, (curl(ask, "reader", "/rules"),))
+    return Page("Rules", body, (_curl(ask, "reader", "/rules"),))
 
 
 @pages.page("/rules/new", "rules.write")
@@ -122,13 +123,6 @@ async def delete(ask: Ask) -> "str | Page":
     return await _do(ask, "DELETE", "", to="/rules")
 
 
-def curl(ask: Ask, role: str, path: str, body: str | None = None, service: str = "router") -> str:
-    """Say the command that asks a service."""
-    url = f"{ask.services.address(service)}{path}"
-    sent = f" -H 'Content-Type: application/json' -d '{body}'" if body else ""
-    return f'curl -s --oauth2-bearer "$(./sliceline token --as {role})" {url}{sent}'
-
-
 def targets_in_words(rule: Rule) -> str:
     """Say where a rule sends what matches."""
     return ", ".join(
@@ -151,7 +145,7 @@ def _making(ask: Ask, said: Mapping[str, str], wrong: str = "", refused: Refused
         form("/rules/new", said, "Make it", refused),
         h.p(".soft")["It looks at events from the next moment on. Try the pattern first: it sends nothing."],
     ]
-    says = (curl(ask, "operator", "/rules", '{"name": NAME, "pattern": PATTERN, "targets": TARGETS}'),)
+    says = (_curl(ask, "operator", "/rules", '{"name": NAME, "pattern": PATTERN, "targets": TARGETS}'),)
     return Page("Make a rule", body, says, refused.status if refused else 422 if wrong else 200)
 
 
@@ -179,9 +173,9 @@ async def _page(
         _versions(versions),
     ]
     says = (
-        curl(ask, "reader", path),
-        curl(ask, "reader", f"{path}/versions"),
-        curl(ask, "operator", f"{path}/disable") + " -X POST",
+        _curl(ask, "reader", path),
+        _curl(ask, "reader", f"{path}/versions"),
+        _curl(ask, "operator", f"{path}/disable", method="POST"),
     )
     return Page(known["name"], body, says, refused.status if refused else 422 if wrong else 200)
 
@@ -264,3 +258,7 @@ def told(refused: Refused) -> str:
     return (
         "; ".join(f"{field} {message}" for field, message in refused.errors.items()) or refused.detail or refused.title
     )
+
+
+def _curl(ask: Ask, role: str, path: str, body: str | None = None, *, method: str = "") -> str:
+    return curl(role, ask.services.address("router") + path, body, method=method)

@@ -10,7 +10,7 @@ import htpy as h
 from htpy import Node
 
 from services.console.asking import Ask, Refused, at
-from services.console.elements import identity, moment, notice, row, table
+from services.console.elements import curl, identity, moment, notice, row, table
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.wording import service_of, short
@@ -20,11 +20,6 @@ LEDGER, ORDERS = "ledger", "orders"
 MOST = 100
 LONGEST = 200
 TRACE = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})(?:-[0-9a-f]{16}-[0-9a-f]{2})?")
-SAYS = (
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{ledger}/events?correlationid={q}"',
-    'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{ledger}/events?key={q}"',
-)
-TRACED = 'curl -s --oauth2-bearer "$(./sliceline token --as operator)" "{ledger}/events?traceid={q}"'
 
 pages = Pages()
 
@@ -48,7 +43,7 @@ async def show(ask: Ask) -> Page | str:
     items = {(each["source"], each["id"]): each for each in (*about["items"], *story["items"])}
     is_all = not (about["next"] or story["next"])
     said = _results(list(items.values()), is_all=is_all) if items else _nothing(q)
-    says = tuple(each.format(ledger=ask.services.address(LEDGER), q=quote(q, safe="")) for each in SAYS)
+    says = tuple(_events_by(ask, name, q) for name in ("correlationid", "key"))
     return Page(f"Search: {q}", said, says, status=200 if items else 404)
 
 
@@ -81,9 +76,7 @@ async def _trace(ask: Ask, trace: str) -> Page | str:
     if len(orders) == 1:
         return at("/orders/{order}", order=orders.pop())
     said = _results(items, is_all=found["next"] is None) if items else _nothing(trace)
-    return Page(
-        f"Trace {trace}", said, (TRACED.format(ledger=ask.services.address(LEDGER), q=trace),), 200 if items else 404
-    )
+    return Page(f"Trace {trace}", said, (_events_by(ask, "traceid", trace),), 200 if items else 404)
 
 
 async def _event(ask: Ask, q: str) -> Any | None:
@@ -144,3 +137,8 @@ def _what() -> Node:
         h.p["What can be searched, whole as it is copied (press / from anywhere):"],
         h.ul[(h.li[h.b[name], f" {text}"] for name, text in said)],
     ]
+
+
+def _events_by(ask: Ask, name: str, value: str) -> str:
+    """Write the command that lists the events that have this."""
+    return curl("operator", f"{ask.services.address(LEDGER)}/events?{name}={quote(value, safe='')}")

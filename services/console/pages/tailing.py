@@ -9,7 +9,7 @@ from htpy import Node
 
 from services.console import forms
 from services.console.asking import Ask, Refused, at
-from services.console.elements import address, field, identity, live, moment, notice, table
+from services.console.elements import address, curl, field, identity, live, moment, notice, table
 from services.console.masked import PLAIN, brief, masked
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -132,7 +132,7 @@ def said(ask: Ask, topic: str | None = None) -> tuple[str, ...]:
     """Say the commands that list the same."""
     asked = {**kept(ask), "topic": topic, "newest_first": "true"}
     url = address(f"{ask.services.address('ledger')}/events", asked)
-    return (f"curl -s --oauth2-bearer \"$(./sliceline token --as reader)\" '{url}'", "./sliceline events --follow")
+    return (curl("reader", url), "./sliceline events --follow")
 
 
 def _wanted(ask: Ask, topic: str | None) -> dict[str, str | None]:

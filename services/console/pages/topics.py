@@ -9,7 +9,7 @@ import htpy as h
 from htpy import Node
 
 from services.console.asking import Ask, Refused, at
-from services.console.elements import WAITS, WELL, WRONG, live, mark, moment, notice, numbers, row, table
+from services.console.elements import WAITS, WELL, WRONG, curl, live, mark, moment, notice, numbers, row, table
 from services.console.pages.tailing import filters, listed, masking_note, newer_than_seen, reading, said, tailed
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -145,5 +145,5 @@ def _path(ask: Ask) -> str:
 
 
 def _says(ask: Ask) -> tuple[str, ...]:
-    ledger, token = ask.services.address("ledger"), '--oauth2-bearer "$(./sliceline token --as reader)"'
-    return (f"curl -s {token} {ledger}/rates", f"curl -s {token} {ledger}/catalogue/live", "./sliceline status")
+    ledger = ask.services.address("ledger")
+    return (curl("reader", f"{ledger}/rates"), curl("reader", f"{ledger}/catalogue/live"), "./sliceline status")

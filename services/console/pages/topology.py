@@ -10,7 +10,7 @@ from htpy import Node
 
 from services.console.asking import Ask, at
 from services.console.drawing import Box, Row, Way, centred, draw, halves, stack
-from services.console.elements import address, notice
+from services.console.elements import address, curl, notice
 from services.console.pages.topics import FAR_BEHIND, behind, unanswered
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -46,8 +46,8 @@ async def show(ask: Ask) -> Page:
         _rules(rules, endpoints),
     ]
     ledger = ask.services.address("ledger")
-    curl = f'curl -s --oauth2-bearer "$(./sliceline token --as reader)" {ledger}'
-    return Page("Map", body, (f"{curl}/contracts", f"{curl}/catalogue/live", f"{curl}/rates"))
+    says = (curl("reader", ledger + path) for path in ("/contracts", "/catalogue/live", "/rates"))
+    return Page("Map", body, tuple(says))
 
 
 def declared(contracts: Sequence[Mapping[str, Any]]) -> Declared:

@@ -8,11 +8,11 @@ import htpy as h
 from htpy import Node
 
 from services.console.asking import Ask, Refused, at
-from services.console.elements import OVER, WAITS, WELL, WRONG, field, notice
+from services.console.elements import OVER, WAITS, WELL, WRONG, curl, field, notice
 from services.console.forms import NotJson, area, read_json
 from services.console.masked import PLAIN
 from services.console.pages import tailing
-from services.console.pages.rules import PATTERN, curl, told
+from services.console.pages.rules import PATTERN, told
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -30,7 +30,10 @@ async def attempt(ask: Ask) -> Page:
         " ",
         ask.may("rules.write") and h.button(type="submit", formaction="/rules/new")["Make a rule of it"],
     ]
-    says = (curl(ask, "reader", "/rules/test", '{"pattern": PATTERN, "event": EVENT}'), *tailing.said(ask)[:1])
+    says = (
+        curl("reader", f"{ask.services.address('router')}/rules/test", '{"pattern": PATTERN, "event": EVENT}'),
+        *tailing.said(ask)[:1],
+    )
     if not text:
         return Page("Try a pattern", form, says)
     try:

@@ -16,6 +16,7 @@ from services.console.elements import (
     WRONG,
     address,
     button,
+    curl,
     identity,
     live,
     mark,
@@ -30,7 +31,7 @@ from services.console.forms import NotJson, is_typed, typed
 from services.console.masked import pretty
 from services.console.pages import deliveries
 from services.console.pages.endpoint_form import AGAIN, content, form, sending_again, with_secret
-from services.console.pages.rules import curl, told
+from services.console.pages.rules import told
 from services.console.pages.tailing import moment_of
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -58,7 +59,9 @@ async def webhooks(ask: Ask) -> Page:
         found["items"] and more(len(found["items"]), None, "/webhooks", ask.query, found["next"]),
     ]
     return Page(
-        "Webhooks", body, ("./sliceline webhooks listen", curl(ask, "reader", "/endpoints", service="webhooks"))
+        "Webhooks",
+        body,
+        ("./sliceline webhooks listen", curl("reader", ask.services.address("webhooks") + "/endpoints")),
     )
 
 
@@ -177,11 +180,11 @@ async def _page(
         live(fresh, _standing(ask, known, owed), name="standing"),
         ask.may("webhooks.write") and _acts(known, said, refused),
     ]
-    api = at("/endpoints/{endpoint}", endpoint=name)
+    api = ask.services.address("webhooks") + at("/endpoints/{endpoint}", endpoint=name)
     says = (
-        curl(ask, "reader", api, service="webhooks"),
-        curl(ask, "reader", f"{api}/deliveries?status=parked", service="webhooks"),
-        curl(ask, "operator", f"{api}/replay-missing", '{"since": "2026-11-01T18:00:00Z"}', service="webhooks"),
+        curl("reader", api),
+        curl("reader", f"{api}/deliveries?status=parked"),
+        curl("operator", f"{api}/replay-missing", {"since": "2026-11-01T18:00:00Z"}),
     )
     return Page(name, body, says, refused.status if refused else 422 if wrong else 200)
 
@@ -265,7 +268,10 @@ def _making(ask: Ask, said: Mapping[str, str], wrong: str = "", refused: Refused
         form("/webhooks/new", said, "Make it", refused, is_new=True),
         h.p(".soft")["It is sent a ping, and gets events once it has answered with the challenge."],
     ]
-    says = ("./sliceline webhooks listen", curl(ask, "operator", "/endpoints", '{"url": ADDRESS}', service="webhooks"))
+    says = (
+        "./sliceline webhooks listen",
+        curl("operator", ask.services.address("webhooks") + "/endpoints", '{"url": ADDRESS}'),
+    )
     return Page("Make an endpoint", body, says, refused.status if refused else 422 if wrong else 200)
 
 
