@@ -19,6 +19,7 @@ from backbone.values.addresses import (
     PostgresUrl,
     is_loopback,
     named_urls,
+    url_of,
 )
 from backbone.values.brokers import Brokers, authorities_in
 from backbone.values.currencies import is_currency
@@ -336,9 +337,7 @@ class Settings(BaseSettings):
 
     def address_of(self, service: str) -> str | None:
         """Return where another service is asked; None where nobody has said."""
-        known = named_urls(self.services)
-        url = known.get(service) or known.get("*", "").replace("*", service)
-        return url.rstrip("/") or None
+        return url_of(self.services, service)
 
     def has_role(self, role: str) -> bool:
         """Tell whether this process runs the given part."""

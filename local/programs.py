@@ -83,7 +83,7 @@ def console(layout: Layout) -> Program:
             "SLICELINE_HOST": HOST,
             "SLICELINE_PORT": str(port),
             CONSOLE_URL: os.environ.get(CONSOLE_URL) or layout.url(people.CONSOLE),
-            "SLICELINE_SERVICES": ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE),
+            "SLICELINE_SERVICES": _addresses(layout),
             **_doors(layout, people.CONSOLE),
         },
         stage=SERVICES,
@@ -232,7 +232,7 @@ def _service(name: str, layout: Layout) -> Program:
             "SLICELINE_SMTP_HOST": HOST,
             "SLICELINE_SMTP_PORT": str(layout.port("smtp")),
             "SLICELINE_MASTER_KEY_FILE": str(master_key_file(layout)),
-            "SLICELINE_SERVICES": ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE),
+            "SLICELINE_SERVICES": _addresses(layout),
             # Only what `./sliceline webhooks listen` needs, of what lies inside.
             "SLICELINE_WEBHOOK_NETWORKS": os.environ.get("SLICELINE_WEBHOOK_NETWORKS", HOST),
             "SLICELINE_WEBHOOK_PORTS": os.environ.get("SLICELINE_WEBHOOK_PORTS", f"80,443,{layout.listener}"),
@@ -242,6 +242,11 @@ def _service(name: str, layout: Layout) -> Program:
         address=layout.url(name),
         port=port,
     )
+
+
+def _addresses(layout: Layout) -> str:
+    """Tell where each service is asked."""
+    return ",".join(f"{each}={layout.url(each)}" for each in CATALOGUE)
 
 
 def _objects(layout: Layout) -> str:

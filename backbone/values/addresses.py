@@ -60,6 +60,12 @@ def named_urls(given: str) -> dict[str, str]:
     return found
 
 
+def url_of(given: str, name: str) -> str | None:
+    """Return the address that such a list has for a name; None where it has none. Raises ValueError."""
+    known = named_urls(given)
+    return (known.get(name) or known.get("*", "").replace("*", name)).rstrip("/") or None
+
+
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 PostgresUrl = Annotated[str, AfterValidator(postgres_url)]
 ObjectsUrl = Annotated[str, AfterValidator(_objects)]

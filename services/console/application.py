@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import htpy as h
 import httpx
-from htpy import Node
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,7 +24,7 @@ from starlette.routing import Route
 from backbone.http.browsers import Unkept
 from backbone.identity.issuer_keys import IssuerAway
 from backbone.observing.logs import logger
-from services.console import assets, live
+from services.console import assets, elements, live
 from services.console.asking import Ask, MayNot, NotLoggedIn, Refused, Services
 from services.console.elements import WRONG, address, notice
 from services.console.guard import Guarded
@@ -93,12 +92,7 @@ class Console:
         async def show(ask: Ask) -> Response:
             if not view.is_open:
                 ask.need(*view.scopes)
-            page = await view.show(ask)
-            if isinstance(page, str):
-                return RedirectResponse(page, SEE_OTHER)
-            if view.is_live:
-                page = replace(page, body=_kept_fresh(ask, page.body))
-            return self._page(page, ask)
+            return self._shown(await view.show(ask), ask, view)
 
         return show
 
@@ -113,15 +107,17 @@ class Console:
     def _doing(self, act: Act, scopes: tuple[str, ...]) -> Callable[[Ask], Awaitable[Response]]:
         async def do(ask: Ask) -> Response:
             ask.need(*scopes)
-            done = await act(ask)
-            if not isinstance(done, Page):
-                return RedirectResponse(done, SEE_OTHER)
-            view = self._pages.views.get(ask.address.partition("?")[0])
-            if view is not None and view.is_live:
-                done = replace(done, body=_kept_fresh(ask, done.body))
-            return self._page(done, ask)
+            return self._shown(await act(ask), ask, self._pages.views.get(ask.address.partition("?")[0]))
 
         return do
+
+    def _shown(self, page: Page | str, ask: Ask, view: View | None) -> Response:
+        """Answer with a page, kept fresh where the one at its address is; or lead to another address."""
+        if isinstance(page, str):
+            return RedirectResponse(page, SEE_OTHER)
+        if view is not None and view.is_live:
+            page = replace(page, body=elements.live(f"/live{ask.address}", page.body))
+        return self._page(page, ask)
 
     def _following(self, part: Part, scopes: tuple[str, ...], personal: bool) -> Handler:
         """Make the stream of a live part. Who is not let in is told so in it: a browser comes again otherwise."""
@@ -137,7 +133,7 @@ class Console:
                 response = _stream(self.feeds.follow(ask, look, personal))
             except live.TooMany as error:
                 return PlainTextResponse(str(error), 503, {"Retry-After": "10"})
-            self._renew_cookie(request, ask, response)
+            self._renew_cookie(ask, response)
             return response
 
         return follow
@@ -162,7 +158,7 @@ class Console:
             except Exception:  # here, and not outside of all: so that it is a page, with all that each page says
                 logger.exception("a page failed", action="page-failed", page=ask.address)
                 response = self._page(_failing(), ask)
-            self._renew_cookie(request, ask, response)
+            self._renew_cookie(ask, response)
             return response
 
         return handle
@@ -247,11 +243,9 @@ class Console:
         response.delete_cookie(BEGUN, path="/login")
         return response
 
-    def _renew_cookie(self, request: Request, ask: Ask, response: Response) -> None:
+    def _renew_cookie(self, ask: Ask, response: Response) -> None:
         """Have the browser keep a session that was renewed."""
-        if self._login is None or ask.session is None or "set-cookie" in response.headers:
-            return
-        if ask.session.refresh and not self._login.is_kept(request.cookies.get(COOKIE), ask.session):
+        if self._login and ask.session and ask.session.is_renewed and "set-cookie" not in response.headers:
             self._keep(response, COOKIE, self._login.cookie(ask.session))
 
     def _keep(self, response: Response, name: str, value: str, *, path: str = "/", lax: bool = False) -> None:
@@ -313,10 +307,6 @@ async def _form(request: Request) -> dict[str, str]:
 def _failing() -> Page:
     text = "This page fails. What happened is in the console's log: ./sliceline logs console"
     return Page("This page fails", notice(text, WRONG), status=500)
-
-
-def _kept_fresh(ask: Ask, body: Node) -> Node:
-    return h.div("#live", {"hx-sse:connect": f"/live{ask.address}", "hx-swap": "innerMorph"})[body]
 
 
 def _stream(events: AsyncIterator[bytes]) -> Response:

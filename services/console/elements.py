@@ -157,17 +157,6 @@ def choice(name: str, label: str, options: Mapping[str, str], chosen: str = "") 
     ]
 
 
-def confirmation(name: str, word: str) -> Node:
-    """Make the field of a form that takes something away: the word has to be typed, and the server looks."""
-    return field(
-        "confirm",
-        f"Type {word} to {name}",
-        required=True,
-        autocomplete="off",
-        title=f"Type {word}",
-    )
-
-
 def notice(text: Node, kind: str = WAITS) -> Node:
     """Say something that matters, so that it is read out as well."""
     return h.div(f".notice.{kind}", role="alert" if kind == WRONG else "status")[

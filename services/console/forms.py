@@ -44,12 +44,12 @@ def tick(name: str, label: str, *, checked: bool) -> Node:
 
 def typed(what: str, word: str, *, required: bool = True) -> Node:
     """Make the field of a form that takes something away: the word has to be typed. A page may have several."""
-    return field(_name_of(what), f"Type {word} to {what}", required=required, autocomplete="off")
+    return field(name_of(what), f"Type {word} to {what}", required=required, autocomplete="off")
 
 
 def is_typed(form: Mapping[str, str], what: str, word: str) -> bool:
     """Tell whether the word was typed."""
-    return form.get(_name_of(what), "").strip() == word
+    return form.get(name_of(what), "").strip() == word
 
 
 def read_json(text: str) -> Any:
@@ -70,5 +70,6 @@ def within(refused: Refused, name: str) -> str | None:
     return "; ".join(found) or None
 
 
-def _name_of(what: str) -> str:
+def name_of(what: str) -> str:
+    """Name the field in which a word is typed."""
     return f"confirm-{what.replace(' ', '-')}"

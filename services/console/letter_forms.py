@@ -7,10 +7,12 @@ import htpy as h
 from htpy import Node
 
 from backbone.ids import new_id
+from services.console import forms
 from services.console.asking import at
-from services.console.elements import button, confirmation, field
+from services.console.elements import button, field
 from services.console.everywhere import whole_number
 
+GIVE_UP = "give up"
 SELECTORS = ("letter", "key", "group")
 
 
@@ -39,7 +41,7 @@ def discarding(
                 field(
                     "reason", "Why", typed.get("reason", ""), required=True, maxlength="500", help_text="It is kept."
                 ),
-                confirmation("give up", word),
+                forms.typed(GIVE_UP, word),
                 h.button(".danger", type="submit")["Discard"],
             ],
         ]

@@ -5,6 +5,7 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -139,11 +140,6 @@ class Login:
         """Seal a session for its cookie."""
         return self._seal.seal(_Kept(session.token, session.refresh), "session")
 
-    def is_kept(self, sealed: str | None, session: Session) -> bool:
-        """Tell whether this is the cookie of this session, and not of what it was before it was renewed."""
-        kept = self._seal.open(sealed, _Kept, "session")
-        return kept is not None and kept.token == session.token
-
     async def of_cookie(self, sealed: str | None) -> Session | None:
         """Return whose cookie this is; None where it is nobody's, or over."""
         return await self._of(self._seal.open(sealed, _Kept, "session"))
@@ -187,9 +183,9 @@ class Login:
         return None if found is ended else found
 
     async def _renew(self, session: Session) -> Session:
-        return await self._given(
-            {"grant_type": "refresh_token", "refresh_token": session.refresh or ""}, session.refresh
-        )
+        refresh = session.refresh or ""
+        given = await self._given({"grant_type": "refresh_token", "refresh_token": refresh}, refresh)
+        return replace(given, is_renewed=True)
 
     async def _given(self, form: Mapping[str, str], refresh: str | None = None) -> Session:
         """Ask for a token, as the client that we are by our key. Raises NotLetIn.

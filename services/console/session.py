@@ -27,6 +27,8 @@ class Session:
     """When the token ends, in seconds since 1970."""
     refresh: str | None = field(default=None, repr=False)
     """What the issuer gives the next token for."""
+    is_renewed: bool = False
+    """Whether the browser's cookie is of what it was before it was renewed."""
     is_open: bool = False
     """Whether the shop asks nobody for a token, so that everybody may do everything."""
 
@@ -49,8 +51,8 @@ class Seal:
 
     def __init__(self, key_file: Path | None) -> None:
         """The key follows from the console's own: all replicas have the same, and a new one logs everybody out."""
-        secret = key_file.read_bytes() if key_file else Fernet.generate_key()
-        self._secret = secret
+        self._secret = key_file.read_bytes() if key_file else Fernet.generate_key()
+        self._made: dict[str, Fernet] = {}
 
     def seal(self, value: object, purpose: str) -> str:
         """Encrypt a value; it fits a cookie and an address."""
@@ -64,5 +66,7 @@ class Seal:
             return None
 
     def _fernet(self, purpose: str) -> Fernet:
-        derived = HKDF(SHA256(), _KEY_BYTES, None, f"sliceline console: {purpose}".encode()).derive(self._secret)
-        return Fernet(base64.urlsafe_b64encode(derived))
+        if purpose not in self._made:
+            derived = HKDF(SHA256(), _KEY_BYTES, None, f"sliceline console: {purpose}".encode()).derive(self._secret)
+            self._made[purpose] = Fernet(base64.urlsafe_b64encode(derived))
+        return self._made[purpose]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.values.addresses import LARGEST_PORT, HttpUrl, is_loopback, named_urls
+from backbone.values.addresses import LARGEST_PORT, HttpUrl, is_loopback, named_urls, url_of
 
 
 class ConsoleSettings(BaseSettings):
@@ -55,5 +55,4 @@ class ConsoleSettings(BaseSettings):
 
     def address_of(self, service: str) -> str | None:
         """Return where a service is asked; None where nobody has said."""
-        known = named_urls(self.services)
-        return (known.get(service) or known.get("*", "").replace("*", service)).rstrip("/") or None
+        return url_of(self.services, service)

@@ -132,7 +132,7 @@ async def test_what_was_typed_is_not_lost_where_the_scope_is_another(site: Site,
         await page.goto(f"/dead-letters/inventory/{number}")
         await page.get_by_text("Give up", exact=True).click()
         await page.get_by_label("Why").fill("It was late.")
-        await page.locator("input[name=confirm]").fill("another")
+        await page.locator("input[name=confirm-give-up]").fill("another")
         site.expected += 1
         await page.get_by_role("button", name="Discard").click()
         await expect(page.locator(".notice.wrong").first).to_contain_text("Nothing was discarded")

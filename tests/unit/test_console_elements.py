@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console import elements
+from services.console import elements, forms
 from services.console.asking import at
 
 
@@ -48,6 +48,6 @@ def test_an_empty_table_says_what_would_be_here() -> None:
 
 @pytest.mark.parametrize("word", ["a+b", "a.b", "(", "a b"])
 def test_whatever_has_to_be_typed_can_be_typed(word: str) -> None:
-    shown = str(elements.confirmation("give up", word))
+    shown = str(forms.typed("give up", word))
     assert f"Type {word} to give up" in shown
     assert "pattern" not in shown, "a browser would read it as an expression"

@@ -7,7 +7,8 @@ from typing import Any
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WRONG, address, notice
 from services.console.everywhere import number_in, service_of, whole_number
-from services.console.letter_forms import selection
+from services.console.forms import is_typed
+from services.console.letter_forms import GIVE_UP, selection
 from services.console.pages import dead_letters, letter
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -37,7 +38,7 @@ async def discard(ask: Ask) -> str | Page:
     """Gives letters up, where what was typed says how much that is."""
     service, which = service_of(ask), selection(ask.form)
     word = await _scope(ask, service, which)
-    if ask.form.get("confirm", "").strip() != word:
+    if not is_typed(ask.form, GIVE_UP, word):
         return await _refused(ask, service, f"Nothing was discarded: what had to be typed is {word} by now.")
     then = await _where_discarded(ask, service, which)
     try:

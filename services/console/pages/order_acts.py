@@ -10,7 +10,7 @@ from htpy import Node
 
 from backbone.ids import new_id
 from backbone.values.currencies import minor_digits
-from services.console import elements
+from services.console import elements, forms
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WRONG, money, notice
 from services.console.pages.orders import wanted
@@ -35,7 +35,7 @@ async def plan_cancelling(ask: Ask) -> Page:
 async def cancel(ask: Ask) -> Page | str:
     """Cancels an order."""
     path = at(CANCEL, order=ask.path["order"])
-    if ask.form.get("confirm") != "cancel":
+    if ask.form.get(forms.name_of("cancel it")) != "cancel":
         return await _cancelling(ask, "Nothing was done: type cancel to confirm.")
     try:
         await ask.act("POST", ORDERS, path, {"reason": ask.form.get("reason") or None}, key=ask.form.get("key"))
@@ -57,7 +57,7 @@ async def refund(ask: Ask) -> Page | str:
         amount = minor(ask.form.get("amount", ""), ask.form.get("currency", ""))
     except ValueError:
         return await _refunding(ask, "The amount is a number like 5.00; leave it out for all that is left.")
-    if ask.form.get("confirm") != "refund":
+    if ask.form.get(forms.name_of("give it back")) != "refund":
         return await _refunding(ask, "Nothing was done: type refund to confirm.")
     body = {
         "reason": ask.form.get("reason", ""),
@@ -84,7 +84,7 @@ async def _cancelling(ask: Ask, refused: str = "") -> Page:
         elements.field(
             "reason", "Why", ask.form.get("reason", ""), help_text="Its customer reads this.", maxlength="500"
         ),
-        elements.confirmation("cancel it", "cancel"),
+        forms.typed("cancel it", "cancel"),
     ]
     says = _says(ask, path, "The customer called.")
     return _page(ask, "Cancel", path, plan, fields, says, refused)
@@ -109,7 +109,7 @@ async def _refunding(ask: Ask, refused: str = "") -> Page:
         ),
         h.input(type="hidden", name="currency", value=currency),
         elements.field("reason", "Why", ask.form.get("reason", ""), required=True, maxlength="500"),
-        elements.confirmation("give it back", "refund"),
+        forms.typed("give it back", "refund"),
     ]
     says = _says(ask, at("/orders/{order}/refunds", order=order["id"]), "It came cold.")
     return _page(ask, "Refund", at(REFUND, order=order["id"]), plan, fields, says, refused)
