@@ -2,7 +2,7 @@
 
 import http
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -113,6 +113,12 @@ def too_many(limit: str, detail: str, retry_after: int) -> Problem:
 def malformed(detail: str, field: str = "body") -> Problem:
     """Make a 400: not even the form is right."""
     return Problem(400, "Malformed request", detail, field=field)
+
+
+def unfit(detail: str, wrong: Iterable[tuple[str, str]]) -> Problem:
+    """Make a 422 for an event's data, given with the request, that is not as it should be: where, and why."""
+    errors = [{"field": f"data.{path}".strip("."), "message": message} for path, message in wrong]
+    return Problem(422, "Data does not fit", detail, errors=errors or [{"field": "data", "message": detail}])
 
 
 def invalid(errors: Sequence[Mapping[str, str]]) -> Problem:

@@ -16,7 +16,7 @@ from backbone.http.commands import Begun, Command, CommandRequest, KeylessComman
 from backbone.http.context import Db
 from backbone.http.pages import Page, Paging, number_below, number_of
 from backbone.http.permissions import may
-from backbone.http.problems import Problem
+from backbone.http.problems import Problem, unfit
 from backbone.http.routes.archived import ArchivedRecord
 from backbone.http.routes.selecting import GroupId, KeyText, Selection
 from backbone.storage.database import Database, Tx
@@ -254,7 +254,7 @@ def _add_editing(router: APIRouter, name: str, handlers: Handlers) -> None:
             try:
                 difference = await editing.edit(tx, name, handlers, letter, body.data, **given)
             except editing.DoesNotFit as error:
-                raise _does_not_fit(error) from error
+                raise unfit(str(error), error.paths) from error
             return Answer({"id": letter, "diff": _there(difference, letter)})
 
         return await command.run(effect)
@@ -265,11 +265,6 @@ def _there(found: T | None, letter: int | None) -> T:
     if found is None:
         raise Problem(404, "No such dead letter", f"There is no letter {letter}: it was handled, or discarded.")
     return found
-
-
-def _does_not_fit(error: editing.DoesNotFit) -> Problem:
-    errors = [{"field": f"data.{path}".strip("."), "message": message} for path, message in error.paths]
-    return Problem(422, "Data does not fit", str(error), errors=errors or [{"field": "data", "message": str(error)}])
 
 
 async def _listed(

@@ -1,7 +1,7 @@
 """Publishes an event that somebody has written by hand, for whoever tries a listener: held to its contract first."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Response
@@ -13,9 +13,11 @@ from backbone.events.payload import Payload
 from backbone.http.answers import Answer
 from backbone.http.commands import Command
 from backbone.http.permissions import may
-from backbone.http.problems import Problem
+from backbone.http.problems import Problem, unfit
 from backbone.storage.database import Tx
 from backbone.values.fields import Key, Line
+
+UNFIT = "The sample is not as its contract has it; nothing was sent."
 
 
 class Sample(BaseModel):
@@ -49,7 +51,7 @@ def routes(publishes: Sequence[type[Payload]]) -> APIRouter:
             try:
                 tx.publish(payload, key=body.key)
             except ContractBroken as error:
-                raise _does_not_fit([(path, message) for path, message in error.errors]) from None
+                raise unfit(UNFIT, error.errors) from None
             return Answer({"type": body.type, "key": body.key}, status=202)
 
         return await command.run(effect)
@@ -64,11 +66,4 @@ def _payload(kind: type[Payload] | None, body: Sample) -> Payload:
     try:
         return msgspec.convert(body.data, kind)
     except msgspec.ValidationError as error:
-        raise _does_not_fit([("", str(error))]) from None
-
-
-def _does_not_fit(errors: Sequence[tuple[str, str]]) -> Problem:
-    found: list[dict[str, Any]] = [{"field": f"data.{path}".strip("."), "message": message} for path, message in errors]
-    return Problem(
-        422, "Data does not fit", "The sample is not as its contract has it; nothing was sent.", errors=found
-    )
+        raise unfit(UNFIT, [("", str(error))]) from None
