@@ -17,7 +17,7 @@ EVENT = re.compile("[a-z]+(-[a-z]+)+")
 LONGEST_EVENT = 40
 PATHS = (
     *("acts", "audit", "backlog", "docs", "handled", "health", "jobs", "metrics", "openapi", "outcomes", "pauses"),
-    *("problems", "redrives", "replays", "reread", "schemas", "state"),
+    *("problems", "redrives", "replays", "reread", "samples", "schemas", "state"),
 )
 """Where the backbone of every service answers, as far as a service could be called so."""
 TAKEN = (
