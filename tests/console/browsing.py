@@ -11,6 +11,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 
 from local import ROOT
 from tests.processes import CONSOLE, System
+from tests.waiting import DEADLINE
 
 SCREENSHOTS = ROOT / ".sliceline" / "screenshots"
 NARROW, WIDE = 360, 1280
@@ -43,7 +44,7 @@ class Site:
         if who is not None:
             await context.add_cookies([{"name": COOKIE, "value": cookie_of(self.system, who), "url": self.url}])
         page = await context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(DEADLINE * 1000)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._asked)

@@ -15,6 +15,7 @@ from tests.console.browsing import Site
 from tests.journal import Journal
 from tests.processes import BESIDE, System
 from tests.system import Shop
+from tests.waiting import DEADLINE
 
 HERE = Path(__file__).parent
 PROGRAM = shutil.which("chromium")
@@ -44,7 +45,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """A real browser."""
     if PROGRAM is None and "SLICELINE_TEST_WHOLE" not in os.environ:
         pytest.skip("there is no chromium here")
-    expect.set_options(timeout=20_000)  # a machine that does much else is slow, and no page is wrong for that
+    expect.set_options(timeout=DEADLINE * 1000)  # a machine that does much else is slow, and no page is wrong for that
     async with async_playwright() as playwright:
         # Chromium's sandbox has no place for root, as whom containers of CI run; what is shown is ours alone.
         browser = await playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])

@@ -8,6 +8,7 @@ from tests.console.browsing import NARROW, Site
 from tests.console.test_shop import browser
 from tests.processes import CONSOLE
 from tests.system import Shop
+from tests.waiting import eventually
 
 
 async def test_the_kitchen_sees_an_order_come_and_presses_its_buttons_on_a_phone(site: Site, shop: Shop) -> None:
@@ -51,6 +52,7 @@ async def test_a_button_that_does_not_come_next_is_refused_with_the_board(shop: 
     order = await shop.place({"margherita": 1})
     await shop.wait_for_status(order, "confirmed")
     with browser(shop, "kim") as kim, browser(shop, "cory") as cory:
+        await eventually(lambda: f"ticket-{order}" in kim.get("/kitchen").text, what=f"the kitchen has {order}")
         told = kim.post("/kitchen", data={"order": order, "step": "baked"})
         assert (told.status_code, "alert" in told.text, f"ticket-{order}" in told.text) == (422, True, True)
         assert cory.post("/courier", data={"order": order, "step": "delivered"}).status_code == 422

@@ -192,7 +192,7 @@ async def test_a_checkout_that_takes_long_is_shown_as_under_way_until_there_is_a
     await page.get_by_label("I collect it").check()
     async with shop.without("orders"):
         await page.get_by_role("button", name=re.compile("Order for")).click()
-        await expect(page.get_by_text("Your order is being placed.")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_text("Your order is being placed.")).to_be_visible()
     await page.get_by_role("link", name="Follow your order").click()
     await page.wait_for_url(ORDER)
 

@@ -9,6 +9,8 @@ import httpx
 import orjson
 import pytest
 
+from backbone.storage.outbox import counter
+from services.orders.events import ActsRecorded
 from tests.books import come_to_rest
 from tests.invariants import assert_sound
 from tests.system import Shop
@@ -127,12 +129,14 @@ async def _at_rest(shop: Shop, rested: list[bool]) -> None:
 async def _traces(shop: Shop) -> tuple[Any, ...]:
     """What an order would leave: rows, and for every event ever published a number counted up.
 
-    Not what is told of acts, under the service's name as its key: the ones before this are told a moment later.
+    Not what is told of acts, on a bus of its own: the ones before this are told a moment later.
     """
     (counted,) = await shop.fetch(
         "orders",
         "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM timeline),"
-        " (SELECT count(*) FROM outbox WHERE aggregateid <> 'orders'),"
-        " (SELECT count(*) FROM idempotency_keys), (SELECT sum(last) FROM sequences WHERE key <> 'orders')",
+        " (SELECT count(*) FROM outbox WHERE type <> $1),"
+        " (SELECT count(*) FROM idempotency_keys), (SELECT sum(last) FROM sequences WHERE key <> $2)",
+        ActsRecorded.TYPE,
+        counter(ActsRecorded.BUS, "orders"),
     )
     return tuple(counted)

@@ -14,8 +14,14 @@ async def _leads_to_its_contract(shop: Shop, step: Document) -> None:
     raw = (await shop.get("ledger", f"/events/{step['event']}"))["raw"]
     headers = {each["name"]: b64decode(each["value_base64"]).decode() for each in raw["headers"]}
     assert (await shop.http.get(headers["ce_dataschema"])).json()["title"] == step["type"]
-    services = (await shop.get("ledger", "/catalogue/live"))["services"]
-    assert all(step["type"] in services[name]["read"] for name in ("kitchen", "delivery", "ledger"))
+
+    async def is_read() -> bool:
+        """A service that does not answer the ledger at this moment is None there."""
+        services = (await shop.get("ledger", "/catalogue/live"))["services"]
+        found = [services[name] for name in ("kitchen", "delivery", "ledger")]
+        return all(each is not None and step["type"] in each["read"] for each in found)
+
+    await eventually(is_read, what=f"kitchen, delivery and ledger have read {step['type']}")
 
 
 async def test_the_journey_of_an_order_tells_where_its_time_went_and_that_all_have_finished(shop: Shop) -> None:
