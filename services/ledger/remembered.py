@@ -1,6 +1,7 @@
 """Keeps what was found last to a question that takes long, and looks again in the background for whoever asks next."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,8 +15,10 @@ from backbone.running.pulse import describe
 
 FRESH = 5.0
 """Seconds after which what was found is looked for again, once somebody asks."""
-REST = 10
-"""How many times as long as a look has taken there is none: however many ask, looking takes a tenth of the time."""
+REST = 4
+"""How many times as long as a look has taken there is none: however many ask, looking takes a fifth of the time."""
+STALE = 60.0
+"""Seconds after which what was found is no answer any more: whoever asks waits for another look, as for the first."""
 Last = Annotated[
     bool,
     Query(description="What was found last, at once; where that is older than some seconds it is looked again then."),
@@ -31,7 +34,7 @@ class Found(NamedTuple, Generic[T]):
 
 
 class Remembered(Generic[T]):
-    """Answers at once with what `look` has found last; nobody looks as long as nobody asks."""
+    """Answers at once with what `look` has found lately; nobody looks as long as nobody asks."""
 
     def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
         self._look = look
@@ -40,14 +43,19 @@ class Remembered(Generic[T]):
         self._looking: asyncio.Task[T] | None = None
 
     async def last(self) -> Found[T]:
-        """Return what was found last; only the very first is waited for. Raises what looking for that one raises."""
-        if self._known is None:
+        """Return what was found last; only where that is too long ago, or there is nothing, it is looked for first.
+
+        Raises what looking for it raises.
+        """
+        if self._known is None or self._age > max(STALE, 2 * REST * self._took):
             await asyncio.shield(self._begun())
-        what, at = self._known  # type: ignore[misc]  # it was looked for just now
-        age = time.monotonic() - at
-        if age > max(FRESH, REST * self._took):
+        if self._age > max(FRESH, REST * self._took):
             self._begun()
-        return Found(what, age)
+        return Found(self._known[0], self._age)  # type: ignore[index]  # it was looked for just now
+
+    @property
+    def _age(self) -> float:
+        return time.monotonic() - self._known[1] if self._known else math.inf
 
     def note(self, what: T) -> None:
         """Remember what somebody else has found."""

@@ -92,3 +92,17 @@ async def test_a_look_ends_with_the_process() -> None:
     await known.aclose()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_what_was_found_long_ago_is_passed_off_as_known_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "STALE", 0.0)
+    looking = Looking()
+    looking.may_end.set()
+    known = Remembered(looking.look)
+    known.note(0)
+    await asyncio.sleep(0.01)
+    assert (await known.last()).what == 1
+    await asyncio.sleep(0.01)
+    looking.error = ValueError("away")
+    with pytest.raises(ValueError, match="away"):
+        await known.last()
