@@ -1,4 +1,4 @@
-"""Shows what events say to whoever looks: the personal is sealed for all, and other text to those who only read."""
+"""Shows what services tell to whoever looks: the personal is sealed for all, and other text to those who only read."""
 
 import re
 import secrets
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backbone.consuming.masking import Mask
+from backbone.consuming.masking import Mask, texts_in
 from backbone.values.sealed import SEALED
 from services.console.asking import Ask
 
@@ -18,29 +18,37 @@ HIDDEN = "(sealed)"
 _LONGEST = 140
 _DOCUMENTS = ("data", "payload")
 """Members by which events, steps of journeys and letters tell what happened."""
-_SAID = (*_DOCUMENTS, "key", "subject", "sentence", "error", "message", "reason", "diff", "value")
+_ERRORS = ("error", "refused_error", "failing_error", "given_up_error")
+_SAID = (*_DOCUMENTS, *_ERRORS, "key", "subject", "sentence", "text", "message", "reason", "diff", "value")
 """Members in which the same may stand again, wherever they are."""
 _WORD = re.compile(r"\w+")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What is cut has lost the mark at its end; an apostrophe has a letter before it.
+_QUOTED = re.compile(r"""(?<!\w)(['"])(.+?)(?:\1(?!\w)|$)""")
 # One for all pages of a process: what is shown again is the same.
 _SALT = secrets.token_bytes(16)
 
 
-def masked(ask: Ask, event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an event, a step of a journey or a letter as somebody may see it.
+def masked(ask: Ask, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a service tells as somebody may see it: an event, a step, a letter, a row of a list.
 
     Without the scope what is personal in it is other text of the same shape, in what was made of it as well: in the
-    record, in its sentence, in what went wrong. `is_key_masked` says that its key leads nowhere.
+    record, in its sentence, in what went wrong. Where no document is told, whatever may be personal is: a key that is
+    no id of ours, and what an error quotes. `is_key_masked` says that its key leads nowhere.
     """
     if ask.may(PLAIN):
-        return event
+        return told
     mask = Mask(_SALT)
-    for document in (event[name] for name in _DOCUMENTS if name in event):
+    documents = [told[name] for name in _DOCUMENTS if name in told]
+    for document in documents:
         if isinstance(document, str):
             mask.learn_broken(document)
         else:
             mask.learn(document)
-    shown: Mapping[str, Any] = _within(mask, event)
-    return {**shown, "is_key_masked": shown["key"] != event["key"]}
+    if not documents:
+        _suspect(mask, told)
+    shown: Mapping[str, Any] = _within(mask, told)
+    return {**shown, "is_key_masked": shown.get("key") != told.get("key")}
 
 
 def brief(data: Any) -> str:
@@ -53,6 +61,17 @@ def pretty(data: Any) -> str:
     """Write data as people read JSON; what is sealed is said to be."""
     text = data if isinstance(data, str) else msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
     return SEALED.sub(HIDDEN, text)
+
+
+def _suspect(mask: Mask, told: Mapping[str, Any]) -> None:
+    """Remember a key that is no id, mail addresses, and what texts quote: no document says what of it is personal."""
+    key = told.get("key") or ""
+    if not _ID.fullmatch(key):
+        mask.learn(key, is_personal=True)
+    for text in texts_in(told):
+        mask.learn(text)
+        for _, quoted in _QUOTED.findall(text):
+            mask.learn(quoted, is_personal=True)
 
 
 def _within(mask: Mask, told: Any) -> Any:

@@ -1,9 +1,7 @@
 """Puts what services tell into words for pages."""
 
-import json
 import re
 from datetime import datetime
-from typing import Any
 
 _VERSION = re.compile(r"\.v\d+$")
 
@@ -16,11 +14,6 @@ def short(event_type: str) -> str:
 def service_of(source: str) -> str:
     """Name the service that an event is from, or where it is from otherwise."""
     return source.removeprefix("/sliceline/")
-
-
-def pretty(value: Any) -> str:
-    """Write data so that people can read it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def when(text: str) -> datetime:

@@ -76,6 +76,8 @@ async def test_what_is_parked_is_found_by_its_cause_and_read_as_one_page(site: S
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_contain_text("Dead letters of")
         await page.goto(f"/dead-letters/inventory?key={key}")
+        await expect(page.locator("tbody tr")).to_have_count(3)
+        await expect(page.locator("tbody")).not_to_contain_text(key)
         await page.get_by_role("link", name=str(number), exact=True).click()
         failing = page.locator(".payload .fails")
         await expect(failing).to_contain_text(['! "lines": "many"'])

@@ -113,11 +113,14 @@ async def test_a_journey_goes_on_under_the_eyes_of_who_looks_and_what_is_opened_
 async def test_a_slider_shows_how_every_service_had_the_order_at_a_moment_that_the_address_keeps(
     site: Site, shop: Shop
 ) -> None:
-    order = await shop.place({"margherita": 1})
+    customer = "customer-of-the-slider"
+    order = await shop.place({"margherita": 1}, customer=customer)
     await shop.complete(order)
     await archived(shop, order, "placed", "completed")
     page = await site.as_("rita")
     await page.goto(f"/orders/{order}")
+    await expect(page.locator(".notice.large")).to_contain_text("1 margherita for")
+    await expect(page.locator(".notice.large")).not_to_contain_text("Ada")
     slider = page.get_by_label("After which event?")
     await slider.focus()
     await page.keyboard.press("Home")
@@ -128,6 +131,7 @@ async def test_a_slider_shows_how_every_service_had_the_order_at_a_moment_that_t
     await page.reload()
     await expect(orders).to_contain_text("placed")
     await expect(page.locator("#states")).to_contain_text("It knew nothing of it.")
+    await expect(page.locator("main")).not_to_contain_text(customer)
     await site.look(page, "instant")
     await slider.focus()
     await page.keyboard.press("End")

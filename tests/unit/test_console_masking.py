@@ -1,5 +1,6 @@
 """What is personal reads otherwise to those who only look, wherever an event, a step or a letter tells of it."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,9 @@ from htpy import Node, fragment
 
 from services.console.asking import Ask, Services
 from services.console.masked import masked
-from services.console.pages import events, letter
+from services.console.pages import dead_letters, discarded, events, instants, jobs, journey, letter, orders
 from services.console.session import Session
+from services.console.shell import Page
 
 NAMES = ("Ada", "Lovelace", "Ünal", "12 Byron Row", "\\u00dcnal")
 DATA = {"customer": "Ada", "contact": {"name": "Lovelace"}, "phone": "Ünal", "address": "12 Byron Row", "points": 30}
@@ -43,7 +45,16 @@ STEP: dict[str, Any] = {
             "attempts": 2,
             "error": "ValueError: no Lovelace",
             "errors": [{"error": "KeyError: Ada", "together": 1}],
-            "jobs": [{"kind": "mail", "error": "nobody is Ada", "attempts": 1}],
+            "jobs": [
+                {
+                    "kind": "mail",
+                    "service": "alerts",
+                    "error": "nobody is Ada",
+                    "attempts": 1,
+                    "due": "2026-11-29T12:00:00Z",
+                    "parked_at": None,
+                }
+            ],
             "retried": [],
         }
     ],
@@ -95,8 +106,106 @@ LETTER: dict[str, Any] = {
 }
 
 
+# What lists tell: nothing of what an event says but what went wrong with it.
+WRONG = "ValueError: no 'Lovelace' in \"12 Byron Row\", nor ada@example.com"
+LISTED: dict[str, Any] = {
+    "id": 7,
+    "consumer": "loyalty",
+    "group": "0123456789ab",
+    "key": "Ada",
+    "kind": "mail",
+    "type": STEP["type"],
+    "error": WRONG,
+    "frame": "services/loyalty/decisions.py earn",
+    "count": 30,
+    "keys": 1,
+    "held": 0,
+    "attempts": 30,
+    "parked_at": STEP["time"],
+    "last_at": STEP["time"],
+    "due": STEP["time"],
+    "in_hand": False,
+    "discarded_at": STEP["time"],
+    "discarded_by": "Olga",
+    "reason": "'Ada' asked",
+}
+BACKLOG: dict[str, Any] = {
+    "parked": {"events": 1, "keys": 1, "since": STEP["time"]},
+    "outbox": {"refused": 1, "refused_since": STEP["time"], "refused_error": WRONG},
+    "jobs": [
+        {
+            "kind": "mail",
+            "due": 0,
+            "due_since": None,
+            "in_hand": 0,
+            "failing": 1,
+            "rests_until": None,
+            "given_up": 30,
+            "given_up_error": WRONG,
+            "failing_error": WRONG,
+        }
+    ],
+}
+ORDER: dict[str, Any] = {
+    "id": "o7",
+    "status": "rejected",
+    "since": STEP["time"],
+    "reason": "Ada lives at 12 Byron Row.",
+    "customer": {"id": "Ada", "name": "Lovelace", "email": "ada@example.com"},
+    "fulfilment": "delivery",
+    "address": "12 Byron Row",
+    "lines": [{"item": "points-earned", "quantity": 30}],
+    "total": {"amount": 3000, "currency": "GBP"},
+    "placed_at": STEP["time"],
+    "expected": None,
+}
+JOB: dict[str, Any] = {**LISTED, "service": "notifications"}
+JOURNEY: dict[str, Any] = {
+    "order": "o7",
+    "is_cut": False,
+    "took_ms": 1.0,
+    "unfinished": [],
+    "unanswered": [],
+    "jobs": [JOB],
+    "steps": [{**STEP, "correlationid": "c1", "after_ms": None}],
+}
+WHY: dict[str, Any] = {
+    "chain": [],
+    "happened": None,
+    "broken": {"kind": "parked", "text": f"points-earned is parked: {WRONG}", "since": None, "command": None},
+}
+SEALED = f"sealed:1:orders.{'A' * 22}:{'B' * 38};"
+STATE: dict[str, Any] = {
+    "at": STEP["time"],
+    "services": [
+        {
+            "service": "orders",
+            "rebuilt": True,
+            "since": None,
+            "unheard": [],
+            "unfit": [],
+            "lacks": None,
+            "state": {**DATA, "says": "points-earned by Lovelace of 12 Byron Row", "told": SEALED},
+        },
+        {"service": "carts", "rebuilt": False},
+    ],
+}
+ANSWERS = {
+    "/orders/o7": ORDER,
+    "/orders/o7/journey": JOURNEY,
+    "/why": WHY,
+    "/state": STATE,
+    "/backlog": BACKLOG,
+    "/orders/count": {"count": 30, "exact": True},
+}
+
+
 def answer(request: httpx.Request) -> httpx.Response:
     path = request.url.path
+    if path in ANSWERS:
+        return httpx.Response(200, json=ANSWERS[path])
+    if path.startswith(("/dead-letters", "/jobs", "/orders")) and path != "/dead-letters/7":
+        return httpx.Response(200, json={"items": [ORDER if "orders" in path else LISTED], "next": None})
     return httpx.Response(200, json=STEP if path.endswith("/step") else EVENT if "/events/" in path else LETTER)
 
 
@@ -108,23 +217,69 @@ async def letter_page(ask: Ask) -> Node:
     return (await letter.letter_page(ask)).body
 
 
+async def seen_by(show: Callable[..., Any], *, may_act: bool) -> str:
+    """Return what a page shows to somebody who reads, or acts as well."""
+    scopes = {"ledger.read", "operations.read", "orders.read"} | ({"operations.act"} if may_act else set())
+    somebody = Session("rita", frozenset(scopes), "token", float("inf"))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        services = Services(http, {name: f"http://{name}" for name in ("ledger", "loyalty", "orders")})
+        path = {"event": "e1", "service": "loyalty", "letter": "7", "order": "o7"}
+        return str(fragment[await show(Ask(somebody, services, path, {"why": "points", "at": STEP["time"]}))])
+
+
 @pytest.mark.parametrize("show", [event_page, letter_page, letter.facts])
 @pytest.mark.parametrize("may_act", [False, True])
 async def test_what_is_personal_is_shown_as_it_is_to_those_who_mend_alone(
     show: Callable[..., Any], may_act: bool
 ) -> None:
-    scopes = {"ledger.read", "operations.read"} | ({"operations.act"} if may_act else set())
-    somebody = Session("rita", frozenset(scopes), "token", float("inf"))
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        services = Services(http, {"ledger": "http://ledger", "loyalty": "http://loyalty"})
-        path = {"event": "e1", "service": "loyalty", "letter": "7"}
-        shown = str(fragment[await show(Ask(somebody, services, path))])
+    shown = await seen_by(show, may_act=may_act)
     found = {name for name in NAMES if name in shown}
     assert {"Ada", "Lovelace"} <= found if may_act else not found
     assert "30" in shown
     assert "points-earned" in shown
     assert ("key=Ada" in shown or "q=Ada" in shown) == may_act
     assert "key=" not in shown or may_act
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        dead_letters.overview,
+        dead_letters.of_service,
+        discarded.discarded,
+        jobs.jobs,
+        orders.show,
+        journey.show,
+        instants.show,
+    ],
+)
+@pytest.mark.parametrize("may_act", [False, True])
+async def test_lists_and_states_show_what_is_personal_to_those_who_mend_alone(
+    page: Callable[[Ask], Any], may_act: bool
+) -> None:
+    async def show(ask: Ask) -> Node:
+        told: Page = await page(ask)
+        return told.body
+
+    shown = await seen_by(show, may_act=may_act)
+    found = {name for name in (*NAMES, "ada@example.com") if name in shown}
+    assert "Lovelace" in found or "Ada" in found if may_act else not found
+    assert "points-earned" in shown or "ValueError" in shown
+    assert ("other text of the same shape" in shown) != may_act
+    assert "sealed:" not in shown
+
+
+def test_what_comes_without_its_document_names_nobody_by_its_key_or_by_what_it_quotes() -> None:
+    ask = Ask(Session("rita", frozenset({"ledger.read"}), "token", float("inf")), Services(httpx.AsyncClient(), {}))
+    order = "01900000-0000-7000-8000-000000000000"
+    kept = {"key": order, "error": f"It doesn't fit: the orders' {order} at `$.lines` is 7", "type": "a.'b'.v1"}
+    assert masked(ask, kept) == {**kept, "is_key_masked": False}
+    told = {"key": "Ada", "error": "KeyError: 'Ada'", "errors": [{"error": "E: \"O'Hara\" and a@b.org said 'cut o"}]}
+    shown = masked(ask, told)
+    assert (shown["key"], shown["is_key_masked"]) == (shown["error"].removeprefix("KeyError: ").strip("'"), True)
+    [said] = (each["error"] for each in shown["errors"])
+    assert [each for each in ("Ada", "O'Hara", "a@b.org", "cut o") if each in f"{shown['error']} {said}"] == []
+    assert re.fullmatch(r"E: \"\w'\w{4}\" and \w@\w\.\w{3} said '\w{3} \w", said)
 
 
 def test_what_is_not_about_a_person_stays_and_the_same_is_masked_as_the_same() -> None:

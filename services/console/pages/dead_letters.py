@@ -29,6 +29,8 @@ from services.console.elements import (
 )
 from services.console.everywhere import Told, ask_all, service_of
 from services.console.letter_forms import discarding, rehearsing
+from services.console.masked import masked
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -46,8 +48,9 @@ async def overview(ask: Ask) -> Page:
     told = await ask_all(ask, "/backlog")
     parked = {name: each for name, each in told.answers.items() if each["parked"]["events"]}
     groups = await ask_all(ask, "/dead-letters/groups", parked)
-    found = [each for answer in groups.answers.values() for each in answer["items"]]
+    found = [masked(ask, each) for answer in groups.answers.values() for each in answer["items"]]
     body = [
+        masking_note(ask),
         *told.notices(),
         *groups.notices(),
         _sentence(told),
@@ -111,7 +114,7 @@ def _group(each: Mapping[str, Any]) -> Node:
 
 def _refused(ask: Ask, told: Told) -> Node:
     """Show events that Kafka has not taken: they are parked before they were published."""
-    found = {name: each["outbox"] for name, each in told.answers.items() if each["outbox"]["refused"]}
+    found = {name: masked(ask, each["outbox"]) for name, each in told.answers.items() if each["outbox"]["refused"]}
     if not found:
         return None
     return [
@@ -163,11 +166,12 @@ async def of_service(ask: Ask) -> Page:
 async def listed(ask: Ask, refused: str | None = None) -> Page:
     """Make the page of one service's letters; `refused`: why what was asked for was not done."""
     service = service_of(ask)
-    groups = (await ask.get(service, "/dead-letters/groups"))["items"]
+    groups = [masked(ask, each) for each in (await ask.get(service, "/dead-letters/groups"))["items"]]
     which = _which(ask.query or ask.form)
     path = at("/dead-letters/{service}", service=service)
     group = next((each for each in groups if each["group"] == which.get("group")), None)
     body = [
+        masking_note(ask),
         refused and notice(refused, WRONG),
         h.p(".soft")[
             h.a(href="/dead-letters")["All services"],
@@ -200,7 +204,7 @@ async def _letters(ask: Ask, which: Mapping[str, str]) -> Node:
     page = await ask.get(service, "/dead-letters", **which, after=after)
     known = (await ask.get(service, "/backlog"))["parked"]["events"] if page["next"] and not which else None
     path = at("/dead-letters/{service}", service=service)
-    found = [letter_row(service, each) for each in page["items"]]
+    found = [letter_row(service, masked(ask, each)) for each in page["items"]]
     empty = [
         "Nothing is parked here",
         " under this name." if which else ".",

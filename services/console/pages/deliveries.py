@@ -26,6 +26,7 @@ from services.console.elements import (
     table,
 )
 from services.console.forms import is_typed, typed
+from services.console.masked import masked
 from services.console.pages.rules import told
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -69,7 +70,7 @@ def listed(ask: Ask, endpoint: str, owed: Mapping[str, Any]) -> Node:
         h.p(".jumps")[ways],
         table(
             ("Event", "Type", "Key", "Standing", "Attempts", "Changed"),
-            (_row(path, each) for each in owed["items"]),
+            (_row(path, masked(ask, each)) for each in owed["items"]),
             f"It is owed nothing{which and ' that is'}{which}. What fits it comes here when it happens.",
             "Deliveries",
         ),

@@ -9,7 +9,9 @@ from htpy import Node
 from services.console.asking import Ask, at
 from services.console.elements import button, field, identity, moment, more, row, table
 from services.console.everywhere import service_of
+from services.console.masked import masked
 from services.console.pages.dead_letters import name_of
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -24,8 +26,9 @@ async def discarded(ask: Ask) -> Page:
     after = ask.query.get("after")
     page = await ask.get(service, "/dead-letters/discarded", **which, after=after)
     path = at("/dead-letters/{service}/discarded", service=service)
-    found = [_row(ask, service, each) for each in page["items"]]
+    found = [_row(ask, service, masked(ask, each)) for each in page["items"]]
     body = [
+        masking_note(ask),
         h.p(".soft")[h.a(href=at("/dead-letters/{service}", service=service))[f"What is parked at {service}"]],
         h.form(".filters", action=path)[
             field("key", "Key", which.get("key", "")),

@@ -9,10 +9,12 @@ from htpy import Node
 from services.console import assets, elements
 from services.console.asking import Ask, at
 from services.console.elements import address, curl, identity, moment, money
+from services.console.masked import masked, pretty
 from services.console.pages.orders import wanted
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
-from services.console.wording import pretty, short, when
+from services.console.wording import short, when
 
 PATH = "/orders/{order}/instant"
 NOW = "now"
@@ -29,13 +31,19 @@ async def show(ask: Ask) -> Page:
     says = (curl("operator", asked),) if asked else ()
     title = f"How order …{order[-8:]} stood"
     back = h.p[h.a(href=at("/orders/{order}", order=order))["To its whole journey"]]
-    return Page(title, [states(found), back], says, status=200 if found else 404)
+    return Page(title, [masking_note(ask), states(found), back], says, status=200 if found else 404)
 
 
 async def state(ask: Ask, order: str, moment: str) -> Mapping[str, Any] | None:
     """Ask how an order stood; None where nothing of it had happened by then. Raises Refused."""
     found: Mapping[str, Any] | None = await ask.found("ledger", "/state", order=order, at=moment)
-    return found
+    return found and {**found, "services": _masked(ask, found["services"])}
+
+
+def _masked(ask: Ask, services: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the states as somebody may see them, told of by all of them what is personal in any."""
+    states = masked(ask, {"data": [each.get("state") for each in services]})["data"]
+    return [{**each, "state": state} for each, state in zip(services, states, strict=True)]
 
 
 def slider(order: str, steps: Sequence[Mapping[str, Any]], chosen: str) -> Node:
@@ -125,10 +133,10 @@ def _value(value: Any) -> Node:
         case [{"item": _, "quantity": _}, *_] | [{"sku": _, "quantity": _}, *_]:
             return wanted([{"item": each.get("sku"), **each} for each in value], most=6)
         case [str(), *_]:
-            return ", ".join(map(str, value))
+            return pretty(", ".join(map(str, value)))
         case dict() | list():
             return h.pre[pretty(value)]
-    return str(value)
+    return pretty(value)
 
 
 def _place(moments: Sequence[str], chosen: str) -> int:

@@ -28,7 +28,9 @@ from services.console.elements import (
     table,
 )
 from services.console.everywhere import Told, ask_all, everything, service_of
+from services.console.masked import masked
 from services.console.pages.dead_letters import counted
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -53,6 +55,7 @@ async def shown(ask: Ask, refused: str | None = None, told: str | None = None) -
     """Make the page of jobs; `refused`: why what was asked for was not done, `told`: what else there is to say."""
     which = _which(ask)
     body = [
+        masking_note(ask),
         refused and notice(refused, WRONG),
         told and notice(told, WAITS),
         h.form(".filters", action="/jobs")[
@@ -122,7 +125,7 @@ def _kinds(ask: Ask, backlogs: Told, kind: str) -> Node:
     return table(
         ("Service", "Kind", "Due", "Since", "In hand", "Failing", "Given up", "Last error", ""),
         (
-            _kind(ask, name, each)
+            _kind(ask, name, masked(ask, each))
             for name, backlog in backlogs.answers.items()
             for each in backlog["jobs"]
             if kind in ("", each["kind"])
@@ -178,7 +181,7 @@ def _list(ask: Ask, lists: Told, which: Mapping[str, str]) -> Node:
         *lists.notices(),
         table(
             ("Service", "Kind", "Key", "State", "Due", "Tries", "Error", ""),
-            (_row(ask, name, each) for name, each in sorted(found, key=_place)),
+            (_row(ask, name, masked(ask, each)) for name, each in sorted(found, key=_place)),
             f"Nothing is still to be done{under}. What services do later or outside would be: calls, mails, timers.",
             "Jobs by service, in the order in which they were scheduled first",
         ),
@@ -195,7 +198,7 @@ def _row(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
     return row(
         service,
         each["kind"],
-        identity(each["key"], at("/search?q={key}", key=each["key"])),
+        identity(each["key"], None if each.get("is_key_masked") else at("/search?q={key}", key=each["key"])),
         state_of(each),
         moment(each["due"]) if not each["parked_at"] else ["given up ", moment(each["parked_at"])],
         str(each["attempts"]),

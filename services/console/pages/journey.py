@@ -13,9 +13,10 @@ from services.console.asking import Ask, Refused, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, address, identity, mark, moment, money, notice
 from services.console.everywhere import whole_number
 from services.console.lanes import tree
-from services.console.masked import masked
+from services.console.masked import PLAIN, masked
 from services.console.pages import instants, steps
-from services.console.pages.orders import wanted
+from services.console.pages.orders import seen, wanted
+from services.console.pages.tailing import masking_note
 from services.console.picture import picture
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -51,7 +52,7 @@ async def show(ask: Ask) -> Page:
         body = elements.live(kept, body)
     asked = ask.services.address(LEDGER) + at(JOURNEY, order=order)
     says = (elements.curl("operator", asked), f"./sliceline why {shlex.quote(order)} {expected}")
-    return Page(f"Order …{order[-8:]}", body, says)
+    return Page(f"Order …{order[-8:]}", [masking_note(ask), body], says)
 
 
 @pages.part(PATH, "ledger.read")
@@ -72,24 +73,26 @@ async def _look(ask: Ask) -> tuple[Any | None, Any | None]:
     order = ask.path["order"]
     journey = ask.found(LEDGER, at(JOURNEY, order=order))
     known, told = await asyncio.gather(_order(ask, order), journey)
-    return known, told and {**told, "steps": [masked(ask, step) for step in told["steps"]]}
+    return known, told and {**told, **{name: [masked(ask, each) for each in told[name]] for name in ("steps", "jobs")}}
 
 
 async def _order(ask: Ask, order: str) -> Any | None:
     """Return the order as orders has it; None where there is none, or nobody answers."""
     try:
-        return await ask.found(ORDERS, at("/orders/{order}", order=order))
+        known = await ask.found(ORDERS, at("/orders/{order}", order=order))
     except Refused:
         return None
+    return known and seen(ask, known)
 
 
 async def _why(ask: Ask, order: str, expected: str) -> Any | None:
     if not expected:
         return None
     try:
-        return await ask.found(LEDGER, "/why", order=order, expected=expected)
+        answer = await ask.found(LEDGER, "/why", order=order, expected=expected)
     except Refused as refused:
         return {"refused": "; ".join(refused.errors.values()) or str(refused)}
+    return answer and masked(ask, answer)
 
 
 async def _state(ask: Ask, order: str, chosen: str) -> Any | None:
@@ -115,7 +118,7 @@ def _journey(ask: Ask, known: Any | None, journey: Any | None, asking: Node) -> 
     told = journey["steps"] if journey else []
     return [
         _head(known),
-        _facts(known, journey),
+        _facts(ask, known, journey),
         _standing(journey) if journey else None,
         _acts(ask, known),
         asking if journey else None,
@@ -141,14 +144,14 @@ def _head(known: Any | None) -> Node:
     return h.div(f".notice.large.{kind}", role="status")[h.span(aria_hidden="true")[elements.SIGNS[kind]], " ", said]
 
 
-def _facts(known: Any | None, journey: Any | None) -> Node:
+def _facts(ask: Ask, known: Any | None, journey: Any | None) -> Node:
     stories = list(dict.fromkeys(step["correlationid"] for step in journey["steps"])) if journey else []
     facts: list[tuple[str, Node]] = []
     if known is not None:
         customer = known["customer"]["id"]
         facts += [
             ("order", identity(known["id"])),
-            ("customer", identity(customer, address("/orders", {"customer": customer}))),
+            ("customer", identity(customer, address("/orders", {"customer": customer}) if ask.may(PLAIN) else None)),
             ("total", money(known["total"])),
             ("by", known["fulfilment"]),
             ("placed", moment(known["placed_at"])),

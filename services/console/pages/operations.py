@@ -11,6 +11,7 @@ from services.console import elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WAITS, WRONG, address, figure, identity, mark, moment, row, table
 from services.console.losses import LEDGER, Backlogs, by_service, parked, verdict
+from services.console.masked import masked
 from services.console.pages.sheets import balance_sheet, count
 from services.console.routing import Pages
 from services.console.shell import Page
@@ -55,12 +56,12 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         h.div(f".notice.large.{said[0]}", role="status")[
             h.span(aria_hidden="true")[elements.SIGNS[said[0]]], " ", said[1]
         ],
-        _needs(backlogs),
+        _needs(ask, backlogs),
         h.div(".columns")[
             h.section[h.h2["Where orders stand"], _told(funnel, _funnel)],
             h.section[h.h2["What waits"], _told(waiting, lambda _: _waits(backlogs))],
         ],
-        _told(funnel, _stuck, quiet=True),
+        _told(funnel, lambda known: _stuck(ask, known), quiet=True),
         h.h2["The balance sheet"],
         _told(sheet, balance_sheet),
         h.div(".columns")[
@@ -103,9 +104,10 @@ def _told(answer: Any, said: Any, *, quiet: bool = False) -> Node:
     return shown
 
 
-def _needs(backlogs: Backlogs) -> Node:
+def _needs(ask: Ask, backlogs: Backlogs) -> Node:
     """List what does not go on without somebody, in the words of the services themselves."""
-    found = [(name, said) for name, backlog in backlogs.items() if backlog for said in backlog["needs"]]
+    needs = ((name, said) for name, backlog in backlogs.items() if backlog for said in backlog["needs"])
+    found = [(name, masked(ask, {"text": said})["text"]) for name, said in needs]
     if not found:
         return None
     return h.section(".panel")[
@@ -147,7 +149,7 @@ def _oldest(oldest: Mapping[str, Any] | None) -> Node:
     ]
 
 
-def _stuck(funnel: Mapping[str, Any]) -> Node:
+def _stuck(ask: Ask, funnel: Mapping[str, Any]) -> Node:
     """List the orders that have been without progress for longest, with why, and what mends it."""
     if not funnel["stuck_orders"]:
         return None
@@ -156,7 +158,7 @@ def _stuck(funnel: Mapping[str, Any]) -> Node:
             identity(each["order"], at("/orders/{order}", order=each["order"]), short=8),
             mark(each["status"]),
             moment(each["since"]),
-            _broken(each["broken"]),
+            _broken(masked(ask, each)["broken"]),
             to=at("/orders/{order}", order=each["order"]),
         )
         for each in funnel["stuck"][:MOST_STUCK]

@@ -11,6 +11,8 @@ from htpy import Node
 from services.console import elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WRONG, address, figure, identity, mark, moment, money, row, table
+from services.console.masked import PLAIN, masked
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -48,7 +50,11 @@ async def show(ask: Ask) -> Page:
             raise
         return Page("Orders", [_form(ask, refused.errors), elements.notice(_objection(refused), WRONG)], status=422)
     asked = address("/orders", {**filters, "stuck": "true" if ask.query.get("stuck") else None})
-    return Page("Orders", [_form(ask), body], (elements.curl("operator", ask.services.address(ORDERS) + asked),))
+    return Page(
+        "Orders",
+        [masking_note(ask), _form(ask), body],
+        (elements.curl("operator", ask.services.address(ORDERS) + asked),),
+    )
 
 
 @pages.part("/orders-since/{order}", "orders.read")
@@ -76,10 +82,10 @@ async def _newest(ask: Ask, filters: Mapping[str, str]) -> Node:
     query = _query(ask)
     rows = newest["items"]
     return [
-        _late(stuck["items"], stuck_count, query) if not after else None,
+        _late(ask, stuck["items"], stuck_count, query) if not after else None,
         h.h2["The newest"] if stuck["items"] and not after else None,
         _since(rows[0]["id"], filters) if rows and not after else None,
-        table(HEADS, _rows(rows), _empty(filters), "Orders, the newest first"),
+        table(HEADS, _rows(ask, rows), _empty(filters), "Orders, the newest first"),
         elements.more(len(rows), _whole(count), PATH, {**query, "after": after}, newest["next"]),
     ]
 
@@ -93,18 +99,18 @@ async def _only_stuck(ask: Ask, filters: Mapping[str, str]) -> Node:
     empty = "No order is stuck: one that stands where it stands for longer than expected would be here."
     query = {**_query(ask), "stuck": "only"}
     return [
-        table(HEADS, _rows(stuck["items"], late=True), empty, "Orders that are stuck, the longest first"),
+        table(HEADS, _rows(ask, stuck["items"], late=True), empty, "Orders that are stuck, the longest first"),
         elements.more(len(stuck["items"]), _whole(count), PATH, {**query, "after": after}, stuck["next"]),
         h.p[h.a(href=address(PATH, _query(ask)))["All orders"]],
     ]
 
 
-def _late(stuck: list[Mapping[str, Any]], count: Mapping[str, Any], query: Mapping[str, str]) -> Node:
+def _late(ask: Ask, stuck: list[Mapping[str, Any]], count: Mapping[str, Any], query: Mapping[str, str]) -> Node:
     if not stuck:
         return None
     return [
         h.h2[f"Stuck: {_whole(count)}"],
-        table(HEADS, _rows(stuck, late=True), "", "Orders that are stuck, the longest first"),
+        table(HEADS, _rows(ask, stuck, late=True), "", "Orders that are stuck, the longest first"),
         h.p(".more")[
             f"The first {len(stuck)} of {_whole(count)}. ",
             h.a(href=address(PATH, {**query, "stuck": "only"}))["Only those that are stuck"],
@@ -126,20 +132,31 @@ def _bar(since: Mapping[str, Any], filters: Mapping[str, str]) -> Node:
     ]
 
 
-def _rows(orders: Iterable[Mapping[str, Any]], *, late: bool = False) -> Iterable[Node]:
-    for each in orders:
+def _rows(ask: Ask, orders: Iterable[Mapping[str, Any]], *, late: bool = False) -> Iterable[Node]:
+    for each in (seen(ask, order) for order in orders):
         to = at("/orders/{order}", order=each["id"])
         yield row(
             identity(each["id"], to, short=8),
             mark(each["status"]),
             moment(each["since"]),
             expected(each["expected"], late=late),
-            h.a(href=address(PATH, {"customer": each["customer"]["id"]}))[each["customer"]["name"]],
+            _customer(ask, each["customer"]),
             wanted(each["lines"]),
             figure(money(each["total"])),
             moment(each["placed_at"]),
             to=to,
         )
+
+
+def seen(ask: Ask, order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an order as somebody may see it: who placed it is masked, and why it ended, for people write that."""
+    shown = masked(ask, {"data": order})["data"]
+    return {**order, "customer": shown["customer"], "reason": shown["reason"]}
+
+
+def _customer(ask: Ask, customer: Mapping[str, Any]) -> Node:
+    name = customer["name"]
+    return h.a(href=address(PATH, {"customer": customer["id"]}))[name] if ask.may(PLAIN) else name
 
 
 def expected(step: Mapping[str, Any] | None, *, late: bool = False) -> Node:

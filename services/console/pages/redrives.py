@@ -31,6 +31,7 @@ from services.console.elements import (
     table,
 )
 from services.console.everywhere import number_in, service_of
+from services.console.masked import masked
 from services.console.pages.dead_letters import name_of
 from services.console.pages.letter import KINDS
 from services.console.routing import Pages
@@ -47,7 +48,7 @@ async def redrives(ask: Ask) -> Page:
     service, after = service_of(ask), ask.query.get("after", "")
     page = await ask.get(service, "/redrives", after=after)
     path = at("/redrives/{service}", service=service)
-    found = [_row(service, each) for each in page["items"]]
+    found = [_row(service, masked(ask, each)) for each in page["items"]]
     body = [
         h.p(".soft")[h.a(href=at("/dead-letters/{service}", service=service))[f"What is parked at {service}"]],
         table(
@@ -98,11 +99,11 @@ async def redrive(ask: Ask) -> Page:
 
 
 async def _shown(ask: Ask, service: str, number: int, refused: Refused | None = None) -> Page:
-    plan = await ask.get(service, f"/redrives/{number}")
+    plan = masked(ask, await ask.get(service, f"/redrives/{number}"))
     after = ask.query.get("after", "")
     page = await ask.get(service, f"/redrives/{number}/letters", after=after)
     path = at("/redrives/{service}/{plan}", service=service, plan=str(number))
-    found = [_outcome(service, each) for each in page["items"]]
+    found = [_outcome(service, masked(ask, each)) for each in page["items"]]
     tried = sum(plan["outcomes"].values())
     body = [
         notice(str(refused), WRONG) if refused else None,

@@ -11,6 +11,7 @@ from htpy import Node
 
 from services.console.asking import Ask, Refused, at
 from services.console.elements import curl, identity, moment, notice, row, table
+from services.console.masked import masked
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.wording import service_of, short
@@ -42,7 +43,7 @@ async def show(ask: Ask) -> Page | str:
         return to
     items = {(each["source"], each["id"]): each for each in (*about["items"], *story["items"])}
     is_all = not (about["next"] or story["next"])
-    said = _results(list(items.values()), is_all=is_all) if items else _nothing(q)
+    said = _results(ask, list(items.values()), is_all=is_all) if items else _nothing(q)
     says = tuple(_events_by(ask, name, q) for name in ("correlationid", "key"))
     return Page(f"Search: {q}", said, says, status=200 if items else 404)
 
@@ -75,7 +76,7 @@ async def _trace(ask: Ask, trace: str) -> Page | str:
     orders = {order for each in items if (order := order_of(each))}
     if len(orders) == 1:
         return at("/orders/{order}", order=orders.pop())
-    said = _results(items, is_all=found["next"] is None) if items else _nothing(trace)
+    said = _results(ask, items, is_all=found["next"] is None) if items else _nothing(trace)
     return Page(f"Trace {trace}", said, (_events_by(ask, "traceid", trace),), 200 if items else 404)
 
 
@@ -102,14 +103,16 @@ async def _found(ask: Ask, service: str, path: str) -> Any | None:
         return None
 
 
-def _results(items: Iterable[Mapping[str, Any]], *, is_all: bool) -> Node:
+def _results(ask: Ask, items: Iterable[Mapping[str, Any]], *, is_all: bool) -> Node:
     found = sorted(items, key=lambda each: (each["time"], each["sequence"]))
     rows = [
         row(
             identity(each["id"], at("/events/{event}", event=each["id"]), short=8),
             service_of(each["source"]),
             short(each["type"]),
-            identity(order, at("/orders/{order}", order=order), short=8) if (order := order_of(each)) else each["key"],
+            identity(order, at("/orders/{order}", order=order), short=8)
+            if (order := order_of(each))
+            else masked(ask, each)["key"],
             moment(each["time"]),
             to=at("/events/{event}", event=each["id"]),
         )

@@ -10,7 +10,8 @@ from markupsafe import Markup, escape
 from services.console import elements
 from services.console.asking import at
 from services.console.elements import OVER, WAITS, WELL, WRONG, address, figure, identity, mark, moment, row, table
-from services.console.wording import pretty, service_of, short
+from services.console.masked import pretty
+from services.console.wording import service_of, short
 
 STATES = {
     "handled": WELL,
