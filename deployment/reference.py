@@ -29,6 +29,7 @@ METRICS = """\
 At `/metrics` of every process, in Prometheus's format. Counters and histograms are of the process and begin anew with
 it; gauges of the backlog are read from the tables at each look, so they are the same in every replica.
 """
+_SUFFIXES = {"counter": "_total", "info": "_info"}
 
 
 def reference(services: dict[str, Service[Any]]) -> Iterator[str]:
@@ -63,8 +64,7 @@ def _default(field: FieldInfo) -> str:
 def _metrics(services: dict[str, Service[Any]]) -> Iterator[tuple[str, str, str]]:
     for metric in REGISTRY.collect():
         if metric.name.startswith("sliceline_"):
-            suffix = "_total" if metric.type == "counter" else ""
-            yield metric.name + suffix, metric.type, metric.documentation
+            yield metric.name + _SUFFIXES.get(metric.type, ""), metric.type, metric.documentation
     for name, (about, _) in (*gauges.OF_EVENTS.items(), *gauges.OF_JOBS.items()):
         yield f"sliceline_{name}", "gauge", about
     for service in services.values():

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from backbone.observing.telemetry import trace_id_of
+from backbone.version import VERSION
 
 _OPENMETRICS = "application/openmetrics-text"
 WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
+BUILD = Info("sliceline_build", "The version of Sliceline that the process runs")
+BUILD.info({"version": VERSION})
 RELAYED = Counter("sliceline_relayed_events_total", "Events that the relay published")
 REFUSED = Counter("sliceline_event_refusals_total", "Events that Kafka refused for themselves, set aside by the relay")
 OUTBOX_WAIT = Histogram(
