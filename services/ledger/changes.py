@@ -1,7 +1,8 @@
 """Tells what has changed in the shop of late: what staff and operators did, and what no act of theirs tells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 
 import msgspec
 
@@ -29,8 +30,8 @@ class Change(msgspec.Struct, frozen=True):
     at: datetime
     service: str
     text: str
-    event: str
-    """The id of the archived event that tells of it."""
+    event: str | None = None
+    """The id of the archived event that tells of it; None where none does."""
     by: str | None = None
     path: str | None = None
     outcome: str | None = None
@@ -53,10 +54,11 @@ def types_told(wiring: Wiring) -> list[str]:
     return types_of(wiring, (*(f"{name}.{ACTS}" for name in CATALOGUE), *TOLD))
 
 
-def changes(events: Sequence[Archived], since: datetime) -> list[Change]:
-    """Return the changes that these events tell of, the newest first."""
-    found = [each for event in events for each in _told_by(event) if each.at >= since]
-    return sorted(found, key=lambda each: (each.at, each.event), reverse=True)
+def changes(events: Sequence[Archived], others: Iterable[Change], since: datetime) -> list[Change]:
+    """Return the changes that these events tell of, and those others that came since, the newest first."""
+    told = (each for event in events for each in _told_by(event))
+    found = [each for each in chain(told, others) if each.at >= since]
+    return sorted(found, key=lambda each: (each.at, each.event or each.service), reverse=True)
 
 
 def _told_by(event: Archived) -> Iterator[Change]:

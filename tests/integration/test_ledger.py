@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from backbone.consuming.batch import Batch, read
 from backbone.consuming.batch_processor import BatchProcessor
@@ -21,6 +22,7 @@ from backbone.events.payload import every_record_of
 from backbone.ids import new_id
 from backbone.jobs.work import Done, Job
 from backbone.storage.database import Database
+from backbone.version import VERSION
 from deployment.catalogue import sample_of
 from services.ledger import archive, catalogue_api, jobs, releases, remembered, store
 from services.ledger.asking import Services
@@ -285,6 +287,24 @@ async def test_what_has_changed_of_late_is_told_the_newest_first(ledger: Fed) ->
         ("ledger", f"What alerts {broken}", None),
         ("kitchen", "POST /redrives", "anonymous"),
     ]
+
+
+async def test_a_service_that_was_started_lately_is_among_the_changes_with_its_version(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = REGISTRY.get_sample_value("process_start_time_seconds")
+    assert began is not None
+    started = datetime.fromtimestamp(began, UTC)
+    with serving(LOYALTY, await asyncio.to_thread(new_database, "loyalty")) as address:
+        monkeypatch.setenv("SLICELINE_SERVICES", f"loyalty={address},kitchen=http://127.0.0.1:1")
+        async with fed(SERVICE, new_database) as ledger:
+
+            async def told(since: datetime) -> list[Any]:
+                items = (await ledger.client.get("/changes", params={"since": since.isoformat()})).json()["items"]
+                return [(each["service"], each["text"], each["event"]) for each in items]
+
+            assert await told(started) == [("loyalty", f"started, version {VERSION}", None)]
+            assert await told(started + timedelta(milliseconds=1)) == []
 
 
 async def test_what_waits_in_every_service_is_told_in_one_answer(

@@ -312,6 +312,21 @@ async def test_no_command_that_is_offered_does_what_somebody_put_into_an_address
         assert any(hostile == word or quote(hostile, safe="") in word for word in words)
 
 
+async def test_a_change_leads_to_the_event_that_tells_of_it_where_there_is_one() -> None:
+    change = {"at": NOON.isoformat(), "service": "orders", "by": None, "path": None, "outcome": None}
+    told = [{**change, "event": "e1", "text": "It broke."}, {**change, "event": None, "text": "started, version 7"}]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_asked = request.url.path == "/changes"
+        return httpx.Response(200, json={"items": told, "is_cut": False}) if is_asked else httpx.Response(404, json={})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        services = Services(http, {"ledger": "http://ledger", "alerts": "http://alerts"})
+        shown = str(h.div[await operations.shop(Ask(ANYBODY, services))])
+    assert '<a href="/events/e1">It broke.</a>' in shown
+    assert "<td>started, version 7</td>" in shown
+
+
 def test_what_stands_on_a_page_leads_to_pages_that_are_there() -> None:
     letters = str(steps.listeners({**step("placed", 0, listener("orders", state="parked")), "key": "a b"}))
     assert 'href="/dead-letters/orders?key=a+b"' in letters

@@ -243,7 +243,7 @@ def _changes(changes: Mapping[str, Any]) -> Node:
             moment(each["at"]),
             each["service"],
             [
-                h.a(href=at("/events/{event}", event=each["event"]))[_did(each)],
+                h.a(href=at("/events/{event}", event=each["event"]))[_did(each)] if each["event"] else _did(each),
                 each["outcome"] and f" ({each['outcome']})",
             ],
             each["by"] or "–",
@@ -251,7 +251,8 @@ def _changes(changes: Mapping[str, Any]) -> Node:
         for each in changes["items"]
     ]
     empty = [
-        "Nobody has changed anything, and no contract was released. What staff and operators do would stand here: ",
+        "Nobody has changed anything, no service was started, and no contract was released. ",
+        "What staff and operators do would stand here: ",
         h.code["./sliceline pause kitchen --reason …"],
     ]
     more = f"The newest {len(rows)}; there are more." if changes["is_cut"] else f"All {len(rows)}."
