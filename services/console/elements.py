@@ -73,15 +73,28 @@ def money(amount: Mapping[str, Any] | None) -> str:
     return in_words(int(amount["amount"]), str(amount["currency"])) if amount else "–"
 
 
-def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str) -> Node:
-    """Make a table that says what would be here where it is empty; on narrow screens it scrolls by itself."""
+def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str, *, held: str | None = None) -> Node:
+    """Make a table that says what would be here where it is empty; on narrow screens it scrolls by itself.
+
+    One that is `held`, under a name of its own, keeps its rows in their places while somebody looks (`as_held`).
+    """
     found = list(rows)
     if not found:
         return h.div(".empty")[empty]
     return h.div(".scroll", tabindex="0", role="region", aria_label=caption)[
         h.table[
-            h.caption(".hidden")[caption], h.thead[h.tr[(h.th(scope="col")[each] for each in heads)]], h.tbody[found]
+            h.caption(".hidden")[caption],
+            h.thead[h.tr[(h.th(scope="col")[each] for each in heads)]],
+            h.tbody(id=held, data_held=bool(held))[found],
         ]
+    ]
+
+
+def as_held(to: str) -> Node:
+    """Say that rows keep their places until the page is loaded anew: browsers tell here how many are new."""
+    return h.div(".fresh", role="status")[
+        h.a(href=to)["Show it as it is now"],
+        h.span(".soft", data_held_back=True)["What is gone stays in its place, and what is new is counted here."],
     ]
 
 

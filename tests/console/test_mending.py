@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.console.browsing import Site
 from tests.faults.foreign import headers_of, send
@@ -216,6 +216,37 @@ async def test_jobs_that_were_given_up_are_shown_and_started_anew(site: Site, sh
         await expect(row.get_by_role("button", name=f"Run now: of-a-test {key}")).to_be_visible()
     finally:
         await shop.fetch("orders", "DELETE FROM jobs WHERE key = $1", key)
+
+
+async def height_of(shown: Locator) -> float:
+    """Return at which height of a page something stands: times that are told anew move it sideways a little."""
+    place = await shown.bounding_box()
+    assert place is not None
+    return place["y"]
+
+
+async def test_a_row_stays_where_it_is_when_the_one_above_it_is_done_until_the_page_is_loaded_anew(
+    site: Site, shop: Shop
+) -> None:
+    page, (first, second, third) = await site.as_("olga"), [f"job-{uuid4().hex[:8]}" for _ in range(3)]
+    rows = page.locator("#jobs tr")
+    try:
+        for key in (first, second):
+            await given_up(shop, key)
+        await page.goto("/jobs?service=orders&kind=of-a-test")
+        button = page.get_by_role("button", name=f"Run again: of-a-test {second}")
+        height = await height_of(button)
+        await shop.fetch("orders", "DELETE FROM jobs WHERE key = $1", first)
+        await given_up(shop, third)
+        await expect(rows).to_contain_text(["gone", "given up"])
+        await expect(page.locator(".fresh")).to_contain_text("1 new since this was shown.")
+        assert await height_of(button) == height
+        await expect(page.get_by_role("button", name=f"Run again: of-a-test {first}")).to_be_disabled()
+        await site.look(page, "jobs-held")
+        await page.get_by_role("link", name="Show it as it is now").click()
+        await expect(rows).to_contain_text([second, third])
+    finally:
+        await shop.fetch("orders", "DELETE FROM jobs WHERE kind = 'of-a-test'")
 
 
 async def test_acts_are_found_by_who_and_what_and_the_chain_is_verified(site: Site, shop: Shop) -> None:

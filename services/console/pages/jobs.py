@@ -14,6 +14,7 @@ from services.console.elements import (
     WELL,
     WRONG,
     address,
+    as_held,
     button,
     choice,
     curl,
@@ -88,6 +89,7 @@ async def listed(ask: Ask) -> Node:
     return [
         *backlogs.notices(),
         _sentence(backlogs),
+        as_held(address("/jobs", {**which, "after": ask.query.get("after")})),
         h.h2["By kind"],
         _kinds(ask, backlogs, which["kind"]),
         h.h2["One by one"],
@@ -132,6 +134,7 @@ def _kinds(ask: Ask, backlogs: Told, kind: str) -> Node:
         ),
         "Each kind of work that is still to be done, now or later, would be here.",
         "Jobs by service and kind",
+        held="kinds",
     )
 
 
@@ -184,6 +187,7 @@ def _list(ask: Ask, lists: Told, which: Mapping[str, str]) -> Node:
             (_row(ask, name, masked(ask, each)) for name, each in sorted(found, key=_place)),
             f"Nothing is still to be done{under}. What services do later or outside would be: calls, mails, timers.",
             "Jobs by service, in the order in which they were scheduled first",
+            held="jobs",
         ),
     ]
 

@@ -179,6 +179,33 @@ document.addEventListener("htmx:error", (event) => {
   }, 2000);
 });
 
+// Where rows have buttons none comes under another's finger: what is gone stays, and what is new waits to be asked for.
+
+function gone(row) {
+  const left = row.cloneNode(true);
+  left.classList.add("gone");
+  all("button", left).forEach((each) => { each.disabled = true; });
+  const mark = left.querySelector(".mark");
+  if (mark) { mark.className = "mark over"; mark.textContent = "– gone"; }
+  return left;
+}
+
+function hold(coming) {
+  const shown = document.getElementById(coming.id);
+  if (!shown) return 0;
+  const rows = new Map([...coming.rows].map((each) => [each.id, each]));
+  coming.replaceChildren(...[...shown.rows].map((each) => rows.get(each.id) ?? gone(each)));
+  return [...rows.keys()].filter((id) => !shown.querySelector(`#${CSS.escape(id)}`)).length;
+}
+
+document.addEventListener("htmx:before:swap", (event) => {
+  event.detail.tasks.forEach(({ fragment }) => {
+    const back = all("tbody[data-held]", fragment).map(hold).reduce((sum, each) => sum + each, 0);
+    const told = fragment.querySelector("[data-held-back]");
+    if (told && back) told.textContent = `${back} new since this was shown.`;
+  });
+});
+
 // What a form is about to do takes a moment: it is sent once.
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post" || event.defaultPrevented) return;
