@@ -1,17 +1,24 @@
 """The balance sheet on real databases: what is planted is caught, and whatever else may come balances."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
+from htpy import fragment
 from typer.testing import CliRunner
 
 from backbone.consuming.redrive import redrive
 from backbone.context import Context
 from backbone.jobs.work import Done, Job
 from cli.__main__ import app
+from services.console.asking import Ask, Services
+from services.console.pages import accepting
+from services.console.session import ANYBODY
+from services.console.shell import Page
 from services.ledger.balance import decisions, jobs, store
 from services.ledger.balance.jobs import BALANCE
 from services.ledger.service import SERVICE as LEDGER
@@ -31,6 +38,9 @@ from tests.integration.one_log import (
     happened,
 )
 from tests.integration.one_service import Fed, fed, serving
+from tests.issuing import SOMEBODY, by
+
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
 
 class World:
@@ -48,6 +58,16 @@ class World:
     async def read(self) -> None:
         await self.ledger.read()
         await self.listener.read()
+
+    async def lose_one(self) -> None:
+        """Have the listener pass one of two events over, and the alarm of it raised."""
+        self.completed("a", "b")
+        await self.ledger.read()
+        await self.listener.take(at=0)
+        await self.database.fetch("UPDATE consumer_offsets SET next_offset = 1")
+        await self.listener.read()
+        await self.settle()
+        await self.settle()
 
     async def look(self) -> jobs.Look:
         answer = (await self.listener.service.client.get("/handled")).json()
@@ -227,14 +247,34 @@ async def test_only_a_difference_that_lasts_is_told_and_its_end_as_well(world: W
     assert 'consumer="loyalty"} 0.0' in (await world.ledger.service.client.get("/metrics")).text
 
 
+async def test_a_page_of_the_console_shows_a_difference_and_accepts_what_it_has_shown(world: World) -> None:
+    await world.lose_one()
+    with (
+        serving(LISTENER, world.urls["loyalty"]) as listener,
+        serving(LEDGER, world.urls["ledger"], services=f"loyalty={listener}") as ledger,
+    ):
+        async with httpx.AsyncClient(headers=by(SOMEBODY)) as http:
+
+            def asking(**form: str) -> Ask:
+                return Ask(ANYBODY, Services(http, {"ledger": ledger}), {"consumer": "loyalty"}, form=form)
+
+            shown = await accepting.plan(asking())
+            said = str(fragment[shown.body])
+            assert f"1 missing of {COMPLETED}" in said
+            typed = {**dict(HIDDEN.findall(said)), "reason": "Deleted by hand.", "confirm-accept-it": "loyalty"}
+            for wrong in ({"confirm-accept-it": "orders"}, {"missing": "2"}, {"reason": " "}):
+                refused = await accepting.accept(asking(**{**typed, **wrong}))
+                assert isinstance(refused, Page)
+                assert refused.status == 422
+                assert "Nothing was accepted" in str(fragment[refused.body])
+            assert await accepting.accept(asking(**typed)) == "/operations"
+            after = str(fragment[(await accepting.plan(asking())).body])
+            assert "There is nothing to accept: loyalty adds up." in after
+    assert (await world.told())[-1][0] == "sliceline.ledger.balance-accepted.v1"
+
+
 async def test_the_command_shows_a_difference_and_accepts_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.completed("a", "b")
-    await world.ledger.read()
-    await world.listener.take(at=0)
-    await world.database.fetch("UPDATE consumer_offsets SET next_offset = 1")
-    await world.listener.read()
-    await world.settle()
-    await world.settle()
+    await world.lose_one()
     with (
         serving(LISTENER, world.urls["loyalty"]) as listener,
         serving(LEDGER, world.urls["ledger"], services=f"loyalty={listener},orders=http://127.0.0.1:9") as ledger,

@@ -1,6 +1,7 @@
 """Puts the pages together, in the order in which their list names them."""
 
 from services.console.pages import (
+    accepting,
     audit,
     cart,
     consumers,
@@ -45,6 +46,7 @@ for each in (
     stock.pages,
     wall.pages,
     operations.pages,
+    accepting.pages,
     orders.pages,
     journey.pages,
     instants.pages,

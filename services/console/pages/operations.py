@@ -63,7 +63,7 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         ],
         _told(funnel, lambda known: _stuck(ask, known), quiet=True),
         h.h2["The balance sheet"],
-        _told(sheet, balance_sheet),
+        _told(sheet, lambda known: balance_sheet(ask, known)),
         h.div(".columns")[
             h.section[h.h2["Stock alerts"], _told(alerts, alerted)],
             h.section[h.h2["The last quarter of an hour"], _told(changes, _changes)],

@@ -7,12 +7,13 @@ import htpy as h
 from htpy import Node
 
 from services.console import elements
-from services.console.asking import at
+from services.console.asking import Ask, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, figure, identity, mark, moment, row, table
 from services.console.losses import sums
 
 FATES = ("archived", "applied", "ignored", "parked", "held", "discarded", "in_flight", "copies", "missing", "twice")
-ACCEPTED = " Once it is known why, it is accepted with "
+PATH, SCOPE = "/balance/{consumer}", "ledger.accept"
+"""Where a difference is accepted, and what that takes."""
 
 
 def count(number: int, *, is_wrong: bool = False) -> Node:
@@ -22,14 +23,14 @@ def count(number: int, *, is_wrong: bool = False) -> Node:
     return figure(mark(f"{number:,}", WRONG)) if is_wrong else figure(number)
 
 
-def balance_sheet(sheet: Mapping[str, Any]) -> Node:
+def balance_sheet(ask: Ask, sheet: Mapping[str, Any]) -> Node:
     """Show what became of events at each consumer, and what does not add up."""
     rows = [_consumer(each) for each in sheet["consumers"]]
     heads = ("consumer", "adds up", *(figure(each.replace("_", " ")) for each in FATES))
     empty = "No consumer has been looked at yet: the ledger looks every minute."
     return [
         table(heads, rows, empty, "What became of events at each consumer"),
-        _said(_differences(sheet)),
+        _said(_differences(ask, sheet)),
         h.p(".soft")[
             "archived = applied + ignored + parked + held + discarded + in flight, ",
             "where none is missing and none twice. The look was ",
@@ -50,7 +51,7 @@ def _consumer(consumer: Mapping[str, Any]) -> Node:
     return row(h.a(href=to)[consumer["consumer"]], adds_up, *cells, to=to)
 
 
-def _differences(sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
+def _differences(ask: Ask, sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
     """Yield what does not add up, what of that somebody has accepted, and what cannot be compared."""
     for consumer in sheet["consumers"]:
         name = consumer["consumer"]
@@ -61,17 +62,17 @@ def _differences(sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
             yield (
                 WRONG,
                 [
-                    f"{name}: {_difference(each)}.",
+                    f"{name}: {difference(each)}.",
                     candidates and [" It may be", candidates],
-                    ACCEPTED,
-                    h.code[f"./sliceline balance accept {name} --reason …"],
+                    " Once it is known why, it can be ",
+                    _accepting(ask, name),
                 ],
             )
         for each in consumer["accepted"]:
             yield (
                 OVER,
                 [
-                    f"{name}: {_difference(each)}; accepted by {each['by']}: {each['reason']} ",
+                    f"{name}: {difference(each)}; accepted by {each['by']}: {each['reason']} ",
                     moment(each["accepted_at"]),
                 ],
             )
@@ -79,7 +80,15 @@ def _differences(sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
             yield WAITS, f"{name}: {each['topic']} partition {each['partition']} cannot be compared: {each['why']}"
 
 
-def _difference(each: Mapping[str, Any]) -> str:
+def _accepting(ask: Ask, consumer: str) -> Node:
+    """Lead those who may to where it is accepted; others are told the command, to ask somebody for it."""
+    if ask.may(SCOPE):
+        return [h.a(href=at(PATH, consumer=consumer))["accepted"], "."]
+    return ["accepted with ", h.code[f"./sliceline balance accept {consumer} --reason …"]]
+
+
+def difference(each: Mapping[str, Any]) -> str:
+    """Say how much is missing or there twice, of which type, and where."""
     counts = elements.listed([f"{each[name]:,} {name}" for name in ("missing", "twice") if each[name]])
     return f"{counts} of {each['type']} in {each['topic']} partition {each['partition']}"
 
