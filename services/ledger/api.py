@@ -15,7 +15,7 @@ from backbone.patterns.parsing import parse
 from backbone.patterns.pattern import BadPattern, Pattern
 from backbone.storage.database import Database
 from backbone.values.fields import Key, Moment, Name
-from services.ledger import archive, catalogue_api, changes_api, contracts_api, questions_api
+from services.ledger import archive, catalogue_api, changes_api, contracts_api, questions_api, throughput_api
 from services.ledger.asking import services_of
 from services.ledger.balance import api as balance
 from services.ledger.bodies import EventPage, JourneyView, StepView, WholeEvent, shown, shown_whole
@@ -29,6 +29,7 @@ router.include_router(balance.router)
 router.include_router(questions_api.router)
 router.include_router(catalogue_api.router)
 router.include_router(changes_api.router)
+router.include_router(throughput_api.router)
 router.include_router(contracts_api.router)
 
 MOST_OF_ORDER = 1000

@@ -1,7 +1,7 @@
 """The archive in the database: events as they came, and the partitions they lie in."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
@@ -14,6 +14,7 @@ from services.ledger.filters import Filters, Place
 from services.ledger.funnel import ENDINGS, PLACED, Group
 from services.ledger.kept import Archived, Kept, day_of, headers_as_json, headers_of
 from services.ledger.tables import events, told_forms
+from services.ledger.throughput import STATUSES, STEPS
 from services.ledger.wiring import short
 
 E = events.c
@@ -122,6 +123,18 @@ _GROUPS = Statement(
     """
 )
 
+# Each order once for each status, at the first event that tells of it: there may be several versions of one.
+_REACHED = Statement(
+    """
+    WITH reached AS (
+      SELECT (:statuses::text[])[array_position(:types::text[], type)] AS status, min(time) AS at FROM events
+      WHERE type = ANY(:types::text[]) AND time >= :since AND time < :until AND day >= :day GROUP BY status, key
+    )
+    SELECT status, floor(extract(epoch FROM at - :since::timestamptz) / :step::int)::int AS step, count(*) AS orders
+    FROM reached GROUP BY status, step
+    """
+)
+
 
 async def add_all(tx: Tx, new: Sequence[Kept]) -> None:
     """Keep events; one that is kept already stays as it is."""
@@ -202,6 +215,22 @@ async def count_orders(database: Database, types: Sequence[str], since: datetime
         before=before,
     )
     return [_group(types, **row) for row in found]
+
+
+async def count_reached(
+    database: Database, types: Sequence[str], since: datetime, step: int
+) -> list[tuple[str, int, int]]:
+    """Count the orders that reached a status in each step of so many seconds; what is not told was reached by none."""
+    found = await _REACHED.fetch(
+        database,
+        types=list(types),
+        statuses=[STATUSES[short(each)] for each in types],
+        since=since,
+        until=since + timedelta(seconds=step * STEPS),
+        day=day_of(since),
+        step=step,
+    )
+    return [tuple(row) for row in found]
 
 
 async def list_page(database: Database, filters: Filters, after: Place | None, limit: int) -> list[Archived]:

@@ -234,7 +234,7 @@ async def test_what_was_found_last_is_told_at_once_with_its_age_and_then_looked_
         found: dict[str, Any] = answer.json()
         return found
 
-    for path in ("/funnel", "/backlogs", "/balance"):
+    for path in ("/funnel", "/backlogs", "/balance", "/throughput"):
         first, again = await asked(path), await asked(path)
         assert first.pop("age_seconds") <= again.pop("age_seconds") < 10
         assert first == again
@@ -361,6 +361,39 @@ async def test_what_came_lately_is_counted_by_topic_and_type(ledger: Fed) -> Non
     assert [each["events"] for each in longer] == [1, 3]
     assert datetime.fromisoformat(longer[1]["last_at"]) == now - timedelta(seconds=5)
     assert (await ledger.client.get("/rates", params={"seconds": 0})).status_code == 422
+
+
+async def test_an_order_is_counted_once_for_each_status_in_the_step_in_which_it_was_reached(ledger: Fed) -> None:
+    first = (await ledger.client.get("/throughput")).json()
+    since, step = datetime.fromisoformat(first["since"]), first["step_seconds"]
+
+    def told(name: str, number: float) -> FakeRecord:
+        record = ledger.record(f"sliceline.orders.order-{name}.v1", sample_of(f"sliceline.orders.order-{name}.v1"))
+        return changed(record, time=(since + timedelta(seconds=step * number)).isoformat())
+
+    def of_another(record: FakeRecord) -> FakeRecord:
+        order = new_id()
+        return replace(changed(record, subject=order, partitionkey=order), key=order.encode())
+
+    placed = told("placed", 30)
+    twin = changed(told("placed", 31), occurrenceid=attribute(placed, "occurrenceid"))  # as another version would be
+    others = [of_another(told("placed", number)) for number in (-0.1, 0, 30.9)]
+    await ledger.deliver(placed, twin, *others, told("completed", 59), told("rejected", 2), told("confirmed", 3))
+    # A step may have ended since the first was asked for.
+    answer = (await ledger.client.get("/throughput")).json()
+    later = int((datetime.fromisoformat(answer["since"]) - since).total_seconds()) // step
+    found = {
+        each["status"]: {at + later: number for at, number in enumerate(each["orders"]) if number}
+        for each in answer["statuses"]
+    }
+    assert found.pop("placed") == {number: orders for number, orders in ((0, 1), (30, 2)) if number >= later}
+    assert found == {"completed": {59: 1}, "rejected": {2: 1}, "cancelled": {}}
+    assert (step, answer["age_seconds"], {len(each["orders"]) for each in answer["statuses"]}) == (15, 0.0, {60})
+    hour = (await ledger.client.get("/throughput", params={"minutes": 60})).json()
+    assert (hour["step_seconds"], sum(hour["statuses"][0]["orders"])) == (60, 4)
+    for asked, field in (({"minutes": 61}, "minutes"), ({"minutes": 14, "last": True}, "last")):
+        refused = await ledger.client.get("/throughput", params=asked)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
 
 
 async def test_an_id_that_two_sources_have_given_asks_which(ledger: Fed) -> None:
