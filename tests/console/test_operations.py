@@ -1,5 +1,6 @@
 """Whether anything is lost, lists of orders, the journey of one and how it stood, and where ids lead."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -48,6 +49,26 @@ async def test_operators_come_to_whether_anything_is_lost_and_what_needs_them_is
     await expect(needs).not_to_contain_text(reason)
     await expect(page.get_by_role("region", name="What became of events at each consumer")).to_contain_text("kitchen")
     await expect(page.get_by_role("region", name="What has changed")).to_contain_text("/pauses")
+
+
+async def test_what_becomes_of_orders_is_drawn_and_goes_on_under_the_eyes_of_who_looks(site: Site, shop: Shop) -> None:
+    await shop.place(DRINKS)
+    page = await site.as_("olga")
+    await page.goto("/operations")
+    chart = page.get_by_role("img", name=re.compile(r"[1-9]\d* orders? (was|were) placed"))
+    canvas = chart.locator("canvas")
+    await expect(canvas).to_be_visible()
+    await canvas.evaluate("canvas => { canvas.dataset.first = 'yes' }")
+    said = await page.locator("#throughput-said").inner_text()
+    await shop.place(DRINKS)
+    await expect(page.locator("#throughput-said")).not_to_have_text(said)
+    await expect(canvas).to_have_attribute("data-first", "yes")
+    await page.get_by_text("The same as a table").click()
+    figures = page.get_by_role("region", name="Orders in the last quarter of an hour")
+    await expect(figures.locator("tbody tr").first).to_be_visible()
+    await page.locator("#throughput .u-over").hover()
+    await expect(page.locator("#throughput .tip")).to_contain_text("placed")
+    await site.look(page, "throughput")
 
 
 async def test_orders_are_listed_by_the_address_walked_by_keys_and_new_ones_are_told_in_a_bar(

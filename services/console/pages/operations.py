@@ -7,7 +7,7 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
-from services.console import elements
+from services.console import assets, elements
 from services.console.asking import Ask, Refused, at
 from services.console.elements import WAITS, WRONG, address, figure, identity, mark, moment, row, table
 from services.console.losses import LEDGER, Backlogs, by_service, parked, verdict
@@ -15,6 +15,8 @@ from services.console.masked import masked
 from services.console.pages.sheets import balance_sheet, count
 from services.console.routing import Pages
 from services.console.shell import Page
+from services.console.throughput import Mark, chart
+from services.console.wording import when
 
 PATH, TITLE = "/operations", "Is anything lost?"
 PATIENCE = 0.12
@@ -28,10 +30,14 @@ pages.section(PATH, TITLE, "Operations", "ledger.read")
 @pages.page(PATH, "ledger.read")
 async def show(ask: Ask) -> Page:
     """Shows the shop as it is now, and keeps that fresh."""
-    body = elements.live(f"/live{PATH}", await _shop(ask, PATIENCE))
+    shown = elements.live(f"/live{PATH}", await _shop(ask, PATIENCE))
+    scripts = (
+        h.script(src=assets.url("uPlot.iife.min.js"), defer=True),
+        h.script(src=assets.url("chart.js"), type="module"),
+    )
     ledger = ask.services.address(LEDGER)
-    asked = (elements.curl("operator", f"{ledger}{path}") for path in ("/funnel", "/changes"))
-    return Page(TITLE, body, ("./sliceline status", "./sliceline balance", *asked))
+    asked = (elements.curl("operator", f"{ledger}{path}") for path in ("/funnel", "/throughput", "/changes"))
+    return Page(TITLE, [shown, scripts], ("./sliceline status", "./sliceline balance", *asked))
 
 
 @pages.part(PATH, "ledger.read")
@@ -42,9 +48,10 @@ async def shop(ask: Ask) -> Node:
 
 async def _shop(ask: Ask, patience: float | None) -> Node:
     """Ask all services at the same time; what does not come in time is waited for by whoever looks next."""
-    sheet, funnel, changes, alerts, waiting = await asyncio.gather(
+    sheet, funnel, throughput, changes, alerts, waiting = await asyncio.gather(
         _within(patience, _known(ask, LEDGER, "/balance", last=True)),
         _within(patience, _known(ask, LEDGER, "/funnel", last=True)),
+        _within(patience, _known(ask, LEDGER, "/throughput", last=True)),
         _within(patience, _known(ask, LEDGER, "/changes")),
         _within(patience, _known(ask, "alerts", "/alerts", active=True, limit=MOST_ALERTS)),
         _within(patience, _known(ask, LEDGER, "/backlogs", last=True)),
@@ -57,6 +64,10 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
             h.span(aria_hidden="true")[elements.SIGNS[said[0]]], " ", said[1]
         ],
         _needs(ask, backlogs),
+        h.section(".panel")[
+            h.h2["What becomes of orders"],
+            _told(throughput, lambda found: chart(found, _marks(_or_none(changes)))),
+        ],
         h.div(".columns")[
             h.section[h.h2["Where orders stand"], _told(funnel, _funnel)],
             h.section[h.h2["What waits"], _told(waiting, lambda _: _waits(backlogs))],
@@ -66,7 +77,7 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         _told(sheet, lambda known: balance_sheet(ask, known)),
         h.div(".columns")[
             h.section[h.h2["Stock alerts"], _told(alerts, alerted)],
-            h.section[h.h2["The last quarter of an hour"], _told(changes, _changes)],
+            h.section[h.h2["What has changed"], _told(changes, _changes)],
         ],
     ]
 
@@ -251,14 +262,25 @@ def _changes(changes: Mapping[str, Any]) -> Node:
         for each in changes["items"]
     ]
     empty = [
-        "Nobody has changed anything, no service was started, and no contract was released. ",
+        "Nobody has changed anything in the last quarter of an hour, no service was started, and no contract was released. ",
         "What staff and operators do would stand here: ",
         h.code["./sliceline pause kitchen --reason …"],
     ]
-    more = f"The newest {len(rows)}; there are more." if changes["is_cut"] else f"All {len(rows)}."
+    span = "of the last quarter of an hour"
+    more = f"The newest {len(rows)} {span}; there are more." if changes["is_cut"] else f"All {len(rows)} {span}."
     return [table(("when", "where", "what", "by"), rows, empty, "What has changed"), rows and h.p(".more")[more]]
 
 
+def _marks(changes: Mapping[str, Any] | None) -> list[Mark]:
+    """Return what the chart marks: when something was changed, where, and what."""
+    items = changes["items"] if changes else ()
+    return [Mark(when(each["at"]), f"{each['service']}: {_words(each)}") for each in items]
+
+
 def _did(change: Mapping[str, Any]) -> Node:
+    return h.code[_words(change)] if change["path"] else _words(change)
+
+
+def _words(change: Mapping[str, Any]) -> str:
     """Say what was done: with what it was done to, where it was an act of somebody."""
-    return h.code[f"{change['text'].partition(' ')[0]} {change['path']}"] if change["path"] else change["text"]
+    return f"{change['text'].partition(' ')[0]} {change['path']}" if change["path"] else str(change["text"])

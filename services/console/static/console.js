@@ -20,10 +20,20 @@ function absolute(when) {
   return when.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
+function clock(when) {
+  if (root.dataset.zone !== "local") return `${when.toISOString().slice(11, 19)} UTC`;
+  return when.toLocaleTimeString(undefined, { timeStyle: "medium" });
+}
+
+function shown(time, when) {
+  if (time.hasAttribute("data-relative")) return relative((when - Date.now()) / 1000);
+  return time.hasAttribute("data-clock") ? clock(when) : absolute(when);
+}
+
 function tell(time) {
   const when = new Date(time.dateTime);
   if (isNaN(when)) return;
-  const text = time.hasAttribute("data-relative") ? relative((when - Date.now()) / 1000) : absolute(when);
+  const text = shown(time, when);
   if (time.textContent !== text) time.textContent = text;
   if (time.title !== absolute(when)) time.title = absolute(when);
 }
