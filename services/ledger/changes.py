@@ -21,6 +21,8 @@ TOLD = (
 )
 BUTTONS = ("POST /tickets/", "POST /deliveries/")
 """What kitchen and couriers press is the shop's own work, and changes nothing about the shop."""
+PLACING = "POST /orders"
+"""Nor does an order that somebody places for a customer: there may be hundreds, as after `./sliceline seed`."""
 _REFUSED = "refused"
 
 
@@ -67,7 +69,7 @@ def _told_by(event: Archived) -> Iterator[Change]:
         yield Change(event.time, service, sentence(event.type, data_of(event)), event.id)
         return
     for act in _acts_of(event):
-        if act.outcome != _REFUSED and not act.what.startswith(BUTTONS):
+        if act.outcome != _REFUSED and act.what != PLACING and not act.what.startswith(BUTTONS):
             yield Change(act.at, service, act.what, event.id, act.actor, act.path, act.outcome)
 
 

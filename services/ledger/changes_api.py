@@ -55,8 +55,8 @@ async def list_changes(
 ) -> Any:
     """Lists what staff and operators changed and what the shop told of itself: starts, contracts, balances, endpoints.
 
-    Buttons of kitchen and courier are no changes, nor is what was refused. All but starts is told from archived events;
-    of these services are asked, and one that does not answer is left out.
+    Buttons of kitchen and courier are no changes, nor is an order that was placed, nor what was refused. All but starts
+    is told from archived events; of these services are asked, and one that does not answer is left out.
     """
     beginning = since or db.now() - USUALLY
     events = await store.find_newest_of_types(db, types_told(WIRING), beginning, MOST_LOOKED_AT)

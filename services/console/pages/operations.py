@@ -262,8 +262,8 @@ def _changes(changes: Mapping[str, Any]) -> Node:
         for each in changes["items"]
     ]
     empty = [
-        "Nobody has changed anything in the last quarter of an hour, no service was started, and no contract was released. ",
-        "What staff and operators do would stand here: ",
+        "Nobody has changed anything in the last quarter of an hour, no service was started, and no contract was ",
+        "released. What staff and operators do would stand here: ",
         h.code["./sliceline pause kitchen --reason …"],
     ]
     span = "of the last quarter of an hour"
