@@ -23,10 +23,8 @@ from services.console.shell import Page
 
 PATH, JOURNEY = "/orders/{order}", "/orders/{order}/journey"
 LEDGER, ORDERS = "ledger", "orders"
-MOST = 100
-"""Steps that are shown at once; the lanes show all."""
-WHOLE = 60
-"""An order of more steps has them in brief; an order has some twenty."""
+MOST = 60
+"""Steps that are shown at once, where there are more in brief: an order has some twenty. The lanes show all."""
 ENDS = ("completed", "rejected", "cancelled")
 UNDONE = ("rejected", "cancelled")
 WHYS = ("mail", "payment", "stock", "points", "refund", "order-confirmed", "order-completed", "order-cancelled")
@@ -263,7 +261,7 @@ def _steps(ask: Ask, told: Sequence[Mapping[str, Any]]) -> Node:
     order = ask.path["order"]
     path = at(PATH, order=order)
     return [
-        h.ol(".steps", start=str(first + 1))[(steps.line(each, order, brief=len(told) > WHOLE) for each in shown)],
+        h.ol(".steps", start=str(first + 1))[(steps.line(each, order, brief=len(told) > MOST) for each in shown)],
         elements.more(len(shown), len(told), path, {"after": after}, following),
     ]
 
