@@ -19,12 +19,15 @@ _LONGEST = 140
 _DOCUMENTS = ("data", "payload")
 """Members by which events, steps of journeys and letters tell what happened."""
 _ERRORS = ("error", "refused_error", "failing_error", "given_up_error")
-_SAID = (*_DOCUMENTS, *_ERRORS, "key", "subject", "sentence", "text", "message", "reason", "diff", "value")
+_TEXTS = ("key", "subject", "sentence", "text", "message", "reason", "diff", "value", "command", "said", "why")
+_SAID = (*_DOCUMENTS, *_ERRORS, *_TEXTS)
 """Members in which the same may stand again, wherever they are."""
 _WORD = re.compile(r"\w+")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What is cut has lost the mark at its end; an apostrophe has a letter before it.
-_QUOTED = re.compile(r"""(?<!\w)(['"])(.+?)(?:\1(?!\w)|$)""")
+_QUOTED = re.compile(r"""(?:(?<!\w)|(?<=\bb))(['"])(.+?)(?:\1(?!\w)|$)""", re.DOTALL)
+# As commands name a key, and what says that one is paused.
+_KEYED = re.compile(r"--key '(.+?)'(?!\S)|--key ([^\s']+)|^key (.+?) paused since |paused key (.+?): ")
 # One for all pages of a process: what is shown again is the same.
 _SALT = secrets.token_bytes(16)
 
@@ -39,7 +42,7 @@ def masked(ask: Ask, told: Mapping[str, Any]) -> Mapping[str, Any]:
     if ask.may(PLAIN):
         return told
     mask = Mask(_SALT)
-    documents = [told[name] for name in _DOCUMENTS if name in told]
+    documents = [told[name] for name in _DOCUMENTS if told.get(name) is not None]
     for document in documents:
         if isinstance(document, str):
             mask.learn_broken(document)
@@ -64,14 +67,14 @@ def pretty(data: Any) -> str:
 
 
 def _suspect(mask: Mask, told: Mapping[str, Any]) -> None:
-    """Remember a key that is no id, mail addresses, and what texts quote: no document says what of it is personal."""
-    key = told.get("key") or ""
-    if not _ID.fullmatch(key):
-        mask.learn(key, is_personal=True)
-    for text in texts_in(told):
+    """Remember keys that are no ids, mail addresses, and what texts quote: no document says what of it is personal."""
+    texts = list(texts_in(told))
+    keys = [told.get("key") or "", *(key for text in texts for found in _KEYED.findall(text) for key in found)]
+    for suspect in (*keys, *(quoted for text in texts for _, quoted in _QUOTED.findall(text))):
+        if not _ID.fullmatch(suspect):
+            mask.learn(suspect, is_personal=True)
+    for text in texts:
         mask.learn(text)
-        for _, quoted in _QUOTED.findall(text):
-            mask.learn(quoted, is_personal=True)
 
 
 def _within(mask: Mask, told: Any) -> Any:

@@ -11,7 +11,20 @@ from htpy import Node, fragment
 
 from services.console.asking import Ask, Services
 from services.console.masked import masked
-from services.console.pages import dead_letters, discarded, events, instants, jobs, journey, letter, orders
+from services.console.pages import (
+    dead_letters,
+    deliveries,
+    discarded,
+    events,
+    instants,
+    jobs,
+    journey,
+    letter,
+    operations,
+    orders,
+    redrives,
+    searching,
+)
 from services.console.session import Session
 from services.console.shell import Page
 
@@ -172,7 +185,90 @@ JOURNEY: dict[str, Any] = {
 WHY: dict[str, Any] = {
     "chain": [],
     "happened": None,
-    "broken": {"kind": "parked", "text": f"points-earned is parked: {WRONG}", "since": None, "command": None},
+    "broken": {
+        "kind": "parked",
+        "text": f"points-earned is parked, and somebody has paused key Ada: {WRONG}",
+        "since": None,
+        "command": "./sliceline dead-letters redrive loyalty --key Ada",
+    },
+}
+PLAN: dict[str, Any] = {
+    "id": 7,
+    "letter": None,
+    "key": "Ada",
+    "group": None,
+    "dry_run": False,
+    "state": "done",
+    "total": 30,
+    "steps": 1,
+    "rate": None,
+    "on_failure": "stop",
+    "began_at": STEP["time"],
+    "began_by": "Olga of points-earned",
+    "ended_at": STEP["time"],
+    "outcomes": {"failed": 30},
+    "changes": None,
+}
+OUTCOME: dict[str, Any] = {**LISTED, "letter": 7, "outcome": "failed", "at": STEP["time"]}
+DELIVERY: dict[str, Any] = {
+    "event": "e1",
+    "type": STEP["type"],
+    "key": "Ada",
+    "status": "parked",
+    "attempts": 30,
+    "due": None,
+    "changed_at": STEP["time"],
+    "first_attempt_at": STEP["time"],
+    "tries": [{"at": STEP["time"], "took_ms": 7, "status": 422, "said": '{"customer": "Ada", "why": "no Lovelace"}'}],
+}
+CHANGES: dict[str, Any] = {
+    "is_cut": False,
+    "items": [
+        {
+            "at": STEP["time"],
+            "service": "orders",
+            "text": "POST /customers/{customer}/forget",
+            "path": "/customers/Ada/forget",
+            "event": "e1",
+            "by": "Sam",
+            "outcome": "done",
+        }
+    ],
+}
+THROUGHPUT: dict[str, Any] = {
+    "since": STEP["time"],
+    "step_seconds": 15,
+    "statuses": [{"status": each, "orders": [30]} for each in ("placed", "completed", "rejected", "cancelled")],
+}
+DIFFERENCE: dict[str, Any] = {"type": STEP["type"], "topic": "orders.events", "partition": 7, "missing": 1, "twice": 0}
+BALANCE: dict[str, Any] = {
+    "at": STEP["time"],
+    "silent": [],
+    "not_listed": [],
+    "consumers": [
+        {
+            "consumer": "loyalty",
+            "balances": True,
+            "entries": [],
+            "differences": [],
+            "accepted": [{**DIFFERENCE, "by": "Olga", "reason": "'Lovelace' asked", "accepted_at": STEP["time"]}],
+            "open": [],
+        }
+    ],
+}
+FUNNEL: dict[str, Any] = {
+    "statuses": [],
+    "came": 30,
+    "stuck_orders": 1,
+    "stuck": [{"order": "o7", "status": "placed", "since": STEP["time"], "broken": WHY["broken"]}],
+}
+WAITING: dict[str, Any] = {
+    "service": "loyalty",
+    "needs": ["key Ada paused since 2026-11-29 12:00:00Z by Olga, 30 events behind it: 'Lovelace' asked"],
+    "outbox": {"waiting": 0, "refused": 0},
+    "parked": {"events": 0, "keys": 0},
+    "jobs": [],
+    "pauses": [],
 }
 SEALED = f"sealed:1:orders.{'A' * 22}:{'B' * 38};"
 STATE: dict[str, Any] = {
@@ -183,7 +279,7 @@ STATE: dict[str, Any] = {
             "rebuilt": True,
             "since": None,
             "unheard": [],
-            "unfit": [],
+            "unfit": [{"id": "e1", "type": STEP["type"], "why": "Lovelace and 'Ada' are not known"}],
             "lacks": None,
             "state": {**DATA, "says": "points-earned by Lovelace of 12 Byron Row", "told": SEALED},
         },
@@ -197,6 +293,17 @@ ANSWERS = {
     "/state": STATE,
     "/backlog": BACKLOG,
     "/orders/count": {"count": 30, "exact": True},
+    "/redrives": {"items": [PLAN], "next": None},
+    "/redrives/7": PLAN,
+    "/redrives/7/letters": {"items": [OUTCOME], "next": None},
+    "/endpoints/w/deliveries/e1": DELIVERY,
+    "/balance": BALANCE,
+    "/funnel": FUNNEL,
+    "/throughput": THROUGHPUT,
+    "/changes": CHANGES,
+    "/backlogs": {"services": [WAITING], "silent": []},
+    "/alerts": {"items": [], "next": None},
+    "/events": {"items": [{**STEP, "id": "e1", "sequence": 7, "data": None}], "next": None},
 }
 
 
@@ -222,9 +329,12 @@ async def seen_by(show: Callable[..., Any], *, may_act: bool) -> str:
     scopes = {"ledger.read", "operations.read", "orders.read"} | ({"operations.act"} if may_act else set())
     somebody = Session("rita", frozenset(scopes), "token", float("inf"))
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        services = Services(http, {name: f"http://{name}" for name in ("ledger", "loyalty", "orders")})
-        path = {"event": "e1", "service": "loyalty", "letter": "7", "order": "o7"}
-        return str(fragment[await show(Ask(somebody, services, path, {"why": "points", "at": STEP["time"]}))])
+        services = Services(
+            http, {name: f"http://{name}" for name in ("ledger", "loyalty", "orders", "alerts", "webhooks")}
+        )
+        path = {"event": "e1", "service": "loyalty", "letter": "7", "order": "o7", "plan": "7", "endpoint": "w"}
+        asked = {"why": "points", "at": STEP["time"], "q": "7" * 32}
+        return str(fragment[await show(Ask(somebody, services, path, asked))])
 
 
 @pytest.mark.parametrize("show", [event_page, letter_page, letter.facts])
@@ -251,6 +361,11 @@ async def test_what_is_personal_is_shown_as_it_is_to_those_who_mend_alone(
         orders.show,
         journey.show,
         instants.show,
+        operations.show,
+        redrives.redrives,
+        redrives.redrive,
+        deliveries.delivery,
+        searching.show,
     ],
 )
 @pytest.mark.parametrize("may_act", [False, True])
@@ -274,6 +389,10 @@ def test_what_comes_without_its_document_names_nobody_by_its_key_or_by_what_it_q
     order = "01900000-0000-7000-8000-000000000000"
     kept = {"key": order, "error": f"It doesn't fit: the orders' {order} at `$.lines` is 7", "type": "a.'b'.v1"}
     assert masked(ask, kept) == {**kept, "is_key_masked": False}
+    parked = "2 events of 1 key parked, the first since 2026-11-29; the last error: ValueError: a key is missing: no"
+    assert masked(ask, {"text": parked})["text"] == parked
+    bytes_ = masked(ask, {"error": "no b'Ada', nor 'Byron\nRow'"})["error"]
+    assert re.fullmatch(r"no b'\w{3}', nor '(?!Byron)\w{5}\n(?!Row)\w{3}'", bytes_)
     told = {"key": "Ada", "error": "KeyError: 'Ada'", "errors": [{"error": "E: \"O'Hara\" and a@b.org said 'cut o"}]}
     shown = masked(ask, told)
     assert (shown["key"], shown["is_key_masked"]) == (shown["error"].removeprefix("KeyError: ").strip("'"), True)

@@ -28,6 +28,7 @@ from services.console.elements import (
 from services.console.forms import is_typed, typed
 from services.console.masked import masked
 from services.console.pages.rules import told
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -67,6 +68,7 @@ def listed(ask: Ask, endpoint: str, owed: Mapping[str, Any]) -> Node:
     ]
     which = f" {status}" if status else ""
     return [
+        masking_note(ask),
         h.p(".jumps")[ways],
         table(
             ("Event", "Type", "Key", "Standing", "Attempts", "Changed"),
@@ -108,6 +110,7 @@ async def _page(ask: Ask, wrong: str = "", status: int = 422) -> Page:
     path = at("/endpoints/{endpoint}/deliveries/{event}", **ask.path)
     found = await ask.get("webhooks", path)
     body = [
+        masking_note(ask),
         wrong and notice(wrong, WRONG),
         numbers(
             ("Standing", _standing(found)),
@@ -120,7 +123,7 @@ async def _page(ask: Ask, wrong: str = "", status: int = 422) -> Page:
         h.h2["Attempts, the newest first"],
         table(
             ("When", "Took", "Answer", "What was said"),
-            (_attempt(each) for each in found["tries"]),
+            (_attempt(masked(ask, each)) for each in found["tries"]),
             "It was not tried yet.",
             "Attempts",
         ),

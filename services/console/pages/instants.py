@@ -41,9 +41,16 @@ async def state(ask: Ask, order: str, moment: str) -> Mapping[str, Any] | None:
 
 
 def _masked(ask: Ask, services: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the states as somebody may see them, told of by all of them what is personal in any."""
-    states = masked(ask, {"data": [each.get("state") for each in services]})["data"]
-    return [{**each, "state": state} for each, state in zip(services, states, strict=True)]
+    """Return the states as somebody may see them, told of by all of them what is personal in any.
+
+    An event that does not fit a state may be of something that stands in none of them.
+    """
+    told = {"data": [each.get("state") for each in services], "unfit": [each.get("unfit", ()) for each in services]}
+    shown = masked(ask, told)
+    return [
+        {**each, "state": state, "unfit": [masked(ask, event) for event in unfit]}
+        for each, state, unfit in zip(services, shown["data"], shown["unfit"], strict=True)
+    ]
 
 
 def slider(order: str, steps: Sequence[Mapping[str, Any]], chosen: str) -> Node:

@@ -13,6 +13,7 @@ from services.console.elements import WAITS, WRONG, address, figure, identity, m
 from services.console.losses import LEDGER, Backlogs, by_service, parked, verdict
 from services.console.masked import masked
 from services.console.pages.sheets import balance_sheet, count
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.throughput import Mark, chart
@@ -37,7 +38,7 @@ async def show(ask: Ask) -> Page:
     )
     ledger = ask.services.address(LEDGER)
     asked = (elements.curl("operator", f"{ledger}{path}") for path in ("/funnel", "/throughput", "/changes"))
-    return Page(TITLE, [shown, scripts], ("./sliceline status", "./sliceline balance", *asked))
+    return Page(TITLE, [masking_note(ask), shown, scripts], ("./sliceline status", "./sliceline balance", *asked))
 
 
 @pages.part(PATH, "ledger.read")
@@ -48,7 +49,7 @@ async def shop(ask: Ask) -> Node:
 
 async def _shop(ask: Ask, patience: float | None) -> Node:
     """Ask all services at the same time; what does not come in time is waited for by whoever looks next."""
-    sheet, funnel, throughput, changes, alerts, waiting = await asyncio.gather(
+    sheet, funnel, throughput, told, alerts, waiting = await asyncio.gather(
         _within(patience, _known(ask, LEDGER, "/balance", last=True)),
         _within(patience, _known(ask, LEDGER, "/funnel", last=True)),
         _within(patience, _known(ask, LEDGER, "/throughput", last=True)),
@@ -57,6 +58,7 @@ async def _shop(ask: Ask, patience: float | None) -> Node:
         _within(patience, _known(ask, LEDGER, "/backlogs", last=True)),
     )
     is_whole = LATE not in (sheet, funnel, waiting)
+    changes = told if told is LATE or told is None else _seen(ask, told)
     backlogs = by_service(_or_none(waiting))
     said = verdict(_or_none(sheet), backlogs, _or_none(funnel)) if is_whole else (WAITS, "That is being looked at …")
     return [
@@ -245,6 +247,22 @@ def alerted(alerts: Mapping[str, Any]) -> Node:
     empty = "No SKU is low, out or over: an alert would stand here from the moment stock crosses its line."
     more = h.p(".more")[f"The first {len(rows)}; ", h.a(href="/stock")["all stock"]] if alerts["next"] else None
     return [table(("SKU", "is", figure("available"), "raised"), rows, empty, "Stock alerts that are active"), more]
+
+
+def _seen(ask: Ask, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return changes as somebody may see them: the path of an act may name a customer."""
+    return {**changes, "items": [{**each, "path": _path(ask, each)} for each in changes["items"]]}
+
+
+def _path(ask: Ask, change: Mapping[str, Any]) -> str | None:
+    """Return a path with what is personal masked: an act is called by the names of its parts, POST /carts/{cart}."""
+    path: str | None = change["path"]
+    if path is None:
+        return None
+    parts = zip(change["text"].split("/"), path.split("/"), strict=False)
+    named = {name.strip("{}"): part for name, part in parts if name.startswith("{")}
+    shown: str = masked(ask, {"data": named, "text": path})["text"]
+    return shown
 
 
 def _changes(changes: Mapping[str, Any]) -> Node:

@@ -34,6 +34,7 @@ from services.console.everywhere import number_in, service_of
 from services.console.masked import masked
 from services.console.pages.dead_letters import name_of
 from services.console.pages.letter import KINDS
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 
@@ -50,6 +51,7 @@ async def redrives(ask: Ask) -> Page:
     path = at("/redrives/{service}", service=service)
     found = [_row(service, masked(ask, each)) for each in page["items"]]
     body = [
+        masking_note(ask),
         h.p(".soft")[h.a(href=at("/dead-letters/{service}", service=service))[f"What is parked at {service}"]],
         table(
             ("Redrive", "Of", "State", "Letters", "Begun", "Ended"),
@@ -106,6 +108,7 @@ async def _shown(ask: Ask, service: str, number: int, refused: Refused | None = 
     found = [_outcome(service, masked(ask, each)) for each in page["items"]]
     tried = sum(plan["outcomes"].values())
     body = [
+        masking_note(ask),
         notice(str(refused), WRONG) if refused else None,
         h.p(".soft")[
             h.a(href=at("/redrives/{service}", service=service))[f"Redrives of {service}"],

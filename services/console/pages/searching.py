@@ -12,6 +12,7 @@ from htpy import Node
 from services.console.asking import Ask, Refused, at
 from services.console.elements import curl, identity, moment, notice, row, table
 from services.console.masked import masked
+from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
 from services.console.wording import service_of, short
@@ -119,6 +120,7 @@ def _results(ask: Ask, items: Iterable[Mapping[str, Any]], *, is_all: bool) -> N
         for each in found
     ]
     return [
+        masking_note(ask),
         table(("event", "from", "type", "about", "told"), rows, "", "What was found"),
         h.p(".more")[f"All {len(rows)}." if is_all else f"{len(rows)}, and there are more."],
     ]

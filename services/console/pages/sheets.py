@@ -10,6 +10,7 @@ from services.console import elements
 from services.console.asking import Ask, at
 from services.console.elements import OVER, WAITS, WELL, WRONG, figure, identity, mark, moment, row, table
 from services.console.losses import sums
+from services.console.masked import masked
 
 FATES = ("archived", "applied", "ignored", "parked", "held", "discarded", "in_flight", "copies", "missing", "twice")
 PATH, SCOPE = "/balance/{consumer}", "ledger.accept"
@@ -72,7 +73,7 @@ def _differences(ask: Ask, sheet: Mapping[str, Any]) -> Iterator[tuple[str, Node
             yield (
                 OVER,
                 [
-                    f"{name}: {difference(each)}; accepted by {each['by']}: {each['reason']} ",
+                    f"{name}: {difference(each)}; accepted by {each['by']}: {masked(ask, each)['reason']} ",
                     moment(each["accepted_at"]),
                 ],
             )
