@@ -80,7 +80,7 @@ def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str
     """
     found = list(rows)
     if not found:
-        return h.div(".empty")[empty]
+        return h.div(".empty", data_none_of=held)[empty]
     return h.div(".scroll", tabindex="0", role="region", aria_label=caption)[
         h.table[
             h.caption(".hidden")[caption],
@@ -90,20 +90,26 @@ def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str
     ]
 
 
-def as_held(to: str) -> Node:
-    """Say that rows keep their places until the page is loaded anew: browsers tell here how many are new."""
+def as_held(to: str, silent: Iterable[str] = ()) -> Node:
+    """Say that rows keep their places until the page is loaded anew: browsers tell here how many are new.
+
+    Of rows of a service that is `silent` nobody knows whether they are gone.
+    """
     return h.div(".fresh", role="status")[
         h.a(href=to)["Show it as it is now"],
-        h.span(".soft", data_held_back=True)["What is gone stays in its place, and what is new is counted here."],
+        h.span(".soft", data_held_back=True, data_silent=" ".join(silent) or None)[
+            "What is gone stays in its place, and what is new is counted here."
+        ],
     ]
 
 
-def row(*cells: Node, to: str | None = None, kind: str = "", name: str | None = None) -> Node:
+def row(*cells: Node, to: str | None = None, kind: str = "", name: str | None = None, of: str | None = None) -> Node:
     """Make a row; with an address it is one of those that j and k move through, and Enter opens.
 
-    Where rows come and go, a name of its own (an id of HTML) keeps each the row that it is.
+    Where rows come and go, a name of its own (an id of HTML) keeps each the row that it is; `of` is the service that
+    tells of it.
     """
-    return h.tr(id=name, class_=kind or None, data_to=to)[(h.td[each] for each in cells)]
+    return h.tr(id=name, class_=kind or None, data_to=to, data_of=of)[(h.td[each] for each in cells)]
 
 
 def numbers(*pairs: tuple[Node, Node]) -> Node:

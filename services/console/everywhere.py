@@ -23,10 +23,13 @@ class Told:
     away: Mapping[str, str]
 
     def notices(self) -> list[Node]:
-        """Say who is missing, and why the first of them is: what is not known is no zero."""
-        if not self.away:
-            return []
-        return [notice(f"Not among this: {', '.join(self.away)}. {next(iter(self.away.values()))}", WRONG)]
+        """Say who is missing: what is not known is no zero."""
+        return [notice(self.missing, WRONG)] if self.away else []
+
+    @property
+    def missing(self) -> str:
+        """Name who is missing, and why the first of them is; empty where nobody is."""
+        return f"Not among this: {', '.join(self.away)}. {next(iter(self.away.values()))}" if self.away else ""
 
 
 async def ask_all(ask: Ask, path: str, names: Iterable[str] | None = None, **query: Any) -> Told:

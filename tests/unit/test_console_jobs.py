@@ -66,6 +66,19 @@ async def test_a_job_keeps_its_row_and_its_place_whatever_becomes_of_it() -> Non
     assert before == after == [f"job-{service}-{number}" for service in ADDRESSES for number in (1, 2, 10)]
 
 
+async def test_who_does_not_answer_is_told_in_the_one_notice_so_that_no_row_moves() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503, json={}) if request.url.host == "payments" else shop.answer(request)
+
+    shop = Shop([job(1)])
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        shown = str(fragment[await jobs.listed(Ask(ANYBODY, Services(http, ADDRESSES)))])
+    assert shown.count('class="notice') == 1
+    assert "Not among this: payments." in shown
+    assert 'data-silent="payments"' in shown
+    assert shown.count('data-of="orders"') == 2
+
+
 async def test_a_service_that_there_is_none_of_is_any() -> None:
     shop = Shop([job(1)])
     async with httpx.AsyncClient(transport=httpx.MockTransport(shop.answer)) as http:

@@ -87,9 +87,8 @@ async def listed(ask: Ask) -> Node:
     most = PAGE if len(names) == 1 else FEW
     lists = await ask_all(ask, "/jobs", names, limit=most, after=after, **_asked(which))
     return [
-        *backlogs.notices(),
-        _sentence(backlogs),
-        as_held(address("/jobs", {**which, "after": ask.query.get("after")})),
+        _sentence(backlogs, lists),
+        as_held(address("/jobs", {**which, "after": ask.query.get("after")}), {**backlogs.away, **lists.away}),
         h.h2["By kind"],
         _kinds(ask, backlogs, which["kind"]),
         h.h2["One by one"],
@@ -113,14 +112,21 @@ def _asked(which: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in {**which, "state": state}.items() if value and name != "service"}
 
 
-def _sentence(backlogs: Told) -> Node:
+def _sentence(backlogs: Told, lists: Told) -> Node:
+    """Say in one notice how jobs are and who is missing: another would move the rows below it."""
+    kind, said = _standing(backlogs)
+    away = Told({}, {**backlogs.away, **lists.away})
+    return notice(f"{said} {away.missing}", WRONG) if away.away else notice(said, kind)
+
+
+def _standing(backlogs: Told) -> tuple[str, str]:
     found = [kind for each in backlogs.answers.values() for kind in each["jobs"]]
     given_up, failing, due = (sum(each[what] for each in found) for what in ("given_up", "failing", "due"))
     if given_up:
-        return notice(f"{counted(given_up, 'job')} given up: each waits for somebody to start it anew.", WRONG)
+        return WRONG, f"{counted(given_up, 'job')} given up: each waits for somebody to start it anew."
     if failing:
-        return notice(f"{counted(failing, 'job')} failing: they are tried again by themselves.", WAITS)
-    return notice(f"None is given up, and none fails. {counted(due, 'job')} due at this moment.", WELL)
+        return WAITS, f"{counted(failing, 'job')} failing: they are tried again by themselves."
+    return WELL, f"None is given up, and none fails. {counted(due, 'job')} due at this moment."
 
 
 def _kinds(ask: Ask, backlogs: Told, kind: str) -> Node:
@@ -166,6 +172,7 @@ def _kind(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
         or None,
         to=to,
         name=f"kind-{service}-{each['kind']}",
+        of=service,
     )
 
 
@@ -181,7 +188,6 @@ def _list(ask: Ask, lists: Told, which: Mapping[str, str]) -> Node:
     found = [(name, each) for name, answer in lists.answers.items() for each in answer["items"]]
     under = " under this name" if any(which.values()) else ""
     return [
-        *lists.notices(),
         table(
             ("Service", "Kind", "Key", "State", "Due", "Tries", "Error", ""),
             (_row(ask, name, masked(ask, each)) for name, each in sorted(found, key=_place)),
@@ -209,6 +215,7 @@ def _row(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
         each["error"] or "",
         ask.may("operations.act") and _act(service, each),
         name=f"job-{service}-{each['id']}",
+        of=service,
     )
 
 

@@ -191,27 +191,39 @@ document.addEventListener("htmx:error", (event) => {
 
 // Where rows have buttons none comes under another's finger: what is gone stays, and what is new waits to be asked for.
 
-function gone(row) {
-  const left = row.cloneNode(true);
-  left.classList.add("gone");
+function gone(row, silent) {
+  const left = row.cloneNode(true), isKnown = !silent.includes(row.dataset.of);
   all("button", left).forEach((each) => { each.disabled = true; });
+  if (left.classList.contains("gone")) return left;
+  left.classList.toggle("gone", isKnown);
   const mark = left.querySelector(".mark");
-  if (mark) { mark.className = "mark over"; mark.textContent = "– gone"; }
+  if (mark) { mark.className = "mark over"; mark.textContent = isKnown ? "– gone" : "– not known"; }
   return left;
 }
 
-function hold(coming) {
+// A table without rows comes as a text that says so: where some are shown it stays.
+function remain(none) {
+  const shown = document.getElementById(none.dataset.noneOf)?.closest(".scroll");
+  if (!shown) return;
+  const table = shown.cloneNode(true);
+  table.querySelector("tbody").replaceChildren();
+  none.replaceWith(table);
+}
+
+function hold(coming, silent) {
   const shown = document.getElementById(coming.id);
   if (!shown) return 0;
   const rows = new Map([...coming.rows].map((each) => [each.id, each]));
-  coming.replaceChildren(...[...shown.rows].map((each) => rows.get(each.id) ?? gone(each)));
+  coming.replaceChildren(...[...shown.rows].map((each) => rows.get(each.id) ?? gone(each, silent)));
   return [...rows.keys()].filter((id) => !shown.querySelector(`#${CSS.escape(id)}`)).length;
 }
 
 document.addEventListener("htmx:before:swap", (event) => {
   event.detail.tasks.forEach(({ fragment }) => {
-    const back = all("tbody[data-held]", fragment).map(hold).reduce((sum, each) => sum + each, 0);
     const told = fragment.querySelector("[data-held-back]");
+    const silent = (told?.dataset.silent ?? "").split(" ");
+    all("[data-none-of]", fragment).forEach(remain);
+    const back = all("tbody[data-held]", fragment).reduce((sum, each) => sum + hold(each, silent), 0);
     if (told && back) told.textContent = `${back} new since this was shown.`;
   });
 });
