@@ -74,6 +74,11 @@ function tell({ cursor, over, posToVal }) {
   tip.style.left = `${Math.max(0, Math.min(left, over.clientWidth - tip.offsetWidth))}px`;
 }
 
+// Orders are counted in whole numbers, however many there are: 1, 2, 5, 10 and so on, which have room beside the chart.
+
+const whole = Array.from({ length: 13 }, (_, zeros) => [1, 2, 5].map((each) => each * 10 ** zeros)).flat();
+const short = new Intl.NumberFormat("en", { notation: "compact" });
+
 function axis(more) {
   return {
     stroke: () => colour("--soft"),
@@ -95,7 +100,7 @@ function options() {
     scales: { x: { time: false, range: () => [told.since, until()] }, y: { range: (_, __, most) => [0, Math.max(4, most * 1.05)] } },
     axes: [
       axis({ incrs: [60, 180, 300], space: 70, size: 28, values: (_, times) => times.map((each) => clock(each, 5)) }),
-      axis({ incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], size: 40 }),
+      axis({ incrs: whole, size: 40, values: (_, numbers) => numbers.map((each) => short.format(each)) }),
     ],
     series: [
       {},
