@@ -50,6 +50,8 @@ POSTGRES_SETTINGS = {
     "max_connections": "300",
     "track_commit_timestamp": "on",
     "max_wal_size": "256MB",  # a gigabyte otherwise, for each process that runs tests
+    # In its folder, which goes with it: what is elsewhere a server that is killed leaves in memory for good.
+    "dynamic_shared_memory_type": "mmap",
 }
 MEMORY = Path("/dev/shm")  # noqa: S108  a folder with a name of its own is made in it
 ROOM = 6 * 2**30
