@@ -27,7 +27,15 @@ def last_starts(context: Context[Settings]) -> Remembered[list[Change]]:
 def starts(metrics: Mapping[str, str | None]) -> Iterator[Change]:
     """Read from services' metrics when each began; one of an older release does not tell its version."""
     for service, text in metrics.items():
-        if text is not None and (began := _BEGAN.search(text)):
+        if text is not None and (began := _began(text)):
             version = _VERSION.search(text)
-            said = f"started, version {version[1]}" if version else "started"
-            yield Change(datetime.fromtimestamp(float(began[1]), UTC), service, said)
+            yield Change(began, service, f"started, version {version[1]}" if version else "started")
+
+
+def _began(text: str) -> datetime | None:
+    """Read when a process began; None where that is not said, or is no moment: NaN is a number to Prometheus."""
+    found = _BEGAN.search(text)
+    try:
+        return datetime.fromtimestamp(float(found[1]), UTC) if found else None
+    except (ValueError, OverflowError):
+        return None

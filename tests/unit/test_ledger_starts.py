@@ -15,3 +15,8 @@ def test_a_start_is_told_with_its_version_of_whoever_answers_and_can_tell() -> N
     told = [Change(BEGAN, "orders", "started, version 0.9.0"), Change(BEGAN, "kitchen", "started")]
     assert list(starts(metrics)) == told
     assert changes([], told, BEGAN) == told
+
+
+def test_what_is_no_moment_keeps_nothing_else_from_being_told() -> None:
+    strange = {name: f"process_start_time_seconds {name}\n" for name in ("NaN", "+Inf", "1e+300", "1e+15", "soon")}
+    assert [each.service for each in starts({**strange, "orders": NEW})] == ["orders"]
