@@ -41,6 +41,7 @@ async def test_a_table_whose_rows_are_all_gone_stays_and_what_comes_then_is_coun
     assert await shown(page) == []
     assert await shown(page, odd) == [f"{odd} … waits Run"]
     assert await shown(page) == [f"{odd} – gone Run"]
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     assert await page.get_by_role("button").is_disabled()
     assert await shown(page, "7") == [f"{odd} – gone Run"]
     assert "1 new since this was shown." in await page.inner_text(".fresh")

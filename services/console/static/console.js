@@ -193,7 +193,7 @@ document.addEventListener("htmx:error", (event) => {
 
 function gone(row, silent) {
   const left = row.cloneNode(true), isKnown = !silent.includes(row.dataset.of);
-  all("button", left).forEach((each) => { each.disabled = true; });
+  all("button", left).forEach((each) => { each.disabled = true; each.dataset.off = "yes"; });
   if (left.classList.contains("gone")) return left;
   left.classList.toggle("gone", isKnown);
   const mark = left.querySelector(".mark");
