@@ -93,12 +93,13 @@ def table(heads: Sequence[Node], rows: Iterable[Node], empty: Node, caption: str
 def as_held(to: str, silent: Iterable[str] = ()) -> Node:
     """Say that rows keep their places until the page is loaded anew: browsers tell here how many are new.
 
-    Of rows of a service that is `silent` nobody knows whether they are gone.
+    They change the number alone, so that the sentence takes as many lines as before and no row moves. Of rows of a
+    service that is `silent` nobody knows whether they are gone.
     """
     return h.div(".fresh", role="status")[
         h.a(href=to)["Show it as it is now"],
         h.span(".soft", data_held_back=True, data_silent=" ".join(silent) or None)[
-            "What is gone stays in its place, and what is new is counted here."
+            "0 new since this was shown. What is gone stays."
         ],
     ]
 

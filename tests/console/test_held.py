@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Page
 
 from services.console import assets
 from services.console.elements import as_held, button, mark, row, table
+from tests.console.browsing import NARROW
 
 CONSOLE = assets.FOLDER / "console.js"
 SWAP = """sent => {
@@ -46,6 +47,17 @@ async def test_a_table_whose_rows_are_all_gone_stays_and_what_comes_then_is_coun
     assert await shown(page, "7") == [f"{odd} – gone Run"]
     assert "1 new since this was shown." in await page.inner_text(".fresh")
     assert await shown(page, "7", odd) == [f"{odd} … waits Run"]
+
+
+async def test_the_bar_that_counts_what_is_new_moves_no_row_on_a_phone(page: Page) -> None:
+    await page.add_style_tag(content=(assets.FOLDER / "console.css").read_text())
+    for width in (NARROW, 640):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await shown(page, "1")
+        before = await page.locator("tbody").bounding_box()
+        await shown(page, "1", *map(str, range(2, 15)))
+        assert "13 new" in await page.inner_text(".fresh")
+        assert await page.locator("tbody").bounding_box() == before
 
 
 async def test_what_a_service_does_not_tell_of_now_is_not_said_to_be_gone(page: Page) -> None:

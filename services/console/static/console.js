@@ -224,7 +224,7 @@ document.addEventListener("htmx:before:swap", (event) => {
     const silent = (told?.dataset.silent ?? "").split(" ");
     all("[data-none-of]", fragment).forEach(remain);
     const back = all("tbody[data-held]", fragment).reduce((sum, each) => sum + hold(each, silent), 0);
-    if (told && back) told.textContent = `${back} new since this was shown.`;
+    if (told && back) told.textContent = told.textContent.replace(/^\d+/, back);
   });
 });
 
