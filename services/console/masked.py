@@ -23,6 +23,8 @@ _TEXTS = ("key", "subject", "sentence", "text", "message", "reason", "diff", "va
 _SAID = (*_DOCUMENTS, *_ERRORS, *_TEXTS)
 """Members in which the same may stand again, wherever they are."""
 _WORD = re.compile(r"\w+")
+_INITIALS = re.compile(r"(?<!\w)\w\W\w(?!\w)")
+"""What is shorter than a mask looks for in a text, and no word: 李 明."""
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What is cut has lost the mark at its end; an apostrophe has a letter before it.
 _QUOTED = re.compile(r"""(?:(?<!\w)|(?<=\bb))(['"])(.+?)(?:\1(?!\w)|$)""", re.DOTALL)
@@ -96,7 +98,8 @@ def _member(mask: Mask, name: str, inner: Any) -> Any:
 
 def _text(mask: Mask, text: str) -> str:
     """Replace what is personal in a text, words that are too short for a mask to look for them as well."""
-    return _WORD.sub(lambda found: mask.text(found[0]), mask.text(text))
+    words = _WORD.sub(lambda found: mask.text(found[0]), mask.text(text))
+    return _INITIALS.sub(lambda found: mask.text(found[0]), words)
 
 
 def _record(mask: Mask, raw: bytes) -> str:

@@ -401,6 +401,14 @@ def test_what_comes_without_its_document_names_nobody_by_its_key_or_by_what_it_q
     assert re.fullmatch(r"E: \"\w'\w{4}\" and \w@\w\.\w{3} said '\w{3} \w", said)
 
 
+def test_a_name_of_two_letters_is_masked_in_a_sentence() -> None:
+    ask = Ask(Session("rita", frozenset({"ledger.read"}), "token", float("inf")), Services(httpx.AsyncClient(), {}))
+    for name in ("李 明", "김-수"):
+        shown = masked(ask, {"data": {"name": name}, "sentence": f"It is for {name}, by a b."})
+        assert name not in str(shown)
+        assert re.fullmatch(r"It is for .{2,3}, by a b\.", shown["sentence"])
+
+
 def test_what_is_not_about_a_person_stays_and_the_same_is_masked_as_the_same() -> None:
     ask = Ask(Session("rita", frozenset({"ledger.read"}), "token", float("inf")), Services(httpx.AsyncClient(), {}))
     order = {"key": "o7", "data": {"order": "o7", "customer": "Ada"}, "sentence": "Order o7 of Ada was placed."}
