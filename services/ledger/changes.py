@@ -23,6 +23,8 @@ BUTTONS = ("POST /tickets/", "POST /deliveries/")
 """What kitchen and couriers press is the shop's own work, and changes nothing about the shop."""
 PLACING = "POST /orders"
 """Nor does an order that somebody places for a customer: there may be hundreds, as after `./sliceline seed`."""
+CARTS = ("POST /carts", "PUT /carts/", "DELETE /carts/")
+"""Nor does what somebody puts into a customer's cart until it is such an order."""
 _REFUSED = "refused"
 
 
@@ -69,7 +71,7 @@ def _told_by(event: Archived) -> Iterator[Change]:
         yield Change(event.time, service, sentence(event.type, data_of(event)), event.id)
         return
     for act in _acts_of(event):
-        if act.outcome != _REFUSED and act.what != PLACING and not act.what.startswith(BUTTONS):
+        if act.outcome != _REFUSED and act.what != PLACING and not act.what.startswith((*BUTTONS, *CARTS)):
             yield Change(act.at, service, act.what, event.id, act.actor, act.path, act.outcome)
 
 

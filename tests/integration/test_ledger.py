@@ -265,6 +265,7 @@ async def test_what_has_changed_of_late_is_told_the_newest_first(ledger: Fed) ->
         return changed(ledger.record(event_type, {**sample_of(event_type), **data}), time=time)
 
     pressed = [act(3, "POST /tickets/{order}/baked"), act(4, "POST /pauses", "refused"), act(3, "POST /orders")]
+    pressed += [act(3, "PUT /carts/{cart}/items/{item}"), act(3, "POST /carts/{cart}/checkout")]
     acts = [act(2, "POST /pauses"), *pressed, act(20, "POST /redrives")]
     await ledger.deliver(
         happened("sliceline.kitchen.acts-recorded.v1", 1, acts=acts),
