@@ -39,7 +39,7 @@ class Remembered(Generic[T]):
     def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
         self._look = look
         self._known: tuple[T, float] | None = None
-        self._took = 0.0
+        self._took, self._ended_at = 0.0, -math.inf
         self._looking: asyncio.Task[T] | None = None
 
     async def last(self) -> Found[T]:
@@ -49,7 +49,7 @@ class Remembered(Generic[T]):
         """
         if self._known is None or self._age > max(STALE, 2 * REST * self._took):
             await asyncio.shield(self._begun())
-        if self._age > max(FRESH, REST * self._took):
+        if self._age > FRESH and time.monotonic() - self._ended_at > REST * self._took:
             self._begun()
         return Found(self._known[0], self._age)  # type: ignore[index]  # it was looked for just now
 
@@ -70,8 +70,11 @@ class Remembered(Generic[T]):
 
     async def _looked(self) -> T:
         began = time.monotonic()
-        found = await self._look()
-        self._took = time.monotonic() - began
+        try:
+            found = await self._look()
+        finally:
+            self._ended_at = time.monotonic()
+            self._took = self._ended_at - began
         self.note(found)
         return found
 

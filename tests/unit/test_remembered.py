@@ -55,6 +55,7 @@ async def test_a_look_that_fails_leaves_what_was_known_and_fails_only_who_has_no
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(remembered, "FRESH", 0.0)
+    monkeypatch.setattr(remembered, "REST", 0)
     looking = Looking()
     looking.may_end.set()
     looking.error = ValueError("away")
@@ -72,10 +73,16 @@ async def test_a_look_that_fails_leaves_what_was_known_and_fails_only_who_has_no
     assert (await known.last()).what == 5
 
 
-async def test_a_look_that_takes_long_is_seldom_made_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [None, ValueError("away")])
+async def test_a_look_that_takes_long_is_seldom_made_however_many_ask(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
     monkeypatch.setattr(remembered, "FRESH", 0.0)
+    monkeypatch.setattr(remembered, "REST", 1000)
     looking = Looking()
+    looking.error = error
     known = Remembered(looking.look)
+    known.note(0)
     asyncio.get_running_loop().call_later(0.1, looking.may_end.set)
     began = asyncio.get_running_loop().time()
     while asyncio.get_running_loop().time() < began + 0.5:
