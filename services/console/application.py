@@ -227,6 +227,7 @@ class Console:
     async def _leave(self, ask: Ask) -> Response:
         """Forget who it is, and have the issuer do so."""
         if self._login is not None and ask.session is not None:
+            self.feeds.leave(ask.session.name)
             await self._login.end_for_good(ask.session)
         response = RedirectResponse("/", SEE_OTHER)
         response.delete_cookie(COOKIE)

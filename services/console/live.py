@@ -75,6 +75,14 @@ class Feeds:
         for feed in self._feeds.values():
             feed.tell()
 
+    def leave(self, name: str) -> None:
+        """Show somebody nothing new any more: each browser comes again, and is let in where its cookie still is."""
+        for feed in self._feeds.values():
+            for follower in feed.followers:
+                if follower.ask.session is not None and follower.ask.session.name == name:
+                    follower.ask.session = None
+                    follower.news.set()
+
     def follow(self, ask: Ask, look: Look, personal: bool = False) -> AsyncIterator[bytes]:
         """Send a page's live part whenever it is another, until the token of whoever looks ends. Raises TooMany.
 

@@ -27,8 +27,12 @@ async def test_somebody_logs_in_at_the_issuer_and_comes_back_to_the_page_and_log
     await expect(page.locator(".who .name")).to_have_text("ada")
     [kept] = [each for each in await page.context.cookies() if each["name"] == COOKIE]
     assert (kept["httpOnly"], kept["sameSite"]) == (True, "Strict")
+    another = await page.context.new_page()
+    await another.goto("/my-orders")
+    await expect(another.locator("#connection")).to_have_text("live")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_role("link", name="Log in").first).to_be_visible()
+    await expect(another.locator("#connection")).to_have_text("logged out")
 
 
 def test_an_address_that_logs_in_does_so_once(shop: Shop) -> None:
