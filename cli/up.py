@@ -119,17 +119,19 @@ async def _run(layout: Layout, delay: float | None) -> None:
 
 
 def _look(now: state.State) -> str:
-    """Say where the shop is in a browser, with an address that is logged in."""
+    """Say where the shop is in a browser, with an address that is logged in where the issuer is the sandbox's."""
     from cli.browse import entrance
     from cli.login import NotLetIn
     from cli.running import Shop
 
     row = now.rows.get(CONSOLE)
+    address = row.address if row else ""
     try:
-        url = entrance(Shop(now.phase, now.rows, now.port_offset), row.address if row else "", "admin")
+        url = entrance(Shop(now.phase, now.rows, now.port_offset), address, "admin")
     except NotLetIn:
         return "See the shop in a browser:  ./sliceline browse"
-    return f"See the shop in a browser, logged in by this address, once (./sliceline browse gives another):\n\n  {url}"
+    how = "" if url == f"{address}/" else ", logged in by this address, once (./sliceline browse gives another)"
+    return f"See the shop in a browser{how}:\n\n  {url}"
 
 
 async def _show(now: state.State, display: "Display") -> None:

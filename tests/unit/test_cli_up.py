@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from cli import up
 from cli.__main__ import app
 from cli.boot import OPEN, Run
 from cli.display import Display
@@ -81,3 +82,9 @@ async def test_open_doors_are_said_aloud_and_closed_ones_are_usual(has_doors: bo
     run = Run(Layout(0, None, None, tmp_path, has_doors=has_doors), None)
     assert run.state.notes == ([] if has_doors else [OPEN])
     assert Layout() == Layout(has_doors=True)
+
+
+def test_an_address_is_said_to_log_in_only_where_the_issuer_is_our_own() -> None:
+    row = state.Row("console", "ready", address="http://127.0.0.1:8000")
+    now = state.State(state.RUNNING, identity_of(os.getpid()), issuer="http://issuer.example", rows={"console": row})
+    assert up._look(now) == "See the shop in a browser:\n\n  http://127.0.0.1:8000/"
