@@ -27,6 +27,7 @@ GOAL = 100.0
 FIRST_PAGE, LARGE_PAGE = 200.0, 300.0
 """The same of a page of the console: of its first, and of those that show much."""
 EVENTS_OF_ONE = 500
+LAST = ("balance", "funnel", "backlogs", "throughput")
 WARM = 5
 # Of each hundred 88 are completed, eight have ended otherwise, and four are open, all of them late but the newest.
 ORDERS = """
@@ -143,7 +144,7 @@ def _calls(stage: Stage, one: str) -> list[Call]:
         Call(f"events {words}", "ledger", f"/events?{urlencode({'newest_first': 'true', **asked})}")
         for words, asked in asked_of_events.items()
     ]
-    lasting = [Call(f"last {name}", "ledger", f"/{name}?last=true") for name in ("balance", "funnel", "backlogs")]
+    lasting = [Call(f"last {name}", "ledger", f"/{name}?last=true") for name in LAST]
     return [
         *listed,
         *archived,
