@@ -84,6 +84,11 @@ def clients() -> dict[str, tuple[str, ...]]:
     return {name: ("service", *told.get(name, ())) if name in CATALOGUE else tuple(told[name]) for name in _named(told)}
 
 
+def guests() -> dict[str, tuple[str, ...]]:
+    """Return the roles of each listener of somebody else that the sandbox knows."""
+    return {name: tuple(roles) for name, roles in _told()["guests"].items() if name not in CATALOGUE}
+
+
 def _named(told: Iterable[str]) -> Iterable[str]:
     return dict.fromkeys((*CATALOGUE, *told))
 

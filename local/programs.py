@@ -57,8 +57,12 @@ def migration(layout: Layout) -> Program:
 
 def sandbox(layout: Layout) -> list[Program]:
     """Return what is outside the shop: who knows people, payment provider and mail server."""
-    ours = [identity(layout.port("identity"), layout.folder("identity"))] if layout.has_own_issuer else []
+    ours = [_own_issuer(layout)] if layout.has_own_issuer else []
     return [*ours, _provider(layout), _mail(layout)]
+
+
+def _own_issuer(layout: Layout) -> Program:
+    return identity(layout.port("identity"), layout.folder("identity"), people.guests())
 
 
 def robot(layout: Layout, delay: float | None) -> list[Program]:

@@ -12,12 +12,15 @@ from backbone.process import run
 from backbone.service import Service
 from backbone.storage.migrations import upgrade
 from backbone.values.brokers import Brokers
-from cli.running import user_in_containers
+from cli.running import IDENTITY, user_in_containers
+from deployment import AUTH
 from deployment.admitting import admit_guest
+from deployment.people import CLIENTS
 from deployment.wired import guest
 from examples.fulfilment.listener import SERVICE
 from local import HOME, postgres, state
 from local.layout import Layout, layout_for
+from local.state import State
 
 PORT = "8100"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,14 +28,14 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def main() -> None:
     """Serve until Ctrl-C, on the Kafka of the shop unless SLICELINE_KAFKA says otherwise."""
-    enter(find_shop(PORT), SERVICE)
+    enter(find_shop(PORT, SERVICE.name), SERVICE)
     with database(SERVICE.name) as url:
         os.environ["SLICELINE_DATABASE_URL"] = url
         upgrade(SERVICE.name, url, MIGRATIONS)
         run(SERVICE)
 
 
-def find_shop(port: str) -> Layout:
+def find_shop(port: str, name: str) -> Layout:
     """Find the shop that runs in this folder, on whatever ports, else where one usually is; what was told holds."""
     shop = state.read(HOME) if state.is_running(HOME) else None
     layout = layout_for(shop.port_offset if shop else 0)
@@ -41,7 +44,18 @@ def find_shop(port: str) -> Layout:
     os.environ.setdefault("SLICELINE_SERVICES", f"orders={layout.url('orders')}")
     if (key := HOME / "master-key").exists():
         os.environ.setdefault("SLICELINE_MASTER_KEY_FILE", str(key))
+    _find_issuer(shop, layout, name)
     return layout
+
+
+def _find_issuer(shop: State | None, layout: Layout, name: str) -> None:
+    """Take the tokens that the shop takes, and show its own issuer who we are, where that knows a key of ours."""
+    if shop and not (shop.issuer or layout.issuer_url or IDENTITY in shop.rows):
+        os.environ.setdefault(AUTH, "off")
+    elif issuer := (shop and shop.issuer) or layout.issuer():
+        os.environ.setdefault("SLICELINE_ISSUER", issuer)
+    if (key := HOME / IDENTITY / CLIENTS / name / "key.pem").exists():
+        os.environ.setdefault("SLICELINE_IDENTITY_KEY_FILE", str(key))
 
 
 def enter(shop: Layout, service: Service[Any]) -> None:

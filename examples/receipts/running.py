@@ -15,7 +15,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def run(service: Service[Settings]) -> None:
     """Serve until Ctrl-C, on the shop's Kafka and a Postgres of its own unless SLICELINE_… says otherwise."""
-    enter(find_shop(PORT), service)
+    enter(find_shop(PORT, service.name), service)
     with database(service.name) as url:
         os.environ["SLICELINE_DATABASE_URL"] = url
         upgrade(service.name, url, MIGRATIONS)

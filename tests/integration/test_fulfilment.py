@@ -1,6 +1,7 @@
 """The fulfilment partner of examples/, as the program that people run, on the topic that orders publishes to."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from backbone.publishing.relay import Relay
 from backbone.storage.database import Database
 from backbone.values.brokers import Brokers
 from deployment.catalogue import sample_of
+from local import HOME, state
 from local.ports import HOST, free_port
+from local.processes import identity_of
 from local.program import Program, python
 from services.orders.events import OrderConfirmed
 from tests.conftest import NewDatabase
@@ -23,7 +26,7 @@ from tests.copies import copy_of_the_project, environment
 from tests.integration.one_service import until_a_lock_is_awaited
 from tests.integration.service_process import NOWHERE, ServiceProcess, process_of
 from tests.integration.things import running
-from tests.issuing import SOMEBODY, by
+from tests.issuing import BELIEVED, SOMEBODY, by
 from tests.processes import Process
 from tests.waiting import eventually
 
@@ -83,16 +86,22 @@ async def test_the_partner_writes_one_label_for_an_order_though_it_is_killed_in_
     await watching.close()
 
 
-async def test_one_command_runs_the_partner_with_a_postgres_of_its_own(postgres: str, tmp_path: Path) -> None:
+async def test_one_command_runs_the_partner_with_a_postgres_of_its_own_beside_a_shop_that_asks_for_tokens(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLICELINE_ISSUER")
     tree = copy_of_the_project(tmp_path / "project", postgres)
+    home = tree / HOME.name
     port = free_port()
     env = {**environment(tree), "SLICELINE_KAFKA": NOWHERE, "SLICELINE_HOST": HOST, "SLICELINE_PORT": str(port)}
     process = Process(Program(name="partner", command=python("-m", PARTNER), env=env, cwd=tree), tmp_path / "log")
-    process.launch()
-    try:
-        await eventually(lambda: _has_no_label(port))
-    finally:
-        assert await process.stop() == 0
+    with state.hold(home):
+        state.write(home, state.State(state.RUNNING, identity_of(os.getpid()), issuer=BELIEVED))
+        process.launch()
+        try:
+            await eventually(lambda: _has_no_label(port))
+        finally:
+            assert await process.stop() == 0
 
 
 async def _has_no_label(port: int) -> bool:

@@ -1,19 +1,25 @@
 """The examples: what a page shows of them is what runs, and what they read is what the shop promises."""
 
+import contextlib
 import difflib
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backbone.declared import objections
+from backbone.settings import Settings
 from examples.fulfilment import __main__ as partner
 from examples.fulfilment.listener import SERVICE
-from local import ROOT, state
+from local import ROOT, programs, state
+from local.layout import Layout
 from local.processes import identity_of
+from sandbox.identity.register import Register
+from tests.issuing import BELIEVED
 from tests.unit.test_environment import imports
 
 PAGE = (ROOT / "docs" / "writing-a-service.md").read_text()
@@ -87,8 +93,53 @@ def test_the_partner_finds_the_kafka_of_the_shop_that_runs_here(
     monkeypatch.setattr(partner, "HOME", tmp_path)
     with state.hold(tmp_path):
         state.write(tmp_path, state.State(state.RUNNING, identity_of(os.getpid()), offset))
-        partner.find_shop("8100")
+        partner.find_shop("8100", "fulfilment")
         assert os.environ["SLICELINE_KAFKA"] == bootstrap
     monkeypatch.setattr(os, "environ", {})
-    partner.find_shop("8100")
+    partner.find_shop("8100", "fulfilment")
     assert os.environ["SLICELINE_KAFKA"] == "127.0.0.1:19092"
+
+
+IDENTITY = {"identity": state.Row("identity")}
+
+
+@pytest.mark.parametrize(
+    ("shop", "told", "believed"),
+    [
+        ({"port_offset": 10_000, "rows": IDENTITY}, {}, {"SLICELINE_ISSUER": "http://127.0.0.1:18092"}),
+        ({"issuer": "https://id.test"}, {}, {"SLICELINE_ISSUER": "https://id.test"}),
+        ({"rows": IDENTITY}, {"SLICELINE_ISSUER": BELIEVED}, {"SLICELINE_ISSUER": BELIEVED}),
+        ({}, {}, {"SLICELINE_AUTH": "off"}),
+        (None, {}, {"SLICELINE_ISSUER": "http://127.0.0.1:8092"}),
+    ],
+    ids=["of the shop", "of another", "as told", "of nobody", "in containers"],
+)
+def test_the_partner_takes_the_tokens_that_the_shop_takes(
+    shop: dict[str, Any] | None,
+    told: dict[str, str],
+    believed: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "environ", {**told})
+    monkeypatch.setattr(partner, "HOME", tmp_path)
+    with state.hold(tmp_path) if shop is not None else contextlib.nullcontext():
+        state.write(tmp_path, state.State(state.RUNNING, identity_of(os.getpid()), **(shop or {})))
+        partner.find_shop("8100", "fulfilment")
+    found = {name: os.environ[name] for name in ("SLICELINE_ISSUER", "SLICELINE_AUTH") if name in os.environ}
+    assert found == believed
+    Settings(database_url="postgresql://127.0.0.1/partner")
+
+
+@pytest.mark.parametrize("name", ["fulfilment", "receipts"])
+def test_the_issuer_of_the_shop_knows_a_partner_by_the_key_that_he_finds(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(partner, "HOME", tmp_path)
+    [identity, *_] = programs.sandbox(Layout(home=tmp_path))
+    register = Register.model_validate_json(Path(identity.env["SLICELINE_IDENTITY_REGISTER"]).read_bytes())
+    assert register.scopes(register.programs[name].roles) == {"keys.read"}
+    partner.find_shop("8100", name)
+    key = tmp_path / "identity" / "clients" / name / "key.pem"
+    assert (os.environ["SLICELINE_IDENTITY_KEY_FILE"], key.exists()) == (str(key), True)
