@@ -6,19 +6,24 @@ from typing import Annotated
 import typer
 
 from cli.console import console, fail
+from deployment.people import guests
 from local import HOME, state
 
 # Downloaded jars stay: they are no data.
 DATA = ("containers", "postgres", "passwords", "kafka", "objects", "logs")
 FILES = ("password", "master-key", "master-key.next", "master-key.retired", "state.json", "provider-ledger.sqlite3")
+KEPT = {
+    "identity": "the passwords of people and the keys of programs",
+    **{name: f"the database of {name}, which is none of the shop's" for name in guests()},
+}
 
 
 def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete all local data: databases, topics, objects, logs, and the master key, without which no backup can be read.
+    """Delete the shop's data: databases, topics, objects, logs, and the master key, without which no backup is read.
 
-    The next `up` begins anew.
+    The next `up` begins anew. Passwords of people and keys of programs stay, and so does what outside partners have.
     """
     try:
         with state.hold(HOME):
@@ -29,7 +34,10 @@ def reset(
             _delete()
     except state.AlreadyRunning:
         fail("Sliceline is running. Stop it first: ./sliceline down")
-    console.print("All local data is deleted. ./sliceline up begins anew.")
+    console.print("The shop's data is deleted. ./sliceline up begins anew.", highlight=False)
+    for name, what in KEPT.items():
+        if (HOME / name).exists():
+            console.print(f"Kept: {what} ({HOME.name}/{name}).", highlight=False, markup=False, soft_wrap=True)
 
 
 def _delete() -> None:
