@@ -65,6 +65,10 @@ def _make(service: "Wanted") -> list[str]:
     return files
 
 
+def _curl(role: str) -> str:
+    return f'curl -s --oauth2-bearer "$(./sliceline token --as {role})"'
+
+
 def _tell(service: "Wanted", files: list[str]) -> None:
     from local import HOME, state
 
@@ -77,8 +81,8 @@ def _tell(service: "Wanted", files: list[str]) -> None:
         f"services/{name}/decisions.py; what it uses of it stands in events.py. Next:\n",
         f"  ./sliceline test {' '.join(tests)}",
         f"  {start}",
-        f"  curl -s localhost:{service.port}/{name}",
-        *(f"  curl -s -X POST localhost:{service.port}/{name}/NAME/{event}" for event in service.publishes),
+        f"  {_curl('reader')} localhost:{service.port}/{name}",
+        *(f"  {_curl('operator')} -X POST localhost:{service.port}/{name}/NAME/{event}" for event in service.publishes),
         "\nIt reads all that its topics hold, for it does nothing outside. If it has jobs at its first start, it "
         "begins\nat the newest event instead (reads_old_events in its service.py says otherwise).",
         "\n./sliceline contracts, after each change of what it reads.",

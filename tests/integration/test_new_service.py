@@ -1,5 +1,6 @@
 """`./sliceline new service` on a clean tree: what it makes passes everything at once, and no file is edited by hand."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.making.wanted import next_port
+from deployment import people
 from local import ROOT
 from local.program import python
 from tests.copies import copy_of_the_project, environment, files, run
@@ -23,13 +26,31 @@ TESTS = [f"tests/{name}.py" for name in (*WHOLE, *IN_PART)]
 CHOSEN = " or ".join(("ratings", *(f"{name.split('/')[1]}.py" for name in WHOLE)))
 
 
+ASKED = re.compile(r'^  curl -s --oauth2-bearer "\$\(\./sliceline token --as (\w+)\)" (.*)$', re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Path:
-    """A copy of the project with a service more; its tests use our Postgres."""
+def making(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Path, str]:
+    """A copy of the project with a service more, whose tests use our Postgres, and what was said of it."""
     tree = copy_of_the_project(tmp_path_factory.mktemp("made"), postgres)
     done = run(tree, "-m", "cli", "new", "service", *ARGUMENTS)
     assert done.returncode == 0, done.stdout + done.stderr
-    return tree
+    return tree, done.stdout
+
+
+@pytest.fixture(scope="module")
+def made(making: tuple[Path, str]) -> Path:
+    """A copy of the project with a service more."""
+    return making[0]
+
+
+def test_what_is_made_is_asked_with_the_token_of_a_role_that_may(making: tuple[Path, str]) -> None:
+    _, said = making
+    asked = f"localhost:{next_port()}/ratings"
+    assert ASKED.findall(said) == [("reader", asked), ("operator", f"-X POST {asked}/NAME/rating-given")]
+    assert said.count("curl ") == 2
+    assert "operations.read" in people.roles()["reader"]
+    assert "operations.act" in people.roles()["operator"]
 
 
 @pytest.mark.parametrize(
