@@ -1,5 +1,6 @@
 """Shows the menu, and puts what is on it into the cart."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,14 +25,23 @@ pages.section("/shop", "Menu", "Order", *BUYS)
 async def shop(ask: Ask) -> Page:
     """Shows what there is, to everybody: a menu hangs in the window."""
     where = address("/live/shop/menu", {"after": ask.query.get("after")})
-    shown = await menu(ask)
+    shown, bar = await asyncio.gather(_menu_or_why_not(ask), _bar(ask))
+    hangs = notice(str(shown), WRONG) if isinstance(shown, Refused) else shown
     body = [
         None if ask.session else h.p["To order, ", h.a(href=address("/login", {"to": "/shop"}))["log in"], "."],
         # Who is not logged in follows nothing; the menu is there all the same.
-        live(where, shown) if ask.session else shown,
-        await _bar(ask) if ask.may(*BUYS) else None,
+        live(where, hangs) if ask.session else hangs,
+        bar,
     ]
-    return Page("Menu", body, _says(ask))
+    return Page("Menu", body, _says(ask), shown.status if isinstance(shown, Refused) else 200)
+
+
+async def _menu_or_why_not(ask: Ask) -> Node | Refused:
+    """Return the menu, or why it cannot be shown: what is in the cart is there all the same."""
+    try:
+        return await menu(ask)
+    except Refused as refused:
+        return refused
 
 
 @pages.part("/shop/menu")
@@ -88,20 +98,30 @@ def _adding(item: Mapping[str, Any]) -> Node:
 
 async def _bar(ask: Ask) -> Node:
     """Tell at the foot of the menu what is in the cart, and what was just added."""
+    if not ask.may(*BUYS):
+        return None
     try:
         cart = await buying.cart(ask)
     except Refused as refused:  # the menu hangs there all the same
         return notice(str(refused), WRONG)
     pieces = sum(line["quantity"] for line in cart["lines"]) if cart else 0
-    added = ask.query.get("added")
     if not pieces:
         return None
+    added = await _name(ask, ask.query["added"]) if ask.query.get("added") else None
     return h.div(".basket", role="status")[
         h.span[
             f"{added} is in the cart. " if added else None, f"{pieces:,} {'piece' if pieces == 1 else 'pieces'} in all."
         ],
         h.a(".act.main", href="/cart")["To the cart"],
     ]
+
+
+async def _name(ask: Ask, item: str) -> str:
+    """Return what an item is called; where nobody tells, as programs call it."""
+    try:
+        return (await buying.names(ask, [item]))[item]
+    except Refused:
+        return item
 
 
 @pages.act("/shop", *BUYS)
@@ -163,8 +183,7 @@ async def _put(ask: Ask, cart: str, customer: Mapping[str, str] | None) -> str:
     item = ask.form.get("item", "")
     body = {"item": item, "quantity": whole(ask.form.get("quantity", "1"))}
     await ask.act("POST", "carts", at("/carts/{cart}/items", cart=cart), {**body, **_named(customer)})
-    found = (await buying.items(ask, [item])).get(item)
-    return address("/shop", {"added": found["name"] if found else item}) + f"#item-{item}"
+    return address("/shop", {"added": item}) + f"#item-{item}"
 
 
 def _named(customer: Mapping[str, str] | None) -> dict[str, Any]:
