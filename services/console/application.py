@@ -38,6 +38,8 @@ from services.console.shell import Page, document
 COOKIE, BEGUN = "sliceline", "sliceline-login"
 LARGEST_FORM = 2_000_000
 MOST_FIELDS = 2_000
+DOCUMENTS = ("data", "pattern", "sample", "targets")
+"""Fields that hold JSON: it is shown again as it was typed."""
 SEE_OTHER = 303
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -293,16 +295,20 @@ def _failed(console: Console) -> Callable[[Request, Exception], Awaitable[Respon
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Read what a form sends. Raises HTTPException where it is too much, or none."""
+    """Read what a form sends, without blanks around it: keyboards of phones put one after a word they know.
+
+    Raises HTTPException where it is too much, or none.
+    """
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > LARGEST_FORM:
             raise HTTPException(413)
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise HTTPException(400) from None
+    return {name: value if name in DOCUMENTS else value.strip() for name, value in fields}
 
 
 def _failing() -> Page:

@@ -49,7 +49,7 @@ def typed(what: str, word: str, *, required: bool = True) -> Node:
 
 def is_typed(form: Mapping[str, str], what: str, word: str) -> bool:
     """Tell whether the word was typed."""
-    return form.get(name_of(what), "").strip() == word
+    return form.get(name_of(what), "") == word
 
 
 def read_json(text: str) -> Any:

@@ -39,7 +39,7 @@ async def accept(ask: Ask) -> Page | str:
     if not forms.is_typed(ask.form, ACCEPT, consumer):
         return await _page(ask, only, f"Nothing was accepted: type {consumer} to confirm.")
     counts = {name: whole_number(ask.form.get(name, "")) for name in COUNTS}
-    body = {"consumer": consumer, "type": only or None, **counts, "reason": ask.form.get("reason", "").strip()}
+    body = {"consumer": consumer, "type": only or None, **counts, "reason": ask.form.get("reason", "")}
     try:
         await ask.act("POST", LEDGER, "/balance/acceptances", body, key=ask.form.get("once"))
     except Refused as refused:

@@ -87,7 +87,7 @@ async def check(ask: Ask) -> Page:
 @pages.act("/contracts/{type}/publish", "operations.edit")
 async def publish(ask: Ask) -> Page:
     """Publishes a sample as its service would, where that lets samples be published."""
-    given, key = ask.form.get("sample", ""), ask.form.get("key", "").strip()
+    given, key = ask.form.get("sample", ""), ask.form.get("key", "")
     event_type = ask.path["type"]
     if not forms.is_typed(ask.form, PUBLISHING, event_type):
         return await _page(ask, given, f"Nothing was sent: type {event_type} to publish it.")

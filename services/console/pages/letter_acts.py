@@ -42,7 +42,7 @@ async def discard(ask: Ask) -> str | Page:
         return await _refused(ask, service, f"Nothing was discarded: what had to be typed is {word} by now.")
     then = await _where_discarded(ask, service, which)
     try:
-        await _in_parts(ask, service, "discard", "discarded", {**which, "reason": ask.form.get("reason", "").strip()})
+        await _in_parts(ask, service, "discard", "discarded", {**which, "reason": ask.form.get("reason", "")})
     except Refused as refused:
         return await _refused(ask, service, _in_words(refused))
     return then
@@ -79,7 +79,7 @@ async def edit(ask: Ask) -> str | Page:
     service, number = service_of(ask), number_in(ask, "letter")
     text = ask.form.get("data", "")
     try:
-        body = {"data": json.loads(text), "reason": ask.form.get("reason", "").strip()}
+        body = {"data": json.loads(text), "reason": ask.form.get("reason", "")}
         await ask.act("POST", service, f"/dead-letters/{number}/edit", body)
     except ValueError as error:
         return _editor(service, number, text, ask.form, {"data": f"is no JSON: {error}"})

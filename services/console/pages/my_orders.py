@@ -230,7 +230,7 @@ async def cancelling(ask: Ask) -> Page:
 async def cancel(ask: Ask) -> str | Page:
     """Cancels an order, or says that it is too late."""
     this = {"order": ask.path["order"]}
-    reason = ask.form.get("reason", "").strip()
+    reason = ask.form.get("reason", "")
     try:
         await ask.act("POST", "orders", at("/orders/{order}/cancel", **this), {"reason": reason} if reason else None)
     except Refused as refused:
@@ -277,7 +277,7 @@ async def review(ask: Ask) -> str | Page:
     """Sends what a customer says of an order."""
     order = await ask.get("orders", at("/orders/{order}", order=ask.path["order"]))
     said = {"stars": whole(ask.form["stars"])} if ask.form.get("stars") else {}
-    text = ask.form.get("text", "").strip().replace("\r\n", "\n")
+    text = ask.form.get("text", "").replace("\r\n", "\n")
     customer = {each: order["customer"][each] for each in ("id", "name", "email")}
     body = {"order": order["id"], "customer": customer, **said, **({"text": text} if text else {})}
     try:

@@ -100,8 +100,8 @@ def _ended(items: list[Mapping[str, Any]], *, is_all: bool) -> Node:
 async def begin(ask: Ask, service: str) -> Mapping[str, str] | None:
     """Pause what a form asks for; return what was wrong with it, by field."""
     what, _, kind = ask.form.get("what", "").partition(" ")
-    name = {CONSUMER: service, KEY: ask.form.get("name", "").strip(), JOB: kind}.get(what, "")
-    body = {"what": what, "name": name, "reason": ask.form.get("reason", "").strip()}
+    name = {CONSUMER: service, KEY: ask.form.get("name", ""), JOB: kind}.get(what, "")
+    body = {"what": what, "name": name, "reason": ask.form.get("reason", "")}
     try:
         await ask.act("POST", service, "/pauses", body)
     except Refused as refused:

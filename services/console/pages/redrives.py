@@ -252,7 +252,7 @@ async def begin(ask: Ask) -> str | Page:
 
 def _rate(form: Mapping[str, str]) -> float | str | None:
     """Read a rate; what is no number is passed on as it is, for the service says best what it must be."""
-    text = form.get("rate", "").strip()
+    text = form.get("rate", "")
     try:
         return float(text) if text else None
     except ValueError:
