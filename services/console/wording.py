@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _VERSION = re.compile(r"\.v\d+$")
 
 
@@ -14,6 +15,11 @@ def short(event_type: str) -> str:
 def service_of(source: str) -> str:
     """Name the service that an event is from, or where it is from otherwise."""
     return source.removeprefix("/sliceline/")
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text has the form of our ids, those of UUIDs (RFC 9562)."""
+    return _ID.fullmatch(text) is not None
 
 
 def when(text: str) -> datetime:

@@ -1,6 +1,7 @@
 """Logs of acts are gone over once for all who ask, and what nobody could be asked about is not said to be well."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ from htpy import fragment
 
 from services.console.asking import Ask, NotLoggedIn, Services
 from services.console.chains import Verifications, Verified
-from services.console.pages.audit import finding
+from services.console.pages.audit import audit, finding
 from services.console.session import Session
 
 PAGE = httpx.Response(200, json={"items": [], "last": 0, "waiting": 0})
@@ -83,3 +84,24 @@ def test_what_nobody_could_be_asked_about_is_not_said_to_be_unchanged(found: lis
     shown = str(fragment[finding(found)])
     assert said in shown
     assert ("Nobody has changed" in shown) == said.startswith("Nobody")
+
+
+async def test_an_acts_correlation_is_to_be_copied_and_leads_nowhere_for_it_is_in_no_event() -> None:
+    entry = {
+        "at": "2026-11-29T12:00:00Z",
+        "service": "orders",
+        "what": "POST /redrives",
+        "path": "/redrives",
+        "outcome": "done",
+        "status": 202,
+        "correlationid": "01a22727-0c28-7311-b298-559b97fdbb8e",
+    }
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        row = {"number": 1, "actor": "olga", "entry": json.dumps(entry)}
+        return httpx.Response(200, json={"items": [row], "last": 1, "waiting": 0})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        shown = str(fragment[(await audit(somebody(http, "operations.read"))).body])
+    assert 'data-copy="01a22727-0c28-7311-b298-559b97fdbb8e"' in shown
+    assert "/search" not in shown

@@ -15,13 +15,13 @@ from services.console.shell import Page
 ADDRESSES = {"orders": "http://orders", "payments": "http://payments"}
 
 
-def job(number: int, *, due: int = 0, is_parked: bool = False) -> dict[str, Any]:
+def job(number: int, *, due: int = 0, is_parked: bool = False, key: str = "") -> dict[str, Any]:
     at = f"2026-11-29T12:00:{due:02}Z"
     parked = at if is_parked else None
     return {
         "id": number,
         "kind": "call",
-        "key": f"k{number}",
+        "key": key or f"k{number}",
         "due": at,
         "parked_at": parked,
         "in_hand": False,
@@ -98,3 +98,12 @@ async def test_many_jobs_are_started_anew_so_many_at_a_time_and_the_page_tells_h
         assert "200 jobs started anew. 31 are left" in str(fragment[page.body])
         assert await jobs.again(ask) == "/jobs?service=orders&kind=call"
     assert len(set(shop.started)) == 231
+
+
+async def test_a_key_leads_to_the_search_where_it_is_an_id() -> None:
+    order = "01a22727-0c28-7311-b298-559b97fdbb8e"
+    shop = Shop([job(1, key=order), job(2, key="mcguffin low"), job(3, key="partition")])
+    async with httpx.AsyncClient(transport=httpx.MockTransport(shop.answer)) as http:
+        shown = str(fragment[await jobs.listed(Ask(ANYBODY, Services(http, {"orders": "http://orders"})))])
+    assert re.findall(r'href="/search([^"]+)"', shown) == [f"?q={order}"]
+    assert "mcguffin low" in shown

@@ -34,6 +34,7 @@ from services.console.pages.dead_letters import counted
 from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
+from services.console.wording import is_id
 
 FEW, PAGE = 20, 50
 """Jobs shown of each service where all are asked, and of one."""
@@ -208,7 +209,7 @@ def _row(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
     return row(
         service,
         each["kind"],
-        identity(each["key"], None if each.get("is_key_masked") else at("/search?q={key}", key=each["key"])),
+        identity(each["key"], _search(each)),
         state_of(each),
         moment(each["due"]) if not each["parked_at"] else ["given up ", moment(each["parked_at"])],
         str(each["attempts"]),
@@ -217,6 +218,12 @@ def _row(ask: Ask, service: str, each: Mapping[str, Any]) -> Node:
         name=f"job-{service}-{each['id']}",
         of=service,
     )
+
+
+def _search(each: Mapping[str, Any]) -> str | None:
+    """Return where a job's key leads; None where it is no id: names like a partition's are in no event."""
+    is_found = is_id(each["key"]) and not each.get("is_key_masked")
+    return at("/search?q={key}", key=each["key"]) if is_found else None
 
 
 def state_of(each: Mapping[str, Any]) -> Node:
