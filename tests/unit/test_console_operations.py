@@ -332,3 +332,19 @@ def test_what_stands_on_a_page_leads_to_pages_that_are_there() -> None:
     assert 'href="/dead-letters/orders?key=a+b"' in letters
     alert = {"sku": "a/b", "kind": "low", "available": 1, "raised_at": NOON.isoformat()}
     assert 'href="/stock/a%2Fb"' in str(h.div[operations.alerted({"items": [alert], "next": None})])
+
+
+async def test_an_id_in_capitals_leads_where_it_does_in_small_letters_and_a_key_is_searched_as_it_is() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        is_known = request.url.path == "/orders/01a22727-0c28-7311-b298-559b97fdbb8e"
+        return httpx.Response(200, json={}) if is_known else httpx.Response(404, json={})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        services = Services(http, {"orders": "http://orders", "ledger": "http://ledger"})
+        to = await searching.show(Ask(ANYBODY, services, query={"q": "01A22727-0C28-7311-B298-559B97FDBB8E"}))
+        await searching.show(Ask(ANYBODY, services, query={"q": "McGuffin"}))
+    assert to == "/orders/01a22727-0c28-7311-b298-559b97fdbb8e"
+    assert "/orders/McGuffin" in asked

@@ -15,7 +15,7 @@ from services.console.masked import masked
 from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
 from services.console.shell import Page
-from services.console.wording import service_of, short
+from services.console.wording import is_id, service_of, short
 
 PATH = "/search"
 LEDGER, ORDERS = "ledger", "orders"
@@ -29,7 +29,8 @@ pages = Pages()
 @pages.page(PATH, "ledger.read", "orders.read")
 async def show(ask: Ask) -> Page | str:
     """Leads to what an id names; where it names several things, shows them."""
-    q = ask.query.get("q", "").strip()
+    typed = ask.query.get("q", "").strip()
+    q = typed.lower() if is_id(typed) else typed
     if not q or len(q) > LONGEST:
         return Page("Search", _what(), ("./sliceline why ORDER mail",))
     if trace := TRACE.fullmatch(q.lower()):
