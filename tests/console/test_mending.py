@@ -179,6 +179,7 @@ async def test_a_consumer_is_paused_and_goes_on_and_its_page_tells_so_by_itself(
     try:
         await expect(page.locator("#pause tbody tr")).to_contain_text(["To look at it."])
         await expect(state).to_contain_text("paused")
+        await expect(page.locator("#live .notice").first).to_contain_text("Somebody has paused the consumer.")
         await site.look(page, "consumer")
         await page.get_by_text("Pause something").click()
         await page.get_by_label("Why").fill("Twice.")

@@ -14,11 +14,12 @@ from services.console.asking import Ask, Services
 from services.console.chains import Wanted
 from services.console.everywhere import whole_number
 from services.console.letter_forms import selection
-from services.console.pages import tailing
+from services.console.pages import consumers, tailing
 from services.console.pages.dead_letters import counted, name_of
 from services.console.pages.letter import lines
 from services.console.pages.redrives import of
 from services.console.reading import Behind, Rates
+from services.console.session import ANYBODY
 
 METRICS = """
 # TYPE sliceline_consumer_lag gauge
@@ -170,3 +171,28 @@ def test_events_can_be_read_at_the_ends_of_the_calendar(moment: str) -> None:
     shown = str(h.div[tailing.reading(ask, "/events", {"items": [], "next": None, "looked_at": 0})])
     assert "10 min later" in shown
     assert "10 min earlier" in shown
+
+
+async def test_a_pause_is_said_before_how_the_parts_of_a_consumer_are() -> None:
+    pauses = [{"what": "consumer", "name": "orders"}, {"what": "key", "name": "k1"}]
+    answers: dict[str, Any] = {
+        "/handled": {"consumers": []},
+        "/health/ready": {"status": "ok"},
+        "/backlog": {"pauses": pauses},
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_text = request.url.path == "/metrics"
+        return httpx.Response(200, text="") if is_text else httpx.Response(200, json=answers[request.url.path])
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        ask = Ask(
+            ANYBODY, Services(http, {"orders": "http://orders", "ledger": "http://ledger"}), {"service": "orders"}
+        )
+        paused = str(h.fragment[await consumers.figures(ask)])
+        pauses.clear()
+        runs = str(h.fragment[await consumers.figures(ask)])
+    assert paused.startswith('<div class="notice waits"')
+    assert "Somebody has paused the consumer and key k1." in paused
+    assert "All its parts run." not in paused
+    assert "All its parts run." in runs

@@ -11,7 +11,21 @@ from htpy import Node
 
 from services.console import reading
 from services.console.asking import Ask, at
-from services.console.elements import OVER, WAITS, WELL, WRONG, curl, live, mark, notice, numbers, row, seconds, table
+from services.console.elements import (
+    OVER,
+    WAITS,
+    WELL,
+    WRONG,
+    curl,
+    listed,
+    live,
+    mark,
+    notice,
+    numbers,
+    row,
+    seconds,
+    table,
+)
 from services.console.everywhere import Told, ask_all, service_of
 from services.console.pages import pausing
 from services.console.pages.dead_letters import name_of
@@ -171,8 +185,8 @@ async def figures(ask: Ask) -> Node:
     """Tells how one consumer does."""
     service = service_of(ask)
     names = [service] if service == ARCHIVE else [service, ARCHIVE]
-    told, lags, ready = await asyncio.gather(
-        ask_all(ask, "/handled", names), _lags(ask, [service]), _parts(ask, service)
+    told, lags, standing = await asyncio.gather(
+        ask_all(ask, "/handled", names), _lags(ask, [service]), _standing(ask, service)
     )
     if service not in told.answers:
         return told.notices()
@@ -180,7 +194,7 @@ async def figures(ask: Ask) -> Node:
     ends = reading.places(told.answers[ARCHIVE]) if ARCHIVE in told.answers and service != ARCHIVE else {}
     lag, rate = _whole(lags.get(service)), rates.tell(service, reading.read_so_far(handled), time.monotonic())
     return [
-        ready,
+        standing,
         numbers(
             ("Behind", f"{lag.events:,}" if lag else "–"),
             ("For", _for(lag)),
@@ -195,12 +209,14 @@ async def figures(ask: Ask) -> Node:
     ]
 
 
-async def _parts(ask: Ask, service: str) -> Node:
-    """Tell whether each part of the process runs, and what those that do not wait for."""
-    told = await ask_all(ask, "/health/ready", [service])
-    if service in told.answers:
-        return notice("All its parts run.", WELL)
-    return notice(f"Not all of it runs: {told.away[service]}", WRONG)
+async def _standing(ask: Ask, service: str) -> Node:
+    """Tell what is paused, and whether each part of the process runs: what is paused is no process that is well."""
+    told, backlogs = await asyncio.gather(ask_all(ask, "/health/ready", [service]), ask_all(ask, "/backlog", [service]))
+    paused = [pausing.named(each) for backlog in backlogs.answers.values() for each in backlog["pauses"]]
+    waits = notice(f"Somebody has paused {listed(paused)}. What is for it waits.", WAITS) if paused else None
+    if service not in told.answers:
+        return [waits, notice(f"Not all of it runs: {told.away[service]}", WRONG)]
+    return waits or notice("All its parts run.", WELL)
 
 
 def _counts(handled: Mapping[str, Any]) -> Node:

@@ -37,7 +37,7 @@ async def section(ask: Ask, service: str, refused: Mapping[str, str] | None) -> 
 
 
 def _row(ask: Ask, service: str, each: Mapping[str, Any], held: Mapping[tuple[str, str], int]) -> Node:
-    name = _named(each)
+    name = named(each)
     return row(
         name if each["what"] == CONSUMER else [f"{NAMES[each['what']]} ", identity(each["name"])],
         moment(each["paused_at"]),
@@ -55,7 +55,8 @@ def _row(ask: Ask, service: str, each: Mapping[str, Any], held: Mapping[tuple[st
     )
 
 
-def _named(each: Mapping[str, Any]) -> str:
+def named(each: Mapping[str, Any]) -> str:
+    """Name what is paused: the consumer, a key of it, or a kind of its jobs."""
     return NAMES[each["what"]] if each["what"] == CONSUMER else f"{NAMES[each['what']]} {each['name']}"
 
 
@@ -85,7 +86,7 @@ def _ended(items: list[Mapping[str, Any]], *, is_all: bool) -> Node:
         h.ul[
             (
                 h.li[
-                    f"{_named(each)}, {each['paused_by']}: {each['reason']} (",
+                    f"{named(each)}, {each['paused_by']}: {each['reason']} (",
                     moment(each["paused_at"]),
                     ", resumed ",
                     moment(each["resumed_at"]),
