@@ -14,7 +14,7 @@ from services.console.asking import Ask, Services
 from services.console.chains import Wanted
 from services.console.everywhere import whole_number
 from services.console.letter_forms import selection
-from services.console.pages import consumers, tailing
+from services.console.pages import consumers, dead_letters, tailing
 from services.console.pages.dead_letters import counted, name_of
 from services.console.pages.letter import lines
 from services.console.pages.redrives import of
@@ -196,3 +196,23 @@ async def test_a_pause_is_said_before_how_the_parts_of_a_consumer_are() -> None:
     assert "Somebody has paused the consumer and key k1." in paused
     assert "All its parts run." not in paused
     assert "All its parts run." in runs
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "is_one_of_several"),
+    [("KeyError: 'cola'", 4, True), ("KeyError: 'cola'", 1, False), ("TimeoutError", 4, False)],
+)
+async def test_a_cause_says_where_it_quotes_one_event_of_several(
+    error: str, count: int, is_one_of_several: bool
+) -> None:
+    group = {"consumer": "orders", "group": "g", "error": error, "frame": "", "type": "t", "count": count, "keys": 1}
+    parked = {"events": count, "keys": 1, "since": "2026-11-29T12:00:00Z"}
+    backlog = {"parked": parked, "outbox": {"refused": 0}, "jobs": []}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = {"items": [{**group, "held": 0, "last_at": parked["since"]}]}
+        return httpx.Response(200, json=backlog if request.url.path == "/backlog" else found)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        page = await dead_letters.overview(Ask(ANYBODY, Services(http, {"orders": "http://orders"})))
+    assert ("for others it may name something else" in str(h.fragment[page.body])) == is_one_of_several

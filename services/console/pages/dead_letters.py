@@ -7,6 +7,7 @@ from typing import Any
 import htpy as h
 from htpy import Node
 
+from backbone.consuming.fingerprints import without_ids
 from services.console.asking import Ask, at
 from services.console.elements import (
     OVER,
@@ -102,7 +103,7 @@ def _group(each: Mapping[str, Any]) -> Node:
     to = address(at("/dead-letters/{service}", service=each["consumer"]), {"group": each["group"]})
     return row(
         h.a(href=to)[each["consumer"]],
-        why(each["error"], each["frame"]),
+        _cause(each),
         name_of(each["type"]),
         f"{each['count']:,}",
         f"{each['keys']:,}",
@@ -110,6 +111,13 @@ def _group(each: Mapping[str, Any]) -> Node:
         moment(each["last_at"]),
         to=to,
     )
+
+
+def _cause(group: Mapping[str, Any]) -> Node:
+    """Show the newest error of a group; one that names something may not speak for the others."""
+    differ = group["count"] > 1 and without_ids(group["error"]) != group["error"]
+    others = [h.br, h.small["So it says for the newest: for others it may name something else."]] if differ else None
+    return [why(group["error"], group["frame"]), others]
 
 
 def _refused(ask: Ask, told: Told) -> Node:
@@ -181,7 +189,7 @@ async def listed(ask: Ask, refused: str | None = None) -> Page:
             h.a(href=at("/dead-letters/{service}/discarded", service=service))["Discarded"],
         ],
         _filters(path, groups, which),
-        group and notice([why(group["error"], group["frame"])], WRONG),
+        group and notice(_cause(group), WRONG),
         live(address(f"/live{path}/letters", {**which, "after": ask.query.get("after")}), await _letters(ask, which)),
         ask.may("operations.act") and _acts(ask, service, which, group),
     ]
