@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import htpy as h
+from htpy import Node
 
 from services.console.asking import Refused
 from services.console.elements import WRONG, notice
@@ -16,6 +17,11 @@ def refused_with(page: Page, refused: Refused) -> Page:
     said = refused.detail or refused.title
     wrong = [f"{field}: {message}" for field, message in refused.errors.items()]
     told = [h.strong[said], h.ul[(h.li[each] for each in wrong)]] if wrong else said
+    return objecting(page, told)
+
+
+def objecting(page: Page, told: Node) -> Page:
+    """Show a page again whose form says something that cannot be meant."""
     return replace(page, above=notice(told, WRONG), status=UNPROCESSABLE)
 
 

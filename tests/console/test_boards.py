@@ -86,6 +86,12 @@ async def test_stock_is_adjusted_counted_and_limited_with_a_reason(site: Site, s
     level = await shop.stock(sku)
     assert (level["on_hand"], level["ceiling"]) == (120, 200)
     await site.look(page, "stock-one")
+    await page.goto(f"/stock/{sku}")
+    await page.get_by_label("How many more").fill("5")
+    await page.get_by_role("button", name="Write down", exact=True).click()
+    await expect(page.locator(".notice")).to_contain_text("It is written down.")
+    await page.go_back()
+    await expect(page.get_by_label("How many more")).to_have_value("")
 
 
 async def test_the_list_of_stock_is_live_and_filtered_by_its_address(site: Site, shop: Shop) -> None:

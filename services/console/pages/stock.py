@@ -7,7 +7,7 @@ import htpy as h
 from htpy import Node
 
 from backbone.ids import new_id
-from services.console.answering import refused_with, whole
+from services.console.answering import objecting, refused_with, whole
 from services.console.asking import Ask, Refused, at
 from services.console.elements import (
     OVER,
@@ -119,7 +119,8 @@ def _says(ask: Ask, name: str) -> tuple[str, ...]:
 
 def _form(ask: Ask, does: str, title: str, text: str, *fields: Node) -> Node:
     to = at("/stock/{sku}", sku=ask.path["sku"])
-    return h.form(".panel", method="post", action=to)[
+    # A browser that goes back would fill in what is written down already, beside a new key.
+    return h.form(".panel", method="post", action=to, autocomplete="off")[
         h.h2[title],
         h.input(type="hidden", name="does", value=does),
         # What is sent twice, because no answer came, is written down once.
@@ -190,6 +191,9 @@ def _reason(ask: Ask, does: str, otherwise: str) -> Node:
 async def write_down(ask: Ask) -> str | Page:
     """Writes down what came or went, what was counted, or when to warn."""
     path, form = at("/stock/{sku}", sku=ask.path["sku"]), ask.form
+    if form.get("does") == "change" and whole(form.get("change", "")) == 0:
+        told = "0 more changes nothing. Say how many came, or with a minus before it how many went."
+        return objecting(await sku(ask), told)
     try:
         if form.get("does") == "limits":
             limits = {name: whole(form.get(name, "")) for name in ("threshold", "ceiling")}
