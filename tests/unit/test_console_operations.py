@@ -15,7 +15,7 @@ from services.console.asking import Ask, Services
 from services.console.elements import WAITS, WELL, WRONG
 from services.console.lanes import HANDLER, OUTBOX, TOPIC, WIDTH, draw, title, tree
 from services.console.losses import parked, verdict
-from services.console.pages import journey, operations, searching, steps
+from services.console.pages import journey, operations, orders, searching, steps, tailing
 from services.console.pages.events import record, trace_of
 from services.console.pages.instants import slider, states
 from services.console.pages.order_acts import minor
@@ -29,6 +29,14 @@ from services.console.shell import Page
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 BALANCED: dict[str, Any] = {"silent": [], "consumers": [{"consumer": "loyalty", "differences": []}]}
 FUNNEL = {"stuck_orders": 0}
+NOTHING_YET: dict[str, Any] = {
+    "steps": [],
+    "jobs": [],
+    "unfinished": [],
+    "unanswered": [],
+    "took_ms": 0,
+    "is_cut": False,
+}
 
 
 def backlog(**changes: Any) -> dict[str, Any]:
@@ -348,3 +356,47 @@ async def test_an_id_in_capitals_leads_where_it_does_in_small_letters_and_a_key_
         await searching.show(Ask(ANYBODY, services, query={"q": "McGuffin"}))
     assert to == "/orders/01a22727-0c28-7311-b298-559b97fdbb8e"
     assert "/orders/McGuffin" in asked
+
+
+def refusing(field: str) -> Callable[[httpx.Request], httpx.Response]:
+    """Answers as services do that cannot read one of the things they are asked for."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/orders/7":
+            return httpx.Response(404, json={})
+        if request.url.path == "/orders/7/journey":
+            return httpx.Response(200, json=NOTHING_YET)
+        error = {"field": field, "message": "must be a timestamp like 2026-01-31T18:00:00Z"}
+        is_wrong = request.url.params.get(field) == "foo"
+        return httpx.Response(422 if is_wrong else 404, json={"errors": [error]} if is_wrong else {})
+
+    return answer
+
+
+async def test_what_is_no_moment_is_said_to_be_none_and_stays_in_its_field() -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refusing("until"))) as http:
+        page = await tailing.events(Ask(ANYBODY, Services(http, {"ledger": "http://ledger"}), query={"at": "foo"}))
+    shown = str(h.div[page.body])
+    assert page.status == 422
+    assert 'value="foo"' in shown
+    assert '<small id="at-told">must be a timestamp' in shown
+
+
+async def test_how_an_order_stood_is_said_of_no_moment_that_is_none() -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refusing("at"))) as http:
+        services = Services(http, {"ledger": "http://ledger", "orders": "http://orders"})
+        page = await journey.show(Ask(ANYBODY, services, {"order": "7"}, {"at": "foo"}))
+    shown = str(h.div[page.body])
+    assert "foo must be a timestamp like" in shown
+    assert "Nothing of this order had happened by then" not in shown
+
+
+@pytest.mark.parametrize("until", ["2026-11-27T11:59", "2026-11-27T12:00"])
+async def test_orders_until_a_moment_before_they_begin_are_refused_at_the_field(until: str) -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refusing("since"))) as http:
+        query = {"since": "2026-11-27T12:00", "until": until}
+        page = await orders.show(Ask(ANYBODY, Services(http, {"orders": "http://orders"}), query=query))
+    shown = str(h.div[page.body])
+    assert page.status == 422
+    assert f'value="{until}"' in shown
+    assert '<small id="until-told">must be after' in shown

@@ -96,8 +96,9 @@ async def _why(ask: Ask, order: str, expected: str) -> Any | None:
 async def _state(ask: Ask, order: str, chosen: str) -> Any | None:
     try:
         return await instants.state(ask, order, chosen) if chosen else None
-    except Refused:
-        return None
+    except Refused as refused:
+        said = "; ".join(refused.errors.values())
+        return {"refused": f"{chosen} {said}" if said else str(refused)}
 
 
 def _nowhere(order: str) -> Page:
@@ -221,8 +222,12 @@ def _asking(order: str, journey: Any | None, expected: str, answer: Any | None, 
             ],
             instants.slider(order, journey["steps"], chosen) if journey else None,
         ],
-        h.div("#states", aria_live="polite")[instants.states(state) if chosen else None],
+        h.div("#states", aria_live="polite")[_states(state) if chosen else None],
     ]
+
+
+def _states(state: Mapping[str, Any] | None) -> Node:
+    return notice(state["refused"], WRONG) if state and "refused" in state else instants.states(state)
 
 
 def _answer(answer: Any | None) -> Node:

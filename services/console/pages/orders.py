@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import htpy as h
@@ -43,6 +44,9 @@ pages.section(PATH, "Orders", "Operations", "orders.read")
 async def show(ask: Ask) -> Page:
     """Shows a page of orders by the filters in the address."""
     filters = filters_of(ask.query)
+    if _ends_before_it_begins(filters):
+        wrong = {"until": "must be after the moment since which orders are asked for"}
+        return Page("Orders", _form(ask, wrong), status=422)
     try:
         body = await (_only_stuck if ask.query.get("stuck") else _newest)(ask, filters)
     except Refused as refused:
@@ -69,6 +73,14 @@ def filters_of(query: Mapping[str, str]) -> dict[str, str]:
     """Read the filters of an address as the service takes them. A minute that a field gives is one of UTC."""
     said = {name: query.get(name, "").strip() for name in ("status", "customer", "since", "until")}
     return {name: f"{value}Z" if _MINUTE.fullmatch(value) else value for name, value in said.items() if value}
+
+
+def _ends_before_it_begins(filters: Mapping[str, str]) -> bool:
+    """Tell whether no moment can be within these; what is no moment the service refuses."""
+    try:
+        return datetime.fromisoformat(filters["since"]) >= datetime.fromisoformat(filters["until"])
+    except (KeyError, ValueError, TypeError):
+        return False
 
 
 async def _newest(ask: Ask, filters: Mapping[str, str]) -> Node:

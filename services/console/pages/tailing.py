@@ -51,7 +51,9 @@ async def newer(ask: Ask) -> Node:
 
 async def listed(ask: Ask, topic: str | None = None) -> Mapping[str, Any]:
     """Ask for a page of events, the newest first. Raises Refused."""
-    until, after = moment_of(ask.query.get("at", "")), ask.query.get("after")
+    # What is no moment the ledger is asked for as well: it says what is wrong with it.
+    text = ask.query.get("at", "")
+    until, after = moment_of(text) or text, ask.query.get("after")
     found: Mapping[str, Any] = await ask.get(
         "ledger", "/events", **_wanted(ask, topic), until=until, after=after, newest_first=True, limit=MOST
     )
@@ -187,11 +189,17 @@ def filters(ask: Ask, path: str, errors: Mapping[str, str] | None = None, refuse
         ),
         field("key", "Key", query.get("key", ""), error=wrong.get("key"), placeholder="an order's id, a SKU"),
         field("text", "Text in its data", query.get("text", ""), error=wrong.get("text"), maxlength="200"),
-        field("at", "Before (UTC)", _typed(query.get("at", "")), type="datetime-local", step="1"),
+        _before(query.get("at", ""), wrong.get("until")),
         h.details(open=bool(query.get("pattern")))[h.summary["A pattern, as rules have it"], pattern],
         h.button(".main", type="submit")["Show"],
         h.a(href=path)["All, as they come"],
     ]
+
+
+def _before(text: str, error: str | None) -> Node:
+    """Make the field for a moment; what is none stands in it as it was said."""
+    value, kind = (text, "text") if error else (_typed(text), "datetime-local")
+    return field("at", "Before (UTC)", value, error=error, type=kind, step=None if error else "1")
 
 
 def masking_note(ask: Ask) -> Node:
