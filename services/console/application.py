@@ -25,7 +25,7 @@ from backbone.http.browsers import Unkept
 from backbone.identity.issuer_keys import IssuerAway
 from backbone.observing.logs import logger
 from services.console import assets, elements, live
-from services.console.asking import Ask, MayNot, NotLoggedIn, Refused, Services
+from services.console.asking import Ask, MayNot, NotLoggedIn, Refused, Services, Unanswered
 from services.console.elements import WRONG, address, notice
 from services.console.guard import Guarded
 from services.console.login import BACK, Login, NotLetIn
@@ -34,6 +34,7 @@ from services.console.routing import Act, Give, Pages, Part, View
 from services.console.session import ANYBODY, Seal, Session
 from services.console.settings import ConsoleSettings
 from services.console.shell import Page, document
+from services.console.wording import is_id
 
 COOKIE, BEGUN = "sliceline", "sliceline-login"
 LARGEST_FORM = 2_000_000
@@ -152,7 +153,7 @@ class Console:
             except MayNot as refused:
                 response = self._page(_not_for(ask, refused), ask)
             except Refused as refused:
-                response = self._page(refusal(refused), ask)
+                response = self._page(_unfinished(refused, ask, request), ask)
             except (NotLetIn, IssuerAway) as refused:
                 response = self._page(_not_in(str(refused)), ask)
             except HTTPException:
@@ -271,8 +272,23 @@ def create_application(settings: ConsoleSettings, http: httpx.AsyncClient, servi
 
 def refusal(refused: Refused) -> Page:
     """Make the page of what a service has refused."""
-    body = [notice(refused.detail or refused.title, WRONG), h.p[f"{refused.service} answered {refused.status}."]]
-    return Page(refused.title, body, status=refused.status)
+    answered = None if isinstance(refused, Unanswered) else h.p[f"{refused.service} answered {refused.status}."]
+    return Page(refused.title, [notice(refused.detail or refused.title, WRONG), answered], status=refused.status)
+
+
+def _unfinished(refused: Refused, ask: Ask, request: Request) -> Page:
+    """Make the page of what a service has refused; of a form also what became of it, and what was typed into it."""
+    if request.method != "POST":
+        return refusal(refused)
+    page = refusal(refused.saying(ask.outcome))
+    back = urlsplit(request.headers.get("referer", ""))
+    to = f"{back.path}?{back.query}" if back.query else back.path
+    sent = {name: value for name, value in ask.form.items() if value and not is_id(value)}
+    rest = [
+        sent and [h.h2["What was sent"], h.dl(".state")[([h.dt[name], h.dd[value]] for name, value in sent.items())]],
+        h.p[h.a(href=to)["Back to the form"]] if _is_ours(to) else None,
+    ]
+    return replace(page, body=[page.body, rest])
 
 
 def _failed(console: Console) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any, Self, TypeGuard
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +16,8 @@ from services.console.session import Session
 CALL_SECONDS = 20.0
 _UNAUTHORIZED = 401
 _FIRST_REFUSAL = 400
+_FIRST_FAILURE = 500
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _TEXTS = ("text/plain", "image/svg")
 
 
@@ -27,14 +29,39 @@ class Refused(SlicelineError):
         self.service = service
         self.status = status
         self.title = title
+        self._said = detail or title
         self.detail = detail
         self.document = document
         """The whole problem document (RFC 9457)."""
 
     @property
+    def may_have_acted(self) -> bool:
+        """Whether what was asked for may be done all the same: what fails may do so after it."""
+        return self.status >= _FIRST_FAILURE
+
+    def saying(self, more: str) -> Self:
+        """Put a sentence after what the service says, and return this."""
+        self.detail = f"{self._said} {more}"
+        self.args = (self.detail,)
+        return self
+
+    @property
     def errors(self) -> dict[str, str]:
         """What is wrong with which field."""
         return {str(each.get("field")): str(each.get("message")) for each in self.document.get("errors", ())}
+
+
+class Unanswered(Refused):
+    """A service does not answer: there is no connection to it, or nothing comes over it in time."""
+
+    def __init__(self, service: str, error: Exception) -> None:
+        super().__init__(service, 503, "Out of reach", f"{service} does not answer ({type(error).__name__}).", {})
+        self._error = error
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether it may have got what it was asked for, and have done it."""
+        return not isinstance(self._error, _NEVER_SENT)
 
 
 class NotLoggedIn(SlicelineError):
@@ -64,6 +91,15 @@ class Ask:
     """The path and query of the page, to come back to."""
     home: str = ""
     """How browsers reach the console, without a slash at the end."""
+    may_have_acted: bool = False
+    """Whether a service has changed something for it, or may have."""
+
+    @property
+    def outcome(self) -> str:
+        """Say what is known of what was to be done, where it has not come to an end."""
+        if self.may_have_acted:
+            return "Whether it was done, or a part of it, is not known: look before you send it again."
+        return "Nothing was done."
 
     def may(self, *scopes: str) -> bool:
         """Tell whether whoever looks has one of these scopes."""
@@ -79,7 +115,11 @@ class Ask:
 
     async def get(self, service: str, path: str, **query: Any) -> Any:
         """Return what a service answers, read from JSON where it is no plain text. Raises Refused and NotLoggedIn."""
-        return await self._call("GET", service, path, params=_said(query))
+        try:
+            return await self._call("GET", service, path, params=_said(query))
+        except Unanswered as away:
+            away.saying("It is asked again when the page is.")
+            raise
 
     async def found(self, service: str, path: str, **query: Any) -> Any | None:
         """Return the same; None where there is no such thing."""
@@ -95,7 +135,16 @@ class Ask:
     ) -> Any:
         """Have a service change something, once: under this Idempotency-Key, or a new one. Raises as `get` does."""
         headers = {"Idempotency-Key": key or new_id()}
-        return await self._call(method, service, path, params=_said(query), json=body, headers=headers)
+        try:
+            done = await self._call(method, service, path, params=_said(query), json=body, headers=headers)
+        except Refused as refused:
+            self.may_have_acted |= refused.may_have_acted
+            # A page that asks for an answer in this way has no form, and changes nothing.
+            if refused.status >= _FIRST_FAILURE and self.form:
+                refused.saying(self.outcome)
+            raise
+        self.may_have_acted = True
+        return done
 
     async def _call(self, method: str, service: str, path: str, **more: Any) -> Any:
         return await self.services.call(self.session, method, service, path, **more)
@@ -124,8 +173,7 @@ class Services:
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await self._http.request(method, self._url(service, path), headers=headers, **more)
         except (httpx.HTTPError, TimeoutError) as error:
-            detail = f"{service} does not answer ({type(error).__name__}). It is asked again when the page is."
-            raise Refused(service, 503, "Out of reach", detail, {}) from None
+            raise Unanswered(service, error) from None
         return _read(service, answer)
 
     def _url(self, service: str, path: str) -> str:

@@ -20,8 +20,6 @@ from services.console.shell import Page
 
 ACCEPT = "accept it"
 COUNTS = ("missing", "twice")
-UNKNOWN = 500
-"""From this status on nobody knows what was done: who does not answer in time may have done it."""
 
 pages = Pages()
 
@@ -44,7 +42,7 @@ async def accept(ask: Ask) -> Page | str:
         await ask.act("POST", LEDGER, "/balance/acceptances", body, key=ask.form.get("once"))
     except Refused as refused:
         said = "; ".join(f"{name}: {each}" for name, each in refused.errors.items()) or str(refused)
-        what = "Nothing was accepted." if refused.status < UNKNOWN else "Whether it was accepted is not known."
+        what = "Whether it was accepted is not known." if ask.may_have_acted else "Nothing was accepted."
         return await _page(ask, only, f"{what} {said}")
     return "/operations"
 

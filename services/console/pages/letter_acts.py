@@ -70,7 +70,7 @@ async def editor(ask: Ask) -> Page:
     """Shows a letter's data to be edited."""
     service, number = service_of(ask), number_in(ask, "letter")
     found = await ask.get(service, f"/dead-letters/{number}")
-    return _editor(service, number, json.dumps(found["payload"], indent=2, ensure_ascii=False), {}, {})
+    return _editor(ask, number, json.dumps(found["payload"], indent=2, ensure_ascii=False), {})
 
 
 @pages.act("/dead-letters/{service}/{letter}/edit", "operations.edit")
@@ -82,15 +82,16 @@ async def edit(ask: Ask) -> str | Page:
         body = {"data": json.loads(text), "reason": ask.form.get("reason", "")}
         await ask.act("POST", service, f"/dead-letters/{number}/edit", body)
     except ValueError as error:
-        return _editor(service, number, text, ask.form, {"data": f"is no JSON: {error}"})
+        return _editor(ask, number, text, {"data": f"is no JSON: {error}"})
     except Refused as refused:
-        return _editor(service, number, text, ask.form, refused.errors or {"": str(refused)})
+        return _editor(ask, number, text, refused.errors or {"": str(refused)})
     return at("/dead-letters/{service}/{letter}", service=service, letter=str(number))
 
 
-def _editor(service: str, number: int, text: str, typed: Mapping[str, str], errors: Mapping[str, str]) -> Page:
-    told = errors and notice("Nothing was changed.", WRONG)
-    body = [told, letter.edit_form(service, number, text, typed, errors)]
+def _editor(ask: Ask, number: int, text: str, errors: Mapping[str, str]) -> Page:
+    service = service_of(ask)
+    told = errors and not ask.may_have_acted and notice("Nothing was changed.", WRONG)
+    body = [told, letter.edit_form(service, number, text, ask.form, errors)]
     says = (f'./sliceline dead-letters edit {service} {number} --data FILE --reason "…"',)
     return Page(f"Edit letter {number} of {service}", body, says, status=422 if errors else 200)
 
