@@ -12,6 +12,9 @@ from services.console.asking import Ask
 # What somebody has opened stays open while a page is kept fresh.
 HTMX = '{"includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"]}'
 
+SEARCHES = ("ledger.read", "orders.read")
+"""The scopes of which one is needed to search."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -63,7 +66,7 @@ def document(page: Page, ask: Ask, sections: Iterable[Section]) -> Node:
                 page.body,
                 elements.command(*page.says) if page.says else None,
             ],
-            _help(),
+            _help(ask),
         ],
     ]
 
@@ -88,7 +91,7 @@ def _top(ask: Ask, sections: list[Section]) -> Node:
             )
         ],
         h.div(".who")[
-            ask.may("ledger.read", "orders.read") and _search(ask),
+            ask.may(*SEARCHES) and _search(ask),
             _connection(),
             h.button("#zone", type="button", title="Show times in UTC or as here")["UTC"],
             h.button("#theme", type="button", title="Light or dark")["◐"],
@@ -124,9 +127,9 @@ def _search(ask: Ask) -> Node:
     ]
 
 
-def _help() -> Node:
+def _help(ask: Ask) -> Node:
     keys = {
-        "/": "search",
+        **({"/": "search"} if ask.may(*SEARCHES) else {}),
         "?": "this help",
         "j k": "to the next or previous row",
         "Enter": "open the row",

@@ -3,7 +3,9 @@
 import pytest
 
 from services.console import elements, forms
-from services.console.asking import at
+from services.console.asking import Ask, Services, at
+from services.console.session import Session
+from services.console.shell import Page, document
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,11 @@ def test_whatever_has_to_be_typed_can_be_typed(word: str) -> None:
     shown = str(forms.typed("give up", word))
     assert f"Type {word} to give up" in shown
     assert "pattern" not in shown, "a browser would read it as an expression"
+
+
+@pytest.mark.parametrize(("scope", "is_told"), [("orders.read", True), ("orders.read.own", False)])
+def test_the_key_of_the_search_is_told_to_those_who_have_one(scope: str, is_told: bool) -> None:
+    ask = Ask(Session("ada", frozenset({scope}), "", float("inf")), Services(None, {}))  # type: ignore[arg-type]
+    shown = str(document(Page("Menu", None), ask, []))
+    assert ("<kbd>/</kbd>" in shown) == is_told
+    assert "<kbd>?</kbd>" in shown

@@ -14,7 +14,7 @@ from services.console.elements import curl, identity, moment, notice, row, table
 from services.console.masked import masked
 from services.console.pages.tailing import masking_note
 from services.console.routing import Pages
-from services.console.shell import Page
+from services.console.shell import SEARCHES, Page
 from services.console.wording import is_id, service_of, short
 
 PATH = "/search"
@@ -26,7 +26,7 @@ TRACE = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})(?:-[0-9a-f]{16}-[0-9a-f]{2}
 pages = Pages()
 
 
-@pages.page(PATH, "ledger.read", "orders.read")
+@pages.page(PATH, *SEARCHES)
 async def show(ask: Ask) -> Page | str:
     """Leads to what an id names; where it names several things, shows them."""
     typed = ask.query.get("q", "").strip()
