@@ -11,6 +11,7 @@ import msgspec
 from backbone.consuming.masking import Mask, texts_in
 from backbone.values.sealed import SEALED
 from services.console.asking import Ask
+from services.console.wording import is_id
 
 PLAIN = "operations.act"
 """Whoever has this scope mends events, and so sees them as they are."""
@@ -25,7 +26,6 @@ _SAID = (*_DOCUMENTS, *_ERRORS, *_TEXTS)
 _WORD = re.compile(r"\w+")
 _INITIALS = re.compile(r"(?<!\w)\w\W\w(?!\w)")
 """What is shorter than a mask looks for in a text, and no word: 李 明."""
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What is cut has lost the mark at its end; an apostrophe has a letter before it.
 _QUOTED = re.compile(r"""(?:(?<!\w)|(?<=\bb))(['"])(.+?)(?:\1(?!\w)|$)""", re.DOTALL)
 # As commands name a key, and what says that one is paused.
@@ -73,7 +73,7 @@ def _suspect(mask: Mask, told: Mapping[str, Any]) -> None:
     texts = list(texts_in(told))
     keys = [told.get("key") or "", *(key for text in texts for found in _KEYED.findall(text) for key in found)]
     for suspect in (*keys, *(quoted for text in texts for _, quoted in _QUOTED.findall(text))):
-        if not _ID.fullmatch(suspect):
+        if not is_id(suspect):
             mask.learn(suspect, is_personal=True)
     for text in texts:
         mask.learn(text)

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VERSION = re.compile(r"\.v\d+$")
 
 
@@ -18,7 +18,7 @@ def service_of(source: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text has the form of our ids, those of UUIDs (RFC 9562)."""
+    """Tell whether a text has the form of our ids: UUIDs (RFC 9562), written small."""
     return _ID.fullmatch(text) is not None
 
 

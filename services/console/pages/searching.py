@@ -30,7 +30,7 @@ pages = Pages()
 async def show(ask: Ask) -> Page | str:
     """Leads to what an id names; where it names several things, shows them."""
     typed = ask.query.get("q", "").strip()
-    q = typed.lower() if is_id(typed) else typed
+    q = typed.lower() if is_id(typed.lower()) else typed
     if not q or len(q) > LONGEST:
         return Page("Search", _what(), ("./sliceline why ORDER mail",))
     if trace := TRACE.fullmatch(q.lower()):
