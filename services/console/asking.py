@@ -50,6 +50,11 @@ class Refused(SlicelineError):
         """What is wrong with which field."""
         return {str(each.get("field")): str(each.get("message")) for each in self.document.get("errors", ())}
 
+    @property
+    def in_words(self) -> str:
+        """What is wrong, field by field where that is told."""
+        return "; ".join(f"{name}: {said}" for name, said in self.errors.items()) or str(self)
+
 
 class Unanswered(Refused):
     """A service does not answer: there is no connection to it, or nothing comes over it in time."""

@@ -14,12 +14,11 @@ from services.console.asking import Ask, Refused, at
 from services.console.elements import WELL, WRONG, address, field, mark, notice
 from services.console.everywhere import whole_number
 from services.console.losses import LEDGER
-from services.console.pages.sheets import PATH, SCOPE, difference
+from services.console.pages.sheets import COUNTS, PATH, SCOPE, difference
 from services.console.routing import Pages
 from services.console.shell import Page
 
 ACCEPT = "accept it"
-COUNTS = ("missing", "twice")
 
 pages = Pages()
 
@@ -41,9 +40,8 @@ async def accept(ask: Ask) -> Page | str:
     try:
         await ask.act("POST", LEDGER, "/balance/acceptances", body, key=ask.form.get("once"))
     except Refused as refused:
-        said = "; ".join(f"{name}: {each}" for name, each in refused.errors.items()) or str(refused)
         what = "Whether it was accepted is not known." if ask.may_have_acted else "Nothing was accepted."
-        return await _page(ask, only, f"{what} {said}")
+        return await _page(ask, only, f"{what} {refused.in_words}")
     return "/operations"
 
 

@@ -87,9 +87,10 @@ async def listed(ask: Ask) -> Node:
     after = ask.query.get("after") if len(names) == 1 else None
     most = PAGE if len(names) == 1 else FEW
     lists = await ask_all(ask, "/jobs", names, limit=most, after=after, **_asked(which))
+    away = Told({}, {**backlogs.away, **lists.away})
     return [
-        _sentence(backlogs, lists),
-        as_held(address("/jobs", {**which, "after": ask.query.get("after")}), {**backlogs.away, **lists.away}),
+        _sentence(backlogs, away),
+        as_held(address("/jobs", {**which, "after": ask.query.get("after")}), away.away),
         h.h2["By kind"],
         _kinds(ask, backlogs, which["kind"]),
         h.h2["One by one"],
@@ -113,10 +114,9 @@ def _asked(which: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in {**which, "state": state}.items() if value and name != "service"}
 
 
-def _sentence(backlogs: Told, lists: Told) -> Node:
+def _sentence(backlogs: Told, away: Told) -> Node:
     """Say in one notice how jobs are and who is missing: another would move the rows below it."""
     kind, said = _standing(backlogs)
-    away = Told({}, {**backlogs.away, **lists.away})
     return notice(f"{said} {away.missing}", WRONG) if away.away else notice(said, kind)
 
 

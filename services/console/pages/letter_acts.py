@@ -44,7 +44,7 @@ async def discard(ask: Ask) -> str | Page:
     try:
         await _in_parts(ask, service, "discard", "discarded", {**which, "reason": ask.form.get("reason", "")})
     except Refused as refused:
-        return await _refused(ask, service, _in_words(refused))
+        return await _refused(ask, service, refused.in_words)
     return then
 
 
@@ -132,7 +132,3 @@ async def _refused(ask: Ask, service: str, why: str) -> Page:
     if number is not None:
         return await letter.shown(ask, service, number, why)
     return await dead_letters.listed(ask, why)
-
-
-def _in_words(refused: Refused) -> str:
-    return "; ".join(f"{name}: {said}" for name, said in refused.errors.items()) or str(refused)

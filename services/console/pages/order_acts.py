@@ -35,7 +35,7 @@ async def plan_cancelling(ask: Ask) -> Page:
 async def cancel(ask: Ask) -> Page | str:
     """Cancels an order."""
     path = at(CANCEL, order=ask.path["order"])
-    if ask.form.get(forms.name_of("cancel it")) != "cancel":
+    if not forms.is_typed(ask.form, "cancel it", "cancel"):
         return await _cancelling(ask, "Nothing was done: type cancel to confirm.")
     try:
         await ask.act("POST", ORDERS, path, {"reason": ask.form.get("reason") or None}, key=ask.form.get("key"))
@@ -57,7 +57,7 @@ async def refund(ask: Ask) -> Page | str:
         amount = minor(ask.form.get("amount", ""), ask.form.get("currency", ""))
     except ValueError:
         return await _refunding(ask, "The amount is a number like 5.00; leave it out for all that is left.")
-    if ask.form.get(forms.name_of("give it back")) != "refund":
+    if not forms.is_typed(ask.form, "give it back", "refund"):
         return await _refunding(ask, "Nothing was done: type refund to confirm.")
     body = {
         "reason": ask.form.get("reason", ""),

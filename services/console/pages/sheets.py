@@ -13,6 +13,8 @@ from services.console.losses import sums
 from services.console.masked import masked
 
 FATES = ("archived", "applied", "ignored", "parked", "held", "discarded", "in_flight", "copies", "missing", "twice")
+COUNTS = ("missing", "twice")
+"""How a consumer may differ from the archive."""
 PATH, SCOPE = "/balance/{consumer}", "ledger.accept"
 """Where a difference is accepted, and what that takes."""
 
@@ -90,7 +92,7 @@ def _accepting(ask: Ask, consumer: str) -> Node:
 
 def difference(each: Mapping[str, Any]) -> str:
     """Say how much is missing or there twice, of which type, and where."""
-    counts = elements.listed([f"{each[name]:,} {name}" for name in ("missing", "twice") if each[name]])
+    counts = elements.listed([f"{each[name]:,} {name}" for name in COUNTS if each[name]])
     return f"{counts} of {each['type']} in {each['topic']} partition {each['partition']}"
 
 
